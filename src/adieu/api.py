@@ -1,0 +1,113 @@
+"""The one-shot functions: each call lives in a client of its own, so that when it has returned, no socket is open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adieu.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Unpack
+
+    from adieu.client_base import ClientOptions
+    from adieu.messages.response import Response
+    from adieu.messages.url import URL
+
+__all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
+
+_FOR_THE_CLIENT = frozenset(
+    ("adapter", "verify", "cert", "tls", "max_redirects", "events", "event_hooks")
+)
+
+
+def _divided(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    client = {name: value for name, value in options.items() if name in _FOR_THE_CLIENT}
+    call = {name: value for name, value in options.items() if name not in _FOR_THE_CLIENT}
+    return client, call
+
+
+def request(method: str, url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """Send one request. Takes what `Client.request` takes, and what a client is made of: `adapter`, `verify`, `cert` ...
+
+    The response has been read; nothing stays open, whether this returns or raises.
+    """
+    for_client, for_call = _divided(options)
+    if "cleanup" in for_call:
+        raise TypeError("a one-shot always reads the body; for anything else use adieu.stream() or a Client")
+    with Client(**for_client) as client:
+        return client.request(method, url, **for_call)
+
+
+def get(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """GET, in a client of its own: see `request`."""
+    return request("GET", url, **options)
+
+
+def head(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """HEAD, in a client of its own: see `request`."""
+    return request("HEAD", url, **options)
+
+
+def options(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """OPTIONS, in a client of its own: see `request`."""
+    return request("OPTIONS", url, **options)
+
+
+def post(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """POST, in a client of its own: see `request`."""
+    return request("POST", url, **options)
+
+
+def put(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """PUT, in a client of its own: see `request`."""
+    return request("PUT", url, **options)
+
+
+def patch(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """PATCH, in a client of its own: see `request`."""
+    return request("PATCH", url, **options)
+
+
+def delete(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """DELETE, in a client of its own: see `request`."""
+    return request("DELETE", url, **options)
+
+
+def query(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+    """QUERY, in a client of its own: see `request`."""
+    return request("QUERY", url, **options)
+
+
+def stream(method: str, url: URL | str, **options: Unpack[ClientOptions]) -> _OneStream:
+    """`with adieu.stream("GET", url) as response:` sends one request and hands out its body as a stream.
+
+    When the block ends, no socket is open, however much of the body was read.
+    """
+    return _OneStream(method, url, options)
+
+
+class _OneStream:
+    def __init__(self, method: str, url: URL | str, options: Any) -> None:
+        for_client, self._call = _divided(options)
+        self._method = method
+        self._url = url
+        self._client = Client(**for_client)
+
+    def __enter__(self) -> Response:
+        try:
+            return self._client.stream(self._method, self._url, **self._call)
+        except BaseException:
+            self._client.close()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # The client's end is the body's: there is no connection left for which draining would be worth anything.
+        self._client.close()

@@ -1,0 +1,252 @@
+"""Every error adieu raises: one root, the familiar tree below it, and facts instead of empty texts.
+
+Rules of the room: nothing here imports anything of adieu. Every error pickles. A `TransportError` says in which
+phase it happened, how much of the request had been sent, whether a response had begun and on what connection, so
+that code which retries can decide by facts and never by class names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from adieu.messages.response import ResponseHead
+
+__all__ = [
+    "AdieuError",
+    "BodyClosed",
+    "BodyTooLarge",
+    "BodyTruncated",
+    "ClientClosed",
+    "ConnectError",
+    "ConnectTimeout",
+    "DNSError",
+    "DeadlineExceeded",
+    "DecodeError",
+    "InvalidHeader",
+    "InvalidRequest",
+    "InvalidURL",
+    "MissingExtra",
+    "MountError",
+    "PeerClosed",
+    "PoolTimeout",
+    "ProtocolError",
+    "ReadError",
+    "ReadTimeout",
+    "RedirectError",
+    "RequestTimeout",
+    "StatusError",
+    "TLSError",
+    "TooManyRedirects",
+    "TransportError",
+    "UnknownAdapter",
+    "WriteError",
+    "WriteTimeout",
+]
+
+Phase = Literal["pool", "dns", "connect", "tls", "write", "head", "body", "drain", "send"]
+Sent = Literal["no", "partly", "wholly"]
+
+_E = TypeVar("_E", bound="AdieuError")
+
+
+def _rebuild(cls: type[_E], args: tuple[object, ...], state: dict[str, Any]) -> _E:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class AdieuError(Exception):
+    """The root of every error that adieu raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+class InvalidRequest(AdieuError, ValueError):
+    """An argument of a call makes no sense; nothing was sent."""
+
+
+class InvalidURL(InvalidRequest):
+    """A URL cannot be understood, or no adapter serves it; nothing was sent."""
+
+
+class InvalidHeader(InvalidRequest):
+    """A header field name or value is not allowed (RFC 9110, section 5); nothing was sent."""
+
+
+class MountError(AdieuError, ValueError):
+    """A mount pattern is not understood, or says the same as one that is mounted already."""
+
+
+class UnknownAdapter(AdieuError, LookupError):
+    """No adapter is installed under this name."""
+
+
+class MissingExtra(AdieuError, ImportError):
+    """A feature needs an optional dependency; the text says which extra to install."""
+
+
+class ClientClosed(AdieuError, RuntimeError):
+    """A closed client or adapter was used, or closing it cut off the body that was being read."""
+
+
+class BodyClosed(AdieuError, RuntimeError):
+    """The body was closed, dropped or already consumed as a stream: its bytes are not there any more."""
+
+
+class DecodeError(AdieuError, ValueError):
+    """The body arrived but its content coding (gzip, deflate ...) is broken."""
+
+
+class BodyTooLarge(AdieuError):
+    """A body is larger than the bound that was set for it (bytes)."""
+
+
+class StatusError(AdieuError):
+    """`raise_for_status()` found a 4xx or 5xx status. `response` is the response, with what was read of its body."""
+
+    response: ResponseHead
+
+    def __init__(self, message: str, *, response: ResponseHead) -> None:
+        super().__init__(message)
+        self.response = response
+
+    @property
+    def status_code(self) -> int:
+        """The status that was found."""
+        return self.response.status_code
+
+
+class RedirectError(AdieuError):
+    """A redirect cannot be followed: its Location is unusable, or following it would be unsafe."""
+
+
+class TooManyRedirects(RedirectError):
+    """More redirects than `max_redirects` allows."""
+
+
+class TransportError(AdieuError):
+    """An exchange failed on its way.
+
+    `phase`: where it failed; `request_sent`: how much of the request had left ("no", "partly", "wholly");
+    `response_started`: whether any byte of a response had come; `reused`: whether the connection had served before
+    (None: there was none); `elapsed` and `limit`: seconds, where a clock was involved; `method` and `url` of the hop.
+    """
+
+    phase: Phase = "send"
+    request_sent: Sent = "no"
+    response_started: bool = False
+    reused: bool | None = None
+    elapsed: float | None = None
+    limit: float | None = None
+    method: str | None = None
+    url: str | None = None
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        for name in facts:
+            if not hasattr(TransportError, name):
+                raise TypeError(f"{type(self).__name__} has no fact called {name!r}")
+        self.__dict__.update(facts)
+
+    @property
+    def retry_safe(self) -> bool:
+        """True if the server cannot have acted on the request: nothing of it was sent."""
+        return self.request_sent == "no"
+
+
+class ConnectError(TransportError):
+    """No connection could be made."""
+
+    phase: Phase = "connect"
+
+
+class DNSError(ConnectError):
+    """The host name could not be resolved."""
+
+    phase: Phase = "dns"
+
+
+class TLSError(ConnectError):
+    """The TLS handshake failed; the text says which check failed for which host."""
+
+    phase: Phase = "tls"
+
+
+class ReadError(TransportError):
+    """The connection broke while a response was being read."""
+
+    phase: Phase = "head"
+
+
+class WriteError(TransportError):
+    """The connection broke while the request was being written."""
+
+    phase: Phase = "write"
+
+
+class ProtocolError(TransportError):
+    """The peer sent something that is not HTTP/1.1 as RFC 9112 has it; the connection was closed."""
+
+    phase: Phase = "head"
+
+
+class PeerClosed(ProtocolError):
+    """The peer closed the connection before a response began."""
+
+
+class BodyTruncated(ProtocolError):
+    """The connection ended before the body was complete. `received` and `expected` are bytes (None: not known)."""
+
+    phase: Phase = "body"
+    received: int = 0
+    expected: int | None = None
+
+    def __init__(
+        self, message: str, *, received: int = 0, expected: int | None = None, **facts: Any
+    ) -> None:
+        super().__init__(message, **facts)
+        self.received = received
+        self.expected = expected
+
+
+class RequestTimeout(TransportError, TimeoutError):
+    """A wait took longer than its limit (seconds)."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        TransportError.__init__(self, message, **facts)
+
+
+class ConnectTimeout(RequestTimeout, ConnectError):
+    """Resolving, connecting or the TLS handshake took longer than `Timeout.connect`."""
+
+    phase: Phase = "connect"
+
+
+class WriteTimeout(RequestTimeout):
+    """The peer took no byte of the request for `Timeout.write` seconds."""
+
+    phase: Phase = "write"
+
+
+class ReadTimeout(RequestTimeout):
+    """The peer sent nothing for `Timeout.read` seconds."""
+
+    phase: Phase = "head"
+
+
+class DeadlineExceeded(RequestTimeout):
+    """The whole call took longer than `Timeout.total`; `phase` says where it was."""
+
+
+class PoolTimeout(RequestTimeout):
+    """No connection became free within `Timeout.pool`; the text names who holds them, and since when."""
+
+    phase: Phase = "pool"
+    holders: tuple[str, ...] = ()
+
+    def __init__(self, message: str, *, holders: tuple[str, ...] = (), **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.holders = holders

@@ -1,0 +1,98 @@
+"""Redirects (RFC 9110, section 15.4): which request comes next, and what of the last one may go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from adieu.errors import InvalidURL, RedirectError, TooManyRedirects
+from adieu.messages.request import Request
+
+if TYPE_CHECKING:
+    from adieu.messages.response import ResponseHead
+    from adieu.messages.url import URL
+
+__all__ = ["follow", "redirected"]
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+# What names the user to one origin, and must not be told to another.
+_CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
+# What describes a content that is not sent any more.
+_CONTENT = (
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "transfer-encoding",
+    "digest",
+    "last-modified",
+)
+
+
+def follow(
+    request: Request, max_redirects: int, allow_downgrade: bool = False
+) -> Generator[Request, ResponseHead, None]:
+    """Yield the requests of a call, one after the other; ends when a response is no redirect."""
+    hops = 0
+    while True:
+        response = yield request
+        if response.status_code not in _REDIRECTS or "location" not in response.headers:
+            return
+        if hops >= max_redirects:
+            raise TooManyRedirects(
+                f"{request.method} {request.url} redirects once more, after {hops} redirects (max_redirects)"
+            )
+        hops += 1
+        request = redirected(request, response, allow_downgrade)
+
+
+def redirected(request: Request, response: ResponseHead, allow_downgrade: bool = False) -> Request:
+    """The request that a redirect asks for. Raises `RedirectError` when it cannot or should not be made."""
+    status = response.status_code
+    location = response.headers.get_list("location")[0]
+    target = _target(request.url, location)
+    if request.url.scheme == "https" and target.scheme != "https" and not allow_downgrade:
+        raise RedirectError(
+            f"{request.url} redirects from https to {target.scheme}:// ({target}); "
+            "what was private would be sent for everybody to read"
+        )
+    method = _method(request.method, status)
+    following = Request.__new__(Request)
+    following.method = method
+    following.url = target
+    following.headers = headers = request.headers.copy()
+    following.content = request.content
+    headers.pop("host", None)
+    if method != request.method:
+        for name in _CONTENT:
+            headers.pop(name, None)
+        following.content = Request(method, target).content
+    elif not request.content.replayable:
+        raise RedirectError(
+            f"{request.method} {request.url} redirects with {status}, which means to send the content again, "
+            "but it was an iterator that has been used up: pass bytes, a file or a list"
+        )
+    if target.origin != request.url.origin:
+        for name in _CREDENTIALS:
+            headers.pop(name, None)
+    return following
+
+
+def _target(url: URL, location: str) -> URL:
+    try:
+        target = url.join(location)
+    except InvalidURL as error:
+        raise RedirectError(f"{url} redirects to {location[:200]!r}, which is no URL: {error}") from error
+    if target.fragment is None and url.fragment is not None:
+        target = target.replace(fragment=url.fragment)  # RFC 9110, section 10.2.2
+    # A password that a server writes into a Location is not the user's to send.
+    return target.without_userinfo()
+
+
+def _method(method: str, status: int) -> str:
+    if status == 303 and method not in ("GET", "HEAD"):
+        return "GET"
+    if status in (301, 302) and method == "POST":
+        return "GET"  # RFC 9110, sections 15.4.2 and 15.4.3: what everybody does, and is now allowed to.
+    return method

@@ -1,0 +1,78 @@
+"""The second level of writing an adapter: bring a wire, get pooling, policies, framing, replay and events."""
+
+from __future__ import annotations
+
+import queue
+from typing import TYPE_CHECKING
+
+from adieu.http1.connection import H1Lease
+from adieu.http1.engine import Engine
+from adieu.lifecycle.pool import Limits
+from adieu.lifecycle.steps import drive
+from adieu.messages.response import Response
+from adieu.transport.wire import TCPWire
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.exchange import Exchange
+    from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.messages.request import Request
+    from adieu.transport.wire import Wire
+
+__all__ = ["HTTP1Adapter"]
+
+
+class _Turn:
+    """A waiter that blocks its thread. `SimpleQueue` is C: an interrupt cannot leave it half locked."""
+
+    __slots__ = ("_signals", "wake")
+
+    def __init__(self) -> None:
+        self._signals: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.wake = _Wake(self._signals)
+
+    def wait(self, seconds: float | None) -> None:
+        try:
+            self._signals.get(timeout=seconds)
+        except queue.Empty:
+            pass  # The caller looks whether its turn has come, whatever ended the wait.
+
+
+class _Wake:
+    __slots__ = ("_signals",)
+
+    def __init__(self, signals: queue.SimpleQueue[None]) -> None:
+        self._signals = signals
+
+    def __call__(self) -> None:
+        self._signals.put(None)
+
+
+class HTTP1Adapter:
+    """HTTP/1.1 over a wire, pooled.
+
+    `wire` opens byte streams (default: TCP). `limits` bounds the pool. `replay=False` switches off the single replay of a
+    safe request whose kept-alive connection turned out to be dead.
+    """
+
+    schemes = ("http", "https")
+
+    def __init__(
+        self, wire: Wire | None = None, *, limits: Limits | None = None, replay: bool = True
+    ) -> None:
+        self.wire = wire if wire is not None else TCPWire()
+        self._engine = Engine(self.wire, limits or Limits(), Response, _Turn, H1Lease, replay)
+
+    def send(self, request: Request, exchange: Exchange) -> Response:
+        """Send one request; the response's body is read through the exchange's lease."""
+        return drive(self._engine.send(request, exchange))
+
+    def close(self) -> tuple[int, int]:
+        """Close every connection: how many were idle, how many in use."""
+        return self._engine.pool.close()
+
+    def connections(self) -> list[ConnectionInfo]:
+        """What every connection of this adapter is doing now."""
+        return self._engine.pool.snapshot()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"

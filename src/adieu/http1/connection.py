@@ -1,0 +1,168 @@
+"""One HTTP/1.1 connection, and the lease of it: what the pool keeps, and what an exchange holds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import BodyClosed
+from adieu.http1 import faults
+from adieu.http1.codec import Codec, Framing, Head, Malformed
+from adieu.lifecycle.events import LeaseInfo
+from adieu.lifecycle.pool import Pool, Pooled, PoolLease
+from adieu.lifecycle.steps import Steps, adrive, drive
+
+if TYPE_CHECKING:
+    from adieu.errors import Sent
+    from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.exchange import Exchange
+    from adieu.transport.wire import Opening
+
+__all__ = ["AsyncH1Lease", "Connection", "H1Lease"]
+
+_SMALL_READ = 64 * 1024
+# Beyond 128 KiB the allocator maps fresh pages for every read, which only large transfers earn back.
+_LARGE_READ = 256 * 1024
+
+
+class Connection(Pooled):
+    """A stream with its protocol state. Born without a stream, in the pool's table, so that it is never unowned."""
+
+    __slots__ = ("codec", "opening", "stream")
+
+    def __init__(self, key: Hashable, number: int, now: float) -> None:
+        super().__init__(key, number, now)
+        self.codec = Codec()
+        self.stream: Any = None
+        self.opening: Opening | None = None
+
+    def close(self) -> None:
+        opening = self.opening
+        if opening is not None:
+            opening.close()
+        if self.stream is not None:
+            self.stream.close()
+
+    def forget(self) -> None:
+        stream = self.stream
+        if stream is not None:
+            getattr(stream, "forget", stream.close)()
+
+    def __repr__(self) -> str:
+        state = "not open" if self.stream is None else f"{self.uses} requests"
+        return f"<connection {self.id} to {self.key}: {state}>"
+
+
+class H1Lease(PoolLease[Connection]):
+    """A connection for one exchange. Its facts are what errors tell and what policies see."""
+
+    __slots__ = (
+        "framing",
+        "keep_alive",
+        "method",
+        "place",
+        "received",
+        "remaining",
+        "reused",
+        "sent",
+        "since",
+        "started",
+        "url",
+    )
+
+    def __init__(self, pool: Pool[Connection], exchange: Exchange, key: Hashable) -> None:
+        super().__init__(pool, key)
+        self.method = exchange.method
+        self.url = exchange.url
+        self.since = exchange.deadline
+        self.place: str | None = None
+        self.framing: Framing = "close"
+        self.keep_alive = False
+        self.received = 0
+        self.remaining: int | None = None
+        self.reused = False
+        self.sent: Sent = "no"
+        self.started = False
+
+    @property
+    def reusable(self) -> bool:
+        connection = self.connection
+        return (
+            self.keep_alive
+            and not self.ended
+            and connection is not None
+            and connection.codec.sent_all()
+        )
+
+    @property
+    def age(self) -> float:
+        connection = self.connection
+        return self.since.now() - connection.opened_at if connection is not None else 0.0
+
+    @property
+    def connection_id(self) -> int:
+        return self.connection.id if self.connection is not None else 0
+
+    def info(self) -> LeaseInfo:
+        seconds = self.since.elapsed()
+        return LeaseInfo(self.connection_id, self.method, str(self.url), seconds, self.place)
+
+    def take(self, head: Head) -> None:
+        """Learn from the final head how the body is framed and whether the connection can stay."""
+        self.framing = head.framing
+        self.remaining = head.length
+        self.keep_alive = head.keep_alive
+        connection = self.connection
+        if head.keep_for is not None and connection is not None:
+            connection.keep_for = head.keep_for
+
+    def finish(self, reuse: bool, why: str) -> None:
+        connection = self.connection
+        if reuse and connection is not None and not connection.codec.clean():
+            # RFC 9112, section 9.3: what came after the end belongs to nobody, least of all to the next request.
+            reuse, why = False, "surplus bytes"
+        super().finish(reuse, why)
+
+    def peek(self) -> bytes | None:
+        """Body bytes that are here already; None: none are."""
+        connection = self.connection
+        if self.ended or connection is None:
+            return None
+        try:
+            return self._count(connection.codec.body())
+        except Malformed as error:
+            raise faults.explain(error, "body", self) from error
+
+    def _count(self, chunk: bytes | None) -> bytes | None:
+        if chunk:
+            size = len(chunk)
+            self.received += size
+            if self.remaining is not None:
+                self.remaining -= size
+        return chunk
+
+    def _read(self, deadline: Deadline) -> Steps[bytes]:
+        connection = self.connection
+        if self.ended or connection is None:
+            raise BodyClosed("this body was closed before it was read to its end")
+        codec = connection.codec
+        try:
+            while (chunk := self._count(codec.body())) is None:
+                large = self.remaining is not None and self.remaining > _LARGE_READ
+                size = _LARGE_READ if large else _SMALL_READ
+                codec.feed((yield connection.stream.recv(size, deadline.left("read"))))
+        except (Malformed, OSError) as error:
+            raise faults.explain(error, "body", self, deadline) from error
+        return chunk
+
+    def read(self, deadline: Deadline) -> bytes:
+        return drive(self._read(deadline))
+
+
+class AsyncH1Lease(H1Lease):
+    """The same lease, for an exchange that awaits."""
+
+    __slots__ = ()
+
+    def read(self, deadline: Deadline) -> Awaitable[bytes]:  # type: ignore[override]
+        return adrive(self._read(deadline))

@@ -1,0 +1,315 @@
+"""The engine: one exchange over one connection, as steps that sync and async run alike.
+
+Theory of operation. The lease is made first and owned by the exchange; then it gets a connection (an idle one that still
+lives, or a new one, or a place in the queue); then the request goes out, in one write if it is small, and the final head
+comes in. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read through the
+lease afterwards.
+
+Only two things differ between sync and async, and both are passed in: what opens and carries bytes (the wire), and how a
+full pool is waited for (the waiter).
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from adieu.errors import InvalidRequest, PoolTimeout, TransportError
+from adieu.http1.codec import Head, Malformed
+from adieu.http1.connection import Connection, H1Lease
+from adieu.http1.faults import explain, state_facts
+from adieu.http1.upgrade import Upgraded
+from adieu.lifecycle.events import tell
+from adieu.lifecycle.pool import Limits, Pool
+from adieu.lifecycle.steps import Steps
+from adieu.messages.headers import Headers
+from adieu.transport.wire import Opening
+
+if TYPE_CHECKING:
+    from adieu.errors import Phase
+    from adieu.lifecycle.exchange import Exchange
+    from adieu.messages.request import Request
+
+__all__ = ["Engine", "Waiter"]
+
+_READ = 64 * 1024
+_ONE_WRITE = 64 * 1024
+_MAX_INFORMATIONAL = 32
+# RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
+# How long a full pool is waited for before the collector is asked once, and how often that may be (seconds).
+_PATIENCE = 0.05
+_COLLECT_EVERY = 5.0
+
+R = TypeVar("R")
+
+
+class Waiter(Protocol):
+    """How one exchange waits for its turn."""
+
+    def wake(self) -> object:
+        """The turn has come. Called from any thread, perhaps twice; never raises."""
+        ...
+
+    def wait(self, seconds: float | None) -> Any:
+        """Wait until `wake`, at most so long (async: an awaitable)."""
+        ...
+
+
+class Engine(Generic[R]):
+    """The colour-blind part of an HTTP/1.1 adapter.
+
+    `respond(status, headers, reason, http_version)` makes the response, `waiter()` a waiter, `lease` the lease class.
+    """
+
+    def __init__(
+        self,
+        wire: Any,
+        limits: Limits,
+        respond: Callable[..., R],
+        waiter: Callable[[], Waiter],
+        lease: type[H1Lease],
+        replay: bool,
+    ) -> None:
+        self.pool: Pool[Connection] = Pool(Connection, limits)
+        self._wire = wire
+        self._respond = respond
+        self._waiter = waiter
+        self._lease = lease
+        self._replay = replay
+        self._collected_at = 0.0
+
+    def send(self, request: Request, exchange: Exchange) -> Steps[R]:
+        """Send the request and receive the final head."""
+        pool = self.pool
+        lease = self._lease(pool, exchange, request.url.origin)
+        exchange.own(lease)
+        if not pool.checkout(lease):
+            yield from self._queue(lease, exchange)
+        yield from self._connected(lease, exchange)
+        try:
+            head = yield from self._converse(lease, request, exchange)
+        except TransportError as error:
+            if not self._may_replay(lease, request, error):
+                raise
+            if exchange.events is not None:
+                tell(exchange.events.replayed, lease.method, str(lease.url))
+            pool.replace(lease, "died while idle", fresh=True)
+            yield from self._connected(lease, exchange)
+            head = yield from self._converse(lease, request, exchange)
+        response = self._respond(
+            head.status,
+            Headers.from_wire(head.fields),
+            reason=head.reason,
+            http_version=head.http_version,
+        )
+        if head.status == 101:
+            self._detach(response, lease, exchange)
+        return response
+
+    # -- a connection ------------------------------------------------------------------------------------------------
+
+    def _queue(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
+        """Wait until somebody ends a lease, which hands its place over to the one that has waited longest."""
+        waiter = self._waiter()
+        lease.wake = waiter.wake
+        limit = exchange.deadline.left("pool")
+        ends_at = None if limit is None else monotonic() + limit
+        pool = self.pool
+        patience = _PATIENCE if limit is None else min(_PATIENCE, limit)
+        while lease.connection is None and not pool.closed:
+            yield waiter.wait(patience)
+            if lease.connection is not None or pool.closed:
+                break
+            left = None if ends_at is None else ends_at - monotonic()
+            if left is not None and left <= 0:
+                raise self._exhausted(lease, exchange)
+            self._collect_abandoned()
+            patience = left if left is not None else 3600.0
+        pool.served(lease)
+
+    def _collect_abandoned(self) -> None:
+        """Responses dropped inside a reference cycle are found by the collector alone, and it may be far or switched off.
+
+        So before a pool of streams is called full, it is asked, once and not often.
+        """
+        now = monotonic()
+        if now - self._collected_at >= _COLLECT_EVERY and any(
+            line.lease is not None and line.lease.place for line in self.pool.snapshot()
+        ):
+            self._collected_at = now
+            gc.collect()
+
+    def _exhausted(self, lease: H1Lease, exchange: Exchange) -> TransportError:
+        error = exchange.deadline.exceeded("pool")
+        if isinstance(error, PoolTimeout):
+            held = sorted(
+                (line.lease for line in self.pool.snapshot() if line.lease is not None),
+                key=lambda info: -info.seconds,
+            )
+            error.holders = tuple(map(str, held))
+            shown = "; ".join(error.holders[:3])
+            more = f"; and {len(held) - 3} more" if len(held) > 3 else ""
+            error.args = (f"{error.args[0]}. All {len(held)} are in use: {shown}{more}",)
+        return state_facts(error, lease)
+
+    def _connected(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
+        """Make sure that the lease's connection is open and alive."""
+        connection = lease.connection
+        assert connection is not None
+        while connection.stream is not None and connection.stream.readable():
+            # Idle and readable: the peer has closed, or says something that nobody asked for. Neither can be used.
+            self.pool.replace(lease, "stale")
+            connection = lease.connection
+            assert connection is not None
+        events = exchange.events
+        connection.events = events
+        lease.reused = connection.uses > 0
+        if connection.stream is None:
+            yield from self._open(connection, lease, exchange)
+        connection.uses += 1
+        if events is not None:
+            tell(events.leased, connection.id, lease.method, str(lease.url), lease.reused)
+
+    def _open(self, connection: Connection, lease: H1Lease, exchange: Exchange) -> Steps[None]:
+        origin: Any = lease.key
+        events = exchange.events
+        opening = connection.opening = Opening(exchange.deadline, exchange.tls)
+        if events is not None:
+            tell(events.connect_started, connection.id, str(origin))
+        phase: Phase = "connect"
+        try:
+            stream = yield self._wire.open(origin, opening)
+            connection.stream = stream
+            if origin.scheme == "https" and not getattr(self._wire, "does_tls", False):
+                phase = "tls"
+                connection.stream = yield stream.start_tls(origin.host.rstrip("."), opening)
+        except BaseException as error:
+            opening.close()
+            if events is not None:
+                tell(events.connect_failed, connection.id, str(error) or type(error).__name__)
+            if isinstance(error, (OSError, TransportError)):
+                raise explain(error, phase, lease) from error
+            raise
+        connection.opening = None
+        if events is not None:
+            tell(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
+
+    # -- one exchange ------------------------------------------------------------------------------------------------
+
+    def _converse(self, lease: H1Lease, request: Request, exchange: Exchange) -> Steps[Head]:
+        connection = lease.connection
+        assert connection is not None
+        codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
+        content = request.content
+        out = codec.request(request.method, request.url.target, _fields(request, exchange))
+        phase: Phase = "write"
+        try:
+            lease.sent = "partly"
+            body = content.body
+            if body is not None and len(body) <= _ONE_WRITE:
+                if body:
+                    out += codec.data(body)
+                yield stream.send(out + codec.end(), deadline.left("write"))
+                lease.sent = "wholly"
+            else:
+                yield from self._upload(lease, out, request, exchange)
+            phase = "head"
+            informational = 0
+            while True:
+                head = codec.head()
+                if head is None:
+                    data = yield stream.recv(_READ, deadline.left("read"))
+                    if not data:
+                        if codec.started():
+                            raise Malformed("it closed the connection in the middle of a head")
+                        raise EOFError
+                    lease.started = True
+                    codec.feed(data)
+                elif head.status >= 200 or head.status == 101:
+                    break
+                else:
+                    informational += 1
+                    if informational > _MAX_INFORMATIONAL:
+                        raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
+                    if exchange.events is not None:
+                        tell(exchange.events.informational, connection.id, head.status)
+        except (Malformed, OSError, EOFError) as error:
+            raise explain(error, phase, lease, deadline) from error
+        lease.take(head)
+        return head
+
+    def _upload(
+        self, lease: H1Lease, head: bytes, request: Request, exchange: Exchange
+    ) -> Steps[None]:
+        """Send a body of any length, and stop when the peer answers before it has all of it (RFC 9112, section 9.5)."""
+        connection = lease.connection
+        assert connection is not None
+        codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
+        talk = getattr(stream, "send_or_recv", None)
+        yield stream.send(head, deadline.left("write"))
+        for last, piece in _pieces(request.content.chunks()):
+            rest = memoryview(codec.end() if last else codec.data(piece))
+            while rest:
+                try:
+                    if talk is None:
+                        yield stream.send(bytes(rest), deadline.left("write"))
+                        break
+                    done = yield talk(rest, deadline.left("write"))
+                except (BrokenPipeError, ConnectionResetError):
+                    return  # It has hung up; what it said before that may still be read.
+                if isinstance(done, int):
+                    rest = rest[done:]
+                    continue
+                if not done:
+                    return
+                lease.started = True
+                codec.feed(done)
+                if codec.final_head_begun():
+                    return
+        lease.sent = "wholly"
+
+    def _may_replay(self, lease: H1Lease, request: Request, error: TransportError) -> bool:
+        """A kept-alive connection may die at the very moment it is used again, and that is nobody's fault.
+
+        RFC 9110, section 9.2.2: replay only what is safe to send twice, only when nothing of an answer came, once.
+        """
+        return (
+            self._replay
+            and lease.reused
+            and not lease.started
+            and not isinstance(error, TimeoutError)
+            and request.content.replayable
+            and (request.method in _IDEMPOTENT or "idempotency-key" in request.headers)
+            and not self.pool.closed
+            and not lease.ended
+        )
+
+    def _detach(self, response: R, lease: H1Lease, exchange: Exchange) -> None:
+        connection = lease.connection
+        assert connection is not None
+        response.upgraded = Upgraded(connection.stream, connection.codec.leftover())  # type: ignore[attr-defined]
+        self.pool.detach(lease)
+        exchange.lease = None
+
+
+def _fields(request: Request, exchange: Exchange) -> list[tuple[str, str]]:
+    """The header fields as sent: Host first (RFC 9110, section 7.2), then the request's, then what the policy adds."""
+    headers = request.headers
+    fields = headers.multi_items()
+    if "host" not in headers:
+        fields = [("Host", request.url.authority), *fields]
+    if not exchange.policy.keep_alive and "connection" not in headers:
+        fields = [*fields, ("Connection", "close")]
+    return fields
+
+
+def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bool, bytes]]:
+    for chunk in chunks:
+        if not isinstance(chunk, (bytes, bytearray, memoryview)):
+            raise InvalidRequest(f"a body is made of bytes, not of {type(chunk).__name__}")
+        if chunk:
+            yield False, bytes(chunk)
+    yield True, b""

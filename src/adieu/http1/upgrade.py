@@ -1,0 +1,57 @@
+"""What becomes of a connection that speaks another protocol after a 101 (RFC 9110, section 7.8): it is the user's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from adieu.transport.stream import ByteStream
+
+__all__ = ["Upgraded"]
+
+
+class Upgraded:
+    """An upgraded connection as a byte stream. It has left its pool: closing the client does not close it, you do."""
+
+    def __init__(self, stream: ByteStream, leftover: bytes) -> None:
+        self._stream = stream
+        self._leftover = leftover
+        self._closed = False
+
+    def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
+        """The next bytes, b"" when the peer has closed. What came with the 101 comes first. Timeouts in seconds."""
+        if self._leftover:
+            data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
+            return data
+        return self._stream.recv(max_bytes, timeout)
+
+    def send(self, data: bytes, timeout: float | None = 30.0) -> None:
+        """Send all of `data`."""
+        self._stream.send(data, timeout)
+
+    def close(self) -> None:
+        """Close the connection. Any number of calls."""
+        self._closed = True
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            import warnings
+
+            self.close()
+            warnings.warn(f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2)

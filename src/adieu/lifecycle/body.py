@@ -1,0 +1,241 @@
+"""The body: raw bytes in order, and the policy carried out. Written once; two short drivers below.
+
+States: OPEN (bytes may come), ENDED (the end was read, the lease is over), CLOSED (ended before the end), CUT (the
+client was closed while it was open). The exchange is ended before an exception leaves this room, so holding an
+exception never holds a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from adieu.errors import BodyClosed, BodyTooLarge, ClientClosed
+from adieu.lifecycle.cleanup import CLOSE, RELEASE, Drain, Read, View, Why
+from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.lifecycle.exchange import Exchange, caller
+from adieu.lifecycle.steps import Steps, adrive, drive
+
+__all__ = ["AsyncBody", "Body", "BodyCore"]
+
+State = Literal["OPEN", "ENDED", "CLOSED", "CUT"]
+
+
+class BodyCore:
+    """What both colours share: the state, what has been read ahead, and the policy's actions as steps."""
+
+    __slots__ = ("__weakref__", "_ahead", "exchange", "state", "status")
+
+    def __init__(self, exchange: Exchange, status: int) -> None:
+        self.exchange = exchange
+        self.status = status
+        self.state: State = "OPEN"
+        # Raw bytes that were read before anybody asked, oldest first.
+        self._ahead: list[bytes] = []
+
+    def view(self) -> View:
+        """The snapshot for a policy."""
+        return self.exchange.view(self.status)
+
+    def take(self) -> list[bytes]:
+        """The chunks that were read ahead, which the caller owns from now on."""
+        ahead = self._ahead
+        self._ahead = []
+        return ahead
+
+    def abort(self, why: str) -> None:
+        """End the lease now, without asking the policy: for interrupts and cancellation."""
+        self._ahead = []
+        self._finish("CLOSED", False, why)
+
+    def cut(self) -> None:
+        """The client closes: end the lease now; whoever reads gets `ClientClosed`."""
+        if self.state == "OPEN":
+            self.state = "CUT"
+            self._ahead = []
+            self.exchange.end(False, "client closed")
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _opened(self, streaming: bool) -> Steps[None]:
+        """After the final head: what needs no waiting first, then what the policy wants."""
+        exchange = self.exchange
+        lease = exchange.lease
+        if getattr(lease, "framing", None) == "none":
+            # HEAD, 204, 304, length 0: there is nothing to hold a connection for, under any policy.
+            yield from self._pull(lease, exchange.deadline)
+            return
+        action = self._ask(exchange.policy.on_headers, self.view())
+        if action is CLOSE:
+            self._finish("CLOSED", False, "policy")
+            return
+        if type(action) is Read and not streaming:
+            if (yield from self._read_ahead(lease, action)):
+                return
+            if action.otherwise is CLOSE:
+                received = getattr(lease, "received", 0)
+                self._finish("CLOSED", False, "body too large")
+                raise BodyTooLarge(
+                    f"the body of {exchange.method} {exchange.url} is longer than the cleanup policy reads: "
+                    f"{received} bytes had come, {action.max_bytes} are allowed"
+                )
+        peek = getattr(lease, "peek", None)
+        while peek is not None and (chunk := peek()) is not None:
+            # A small body usually came with its head. Then the connection is free, although nobody has read yet.
+            if not chunk:
+                self._complete(lease)
+                return
+            self._ahead.append(chunk)
+        exchange.place = place = caller()
+        if hasattr(lease, "place"):
+            lease.place = place  # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
+
+    def _read_ahead(self, lease: Any, wish: Read) -> Steps[bool]:
+        """Carry out a Read; True if the body is complete."""
+        limit, seconds, ahead = wish.max_bytes, wish.max_seconds, self._ahead
+        deadline = self.exchange.deadline if seconds is None else self._within(seconds)
+        size = 0
+        remaining = getattr(lease, "remaining", None)
+        if limit is not None and remaining is not None and remaining > limit:
+            return False
+        while limit is None or size <= limit:
+            try:
+                chunk = yield from self._pull(lease, deadline)
+            except TimeoutError:
+                if seconds is None or self.exchange.lease is None:
+                    raise
+                return False
+            if not chunk:
+                return True
+            ahead.append(chunk)
+            size += len(chunk)
+        return False
+
+    def _pull(self, lease: Any, deadline: Deadline) -> Steps[bytes]:
+        """The next raw bytes from the lease; whatever goes wrong, the lease is over before it is told."""
+        try:
+            chunk: bytes = yield lease.read(deadline)
+        except BaseException as error:
+            self._broken(error, deadline)
+            raise
+        if not chunk:
+            self._complete(lease)
+        return chunk
+
+    def _broken(self, error: BaseException, deadline: Deadline) -> None:
+        if self.state == "CUT":
+            raise ClientClosed("the client was closed while this body was being read") from error
+        if isinstance(error, TimeoutError) and deadline is not self.exchange.deadline:
+            return  # A policy's own patience ended, not the call's: the lease is as good as before.
+        self._finish("CLOSED", False, type(error).__name__)
+
+    def _next(self) -> Steps[bytes]:
+        """The next raw bytes for a reader, b"" at the end."""
+        if self._ahead:
+            return self._ahead.pop(0)
+        lease = self.exchange.lease
+        if self.state == "OPEN" and lease is not None:
+            return (yield from self._pull(lease, self.exchange.deadline))
+        if self.state == "ENDED":
+            return b""
+        raise self._refusal()
+
+    def _refusal(self) -> Exception:
+        if self.state == "CUT":
+            return ClientClosed("the client was closed while this body was open")
+        return BodyClosed("this body was closed before it was read to its end")
+
+    def _closing(self, why: Why) -> Steps[None]:
+        """The rest is not wanted: what the policy says, as far as the wire allows it."""
+        if self.state != "OPEN":
+            self._ahead = []
+            return
+        self._ahead = []
+        exchange = self.exchange
+        lease = exchange.lease
+        if lease is None:
+            self.state = "CLOSED"
+            return
+        action = self._ask(exchange.policy.on_close, self.view(), why) if lease.reusable else CLOSE
+        if type(action) is Drain:
+            yield from self._drain(lease, action)
+        self._finish("CLOSED", False, why)
+
+    def _drain(self, lease: Any, wish: Drain) -> Steps[None]:
+        remaining = getattr(lease, "remaining", None)
+        if getattr(lease, "framing", "close") == "close" or (remaining or 0) > wish.max_bytes:
+            return  # Not worth beginning: the end is the close, or it is known to be too far away.
+        deadline = self._within(wish.max_seconds)
+        size = 0
+        try:
+            while size <= wish.max_bytes:
+                chunk = yield lease.read(deadline)
+                if not chunk:
+                    self._complete(lease)
+                    return
+                size += len(chunk)
+        except Exception:
+            return  # It is being thrown away: that its rest is broken or slow is nobody's error.
+        except BaseException:
+            self._finish("CLOSED", False, "interrupted")
+            raise
+
+    def _within(self, seconds: float) -> Deadline:
+        """A clock for a policy's own bound, which never outlasts the call's."""
+        total = self.exchange.deadline.ends_at
+        if total is not None:
+            seconds = min(seconds, max(total - self.exchange.deadline.now(), 0.0))
+        return Deadline(Timeout(read=seconds or 1e-3, total=seconds or 1e-3), self.exchange.deadline.now)
+
+    def _complete(self, lease: Any) -> None:
+        keep = lease.reusable and self._ask(self.exchange.policy.on_complete, self.view()) is RELEASE
+        self._finish("ENDED", keep, "complete")
+
+    def _ask(self, hook: Callable[..., Any], *question: Any) -> Any:
+        try:
+            return hook(*question)
+        except BaseException:
+            self._finish("CLOSED", False, "policy failed")
+            raise
+
+    def _finish(self, state: State, reuse: bool, why: str) -> None:
+        if self.state == "OPEN":
+            self.state = state
+        self.exchange.end(reuse, why)
+
+
+class Body(BodyCore):
+    """The body of a sync response."""
+
+    __slots__ = ()
+
+    def opened(self, streaming: bool = False) -> None:
+        """Called once, when the final head has arrived. With `streaming`, a policy's Read is not carried out."""
+        drive(self._opened(streaming))
+
+    def read(self) -> bytes:
+        """The next raw bytes; b"" at the end. Raises `BodyClosed` after close, `ClientClosed` after the client's."""
+        return drive(self._next())
+
+    def close(self, why: Why = "exit") -> None:
+        """End it as the policy says: drained and released, or closed. Any number of calls."""
+        drive(self._closing(why))
+
+
+class AsyncBody(BodyCore):
+    """The body of an async response."""
+
+    __slots__ = ()
+
+    async def opened(self, streaming: bool = False) -> None:
+        """See `Body.opened`."""
+        await adrive(self._opened(streaming))
+
+    async def read(self) -> bytes:
+        """See `Body.read`."""
+        return await adrive(self._next())
+
+    async def close(self, why: Why = "exit") -> None:
+        """See `Body.close`."""
+        await adrive(self._closing(why))
+

@@ -1,0 +1,80 @@
+"""What happens to connections, told to whoever listens.
+
+Rules of the room: arguments are numbers, strings and nothing that holds a socket, so a listener that keeps them leaks
+nothing. Listeners are called synchronously and must not block. Every `*_started` is followed by exactly one matching
+end, whether the exchange succeeds, fails, is cancelled or interrupted: `leased` by `released` or `closed`,
+`connect_started` by `connected` or `connect_failed`. With nobody listening an event costs one `is not None`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["Events", "LeaseInfo", "tell"]
+
+
+class LeaseInfo(NamedTuple):
+    """A description of a lease: what for, since when, and where its response was opened."""
+
+    connection: int
+    method: str
+    url: str
+    seconds: float
+    place: str | None
+
+    def __str__(self) -> str:
+        where = f", opened at {self.place}" if self.place else ""
+        return f"{self.method} {self.url} holds connection {self.connection} for {self.seconds:.1f} s{where}"
+
+
+class Events:
+    """Overwrite what interests you and give it to a client: `Client(events=...)`.
+
+    `connection` is a number that is unique within the process. An exception that a method raises is reported through
+    `sys.unraisablehook` and otherwise ignored: a listener cannot break a request.
+    """
+
+    def connect_started(self, connection: int, origin: str) -> None:
+        """A connection is being opened (DNS, TCP and TLS)."""
+
+    def connected(self, connection: int, seconds: float) -> None:
+        """It is open, after this many seconds."""
+
+    def connect_failed(self, connection: int, error: str) -> None:
+        """It could not be opened."""
+
+    def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
+        """An exchange begins on this connection."""
+
+    def released(self, connection: int) -> None:
+        """The exchange has ended and the connection is idle in its pool."""
+
+    def closed(self, connection: int, why: str) -> None:
+        """The connection was closed, and why: "exit", "idle", "stale", "surplus bytes", "abandoned", ..."""
+
+    def informational(self, connection: int, status: int) -> None:
+        """A 1xx response came before the final one (RFC 9110, section 15.2)."""
+
+    def replayed(self, method: str, url: str) -> None:
+        """A kept-alive connection had died, and a safe request was sent once more on a new one (RFC 9110, 9.2.2)."""
+
+    def leaked(self, lease: LeaseInfo) -> None:
+        """A response was dropped unread; its connection has just been closed. May be called by a finalizer."""
+
+
+def tell(method: Callable[..., object], *facts: Any) -> None:
+    """Call a listener. What it raises is reported as Python reports errors in finalizers, and stops nothing."""
+    try:
+        method(*facts)
+    except Exception as error:
+        sys.unraisablehook(_Unraisable(type(error), error, error.__traceback__, None, method))
+
+
+class _Unraisable(NamedTuple):
+    exc_type: type[BaseException]
+    exc_value: BaseException
+    exc_traceback: Any
+    err_msg: str | None
+    object: Any

@@ -1,0 +1,163 @@
+"""The exchange and its lease: the owner exists before the thing it owns, and the lease ends exactly once.
+
+Theory of operation: the client makes an `Exchange` before any connection is looked for. An adapter that gets a
+connection hands its lease over at once (`exchange.own(lease)`); from then on whoever ends the exchange ends the lease:
+the body at its end or when it is closed, the client when anything raises, and if everybody forgot, the finalizer.
+There is no line between these at which an interrupt or a cancellation finds a connection without an owner.
+
+Nothing here refers upwards: an exchange knows neither the response nor the client, so dropping the last reference to
+a response frees the whole chain without a collector.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol, Union
+
+from adieu.lifecycle.cleanup import CleanupPolicy, View
+from adieu.lifecycle.events import Events, LeaseInfo, tell
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.deadline import Deadline
+
+__all__ = ["AnyLease", "AsyncLease", "Exchange", "Lease", "caller"]
+
+# Frames of these packages are not the place where the user opened a response.
+_OURS = ("adieu", "adieu_", "contextlib")
+
+
+class _Ending(Protocol):
+    @property
+    def reusable(self) -> bool:
+        """Could be released if the body were complete."""
+        ...
+
+    def finish(self, reuse: bool, why: str) -> None:
+        """Release or discard. Idempotent and synchronous; never raises, never blocks, may run in a finalizer."""
+        ...
+
+
+class Lease(_Ending, Protocol):
+    """The right to use one connection for one exchange: what an adapter hands to the exchange.
+
+    Optional attributes, looked up by name: `framing`, `received`, `remaining`, `reused`, `age`, `connection_id`
+    (what a policy's `View` shows), and `peek() -> bytes | None` (body bytes that are already here; None: not yet).
+    """
+
+    def read(self, deadline: Deadline) -> bytes:
+        """The next raw body bytes; b"" exactly at the end of the message."""
+        ...
+
+
+class AsyncLease(_Ending, Protocol):
+    """A `Lease` whose `read` is awaited. Its `finish` is not: ending a lease never waits."""
+
+    def read(self, deadline: Deadline) -> Awaitable[bytes]: ...
+
+
+AnyLease = Union[Lease, AsyncLease]
+
+
+class Exchange:
+    """One request, its response, and the one connection that carries both.
+
+    `deadline`: the running clock of the call. `policy`: the cleanup policy in force. `tls`: the TLS settings. `events`:
+    the listener or None. `hop`: 0 for the first exchange of a call. `extras`: what a caller passes to an adapter by
+    name; unknown names are ignored.
+    """
+
+    __slots__ = (
+        "deadline",
+        "events",
+        "extras",
+        "hop",
+        "lease",
+        "method",
+        "place",
+        "policy",
+        "tls",
+        "url",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        url: object,
+        deadline: Deadline,
+        policy: CleanupPolicy,
+        *,
+        tls: Any = None,
+        events: Events | None = None,
+        hop: int = 0,
+        extras: dict[str, object] | None = None,
+    ) -> None:
+        self.lease: Any = None
+        self.method = method
+        self.url = url
+        self.deadline = deadline
+        self.policy = policy
+        self.tls = tls
+        self.events = events
+        self.hop = hop
+        self.extras = extras
+        self.place: str | None = None
+
+    def own(self, lease: AnyLease) -> None:
+        """Take the lease over. An earlier one that was not finished is discarded: an exchange has one connection."""
+        former = self.lease
+        self.lease = lease
+        if former is not None:
+            former.finish(False, "replaced")
+
+    def end(self, reuse: bool, why: str) -> None:
+        """End the lease, if there is one. Any number of calls, from any thread; the first one counts."""
+        lease = self.lease
+        if lease is not None:
+            lease.finish(reuse, why)
+            # Last: had an interrupt hit before, the next call or the finalizer would end the lease again.
+            self.lease = None
+
+    def view(self, status: int) -> View:
+        """The snapshot that policies decide on."""
+        lease = self.lease
+        get = getattr
+        return View(
+            self.method,
+            str(self.url),
+            status,
+            get(lease, "framing", "close"),
+            get(lease, "received", 0),
+            get(lease, "remaining", None),
+            get(lease, "reusable", False),
+            get(lease, "reused", False),
+            get(lease, "age", 0.0),
+            self.hop,
+        )
+
+    def info(self) -> LeaseInfo:
+        """The description of the lease that a leak report or a `PoolTimeout` prints."""
+        number = getattr(self.lease, "connection_id", 0)
+        seconds = self.deadline.elapsed()
+        return LeaseInfo(number, self.method, str(self.url), seconds, self.place)
+
+    def __del__(self) -> None:
+        if self.lease is None:
+            return
+        info = self.info()
+        self.end(False, "abandoned")
+        if self.events is not None:
+            tell(self.events.leaked, info)
+        self.policy.on_abandoned(info)
+
+
+def caller() -> str | None:
+    """ "file.py:12 in function" of the nearest frame outside adieu: the place a leak report names."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith(_OURS):
+            code = frame.f_code
+            return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

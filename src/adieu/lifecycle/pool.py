@@ -1,0 +1,447 @@
+"""The pool's bookkeeping: one table, connection -> owner. No I/O but closing, no waiting, no HTTP.
+
+Theory of operation. `_rows` is the truth: a connection is in it while it is open, with the lease that uses it or with
+None while it is idle. Every change of owner is one store into that table; everything else (the stacks of idle
+connections, the counters) is an index that is checked against it, so an interrupt between two lines can leave an index
+stale but never a connection without an owner.
+
+Changes are posted to an inbox and worked off by whoever holds the lock, each until it is done: a step interrupted in
+the middle is taken up again by the next caller, and every step may run twice. The lock is an `RLock`, which is C: no
+interrupt falls between taking it and owning it (`Condition`, `Event` and `queue.Queue` are Python and lose it there).
+A finalizer may run at any line, also at one that holds the lock; it then enters a second time, sees that its own
+thread is working below it, leaves its step in the inbox and returns. So ending a lease never waits for anything.
+
+What takes longer or runs foreign code (closing a connection, waking a waiter) is put aside and done after the lock is
+free, and stays put aside until it has been done.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from functools import partial
+from itertools import count
+from time import monotonic
+from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakSet
+
+from adieu._value import Value
+from adieu.errors import ClientClosed, InvalidRequest
+from adieu.lifecycle.deadline import Clock
+from adieu.lifecycle.events import Events, LeaseInfo, tell
+
+__all__ = ["ConnectionInfo", "Limits", "Pool", "PoolLease", "Pooled"]
+
+
+class Limits(Value):
+    """How many connections a client may have, and for how long. Counts and seconds; None is no limit.
+
+    `connections` in all; `per_origin` to one origin (or through one route to it); `idle`: seconds a connection may wait
+    unused (a server's shorter `Keep-Alive: timeout=` wins); `age`: seconds after which it is not used again (None;
+    useful where addresses behind a name change); `requests`: exchanges after which it is not used again.
+    """
+
+    __slots__ = ("age", "connections", "idle", "per_origin", "requests")
+    connections: int | None
+    per_origin: int | None
+    idle: float | None
+    age: float | None
+    requests: int | None
+
+    def __init__(
+        self,
+        connections: int | None = 100,
+        per_origin: int | None = None,
+        *,
+        idle: float | None = 15.0,
+        age: float | None = None,
+        requests: int | None = None,
+    ) -> None:
+        counts = {"connections": connections, "per_origin": per_origin, "requests": requests}
+        for name, count in counts.items():
+            if count is not None and (type(count) is not int or count < 1):
+                raise InvalidRequest(f"limits: {name} takes a whole number from 1 or None, not {count!r}")
+        for name, seconds in {"idle": idle, "age": age}.items():
+            if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
+                raise InvalidRequest(f"limits: {name} takes seconds or None, not {seconds!r}")
+        self._set(
+            connections=connections, per_origin=per_origin, idle=idle, age=age, requests=requests
+        )
+
+
+class ConnectionInfo(NamedTuple):
+    """One line of `client.connections()`. Times are seconds."""
+
+    id: int
+    origin: str
+    state: str
+    age: float
+    uses: int
+    idle: float | None
+    lease: LeaseInfo | None
+
+    def __str__(self) -> str:
+        doing = str(self.lease) if self.lease else f"idle for {self.idle or 0:.1f} s"
+        return f"connection {self.id} to {self.origin}: {self.state}, {doing}"
+
+
+class Pooled:
+    """What the pool keeps on a connection. `close()` must be idempotent, must not raise, block or wait."""
+
+    __slots__ = ("events", "id", "idle_since", "keep_for", "key", "opened_at", "uses")
+
+    def __init__(self, key: Hashable, number: int, now: float) -> None:
+        self.key = key
+        self.id = number
+        self.opened_at = now
+        self.idle_since = now
+        self.uses = 0
+        # Seconds the server said that it keeps an idle connection (its Keep-Alive hint), less a margin.
+        self.keep_for: float | None = None
+        # The listener of the client that leased it last.
+        self.events: Events | None = None
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Close in a forked child: the descriptor goes, and the parent's connection must not notice."""
+        raise NotImplementedError
+
+
+C = TypeVar("C", bound=Pooled)
+
+
+class PoolLease(Generic[C]):
+    """The part of a lease that belongs to the pool. Made, and owned by an exchange, before it has a connection."""
+
+    __slots__ = ("connection", "ended", "key", "outlives", "pool", "turn", "wake")
+
+    def __init__(self, pool: Pool[C], key: Hashable) -> None:
+        self.pool = pool
+        self.key = key
+        self.connection: C | None = None
+        self.ended = False
+        # True: the client may close without cutting this one off; it is closed when it ends.
+        self.outlives = False
+        # What tells a waiting exchange that it has a connection now, or that the pool is closed.
+        self.wake: Callable[[], object] | None = None
+        self.turn = 0
+
+    def info(self) -> LeaseInfo:
+        """The description that a `PoolTimeout` and `client.connections()` show."""
+        raise NotImplementedError
+
+    def finish(self, reuse: bool, why: str) -> None:
+        """Release or discard: see the `Lease` protocol."""
+        self.pool.finish(self, reuse, why)
+
+
+class Pool(Generic[C]):
+    """The connections of one adapter.
+
+    `new(key, number, now)` makes a connection that is not open yet; it must not block.
+    """
+
+    def __init__(
+        self,
+        new: Callable[[Hashable, int, float], C],
+        limits: Limits,
+        clock: Clock = monotonic,
+    ) -> None:
+        self._new = new
+        self._limits = limits
+        self._clock = clock
+        self._rows: dict[C, PoolLease[C] | None] = {}
+        self._idle: dict[Hashable, list[C]] = {}
+        self._waiting: dict[Hashable, deque[PoolLease[C]]] = {}
+        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._aside: deque[Callable[[], object]] = deque()
+        self._lock = threading.RLock()
+        self._working = False
+        self._next_sweep = 0.0
+        self._closed = False
+        _POOLS.add(self)
+
+    # -- what an adapter calls --------------------------------------------------------------------------------------
+
+    def checkout(self, lease: PoolLease[C]) -> bool:
+        """Give the lease a connection: an idle one, newest first, else a new one if the limits allow.
+
+        False: there is none to be had; the lease is in the queue, first come first served, and its `wake` is called
+        once it has a connection. Raises `ClientClosed` when the pool is closed.
+        """
+        self._post(self._want, lease)
+        return self.served(lease)
+
+    def replace(self, lease: PoolLease[C], why: str, fresh: bool = False) -> bool:
+        """Discard the lease's connection, which turned out to be dead, and give it another one in its place.
+
+        With `fresh`, one that was never used.
+        """
+        self._post(self._swap, lease, lease.connection, why, fresh)
+        return self.served(lease)
+
+    def served(self, lease: PoolLease[C]) -> bool:
+        """Whether the lease has its connection. Raises `ClientClosed` when it will never get one."""
+        if lease.connection is not None:
+            return True
+        if self._closed:
+            raise ClientClosed("this client was closed")
+        return False
+
+    def finish(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
+        """End a lease. What it does when called again, from wherever, is nothing."""
+        self._post(self._settle, lease, reuse, why)
+
+    def detach(self, lease: PoolLease[C]) -> None:
+        """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
+        self._post(self._let_go, lease)
+
+    def close(self) -> tuple[int, int]:
+        """Close everything but the leases that may outlive the client: (idle, in use) are what was closed."""
+        counts = [0, 0]
+        self._post(self._shut, counts)
+        return counts[0], counts[1]
+
+    def snapshot(self) -> list[ConnectionInfo]:
+        """What every connection is doing now."""
+        now = self._clock()
+        lines = []
+        for conn, lease in list(self._rows.items()):
+            idle = now - conn.idle_since if lease is None else None
+            state = "idle" if lease is None else "leased"
+            age = now - conn.opened_at
+            about = lease.info() if lease is not None else None
+            lines.append(ConnectionInfo(conn.id, str(conn.key), state, age, conn.uses, idle, about))
+        return lines
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    # -- the inbox ---------------------------------------------------------------------------------------------------
+
+    def _post(self, step: Callable[..., None], *args: Any) -> None:
+        inbox = self._inbox
+        inbox.append((step, args))
+        with self._lock:
+            if self._working:
+                return  # A finalizer, entered while this very thread works below: it will find the step.
+            try:
+                self._working = True
+                while inbox:
+                    step, args = inbox[0]
+                    step(*args)
+                    inbox.popleft()
+            except Exception:
+                inbox.popleft()  # A step that fails would fail for ever; an interrupt leaves it to the next caller.
+                raise
+            finally:
+                self._working = False
+        if self._aside:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        aside = self._aside
+        while aside:
+            try:
+                job = aside[0]
+                job()
+                aside.remove(job)
+            except (IndexError, ValueError):
+                pass  # Another thread did the same job meanwhile; each may be done twice.
+
+    # -- steps: run with the lock held, may run twice, never wait ------------------------------------------------------
+
+    def _want(self, lease: PoolLease[C]) -> None:
+        if lease.ended or lease.connection is not None or self._closed:
+            return
+        waiting = self._waiting
+        if waiting and lease.key in waiting:
+            lease.turn = _number()
+            waiting[lease.key].append(lease)
+        elif not self._serve(lease, self._clock()):
+            lease.turn = _number()
+            waiting[lease.key] = deque((lease,))
+
+    def _serve(self, lease: PoolLease[C], now: float, fresh: bool = False) -> bool:
+        rows = self._rows
+        stack = self._idle.get(lease.key) if not fresh else None
+        while stack:
+            conn = stack[-1]
+            if rows.get(conn, lease) is None:
+                why = self._over(conn, now)
+                if why is None:
+                    lease.connection = conn
+                    rows[conn] = lease
+                    stack.pop()
+                    return True
+                self._drop(conn, why)
+            stack.pop()
+        if self._full(lease.key):
+            return False
+        conn = self._new(lease.key, _number(), now)
+        lease.connection = conn
+        rows[conn] = lease
+        return True
+
+    def _full(self, key: Hashable) -> bool:
+        limits, rows = self._limits, self._rows
+        if limits.per_origin is not None:
+            if sum(conn.key == key for conn in rows) >= limits.per_origin:
+                return True
+        if limits.connections is None or len(rows) < limits.connections:
+            return False
+        # An idle connection to somewhere else makes room: the one that has waited longest.
+        spare = [conn for conn, lease in rows.items() if lease is None]
+        if not spare:
+            return True
+        self._drop(min(spare, key=_idle_since), "room for another origin")
+        return False
+
+    def _swap(self, lease: PoolLease[C], conn: C, why: str, fresh: bool) -> None:
+        if self._rows.get(conn) is lease:
+            self._drop(conn, why)
+        if lease.connection is conn:
+            lease.connection = None
+        if not lease.ended and lease.connection is None and not self._closed:
+            # Its own row has just become free, and nobody can have come in between.
+            self._serve(lease, self._clock(), fresh)
+
+    def _let_go(self, lease: PoolLease[C]) -> None:
+        lease.ended = True
+        conn = lease.connection
+        if conn is not None and self._rows.get(conn) is lease:
+            self._tell(conn, "closed", "upgraded")
+            del self._rows[conn]
+            self._serve_waiting(self._clock())
+
+    def _settle(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
+        lease.ended = True
+        conn = lease.connection
+        if conn is None or self._rows.get(conn) is not lease:
+            return
+        now = self._clock()
+        if self._closed:
+            reuse, why = False, "client closed"
+        elif reuse and (worn := self._worn(conn, now)) is not None:
+            reuse, why = False, worn
+        if reuse:
+            conn.idle_since = now
+            self._idle.setdefault(conn.key, []).append(conn)
+            self._tell(conn, "released")
+            self._rows[conn] = None
+        else:
+            self._drop(conn, why)
+        if now >= self._next_sweep:
+            self._sweep(now)
+        if self._waiting:
+            self._serve_waiting(now)
+
+    def _serve_waiting(self, now: float) -> None:
+        """Hand what is free straight to the leases that waited longest: nobody overtakes, nobody wakes in vain."""
+        queues = list(self._waiting.items())
+        if len(queues) > 1:
+            queues.sort(key=_turn)
+        for key, queue in queues:
+            while queue:
+                lease = queue[0]
+                if not lease.ended and lease.connection is None:
+                    if not self._serve(lease, now):
+                        break
+                if lease.wake is not None:
+                    self._aside.append(lease.wake)
+                queue.popleft()
+            if not queue:
+                del self._waiting[key]
+
+    def _shut(self, counts: list[int]) -> None:
+        self._closed = True
+        for conn, lease in list(self._rows.items()):
+            if lease is None or not lease.outlives:
+                self._drop(conn, "client closed")
+                counts[lease is not None] += 1
+        self._idle.clear()
+        for queue in self._waiting.values():
+            self._aside.extend(lease.wake for lease in queue if lease.wake is not None)
+        self._waiting.clear()
+
+    def _drop(self, conn: C, why: str) -> None:
+        """Nobody owns it any more: first into what is to be closed, then out of the table."""
+        self._aside.append(conn.close)
+        self._tell(conn, "closed", why)
+        self._rows.pop(conn, None)
+
+    def _tell(self, conn: C, what: str, *facts: str) -> None:
+        if conn.events is not None:
+            self._aside.append(partial(tell, getattr(conn.events, what), conn.id, *facts))
+
+    # -- ages --------------------------------------------------------------------------------------------------------
+
+    def _over(self, conn: C, now: float) -> str | None:
+        """Why an idle connection must not be used again, or None."""
+        idle = now - conn.idle_since
+        if conn.keep_for is not None and idle >= conn.keep_for:
+            return "the server's keep-alive time"
+        limit = self._limits.idle
+        return "idle" if limit is not None and idle >= limit else self._worn(conn, now)
+
+    def _worn(self, conn: C, now: float) -> str | None:
+        limits = self._limits
+        if limits.age is not None and now - conn.opened_at >= limits.age:
+            return "age"
+        if limits.requests is not None and conn.uses >= limits.requests:
+            return "requests"
+        return None
+
+    def _sweep(self, now: float) -> None:
+        """Close what has been idle too long, now and then and on somebody's call: no thread, no timer."""
+        limit = self._limits.idle
+        self._next_sweep = now + (limit if limit is not None and limit < 2.0 else 2.0)
+        for conn, lease in list(self._rows.items()):
+            if lease is None and (why := self._over(conn, now)) is not None:
+                self._drop(conn, why)
+
+    # -- ends that nobody announced ------------------------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """In a forked child: the parent's connections are not ours. Forget them without a word on the wire."""
+        rows, self._rows = self._rows, {}
+        self._lock = threading.RLock()
+        self._working = False
+        self._idle.clear()
+        self._waiting.clear()
+        self._inbox.clear()
+        self._aside.clear()
+        for conn in rows:
+            conn.forget()
+
+    def __del__(self) -> None:
+        # A client that was never closed: idle connections end silently, since nobody can miss them.
+        for conn in list(getattr(self, "_rows", ())):
+            conn.close()
+
+
+def _idle_since(conn: Pooled) -> float:
+    return conn.idle_since
+
+
+def _turn(waiting: tuple[Hashable, deque[PoolLease[Any]]]) -> int:
+    queue = waiting[1]
+    return queue[0].turn if queue else 0
+
+
+_number = count(1).__next__
+_POOLS: WeakSet[Pool[Any]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for pool in list(_POOLS):
+        pool.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

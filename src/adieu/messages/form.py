@@ -1,0 +1,86 @@
+"""Form fields: `application/x-www-form-urlencoded`, as URL queries and form bodies carry it.
+
+The rules are those of browsers (https://url.spec.whatwg.org/#urlencoded-serializing): UTF-8, a
+space is `+`, and only ASCII letters, digits and `*-._` stand for themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from adieu.errors import InvalidRequest
+
+__all__ = ["FormFields", "FormScalar", "FormValue", "encode_form"]
+
+FormScalar: TypeAlias = "str | bytes | int | float | bool | None"
+FormValue: TypeAlias = "FormScalar | Sequence[FormScalar]"
+FormFields: TypeAlias = "Mapping[str, FormValue] | Iterable[tuple[str, FormValue]]"
+
+_PLAIN = re.compile(r"[A-Za-z0-9*\-._]*").fullmatch
+_ENCODED = [
+    chr(byte) if _PLAIN(chr(byte)) else "+" if byte == 0x20 else f"%{byte:02X}"
+    for byte in range(256)
+]
+
+
+def encode_form(fields: FormFields) -> str:
+    """Encode a mapping or a sequence of pairs.
+
+    A value is a str, bytes (taken for UTF-8), an int, a float, a bool (`true` or `false`) or None
+    (the field is left out); a list or tuple of those repeats the field. Raises `InvalidRequest` for
+    anything else; the text names the field and the type, never the value.
+
+    >>> encode_form({"q": "a b", "page": [1, 2], "draft": None})
+    'q=a+b&page=1&page=2'
+    """
+    encoded: list[str] = []
+    for name, value in fields.items() if isinstance(fields, Mapping) else _pairs(fields):
+        key = _encode(name, name)
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        encoded += [f"{key}={_encode(item, name)}" for item in values if item is not None]
+    return "&".join(encoded)
+
+
+def _pairs(fields: Iterable[object]) -> Iterable[tuple[str, FormValue]]:
+    if isinstance(fields, (str, bytes)):
+        raise InvalidRequest(
+            "form fields are a mapping or pairs, not a text; a query that is encoded already"
+            " belongs into the URL"
+        )
+    if not isinstance(fields, Iterable):
+        raise InvalidRequest(f"form fields are a mapping or pairs, not {type(fields).__name__}")
+    for pair in fields:
+        # A str of two characters would unpack just as well.
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InvalidRequest(
+                f"form fields come in pairs of name and value, not as {type(pair).__name__}"
+            )
+        yield pair[0], pair[1]
+
+
+def _encode(item: object, name: object) -> str:
+    if isinstance(item, str):
+        if _PLAIN(item):
+            return item
+        try:
+            data = item.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"form field {name!r} has a lone surrogate, which UTF-8 cannot encode"
+            ) from None
+    elif isinstance(item, bool):
+        return "true" if item else "false"
+    elif isinstance(item, int):
+        return int.__repr__(item)  # str() of an IntEnum is its name on Python 3.10
+    elif isinstance(item, float):
+        data = float.__repr__(item).encode()
+    elif isinstance(item, bytes):
+        data = item
+    else:
+        raise InvalidRequest(
+            f"form field {name!r} is {type(item).__name__}; it must be str, bytes, int, float,"
+            " bool, None, or a list of those"
+        )
+    return "".join([_ENCODED[byte] for byte in data])

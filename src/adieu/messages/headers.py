@@ -1,0 +1,260 @@
+"""Headers: the fields of a message, in their order and case, found by name in any case.
+
+Rules of the room: a list of pairs is the truth, as it came from the wire or goes onto it; the index
+by lower-case name is built when somebody first asks for a name, and most headers are never asked.
+Whatever a caller puts in is checked on its way in; only `Headers.from_wire` trusts, because a codec
+has looked already. No `repr` shows a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+
+from adieu.errors import InvalidHeader
+from adieu.messages._field import checked_name, checked_value, is_secret
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:  # typing_extensions imports inspect, which is half of what `import adieu` may cost
+
+    def override(method: Any) -> Any:
+        return method
+
+
+__all__ = ["FieldValue", "FieldValues", "HeaderChanges", "HeaderFields", "Headers", "merge"]
+
+FieldValue: TypeAlias = "str | bytes | int"
+FieldValues: TypeAlias = "FieldValue | Sequence[FieldValue]"
+"""One value, or a list or tuple of them: a field for each."""
+HeaderFields: TypeAlias = (
+    "Mapping[str, FieldValues] | Iterable[tuple[str, FieldValues] | tuple[bytes, FieldValues]]"
+)
+"""What headers are made of: a mapping, pairs, or other `Headers`."""
+HeaderChanges: TypeAlias = (
+    "Mapping[str, FieldValues | None] | Iterable[tuple[str, FieldValues | None]]"
+)
+"""What headers are changed by: like `HeaderFields`, and None removes a field."""
+
+_T = TypeVar("_T")
+_SET_COOKIE = "set-cookie"
+
+
+class Headers(MutableMapping[str, str]):
+    """A mutable mapping of field names to values that keeps order, case and repeated fields.
+
+    `h["accept"]` finds the field in any case. The values of a repeated field are joined with ", "
+    (RFC 9110, section 5.3), except those of Set-Cookie, which cannot be joined: `h["set-cookie"]`
+    is the first of them and `h.get_list("set-cookie")` all. `len` counts names; iterating gives
+    each name once, as it was first written; `multi_items()` gives every field.
+
+    What is no field name or value (RFC 9110, section 5) is refused with `InvalidHeader`. Two
+    headers are equal if they say the same: the case of names and the order of different fields do
+    not count.
+
+    >>> h = Headers({"Accept": ["text/html", "text/plain"], "Content-Length": 5})
+    >>> h["accept"]
+    'text/html, text/plain'
+    """
+
+    __slots__ = ("_fields", "_index")
+
+    _fields: list[tuple[str, str]]
+    _index: dict[str, str] | None
+
+    def __init__(self, fields: HeaderFields | None = None) -> None:
+        self._fields = []
+        self._index = None
+        if isinstance(fields, Headers):
+            self._fields += fields._fields
+        elif fields is not None:
+            for name, value in _pairs(fields):
+                _append(self._fields, checked_name(name), value)
+
+    @classmethod
+    def from_wire(cls, fields: list[tuple[str, str]]) -> Headers:
+        """Headers around a list that a codec has checked; nothing is copied, checked or indexed."""
+        self = cls.__new__(cls)
+        self._fields = fields
+        self._index = None
+        return self
+
+    @property
+    def raw(self) -> Sequence[tuple[str, str]]:
+        """Every field as a pair, in order, for writing them: the list itself, not a copy."""
+        return self._fields
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """Every field as a pair, in order."""
+        return self._fields.copy()
+
+    def get_list(self, name: str) -> list[str]:
+        """The values of all fields of this name, in order; empty if there is none."""
+        key = name.lower()
+        if key not in self._lookup():
+            return []
+        return [value for other, value in self._fields if other.lower() == key]
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str) -> str: ...
+    @overload
+    def get(self, key: str, /, default: _T) -> str | _T: ...
+    @override
+    def get(self, key: str, /, default: object = None) -> object:
+        """The value of a field as `h[key]` gives it, or the default."""
+        return self._lookup().get(key.lower(), default)
+
+    def add(self, name: str, value: FieldValue) -> None:
+        """Add a field after all others, whether or not there are fields of this name."""
+        name = checked_name(name)
+        self._fields.append((name, checked_value(value, name)))
+        self._index = None
+
+    @override
+    def update(self, changes: HeaderChanges) -> None:  # type: ignore[override]
+        """Let these fields take the place of all fields of the same names; None removes a field.
+
+        Fields are not named by keyword arguments: hardly a field name is a Python name.
+        """
+        self._fields = merge(self, changes)._fields
+        self._index = None
+
+    def copy(self) -> Headers:
+        """Headers with the same fields; a change of one does not show in the other."""
+        other = Headers.from_wire(self._fields.copy())
+        if self._index is not None:
+            other._index = self._index.copy()
+        return other
+
+    def _lookup(self) -> dict[str, str]:
+        index = self._index
+        if index is None:
+            index = {}
+            for name, value in self._fields:
+                key = name.lower()
+                if key not in index:
+                    index[key] = value
+                elif key != _SET_COOKIE:
+                    index[key] = f"{index[key]}, {value}"
+            self._index = index  # one store of a finished index: a second thread may be reading
+        return index
+
+    @override
+    def __getitem__(self, name: str) -> str:
+        try:
+            return self._lookup()[name.lower()]
+        except KeyError:
+            raise KeyError(name) from None
+
+    @override
+    def __setitem__(self, name: str, value: FieldValue) -> None:
+        name = checked_name(name)
+        key = name.lower()
+        field = name, checked_value(value, name)
+        index = self._lookup()
+        if key in index:
+            first, *others = [i for i, (n, _) in enumerate(self._fields) if n.lower() == key]
+            self._fields[first] = field
+            for position in reversed(others):
+                del self._fields[position]
+        else:
+            self._fields.append(field)
+        index[key] = field[1]
+
+    @override
+    def __delitem__(self, name: str) -> None:
+        key = name.lower()
+        if self._lookup().pop(key, None) is None:
+            raise KeyError(name)
+        self._fields = [field for field in self._fields if field[0].lower() != key]
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._lookup()
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        seen: dict[str, str] = {}
+        for name, _ in self._fields:
+            seen.setdefault(name.lower(), name)
+        return iter(seen.values())
+
+    @override
+    def __len__(self) -> int:
+        return len(self._lookup())
+
+    def __bool__(self) -> bool:
+        return bool(self._fields)
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            if not isinstance(other, Mapping):
+                return NotImplemented
+            try:
+                other = Headers(other)
+            except InvalidHeader:
+                return False
+        cookies, others = self.get_list(_SET_COOKIE), other.get_list(_SET_COOKIE)
+        return self._lookup() == other._lookup() and cookies == others
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @override
+    def __repr__(self) -> str:
+        shown = [(name, "***" if is_secret(name) else value) for name, value in self._fields]
+        return f"Headers({shown!r})"
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Headers.from_wire, (self._fields.copy(),)
+
+
+def merge(defaults: Headers, own: HeaderChanges | None) -> Headers:
+    """The defaults with a message's own fields after them; the arguments stay as they are.
+
+    An own field takes the place of all defaults of the same name; None as its value only removes
+    them. Raises `InvalidHeader`.
+
+    >>> merge(Headers({"accept": "*/*", "x-a": "1"}), {"Accept": "text/html", "x-a": None})
+    Headers([('Accept', 'text/html')])
+    """
+    if own is None:
+        return defaults.copy()
+    if isinstance(own, Headers):
+        names, fields = set(own._lookup()), own._fields
+    else:
+        names, fields = set(), []
+        for given, value in _pairs(own):
+            name = checked_name(given)
+            names.add(name.lower())
+            if value is not None:
+                _append(fields, name, value)
+    if names.isdisjoint(defaults._lookup()):
+        return Headers.from_wire(defaults._fields + fields)
+    kept = [field for field in defaults._fields if field[0].lower() not in names]
+    return Headers.from_wire(kept + fields)
+
+
+def _pairs(fields: object) -> Iterable[tuple[object, object]]:
+    if isinstance(fields, (dict, Mapping)):
+        return fields.items()
+    if isinstance(fields, Iterable) and not isinstance(fields, (str, bytes)):
+        return map(_pair, fields)
+    raise InvalidHeader(f"headers are a mapping or pairs, not {type(fields).__name__}")
+
+
+def _pair(field: object) -> tuple[object, object]:
+    # A str of two characters would unpack just as well.
+    if isinstance(field, (tuple, list)) and len(field) == 2:
+        return field[0], field[1]
+    raise InvalidHeader(f"a header field is a pair of name and value, not {type(field).__name__}")
+
+
+def _append(fields: list[tuple[str, str]], name: str, value: object) -> None:
+    if isinstance(value, (list, tuple)):
+        fields += [(name, checked_value(item, name)) for item in value]
+    else:
+        fields.append((name, checked_value(value, name)))

@@ -1,0 +1,32 @@
+"""Origins: who is asked, whatever for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["DEFAULT_PORTS", "Origin", "authority_of"]
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""The ports that go without saying (RFC 9110, section 4.2). Other schemes have none."""
+
+
+def authority_of(scheme: str, host: str, port: int | None) -> str:
+    """Host and port as the Host field has them (RFC 9110, section 7.2), without a default port."""
+    if ":" in host:
+        host = f"[{host}]"
+    return host if port is None or port == DEFAULT_PORTS.get(scheme) else f"{host}:{port}"
+
+
+class Origin(NamedTuple):
+    """Scheme, host and port (RFC 6454).
+
+    Requests to equal origins may share connections and credentials. An IPv6 host has no brackets;
+    the port is None where a scheme has none. `str(origin)` is a text as in `https://example.org`.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{authority_of(self.scheme, self.host, self.port)}"

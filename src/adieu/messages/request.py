@@ -1,0 +1,132 @@
+"""The request: what is to be sent, as a value that can be sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Union
+
+from adieu.errors import InvalidRequest
+from adieu.messages.headers import Headers
+from adieu.messages.url import URL
+
+if TYPE_CHECKING:
+    from adieu.messages.content import Content
+
+__all__ = ["NOT_GIVEN", "HeadersLike", "Request"]
+
+HeadersLike = Union[Headers, Mapping[str, Any], "list[tuple[str, str]]"]
+
+
+class _NotGiven:
+    """Says that an argument was left out, where None means something else."""
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+    def __reduce__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN = _NotGiven()
+
+# Methods as everybody writes them, checked once (RFC 9110, section 9.1: case-sensitive tokens).
+_METHODS = {
+    name: name
+    for name in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "QUERY", "TRACE")
+}
+_METHODS.update({name.lower(): name for name in list(_METHODS)})
+_EXPECTING_A_BODY = frozenset(("POST", "PUT", "PATCH", "QUERY"))
+
+
+def _method(text: str) -> str:
+    known = _METHODS.get(text) if isinstance(text, str) else None
+    if known is not None:
+        return known
+    if not isinstance(text, str):
+        raise InvalidRequest(f"the method must be a string, not {type(text).__name__}")
+    import re
+
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", text):
+        raise InvalidRequest(f"{text!r} is not a method name (RFC 9110, section 9.1)")
+    if text.upper() == "CONNECT":
+        raise InvalidRequest("CONNECT belongs to proxies: there is no response to it that a client could use")
+    return text.upper() if text.upper() in _METHODS else text
+
+
+class Request:
+    """A request: method, URL, header fields and content.
+
+    `content` takes bytes, text, a binary file or an iterable of bytes; `data` form fields; `json` what `json.dumps`
+    takes. Raises `InvalidURL`, `InvalidHeader` or `InvalidRequest` for what cannot be sent.
+    """
+
+    __slots__ = ("content", "headers", "method", "url")
+
+    def __init__(
+        self,
+        method: str,
+        url: URL | str,
+        *,
+        params: Any = None,
+        headers: HeadersLike | None = None,
+        content: Any = None,
+        data: Any = None,
+        json: Any = NOT_GIVEN,
+    ) -> None:
+        self.method = _method(method)
+        target = url if type(url) is URL else URL(url)
+        self.url = target if params is None else target.with_params(params)
+        self.headers = headers if type(headers) is Headers else Headers(headers)
+        self.content = self._encoded(content, data, json)
+
+    def _encoded(self, content: Any, data: Any, json: Any) -> Content:
+        if content is None and data is None and json is NOT_GIVEN:
+            if self.method in _EXPECTING_A_BODY and "content-length" not in self.headers:
+                # RFC 9110, section 8.6: a method that has content says so, also when it is empty.
+                self.headers["Content-Length"] = "0"
+            return _nothing()
+        from adieu.messages.content import encode_content
+
+        given = {} if json is NOT_GIVEN else {"json": json}
+        encoded = encode_content(content=content, data=data, **given)
+        headers = self.headers
+        if encoded.media_type is not None and "content-type" not in headers:
+            headers["Content-Type"] = encoded.media_type
+        self._framed(encoded)
+        return encoded
+
+    def _framed(self, encoded: Content) -> None:
+        headers = self.headers
+        if encoded.length is None:
+            if "content-length" not in headers and "transfer-encoding" not in headers:
+                headers["Transfer-Encoding"] = "chunked"
+        elif "transfer-encoding" in headers:
+            raise InvalidRequest("Transfer-Encoding is set by adieu, for content whose length is not known")
+        elif headers.get("content-length", str(encoded.length)) != str(encoded.length):
+            raise InvalidRequest(
+                f"the Content-Length header says {headers['content-length']}, but the content has {encoded.length} bytes"
+            )
+        elif "content-length" not in headers:
+            headers["Content-Length"] = str(encoded.length)
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url}>"
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.method, self.url, self.headers, self.content
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.method, self.url, self.headers, self.content = state
+
+
+_empty: Content | None = None
+
+
+def _nothing() -> Content:
+    # The one content of every request without any; made when the first such request is.
+    global _empty
+    if _empty is None:
+        from adieu.messages.content import encode_content
+
+        _empty = encode_content()
+    return _empty

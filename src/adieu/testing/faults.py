@@ -1,0 +1,301 @@
+"""`FaultServer`: a server over real sockets that does, on request, what servers do to clients.
+
+What it can do is in two tables: `adieu.testing.routes` (what keeps the rules) and
+`adieu.testing.mischief` (what does not). `FaultServer.reply` scripts the exact bytes of an answer,
+`FaultServer.on` any other behaviour.
+
+Rules of the room: one thread accepts, one serves each connection, all are daemons, and all have
+ended when `close` returns. The server counts for itself what was accepted and what is open, so that
+a client's own books can be checked against the other end of the wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import threading
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from adieu.testing.mischief import ROUTES
+from adieu.testing.peer import Ending, HungUp, Peer
+from adieu.testing.request import Refused, Request
+from adieu.testing.routing import Entry, Route, payload
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+__all__ = ["Ending", "FaultServer", "Peer", "Request", "payload"]
+
+GRACE: Final = 1.0
+"""Seconds that `FaultServer.close` gives its threads."""
+
+_REMEMBERED = 10_000
+
+
+class FaultServer:
+    """A scripted server on a free port, running from its construction until `close`.
+
+        with FaultServer() as server:
+            http.client.HTTPConnection("127.0.0.1", server.port).request("GET",
+            "/truncated?n=9&sent=4")
+
+    `host` is a loopback address, ``127.0.0.1`` or ``::1``. `unix` is the path of a Unix socket to
+    listen on instead; the path is removed at the end. `tls` is the context of a server; the
+    handshake is made by the connection's thread. `port` (0 with `unix`) and `url` are where it is.
+    Every count may be read from any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        unix: str | os.PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        backlog: int = 128,
+    ) -> None:
+        self.path = None if unix is None else os.fspath(unix)
+        self.port = 0
+        self._tls = tls
+        self._listener = self._listen(host, backlog)
+        scheme = "http" if tls is None else "https"
+        authority = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        self.url = f"{scheme}://{'localhost' if unix is not None else authority}"
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._accepted = 0
+        self._served = 0
+        self._peers: dict[int, Peer] = {}
+        self._threads: list[threading.Thread] = []
+        self._requests: deque[Request] = deque(maxlen=_REMEMBERED)
+        self._scripts: dict[str, Entry] = {}
+        self._wake, self._alarm = socket.socketpair()
+        self._acceptor = threading.Thread(
+            target=self._accept_all, name=f"{self!r} accepts", daemon=True
+        )
+        self._acceptor.start()
+
+    def _listen(self, host: str, backlog: int) -> socket.socket:
+        if self.path is not None:
+            listener = socket.socket(socket.AF_UNIX)
+            address: str | tuple[str, int] = self.path
+        else:
+            listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            address = (host, 0)
+        try:
+            listener.bind(address)
+            listener.listen(backlog)
+            # So that a connection which was reset before it could be accepted does not block the
+            # accepting thread.
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+        if self.path is None:
+            self.port = listener.getsockname()[1]
+        return listener
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<FaultServer {self.path or self.url}>"
+
+    # What it saw
+
+    @property
+    def accepted(self) -> int:
+        """The connections accepted so far."""
+        with self._changed:
+            return self._accepted
+
+    @property
+    def open(self) -> int:
+        """The connections that neither side has closed, as far as this side knows."""
+        with self._changed:
+            return len(self._peers)
+
+    @property
+    def served(self) -> int:
+        """The requests that came so far."""
+        with self._changed:
+            return self._served
+
+    @property
+    def requests(self) -> list[Request]:
+        """The last 10,000 requests, in the order of their heads; a body may be on its way."""
+        with self._changed:
+            return list(self._requests)
+
+    def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
+        """Wait until the predicate is true, looking again at every change here and every 10 ms.
+
+        Raises `AssertionError`, with what the server saw, after `timeout` seconds.
+        """
+        until = monotonic() + timeout
+        while not predicate():
+            if monotonic() > until:
+                raise AssertionError(
+                    f"not so after {timeout:g} s; {self!r} accepted {self.accepted} connections, "
+                    f"{self.open} are open, and had {self.served} requests, "
+                    f"the last of them {self.requests[-5:]}"
+                )
+            with self._changed:
+                self._changed.wait(0.01)
+
+    # What it is told
+
+    def reply(self, path: str, raw: bytes, *, close: bool = False) -> None:
+        """Answer requests for this path with exactly these bytes, and then close if `close`."""
+
+        def scripted(peer: Peer, request: Request) -> Ending:
+            peer.send(raw)
+            return "close" if close else "keep"
+
+        self.on(path, scripted)
+
+    def on(self, path: str, route: Route, *, early: bool = False) -> None:
+        """Answer requests for this path with a route of one's own.
+
+        An `early` one is called before the body of the request has been read.
+        """
+        with self._changed:
+            self._scripts[path] = Entry(route, early)
+
+    def hang_up(self) -> None:
+        """End every open connection now, as a server does that restarts or found them idle."""
+        with self._changed:
+            for peer in self._peers.values():
+                # A TLS socket's own method would take the TLS state away under its thread.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(peer.sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Stop listening, end every connection and every thread; again, and nothing happens.
+
+        Raises `RuntimeError` if a route of one's own does not end within a second.
+        """
+        with self._changed:
+            if self._closing.is_set():
+                return
+            self._closing.set()
+        until = monotonic() + GRACE
+        self._alarm.close()
+        self._acceptor.join(GRACE)
+        self._wake.close()
+        self._listener.close()
+        if self.path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        self.hang_up()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - monotonic()))
+        late = [thread.name for thread in self._threads if thread.is_alive()]
+        if late and late != [threading.current_thread().name]:
+            raise RuntimeError(f"still running {GRACE:g} s after {self!r} was closed: {late}")
+
+    # What it does
+
+    def _accept_all(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            while True:
+                selector.select()
+                if self._closing.is_set():
+                    return
+                try:
+                    sock, _ = self._listener.accept()
+                except BlockingIOError:
+                    continue
+                except OSError:  # reset before it was accepted, or out of descriptors
+                    self._closing.wait(0.01)
+                    continue
+                self._take(sock)
+
+    def _take(self, sock: socket.socket) -> None:
+        with self._changed:
+            self._accepted += 1
+            number = self._accepted
+            try:
+                sock.setblocking(True)
+                if self.path is None:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is not None:
+                    sock = self._tls.wrap_socket(
+                        sock, server_side=True, do_handshake_on_connect=False
+                    )
+            except OSError:  # reset already
+                sock.close()
+                return
+            peer = self._peers[number] = Peer(sock, number, self._closing)
+            name = f"{self!r} serves {number}"
+            thread = threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True)
+            self._threads = [known for known in self._threads if known.is_alive()]
+            self._threads.append(thread)
+            self._changed.notify_all()
+        thread.start()
+
+    def _serve(self, peer: Peer) -> None:
+        try:
+            # Without TLS there is no handshake to make.
+            handshake = getattr(peer.sock, "do_handshake", None)
+            if handshake is not None:
+                handshake()
+            while (ending := self._exchange(peer)) == "keep":
+                pass
+            peer.end(ending)
+        except (OSError, HungUp):
+            pass
+        finally:
+            # Under the lock, so that `hang_up` never meets a descriptor that is another's by now.
+            with self._changed:
+                peer.sock.close()
+                del self._peers[peer.number]
+                self._changed.notify_all()
+
+    def _exchange(self, peer: Peer) -> Ending:
+        try:
+            request = peer.read_request()
+            if request is None:
+                return "close"
+            with self._changed:
+                self._served += 1
+                request.number = self._served
+                self._requests.append(request)
+                self._changed.notify_all()
+                script = self._scripts.get(request.path)
+            entry = script or ROUTES.get("/" + request.path[1:].partition("/")[0], _NOT_FOUND)
+            if not entry.early:
+                peer.read_body(request)
+                with self._changed:
+                    self._changed.notify_all()
+            ending = entry.serve(peer, request)
+        except Refused as why:
+            # What was begun cannot be taken back, and a 400 in its middle would be misread.
+            if peer.answered:
+                return "drop"
+            peer.reply(400, f"{why}\n".encode(), [("connection", "close")])
+            peer.linger()
+            return "drop"
+        if ending == "keep" and request.wants_close:
+            return "close"
+        return ending
+
+
+def _not_found(peer: Peer, request: Request) -> Ending:
+    peer.reply(404, f"no route {request.path}\n".encode())
+    return "keep"
+
+
+_NOT_FOUND = Entry(_not_found, early=False)

@@ -1,0 +1,83 @@
+"""What a route of the `FaultServer` is, the table it stands in, and the bytes that routes send.
+
+A route is a function of the `Peer` and the `Request`: it answers, and says how the connection goes
+on. It may take as long as it likes, but waits only by the means of the `Peer`, which end at once
+when the server is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from adieu.testing.peer import Ending, Peer
+from adieu.testing.request import Headers, Request
+
+__all__ = [
+    "PIECE",
+    "ROUTES",
+    "Entry",
+    "Route",
+    "extra_headers",
+    "payload",
+    "pieces",
+    "route",
+    "send_payload",
+    "start_payload",
+]
+
+Route = Callable[[Peer, Request], Ending]
+
+PIECE = 1 << 16
+# A period that is no power of two, so that a read that is lost or doubled shows.
+_BLOCK = bytes(range(251)) * 262
+
+
+class Entry(NamedTuple):
+    """A route, and whether it wants to be called before the body of the request has been read."""
+
+    serve: Route
+    early: bool
+
+
+ROUTES: dict[str, Entry] = {}
+
+
+def route(*paths: str, early: bool = False) -> Callable[[Route], Route]:
+    """Put a function into the table."""
+
+    def add(serve: Route) -> Route:
+        ROUTES.update(dict.fromkeys(paths, Entry(serve, early)))
+        return serve
+
+    return add
+
+
+def pieces(n: int, start: int = 0, size: int = PIECE) -> Iterator[bytes]:
+    """The bytes of `payload` from `start` to `n`, at most `size` (and 64 KiB) at a time."""
+    size = min(size, PIECE)
+    for at in range(start, n, size):
+        offset = at % 251
+        yield _BLOCK[offset : offset + min(size, n - at)]
+
+
+def payload(n: int) -> bytes:
+    """The body of `n` bytes that the routes send."""
+    return b"".join(pieces(n))
+
+
+def extra_headers(request: Request) -> Headers:
+    """The fields that ``header=Name:value`` asks for."""
+    pairs = (given.partition(":") for given in request.query.get("header", ()))
+    return [(name, value.strip()) for name, _, value in pairs]
+
+
+def send_payload(peer: Peer, n: int, start: int = 0) -> None:
+    """Stream a part of the payload."""
+    for piece in pieces(n, start):
+        peer.body(piece)
+
+
+def start_payload(peer: Peer, n: int, status: int = 200, *more: tuple[str, str]) -> None:
+    """Send the head of a reply that promises `n` bytes."""
+    peer.start(status, [("content-length", str(n)), *more])

@@ -1,0 +1,239 @@
+"""Mounts: which adapter (and policy) serves a URL, decided on parsed parts and never on raw text.
+
+A pattern looks like a URL: `scheme://host:port/path`. Its parts mean:
+
+- scheme: exact, or `*` for any.
+- host: exact; `*.example.org` for every name below example.org (not itself); left out for every host.
+- port: exact; left out it is the scheme's own (443 for https), as in a URL; `:*` for any. Without a host: any.
+- path: whole segments from the left: `/v1` and `/v1/` match `/v1` and `/v1/users`, never `/v10`.
+
+Userinfo, query and fragment of a URL never matter, and a pattern that has them is refused. The most specific pattern
+wins: host first, then port, then path, then scheme. Two patterns that say the same cannot both be mounted.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from adieu.errors import InvalidURL, MountError
+from adieu.messages.url import URL
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.messages.origin import Origin
+    from adieu.transport.adapter import Adapter
+
+__all__ = ["Mount", "Mounts", "Pattern"]
+
+_SHAPE = re.compile(r"(\*|[A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(/[^?#\\]*)?", re.ASCII)
+_PORT = re.compile(r"(.*?)(?::(\*|[0-9]+))?", re.DOTALL)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_CACHED_ORIGINS = 1024
+_MAKING = threading.RLock()
+
+
+class Pattern(NamedTuple):
+    """A parsed pattern. `port` 0 is any port; `host` "" is any host."""
+
+    scheme: str
+    host: str
+    below: bool
+    port: int | None
+    segments: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Raises `MountError` for anything that could be understood in two ways."""
+        match = _SHAPE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise MountError(
+                f"{text!r} is no mount pattern: write scheme://host:port/path, without query and fragment"
+            )
+        scheme, authority, path = match.group(1).lower(), match.group(2), match.group(3) or "/"
+        if "@" in authority:
+            raise MountError(f"{text!r}: userinfo never takes part in mounting; leave it out")
+        if "*" in path:
+            raise MountError(f"{text!r}: a path has no wildcards; whole segments match from the left")
+        parts = _PORT.fullmatch(authority)
+        assert parts is not None
+        host, port = parts.groups()
+        if not host and (port or path != "/"):
+            raise MountError(f"{text!r}: a port or a path needs a host before it")
+        below = host.startswith("*.")
+        name = host[2:] if below else host
+        if "*" in name:
+            raise MountError(f"{text!r}: the only wildcard of a host is a leading '*.'")
+        # The URL's own parser normalises the parts: case, IDNA, IPv6, dots, percent signs.
+        plain = "http" if scheme == "*" else scheme
+        number = "" if port in (None, "*") else f":{port}"
+        try:
+            url = URL(f"{plain}://{name or 'any'}{number}{path}")
+        except InvalidURL as error:
+            raise MountError(f"{text!r} is no mount pattern: {error}") from error
+        wanted = 0 if port == "*" or not name else url.port
+        if scheme == "*" and port is None:
+            wanted = 0
+        return cls(scheme, url.host_key if name else "", below, wanted, _segments(url.path))
+
+    def rank(self) -> tuple[int, int, int, int, int]:
+        """How specific it is; greater is more."""
+        host = 2 if self.host and not self.below else 1 if self.host else 0
+        return (
+            host,
+            self.host.count(".") if self.below else 0,
+            self.port != 0,
+            len(self.segments),
+            self.scheme != "*",
+        )
+
+    def misses(self, origin: Origin, host: str) -> str | None:
+        """Why a URL's origin does not match, or None if it does."""
+        if self.scheme not in ("*", origin.scheme):
+            return f"scheme {origin.scheme} is not {self.scheme}"
+        if self.below and not host.endswith("." + self.host):
+            return f"host {host} is not below {self.host}"
+        if self.host and not self.below and host != self.host:
+            return f"host {host} is not {self.host}"
+        if self.port not in (0, origin.port):
+            return f"port {origin.port} is not {self.port}"
+        return None
+
+    def __str__(self) -> str:
+        port = "" if self.port in (None, _DEFAULT_PORTS.get(self.scheme)) else f":{self.port}"
+        if self.port == 0:
+            port = ":*" if self.host and self.scheme != "*" else ""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        path = "/" + "/".join(self.segments) if self.host else ""
+        return f"{self.scheme}://{'*.' if self.below else ''}{name}{port}{path}"
+
+
+class Mount:
+    """An adapter, and a policy if wished, for the URLs that match a pattern (None: every URL)."""
+
+    __slots__ = ("_adapter", "_make", "pattern", "policy")
+
+    def __init__(
+        self,
+        pattern: Pattern | None,
+        adapter: Adapter | Callable[[], Adapter],
+        policy: CleanupPolicy | None,
+    ) -> None:
+        self.pattern = pattern
+        self.policy = policy
+        # An adapter chosen by name is made when it is first used: what nobody uses is not even imported.
+        made = hasattr(adapter, "send")
+        self._adapter: Adapter | None = adapter if made else None  # type: ignore[assignment]
+        self._make: Callable[[], Adapter] | None = None if made else adapter  # type: ignore[assignment]
+
+    @property
+    def adapter(self) -> Adapter:
+        adapter = self._adapter
+        if adapter is None:
+            with _MAKING:  # Two threads that both made one would leave one that nobody closes.
+                if (adapter := self._adapter) is None:
+                    assert self._make is not None
+                    self._adapter = adapter = self._make()
+        return adapter
+
+    @property
+    def made(self) -> Adapter | None:
+        """The adapter, if there was a use for it yet."""
+        return self._adapter
+
+    def __repr__(self) -> str:
+        return f"<mount {self.pattern or 'default'}: {self._adapter or 'not used yet'}>"
+
+
+class Mounts:
+    """The mounts of one client."""
+
+    def __init__(self, default: Mount) -> None:
+        self._default = default
+        self._mounts: list[Mount] = []
+        self._by_origin: dict[Origin, tuple[Mount, ...]] = {}
+
+    def add(self, mount: Mount) -> None:
+        """Mount. Raises `MountError` if the same pattern is mounted already."""
+        for other in self._mounts:
+            if other.pattern == mount.pattern:
+                raise MountError(f"{mount.pattern} is mounted already")
+        kept = [*self._mounts, mount]
+        kept.sort(key=_rank, reverse=True)
+        self._mounts = kept
+        self._by_origin = {}
+
+    def select(self, url: URL) -> Mount:
+        """The mount that serves this URL: the most specific one that matches."""
+        if not self._mounts:
+            return self._default
+        candidates = self._by_origin.get(url.origin)
+        if candidates is None:
+            candidates = self._candidates(url)
+        segments: tuple[str, ...] | None = None
+        for mount in candidates:
+            wanted = mount.pattern.segments if mount.pattern else ()
+            if not wanted:
+                return mount
+            if segments is None:
+                segments = _segments(url.path)
+            if segments[: len(wanted)] == wanted:
+                return mount
+        return self._default
+
+    def _candidates(self, url: URL) -> tuple[Mount, ...]:
+        found = tuple(
+            mount
+            for mount in self._mounts
+            if mount.pattern and mount.pattern.misses(url.origin, url.host_key) is None
+        )
+        if len(self._by_origin) >= _CACHED_ORIGINS:
+            self._by_origin = {}
+        self._by_origin[url.origin] = found
+        return found
+
+    def explain(self, url: URL | str) -> str:
+        """Which mount serves a URL, and why none of the others does: for people, in lines."""
+        url = URL(url)
+        chosen = self.select(url)
+        lines = [f"{url} is served by {chosen!r}"]
+        for mount in self._mounts:
+            pattern = mount.pattern
+            if mount is chosen or pattern is None:
+                continue
+            why = pattern.misses(url.origin, url.host_key)
+            if why is None and _segments(url.path)[: len(pattern.segments)] != pattern.segments:
+                why = f"path {url.path} is not below /{'/'.join(pattern.segments)}"
+            lines.append(f"  not {pattern}: {why or 'a more specific one matches'}")
+        return "\n".join(lines)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        yield from self._mounts
+        yield self._default
+
+    def __repr__(self) -> str:
+        return f"<Mounts {list(self)!r}>"
+
+
+def _rank(mount: Mount) -> tuple[int, int, int, int, int]:
+    assert mount.pattern is not None
+    return mount.pattern.rank()
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    """The segments of a normalised path, with what need not be escaped unescaped (RFC 3986, section 6.2.2.2)."""
+    if "%" in path:
+        path = _ESCAPE.sub(_unescape, path)
+    parts = path.split("/")[1:]
+    if parts and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    char = chr(int(match.group(1), 16))
+    return char if char in _UNRESERVED else match.group().upper()
