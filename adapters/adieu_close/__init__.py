@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adieu.lifecycle.cleanup import NoKeepAlive
-from adieu.transport.adapter import Adapter, Middleware
+from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware
+from adieu.transport.registry import find_adapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import Limits
+    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
 
-__all__ = ["CloseAdapter"]
+__all__ = ["AsyncCloseAdapter", "CloseAdapter"]
 
 
 class CloseAdapter(Middleware):
@@ -21,13 +23,29 @@ class CloseAdapter(Middleware):
 
     def __init__(self, inner: Adapter | None = None, *, limits: Limits | None = None) -> None:
         if inner is None:
-            from adieu_h11 import H11Adapter
-
-            inner = H11Adapter(limits=limits)
+            inner = find_adapter("h11")(limits=limits)
         super().__init__(inner)
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send with a policy that reads as the chosen one does, and keeps nothing."""
-        if exchange.policy.keep_alive:
-            exchange.policy = NoKeepAlive(exchange.policy)
+        _keep_nothing(exchange)
         return self.inner.send(request, exchange)
+
+
+class AsyncCloseAdapter(AsyncMiddleware):
+    """The same around an async adapter."""
+
+    def __init__(self, inner: AsyncAdapter | None = None, *, limits: Limits | None = None) -> None:
+        if inner is None:
+            inner = find_adapter("h11", "adieu.async_adapters")(limits=limits)
+        super().__init__(inner)
+
+    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+        """Send with a policy that reads as the chosen one does, and keeps nothing."""
+        _keep_nothing(exchange)
+        return await self.inner.send(request, exchange)
+
+
+def _keep_nothing(exchange: Exchange) -> None:
+    if exchange.policy.keep_alive:
+        exchange.policy = NoKeepAlive(exchange.policy)

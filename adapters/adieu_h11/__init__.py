@@ -1,11 +1,21 @@
-"""The raw adapter: adieu's HTTP/1.1 engine on its own pool and wires, without a client library underneath."""
+"""The raw adapters: adieu's HTTP/1.1 engine on its own pool and wires, without a client library underneath."""
 
 from __future__ import annotations
 
-from adieu.http1.adapter import HTTP1Adapter
+from typing import TYPE_CHECKING
 
-__all__ = ["H11Adapter"]
+from adieu_h11.sync import H11Adapter
+
+if TYPE_CHECKING:
+    from adieu_h11.asynchronous import AsyncH11Adapter
+
+__all__ = ["AsyncH11Adapter", "H11Adapter"]
 
 
-class H11Adapter(HTTP1Adapter):
-    """HTTP/1.1 over TCP, or over any other wire: `H11Adapter(UnixWire("/run/docker.sock"))`."""
+def __getattr__(name: str) -> object:
+    # Who sends synchronously does not pay for asyncio.
+    if name == "AsyncH11Adapter":
+        from adieu_h11.asynchronous import AsyncH11Adapter
+
+        return AsyncH11Adapter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

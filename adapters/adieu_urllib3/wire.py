@@ -104,5 +104,7 @@ def _translated(error: exceptions.HTTPError, origin: Origin) -> ConnectError:
     cause = error.__cause__ or error.__context__
     if isinstance(error, exceptions.SSLError):
         reason = error.args[0] if error.args else error
-        return TLSError(describe_tls_error(reason if isinstance(reason, Exception) else error, origin.host))
+        return TLSError(
+            describe_tls_error(reason if isinstance(reason, Exception) else error, origin.host)
+        )
     return ConnectError(f"cannot connect to {origin}: {cause or error}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 from adieu.api import delete, get, head, options, patch, post, put, query, request, stream
+from adieu.async_client import AsyncClient
 from adieu.client import Client
 from adieu.client_base import CloseReport
 from adieu.errors import *  # noqa: F403
@@ -30,11 +31,12 @@ from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import Events, LeaseInfo
 from adieu.lifecycle.exchange import Exchange, Lease
 from adieu.lifecycle.pool import ConnectionInfo, Limits
+from adieu.messages.async_response import AsyncResponse
 from adieu.messages.headers import Headers
 from adieu.messages.request import Request
 from adieu.messages.response import Response
 from adieu.messages.url import URL
-from adieu.transport.adapter import Adapter, AsyncAdapter, Middleware, adapter
+from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware, adapter
 from adieu.transport.stream import ByteStream, SocketStream
 from adieu.transport.wire import Opening, TCPWire, UnixWire, Wire
 
@@ -48,6 +50,9 @@ __all__ = [
     "URL",
     "Adapter",
     "AsyncAdapter",
+    "AsyncClient",
+    "AsyncMiddleware",
+    "AsyncResponse",
     "ByteStream",
     "CleanupPolicy",
     "Client",

@@ -16,7 +16,7 @@ __all__ = ["Value"]
 class Value:
     """A value made of the fields named in its classes' `__slots__`, set once by `_set` in `__init__`."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():

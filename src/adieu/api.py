@@ -30,13 +30,15 @@ def _divided(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def request(method: str, url: URL | str, **options: Unpack[ClientOptions]) -> Response:
-    """Send one request. Takes what `Client.request` takes, and what a client is made of: `adapter`, `verify`, `cert` ...
+    """Send one request. Takes what `Client.request` takes, and what makes a client: `adapter`, `verify`, `cert` ...
 
     The response has been read; nothing stays open, whether this returns or raises.
     """
     for_client, for_call = _divided(options)
     if "cleanup" in for_call:
-        raise TypeError("a one-shot always reads the body; for anything else use adieu.stream() or a Client")
+        raise TypeError(
+            "a one-shot always reads the body; for anything else use adieu.stream() or a Client"
+        )
     with Client(**for_client) as client:
         return client.request(method, url, **for_call)
 

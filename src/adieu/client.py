@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adieu.client_base import Call, ClientBase, CloseReport, as_policy
-from adieu.errors import AdieuError, ClientClosed, TransportError
-from adieu.flow.redirects import follow
+from adieu.client_base import ClientBase, CloseReport
+from adieu.errors import ClientClosed
 from adieu.lifecycle.body import Body
-from adieu.lifecycle.cleanup import STREAM
-from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.lifecycle.exchange import Exchange
-from adieu.messages.request import NOT_GIVEN, Request
-from adieu.messages.source import SourceLease
+from adieu.lifecycle.steps import drive
+from adieu.messages.request import NOT_GIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +20,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from adieu.client_base import CallOptions
+    from adieu.client_base import CallOptions, Hook
     from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.deadline import Timeout
+    from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.url import URL
 
@@ -44,6 +42,10 @@ class Client(ClientBase):
 
     A client may be shared between threads. Use it in a `with` block or call `close()`: then nothing of it stays open.
     """
+
+    body = Body
+    default_adapter = "urllib3"
+    adapter_group = "adieu.adapters"
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -90,137 +92,32 @@ class Client(ClientBase):
     def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """As `request`, but the body is handed out as a stream, whatever the policy prefetches.
 
-        Use it in a `with` block: at its end the connection is released, or drained or closed if the body was left early.
+        Use it in a `with` block: at its end the connection is released, or drained or closed if the body was left.
         """
         return self._begin(method, url, options, True)
-
-    def build_request(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Request:
-        """The request that `request()` would send: with the client's base URL, parameters and headers."""
-        return self._build(method, url, options)
 
     def send(
         self,
         request: Request,
         *,
         stream: bool = False,
-        timeout: Timeout | float | None | object = NOT_GIVEN,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
         cleanup: CleanupPolicy | None = None,
         follow_redirects: bool | None = None,
         extras: Mapping[str, object] | None = None,
     ) -> Response:
         """Send a request that was built before, any number of times if its content can be read again."""
-        if self._closed:
-            raise ClientClosed("this client is closed")
-        setting = self._timeout if timeout is NOT_GIVEN else Timeout.of(timeout)  # type: ignore[arg-type]
-        call = Call(Deadline(setting), as_policy(cleanup), stream, extras)
-        following = self._follow_redirects if follow_redirects is None else follow_redirects
-        if not following:
-            response = self._exchange(request, call, 0)
-            self._settle(response, call)
-            return response
-        return self._follow(request, call)
-
-    # -- one call ----------------------------------------------------------------------------------------------------
+        steps = self._sending(request, stream, timeout, cleanup, follow_redirects, extras)
+        response: Response = drive(steps)
+        return response
 
     def _begin(self, method: str, url: URL | str, options: Any, stream: bool) -> Response:
-        request = self._build(method, url, options)
-        if not options:
-            return self.send(request, stream=stream)
-        return self.send(
-            request,
-            stream=stream,
-            timeout=options.get("timeout", NOT_GIVEN),
-            cleanup=options.get("cleanup"),
-            follow_redirects=options.get("follow_redirects"),
-            extras=options.get("extras"),
-        )
-
-    def _follow(self, request: Request, call: Call) -> Response:
-        steps = follow(request, self._max_redirects)
-        request = next(steps)
-        history: tuple[Response, ...] = ()
-        while True:
-            response = self._exchange(request, call, len(history))
-            try:
-                following = steps.send(response)
-            except StopIteration:
-                break
-            except BaseException:
-                self._discard(response)
-                raise
-            self._discard(response)
-            response.history = history
-            history = (*history, response)
-            request = following
-        if history:
-            response.history = history
-        self._settle(response, call)
+        response: Response = drive(self._beginning(method, url, options, stream))
         return response
 
-    def _exchange(self, request: Request, call: Call, hop: int) -> Response:
-        """One hop: from the request to a response head, whose body the exchange owns."""
-        hooks = self._hooks
-        if hooks is not None:
-            for hook in hooks[0]:
-                hook(request)
-        mount = self.mounts.select(request.url)
-        adapter = mount.adapter
-        exchange = Exchange(
-            request.method,
-            request.url,
-            call.deadline,
-            call.cleanup or mount.policy or self._cleanup,
-            tls=self._tls,
-            events=self._events,
-            hop=hop,
-            extras=call.extras,
-        )
-        try:
-            response = adapter.send(request, exchange)
-            response.request = request
-            response.seconds = call.deadline.elapsed()
-            if response.source is not None:
-                SourceLease.adopt(response, exchange)
-            if exchange.lease is not None:
-                response.attach(Body(exchange, response.status_code))
-            if hooks is not None:
-                for hook in hooks[1]:
-                    hook(response)
-        except BaseException as error:
-            exchange.end(False, type(error).__name__)
-            if isinstance(error, AdieuError) and not (self._closed and isinstance(error, TransportError)):
-                raise
-            if isinstance(error, Exception):
-                raise self._wrapped(error, request, adapter) from error
-            raise
-        return response
-
-    def _settle(self, response: Response, call: Call) -> None:
-        """The final response: let the policy do what it does after the headers."""
-        body = response.body
-        if body is None:
-            return
-        try:
-            body.opened(call.stream)
-        except BaseException:
-            body.abort("error")  # Whatever failed, a policy's own code included: it must not hold the connection.
-            raise
-        if body.state == "ENDED":
-            response.received(body.take())
-            response.body = None
-        elif body.state == "OPEN":
-            self._open.add(body)
-            if self._closed:
-                body.cut()
-
-    def _discard(self, response: Response) -> None:
-        """A response that nobody will see: its body is drained within the policy's bound, or its connection closed."""
-        if response.body is not None:
-            try:
-                response.body.close("redirect")
-            except BaseException:
-                response.body.abort("error")
-                raise
+    def hooked(self, hook: Hook, subject: Any) -> None:
+        """Call one hook."""
+        hook(subject)
 
     def close(self) -> CloseReport:
         """Close every connection, also those in use: whoever reads from one gets `ClientClosed`. Any number of calls.
@@ -228,23 +125,7 @@ class Client(ClientBase):
         Bodies whose policy says so (`on_client_close`) may be read to their end; their connections close then. Adapters
         given to the client are closed with it.
         """
-        self._closed = True
-        holders = []
-        for body in list(self._open):
-            if body.state != "OPEN":
-                continue
-            holders.append(str(body.exchange.info()))
-            lease = body.exchange.lease
-            if body.exchange.policy.on_client_close(body.view()) is STREAM and hasattr(lease, "outlives"):
-                lease.outlives = True
-            else:
-                body.cut()
-        idle = in_use = 0
-        for adapter in self._adapters():
-            counts = adapter.close()
-            if isinstance(counts, tuple):
-                idle, in_use = idle + counts[0], in_use + counts[1]
-        return CloseReport(idle, in_use + len(holders), tuple(holders))
+        return drive(self._closing())
 
     def __enter__(self) -> Self:
         if self._closed:

@@ -1,4 +1,4 @@
-"""What sync and async clients share: the settings, the mounts, how a request is built, what an error becomes. No waiting."""
+"""What sync and async clients share: settings, mounts, how a request is built, what an error becomes. No waiting."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
-from adieu.errors import AdieuError, ClientClosed, InvalidRequest, InvalidURL, TransportError
-from adieu.lifecycle.cleanup import CleanupPolicy, Prefetch
+from adieu.call import Call
+from adieu.errors import ClientClosed, InvalidRequest, InvalidURL
+from adieu.lifecycle.cleanup import STREAM, CleanupPolicy, Prefetch
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.messages.headers import Headers, merge
 from adieu.messages.request import NOT_GIVEN, Request
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     import os
     import ssl
 
-    from typing_extensions import TypedDict
+    from typing_extensions import TypedDict, Unpack
 
-    from adieu.lifecycle.body import BodyCore
     from adieu.lifecycle.events import Events
+    from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo, Limits
+    from adieu.lifecycle.steps import Steps
     from adieu.messages.request import HeadersLike
-    from adieu.transport.adapter import Adapter
+    from adieu.transport.adapter import Adapter, AsyncAdapter
     from adieu.transport.tls import TLSConfig
 
     class CallOptions(TypedDict, total=False):
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
         event_hooks: Mapping[str, Iterable[Hook]] | None
 
 
-__all__ = ["Call", "ClientBase", "CloseReport", "as_policy"]
+__all__ = ["ClientBase", "CloseReport", "as_policy"]
 
 _PREFETCH = Prefetch()
 _DEFAULT_TIMEOUT = Timeout()
@@ -91,34 +93,24 @@ class CloseReport(NamedTuple):
         return f"closed {self.idle} idle connections and {self.in_use} in use{held}"
 
 
-class Call:
-    """What stays the same over the hops of one call."""
-
-    __slots__ = ("cleanup", "deadline", "extras", "stream")
-
-    def __init__(
-        self,
-        deadline: Deadline,
-        cleanup: CleanupPolicy | None,
-        stream: bool,
-        extras: Mapping[str, object] | None,
-    ) -> None:
-        self.deadline = deadline
-        self.cleanup = cleanup
-        self.stream = stream
-        self.extras = extras
-
-
 class ClientBase:
-    """The settings of a client. Subclasses send."""
+    """The settings of a client, and its calls as steps. Subclasses drive them."""
+
+    body: Callable[[Exchange, int], BodyCore]
+    default_adapter: str
+    adapter_group: str
+
+    def hooked(self, hook: Hook, subject: Any) -> Any:
+        """Call one hook (async: an awaitable)."""
+        raise NotImplementedError
 
     def __init__(
         self,
         base_url: URL | str | None = None,
         *,
-        adapter: Adapter | str = "urllib3",
+        adapter: Adapter | AsyncAdapter | str | None = None,
         cleanup: CleanupPolicy | None = None,
-        timeout: Timeout | float | None | object = NOT_GIVEN,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
         headers: HeadersLike | None = None,
         params: Any = None,
         limits: Limits | None = None,
@@ -134,16 +126,20 @@ class ClientBase:
         self._base = _base(base_url)
         self._params = params
         self._headers = _default_headers(headers)
-        self._cleanup = as_policy(cleanup) or _PREFETCH
+        self.cleanup = as_policy(cleanup) or _PREFETCH
         self._timeout = _DEFAULT_TIMEOUT if timeout is NOT_GIVEN else Timeout.of(timeout)  # type: ignore[arg-type]
         self._limits = limits
-        self._tls = tls if tls is not None else _tls(verify, cert)
+        self.tls = tls if tls is not None else _tls(verify, cert)
         self._follow_redirects = follow_redirects
         self._max_redirects = max_redirects
-        self._events = events
-        self._hooks = _hooks(event_hooks)
-        self._open: WeakSet[Body] = WeakSet()
-        self.mounts = Mounts(Mount(None, self._chosen(adapter), None))
+        self.events = events
+        self.hooks = _hooks(event_hooks)
+        self._open: WeakSet[BodyCore] = WeakSet()
+        self.mounts = Mounts(Mount(None, self._chosen(adapter or self.default_adapter), None))
+
+    def build_request(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Request:
+        """The request that `request()` would send: with the client's base URL, parameters and headers."""
+        return self._build(method, url, options)
 
     def _build(self, method: str, url: URL | str, options: Any) -> Request:
         if self._closed:
@@ -159,7 +155,9 @@ class ClientBase:
         else:
             unknown = options.keys() - _OPTIONS
             if unknown:
-                raise TypeError(f"unknown option {sorted(unknown)[0]!r}; known are {', '.join(sorted(_OPTIONS))}")
+                raise TypeError(
+                    f"unknown option {min(unknown)!r}; known are {', '.join(sorted(_OPTIONS))}"
+                )
             if (own := options.get("headers")) is not None:
                 headers = merge(headers, own)
             request = Request(
@@ -175,17 +173,70 @@ class ClientBase:
             _use_userinfo(request)
         return request
 
-    def _wrapped(self, error: Exception, request: Request, adapter: object) -> AdieuError:
-        if self._closed:
-            return ClientClosed(f"the client was closed during {request.method} {request.url}")
-        return TransportError(
-            f"{adapter!r} failed with {type(error).__name__}: {error}",
-            method=request.method,
-            url=str(request.url),
+    # -- calls, as steps -----------------------------------------------------------------------------------------------
+
+    def _beginning(self, method: str, url: URL | str, options: Any, stream: bool) -> Steps[Any]:
+        request = self._build(method, url, options)
+        get = options.get
+        return self._sending(
+            request,
+            stream,
+            get("timeout", NOT_GIVEN),
+            get("cleanup"),
+            get("follow_redirects"),
+            get("extras"),
         )
 
+    def _sending(
+        self,
+        request: Request,
+        stream: bool,
+        timeout: Any,
+        cleanup: Any,
+        follow_redirects: bool | None,
+        extras: Mapping[str, object] | None,
+    ) -> Steps[Any]:
+        if self._closed:
+            raise ClientClosed("this client is closed")
+        setting = self._timeout if timeout is NOT_GIVEN else Timeout.of(timeout)
+        following = self._follow_redirects if follow_redirects is None else follow_redirects
+        call = Call(self, Deadline(setting), as_policy(cleanup), stream, extras)
+        return call.run(request, self._max_redirects if following else None)
+
+    def watch(self, body: BodyCore) -> None:
+        """A body is handed out open. Its client knows it, weakly, to be able to end it."""
+        self._open.add(body)
+        if self._closed:
+            body.cut()  # The client was closed in the meantime, and did not see this one.
+
+    def _closing(self) -> Steps[CloseReport]:
+        self._closed = True
+        holders = []
+        for body in list(self._open):
+            if body.state != "OPEN":
+                continue
+            holders.append(str(body.exchange.info()))
+            lease = body.exchange.lease
+            wish = body.exchange.policy.on_client_close(body.view())
+            if wish is STREAM and hasattr(lease, "outlives"):
+                lease.outlives = True
+            else:
+                body.cut()
+        idle = in_use = 0
+        for adapter in self._adapters():
+            counts = yield adapter.close()
+            if isinstance(counts, tuple):
+                idle, in_use = idle + counts[0], in_use + counts[1]
+        return CloseReport(idle, in_use + len(holders), tuple(holders))
+
+    # -- mounts ------------------------------------------------------------------------------------------------------
+
     def mount(
-        self, pattern: str, adapter: Adapter | str, *, cleanup: CleanupPolicy | None = None
+        self,
+        pattern: str,
+        adapter: Adapter | AsyncAdapter | str,
+        *,
+        cleanup: CleanupPolicy | None = None,
     ) -> None:
         """Let an adapter (and a policy, if given) serve every URL that matches the pattern.
 
@@ -195,11 +246,13 @@ class ClientBase:
         """
         self.mounts.add(Mount(Pattern.parse(pattern), self._chosen(adapter), as_policy(cleanup)))
 
-    def _chosen(self, adapter: Adapter | str) -> Any:
+    def _chosen(self, adapter: Adapter | AsyncAdapter | str) -> Any:
         if isinstance(adapter, str):
             limits = {} if self._limits is None else {"limits": self._limits}
-            return _Named(adapter, limits)
-        if not callable(getattr(adapter, "send", None)) or not callable(getattr(adapter, "close", None)):
+            return _Named(adapter, self.adapter_group, limits)
+        if not callable(getattr(adapter, "send", None)) or not callable(
+            getattr(adapter, "close", None)
+        ):
             raise InvalidRequest(
                 f"an adapter is a name or has send(request, exchange) and close(); {adapter!r} has not"
             )
@@ -226,17 +279,19 @@ class ClientBase:
 class _Named:
     """Makes the adapter of a name when it is first used."""
 
-    __slots__ = ("limits", "name")
+    __slots__ = ("group", "limits", "name")
 
-    def __init__(self, name: str, limits: dict[str, Limits]) -> None:
+    def __init__(self, name: str, group: str, limits: dict[str, Limits]) -> None:
         self.name = name
+        self.group = group
         self.limits = limits
 
     def __call__(self) -> Adapter:
-        return find_adapter(self.name)(**self.limits)
+        adapter: Adapter = find_adapter(self.name, self.group)(**self.limits)
+        return adapter
 
 
-def as_policy(policy: CleanupPolicy | None) -> CleanupPolicy | None:
+def as_policy(policy: Any) -> CleanupPolicy | None:
     """What `cleanup=` was given, checked."""
     if policy is None or isinstance(policy, CleanupPolicy):
         return policy
@@ -309,5 +364,5 @@ def _hooks(hooks: Mapping[str, Iterable[Hook]] | None) -> tuple[list[Hook], list
         return None
     unknown = set(hooks) - {"request", "response"}
     if unknown:
-        raise InvalidRequest(f"event_hooks knows 'request' and 'response', not {sorted(unknown)[0]!r}")
+        raise InvalidRequest(f"event_hooks knows 'request' and 'response', not {min(unknown)!r}")
     return list(hooks.get("request", ())), list(hooks.get("response", ()))

@@ -83,7 +83,9 @@ def _target(url: URL, location: str) -> URL:
     try:
         target = url.join(location)
     except InvalidURL as error:
-        raise RedirectError(f"{url} redirects to {location[:200]!r}, which is no URL: {error}") from error
+        raise RedirectError(
+            f"{url} redirects to {location[:200]!r}, which is no URL: {error}"
+        ) from error
     if target.fragment is None and url.fragment is not None:
         target = target.replace(fragment=url.fragment)  # RFC 9110, section 10.2.2
     # A password that a server writes into a Location is not the user's to send.

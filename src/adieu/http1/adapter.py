@@ -10,6 +10,7 @@ from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import drive
 from adieu.messages.response import Response
+from adieu.transport.stream import secured
 from adieu.transport.wire import TCPWire
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class _Wake:
 class HTTP1Adapter:
     """HTTP/1.1 over a wire, pooled.
 
-    `wire` opens byte streams (default: TCP). `limits` bounds the pool. `replay=False` switches off the single replay of a
-    safe request whose kept-alive connection turned out to be dead.
+    `wire` opens byte streams (default: TCP). `limits` bounds the pool. `replay=False` switches off the single replay of
+    a safe request whose kept-alive connection turned out to be dead.
     """
 
     schemes = ("http", "https")
@@ -60,7 +61,9 @@ class HTTP1Adapter:
         self, wire: Wire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
         self.wire = wire if wire is not None else TCPWire()
-        self._engine = Engine(self.wire, limits or Limits(), Response, _Turn, H1Lease, replay)
+        self._engine = Engine(
+            self.wire, limits or Limits(), Response, _Turn, H1Lease, secured, replay
+        )
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send one request; the response's body is read through the exchange's lease."""

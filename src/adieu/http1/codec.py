@@ -2,7 +2,7 @@
 
 That is: one place where h11's names end and ours begin, and the strictness of a client that shares connections between
 answers. A reply that two parsers could read differently is refused, because the difference is somebody's next response
-(RFC 9112, section 11.2): a length beside a transfer coding, a bare CR or LF in the head, a version that is not 1.0 or 1.1.
+(RFC 9112, section 11.2): a length beside a transfer coding, a bare CR or LF in the head, an unknown version.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Codec:
 
     def _head(self, event: h11.Response | h11.InformationalResponse) -> Head:
         version = event.http_version
-        if version != b"1.1" and version != b"1.0":
+        if version not in (b"1.1", b"1.0"):
             raise Malformed(f"it speaks HTTP/{version.decode('latin-1')}")
         if len(event.headers) > _MAX_FIELDS:
             raise Malformed(f"it sent {len(event.headers)} header fields, more than {_MAX_FIELDS}")

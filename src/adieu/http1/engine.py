@@ -1,41 +1,43 @@
 """The engine: one exchange over one connection, as steps that sync and async run alike.
 
-Theory of operation. The lease is made first and owned by the exchange; then it gets a connection (an idle one that still
-lives, or a new one, or a place in the queue); then the request goes out, in one write if it is small, and the final head
-comes in. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read through the
+Theory of operation. The lease is made first and owned by the exchange; then it gets a connection (an idle one that
+still lives, or a new one, or a place in the queue); then the request goes out, in one write if it is small, and the
+final head comes in. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read through the
 lease afterwards.
 
-Only two things differ between sync and async, and both are passed in: what opens and carries bytes (the wire), and how a
-full pool is waited for (the waiter).
+Only two things differ between sync and async, and both are passed in: what opens and carries bytes (the wire), and how
+a full pool is waited for (the waiter).
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from adieu.errors import InvalidRequest, PoolTimeout, TransportError
+from adieu.errors import PoolTimeout, TransportError
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.connection import Connection, H1Lease
 from adieu.http1.faults import explain, state_facts
 from adieu.http1.upgrade import Upgraded
 from adieu.lifecycle.events import tell
 from adieu.lifecycle.pool import Limits, Pool
-from adieu.lifecycle.steps import Steps
 from adieu.messages.headers import Headers
 from adieu.transport.wire import Opening
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
+    from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import Exchange
+    from adieu.lifecycle.steps import Steps
     from adieu.messages.request import Request
 
 __all__ = ["Engine", "Waiter"]
 
 _READ = 64 * 1024
 _ONE_WRITE = 64 * 1024
+_A_GLANCE = 0.001
 _MAX_INFORMATIONAL = 32
 # RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
@@ -61,7 +63,8 @@ class Waiter(Protocol):
 class Engine(Generic[R]):
     """The colour-blind part of an HTTP/1.1 adapter.
 
-    `respond(status, headers, reason, http_version)` makes the response, `waiter()` a waiter, `lease` the lease class.
+    `respond(status, headers, reason, http_version)` makes the response, `waiter()` a waiter, `lease` the lease class,
+    `secured(stream, hostname, opening)` puts TLS over a stream.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Engine(Generic[R]):
         respond: Callable[..., R],
         waiter: Callable[[], Waiter],
         lease: type[H1Lease],
+        secured: Callable[[Any, str, Opening], Any],
         replay: bool,
     ) -> None:
         self.pool: Pool[Connection] = Pool(Connection, limits)
@@ -78,6 +82,7 @@ class Engine(Generic[R]):
         self._respond = respond
         self._waiter = waiter
         self._lease = lease
+        self._secured = secured
         self._replay = replay
         self._collected_at = 0.0
 
@@ -131,7 +136,7 @@ class Engine(Generic[R]):
         pool.served(lease)
 
     def _collect_abandoned(self) -> None:
-        """Responses dropped inside a reference cycle are found by the collector alone, and it may be far or switched off.
+        """Responses dropped inside a reference cycle are found by the collector alone, which may be far or switched off.
 
         So before a pool of streams is called full, it is asked, once and not often.
         """
@@ -185,7 +190,7 @@ class Engine(Generic[R]):
             connection.stream = stream
             if origin.scheme == "https" and not getattr(self._wire, "does_tls", False):
                 phase = "tls"
-                connection.stream = yield stream.start_tls(origin.host.rstrip("."), opening)
+                connection.stream = yield self._secured(stream, origin.host.rstrip("."), opening)
         except BaseException as error:
             opening.close()
             if events is not None:
@@ -248,16 +253,17 @@ class Engine(Generic[R]):
         connection = lease.connection
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
-        talk = getattr(stream, "send_or_recv", None)
+        content = request.content
+        chunks = content.async_chunks() if content.is_async else content.chunks()
         yield stream.send(head, deadline.left("write"))
-        for last, piece in _pieces(request.content.chunks()):
-            rest = memoryview(codec.end() if last else codec.data(piece))
+        while True:
+            chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
+            if chunk == b"":
+                continue  # An empty chunk would end a chunked body.
+            rest = memoryview(codec.end() if chunk is None else codec.data(bytes(chunk)))
             while rest:
                 try:
-                    if talk is None:
-                        yield stream.send(bytes(rest), deadline.left("write"))
-                        break
-                    done = yield talk(rest, deadline.left("write"))
+                    done = yield from self._talk(stream, rest, deadline)
                 except (BrokenPipeError, ConnectionResetError):
                     return  # It has hung up; what it said before that may still be read.
                 if isinstance(done, int):
@@ -269,7 +275,22 @@ class Engine(Generic[R]):
                 codec.feed(done)
                 if codec.final_head_begun():
                     return
+            if chunk is None:
+                break
         lease.sent = "wholly"
+
+    def _talk(self, stream: Any, rest: memoryview, deadline: Deadline) -> Steps[int | bytes]:
+        """The number of bytes of `rest` that the peer took, or the bytes that it said instead."""
+        both = getattr(stream, "send_or_recv", None)
+        if both is not None:
+            return (yield both(rest, deadline.left("write")))  # type: ignore[no-any-return]
+        if stream.readable():
+            try:
+                return (yield stream.recv(_READ, _A_GLANCE))  # type: ignore[no-any-return]
+            except TimeoutError:
+                pass  # A TLS record without data in it.
+        yield stream.send(bytes(rest), deadline.left("write"))
+        return len(rest)
 
     def _may_replay(self, lease: H1Lease, request: Request, error: TransportError) -> bool:
         """A kept-alive connection may die at the very moment it is used again, and that is nobody's fault.
@@ -304,12 +325,3 @@ def _fields(request: Request, exchange: Exchange) -> list[tuple[str, str]]:
     if not exchange.policy.keep_alive and "connection" not in headers:
         fields = [*fields, ("Connection", "close")]
     return fields
-
-
-def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bool, bytes]]:
-    for chunk in chunks:
-        if not isinstance(chunk, (bytes, bytearray, memoryview)):
-            raise InvalidRequest(f"a body is made of bytes, not of {type(chunk).__name__}")
-        if chunk:
-            yield False, bytes(chunk)
-    yield True, b""

@@ -61,7 +61,9 @@ def explain(
     elif phase in ("connect", "tls", "dns"):
         what = _connecting(error, lease)
     elif phase == "write":
-        what = WriteError(f"the connection to {lease.url} broke while the request was sent: {error}")
+        what = WriteError(
+            f"the connection to {lease.url} broke while the request was sent: {error}"
+        )
     else:
         what = ReadError(
             f"the connection to {lease.url} broke while the response was read: {error}", phase=phase

@@ -54,4 +54,6 @@ class Upgraded:
             import warnings
 
             self.close()
-            warnings.warn(f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2)
+            warnings.warn(
+                f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2
+            )

@@ -88,7 +88,9 @@ class BodyCore:
             self._ahead.append(chunk)
         exchange.place = place = caller()
         if hasattr(lease, "place"):
-            lease.place = place  # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
+            lease.place = (
+                place  # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
+            )
 
     def _read_ahead(self, lease: Any, wish: Read) -> Steps[bool]:
         """Carry out a Read; True if the body is complete."""
@@ -185,10 +187,14 @@ class BodyCore:
         total = self.exchange.deadline.ends_at
         if total is not None:
             seconds = min(seconds, max(total - self.exchange.deadline.now(), 0.0))
-        return Deadline(Timeout(read=seconds or 1e-3, total=seconds or 1e-3), self.exchange.deadline.now)
+        return Deadline(
+            Timeout(read=seconds or 1e-3, total=seconds or 1e-3), self.exchange.deadline.now
+        )
 
     def _complete(self, lease: Any) -> None:
-        keep = lease.reusable and self._ask(self.exchange.policy.on_complete, self.view()) is RELEASE
+        keep = (
+            lease.reusable and self._ask(self.exchange.policy.on_complete, self.view()) is RELEASE
+        )
         self._finish("ENDED", keep, "complete")
 
     def _ask(self, hook: Callable[..., Any], *question: Any) -> Any:
@@ -238,4 +244,3 @@ class AsyncBody(BodyCore):
     async def close(self, why: Why = "exit") -> None:
         """See `Body.close`."""
         await adrive(self._closing(why))
-

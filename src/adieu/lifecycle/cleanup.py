@@ -10,10 +10,12 @@ timeouts, cancellation and interrupts close it without asking.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Union
 
 from adieu.errors import InvalidRequest
-from adieu.lifecycle.events import LeaseInfo
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.events import LeaseInfo
 
 __all__ = [
     "CLOSE",
@@ -145,7 +147,7 @@ class CleanupPolicy:
         return f"{type(self).__name__}({inner})"
 
 
-def _bound(name: str, value: float) -> None:
+def _bound(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         raise InvalidRequest(f"{name} must be a number of at least 0, not {value!r}")
 

@@ -39,7 +39,7 @@ def _seconds(name: str, value: float | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidRequest(f"timeout: {name} takes seconds as a number or None, not {value!r}")
-    if not value > 0 or value != value:
+    if not value > 0:  # NaN is not, either
         raise InvalidRequest(f"timeout: {name} must be more than 0 seconds, not {value!r}")
     # A wait of centuries overflows the platform's clock types; it means the same as no limit.
     return float(value) if value < 3e7 else None

@@ -69,10 +69,13 @@ def tell(method: Callable[..., object], *facts: Any) -> None:
     try:
         method(*facts)
     except Exception as error:
-        sys.unraisablehook(_Unraisable(type(error), error, error.__traceback__, None, method))
+        report: Any = _Unraisable(type(error), error, error.__traceback__, None, method)
+        sys.unraisablehook(report)
 
 
 class _Unraisable(NamedTuple):
+    """What `sys.unraisablehook` reads, by name."""
+
     exc_type: type[BaseException]
     exc_value: BaseException
     exc_traceback: Any

@@ -12,7 +12,7 @@ a response frees the whole chain without a collector.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from adieu.lifecycle.cleanup import CleanupPolicy, View
@@ -90,7 +90,7 @@ class Exchange:
         tls: Any = None,
         events: Events | None = None,
         hop: int = 0,
-        extras: dict[str, object] | None = None,
+        extras: Mapping[str, object] | None = None,
     ) -> None:
         self.lease: Any = None
         self.method = method
@@ -152,7 +152,7 @@ class Exchange:
 
 
 def caller() -> str | None:
-    """ "file.py:12 in function" of the nearest frame outside adieu: the place a leak report names."""
+    """The "file.py:12 in function" of the nearest frame outside adieu: the place a leak report names."""
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")

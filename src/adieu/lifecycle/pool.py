@@ -24,13 +24,15 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from itertools import count
 from time import monotonic
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from adieu._value import Value
 from adieu.errors import ClientClosed, InvalidRequest
-from adieu.lifecycle.deadline import Clock
 from adieu.lifecycle.events import Events, LeaseInfo, tell
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.deadline import Clock
 
 __all__ = ["ConnectionInfo", "Limits", "Pool", "PoolLease", "Pooled"]
 
@@ -59,11 +61,18 @@ class Limits(Value):
         age: float | None = None,
         requests: int | None = None,
     ) -> None:
-        counts = {"connections": connections, "per_origin": per_origin, "requests": requests}
-        for name, count in counts.items():
-            if count is not None and (type(count) is not int or count < 1):
-                raise InvalidRequest(f"limits: {name} takes a whole number from 1 or None, not {count!r}")
-        for name, seconds in {"idle": idle, "age": age}.items():
+        counts: dict[str, Any] = {
+            "connections": connections,
+            "per_origin": per_origin,
+            "requests": requests,
+        }
+        for name, number in counts.items():
+            if number is not None and (type(number) is not int or number < 1):
+                raise InvalidRequest(
+                    f"limits: {name} takes a whole number from 1 or None, not {number!r}"
+                )
+        times: dict[str, Any] = {"idle": idle, "age": age}
+        for name, seconds in times.items():
             if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
                 raise InvalidRequest(f"limits: {name} takes seconds or None, not {seconds!r}")
         self._set(
@@ -290,9 +299,9 @@ class Pool(Generic[C]):
 
     def _full(self, key: Hashable) -> bool:
         limits, rows = self._limits, self._rows
-        if limits.per_origin is not None:
-            if sum(conn.key == key for conn in rows) >= limits.per_origin:
-                return True
+        limit = limits.per_origin
+        if limit is not None and sum(conn.key == key for conn in rows) >= limit:
+            return True
         if limits.connections is None or len(rows) < limits.connections:
             return False
         # An idle connection to somewhere else makes room: the one that has waited longest.
@@ -349,9 +358,9 @@ class Pool(Generic[C]):
         for key, queue in queues:
             while queue:
                 lease = queue[0]
-                if not lease.ended and lease.connection is None:
-                    if not self._serve(lease, now):
-                        break
+                waits = not lease.ended and lease.connection is None
+                if waits and not self._serve(lease, now):
+                    break
                 if lease.wake is not None:
                     self._aside.append(lease.wake)
                 queue.popleft()

@@ -23,9 +23,7 @@ _NOT_IN_NAME = re.compile(r"[^a-z0-9_.-]")
 _NOT_IN_OPAQUE = re.compile(r"[\x00-\x20#/:<>?@\[\\\]^|\x7f]")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LONGEST_NAME = 253  # RFC 1035, section 2.3.4, as text and without the trailing dot
-_LONGEST_INPUT = (
-    1024  # mapping can shorten a name, but not from here to 253; bounds what idna has to look at
-)
+_LONGEST_INPUT = 1024  # mapping may shorten a name, but hardly so much; bounds the work of idna
 
 
 def dns_host(host: str) -> str:
@@ -150,9 +148,11 @@ def _ipv4(name: str) -> str | None:
 
 
 def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):  # int() would take "1_0" and "-0" as well
+        return -1
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
     try:
-        if text.startswith("0x"):
-            return int(text[2:] or "0", 16)
         return int(text, 8 if text.startswith("0") else 10)
     except ValueError:
         return -1

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from adieu.errors import InvalidURL
-from adieu.messages._percent import decode
+from adieu.messages._percent import PCHAR, decode
 from adieu.messages.origin import DEFAULT_PORTS
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "require_scheme",
     "shown",
     "split_authority",
+    "split_plain",
     "split_reference",
     "split_scheme",
 ]
@@ -39,6 +40,30 @@ _BAD_SCHEME = re.compile(r"[^/?#\\]*:[/\\]{2}")
 _SLASHES = ("//", "/\\", "\\/", "\\\\")
 _HOST_AND_PORT = re.compile(r"[^/?#\\:@]+:[0-9]+(?![^/?#\\])")
 _UP_TO_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}")
+
+# A last label that begins with a letter is no part of an IPv4 address.
+_PLAIN = re.compile(
+    r"(https?)://"
+    r"((?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62})"
+    r"(?::([0-9]{1,4}))?"
+    rf"((?:/[{PCHAR}/]*(?:%[0-9A-Fa-f]{{2}}[{PCHAR}/]*)*)?)"
+    rf"(?:\?([{PCHAR}/?]*(?:%[0-9A-Fa-f]{{2}}[{PCHAR}/?]*)*))?"
+).fullmatch
+
+
+def split_plain(text: str) -> tuple[str, str, int, str, str | None] | None:
+    """A plain http or https URL as (scheme, host, port, path, query), all normal; None for others.
+
+    Most URLs are plain: a DNS name, nothing to encode, no user, no fragment. One match reads them.
+    """
+    match = _PLAIN(text)
+    if match is None:
+        return None
+    scheme, host, port, path, query = match.groups()
+    # Not plain: A-labels, names too long for DNS, and what may be a dot segment ("%2E" is a dot).
+    if "xn--" in host or len(host) > 253 or "/." in path or "/%2" in path:
+        return None
+    return scheme, host, int(port) if port else DEFAULT_PORTS[scheme], path or "/", query
 
 
 def clean(text: object) -> str:
@@ -89,13 +114,15 @@ def require_scheme(text: str) -> tuple[str, str]:
     scheme, rest = split_scheme(text)
     if scheme is None:
         raise _no_scheme(text)
-    if rest.startswith(_SLASHES):
-        return scheme, rest
     if scheme in DEFAULT_PORTS:
-        raise InvalidURL(f'the URL {shown(text)} needs two slashes after "{scheme}:"')
+        if not rest.startswith(_SLASHES):
+            raise InvalidURL(f'the URL {shown(text)} needs two slashes after "{scheme}:"')
+        return scheme, rest
     # "localhost:8000", "example.org:x" and "user:password@host" read as a scheme and a path, which
     # nobody means; the last one would carry its password into logs as a part of the path.
-    if "." in scheme or _HOST_AND_PORT.match(text) or "@" in rest.partition("/")[0]:
+    if not rest.startswith("/") and (
+        "." in scheme or "@" in rest or _HOST_AND_PORT.match(text) is not None
+    ):
         raise _no_scheme(text)
     return scheme, rest
 
@@ -151,9 +178,7 @@ def split_authority(authority: str, text: str) -> tuple[str | None, str | None, 
 def _port(digits: str, text: str) -> int | None:
     if not digits:
         return None
-    significant = digits.lstrip(
-        "0"
-    )  # int() refuses thousands of zeros with a text about its own limits
+    significant = digits.lstrip("0")  # int() refuses thousands of zeros
     if digits.isascii() and digits.isdigit() and len(significant) <= 5:
         port = int(significant or "0")
         if port <= 65535:

@@ -1,20 +1,19 @@
 """Text out of bytes: which charset a body is in, and decoding it, whole or in pieces.
 
-Rules of the room: nothing that a server sends raises here, and no name that it sends reaches Python's
-codec registry: a header can choose among the text encodings listed below, never "hex", "zip",
-"unicode_escape" or a module to import. What cannot be decoded becomes U+FFFD.
+Rules of the room: nothing that a server sends raises here, and no name that it sends reaches the
+codec registry of Python: a header chooses among the text encodings listed below, never "hex",
+"zip", "unicode_escape" or a module to import. What cannot be decoded becomes U+FFFD.
 
-The order is that of browsers (https://encoding.spec.whatwg.org/#decode), with JSON added: a byte order
-mark; the charset parameter of Content-Type; for JSON what its first bytes show; the default, which is
-UTF-8 for every type (RFC 9110 has no other: ISO-8859-1 for text went with RFC 2616). Nothing is
-guessed from the bytes.
+The order is that of browsers (https://encoding.spec.whatwg.org/#decode), with JSON added: a byte
+order mark; the charset parameter of Content-Type; for JSON what its first bytes show; the default,
+which is UTF-8 for every type (ISO-8859-1 for text went with RFC 2616). Nothing is guessed.
 
 Labels mean what browsers take them to mean: "iso-8859-1", "latin1" and "us-ascii" are windows-1252,
-"gb2312" is gb18030, "shift_jis" is windows-31j and so on: the superset that servers really send under
-the old name. Only where ISO-8859-1 has control characters, which no text contains, that differs from
-what requests gives: quotes, dashes and the euro sign are readable. Who wants each byte as one character
-calls `content.decode("latin-1")`. UTF-7, HZ and ISO-2022-KR or -CN are not decoded, as in browsers: they
-hide markup in what looks like plain ASCII.
+"gb2312" is gb18030, "shift_jis" is windows-31j and so on: the superset that servers really send
+under the old name. It differs from what requests gives only where ISO-8859-1 has control characters,
+which no text contains: quotes, dashes and the euro sign are readable. Who wants one character for
+each byte calls `content.decode("latin-1")`. UTF-7, HZ and ISO-2022-KR or -CN are not decoded, as in
+browsers: they hide markup in what looks like plain ASCII.
 """
 
 from __future__ import annotations
@@ -27,19 +26,18 @@ from functools import lru_cache
 
 __all__ = ["IncrementalText", "LineSplitter", "charset_of", "decode_text"]
 
-_CODECS = frozenset(
-    """
-    utf_8 utf_16_le utf_16_be utf_32_le utf_32_be
-    iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_10 iso8859_13
-    iso8859_14 iso8859_15 iso8859_16 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258
-    koi8_r koi8_t koi8_u kz1048 ptcp154 hp_roman8 mac_arabic mac_croatian mac_cyrillic mac_farsi
-    mac_greek mac_iceland mac_latin2 mac_roman mac_romanian mac_turkish
-    cp437 cp720 cp737 cp775 cp850 cp852 cp855 cp856 cp857 cp858 cp860 cp861 cp862 cp863 cp864 cp865
-    cp866 cp869 cp874 cp1006 cp1125 cp037 cp273 cp424 cp500 cp875 cp1026 cp1140
-    big5hkscs cp950 gb18030 cp932 shift_jis_2004 shift_jisx0213 euc_jp euc_jis_2004 euc_jisx0213
-    iso2022_jp cp949 johab
-    """.split()
-)
+_NAMES = """
+utf_8 utf_16_le utf_16_be utf_32_le utf_32_be
+iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_10 iso8859_13
+iso8859_14 iso8859_15 iso8859_16 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258
+koi8_r koi8_t koi8_u kz1048 ptcp154 hp_roman8 mac_arabic mac_croatian mac_cyrillic mac_farsi
+mac_greek mac_iceland mac_latin2 mac_roman mac_romanian mac_turkish
+cp437 cp720 cp737 cp775 cp850 cp852 cp855 cp856 cp857 cp858 cp860 cp861 cp862 cp863 cp864 cp865
+cp866 cp869 cp874 cp1006 cp1125 cp037 cp273 cp424 cp500 cp875 cp1026 cp1140
+big5hkscs cp950 gb18030 cp932 shift_jis_2004 shift_jisx0213 euc_jp euc_jis_2004 euc_jisx0213
+iso2022_jp cp949 johab
+"""
+_CODECS = frozenset(_NAMES.split())
 
 _MEANT = {
     "ascii": "cp1252",
@@ -72,6 +70,7 @@ _LABELS = {
         "koi8_u": "koi8_ru",
         "mac_cyrillic": "mac_ukrainian",
         "mac_roman": "csmacintosh mac",
+        "cp932": "windows_31j",
         "cp874": "dos_874 windows_874",
         "cp949": "cseuckr csksc56011987 iso_ir_149 ks_c_5601_1989 ksc_5601 windows_949",
         "gb18030": "csgb2312 gb_2312 gb_2312_80",
@@ -90,8 +89,8 @@ _MARKS = (
 )
 
 # One parameter: a name, and a token or a quoted string (RFC 9110, section 5.6.6). More lenient than
-# the RFC: spaces around "=", an unclosed quote, empty parameters. A whole parameter is taken at a time,
-# so that nothing inside a quoted value looks like one.
+# the RFC: spaces around "=", an unclosed quote, empty parameters. A whole parameter is taken at a
+# time, so that nothing inside a quoted value looks like one.
 _PARAMETER = re.compile(r';[ \t]*([^\s;=",]*)[ \t]*(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)|([^;,\s]*)))?')
 _ISO_8859 = re.compile(r"(?:cs)?iso_?8859_?([0-9]{1,2})(?:_?[ei])?(?:_[0-9]{4})?").fullmatch
 _IS_JSON = re.compile(r"\s*(?:application|text)/(?:[^;\s]*\+)?json\s*(?:;|$)", re.IGNORECASE).match
@@ -104,11 +103,8 @@ def charset_of(content_type: str | None) -> str | None:
     """
     if content_type is None or ";" not in content_type:
         return None
-    return (
-        _charset_of(content_type)
-        if len(content_type) < 200
-        else _charset_of.__wrapped__(content_type)
-    )
+    # A long one is not kept, or a server could fill the cache with megabytes.
+    return (_charset_of if len(content_type) < 200 else _charset_of.__wrapped__)(content_type)
 
 
 @lru_cache(maxsize=256)
@@ -136,27 +132,27 @@ def _codec(label: str) -> str | None:
 
 
 def decode_text(data: bytes, content_type: str | None, default: str = "utf-8") -> str:
-    """A whole body as text. `default` is a Python codec, for bodies that do not say what they are."""
+    """A whole body as text. `default` is a Python codec, for bodies that name no charset."""
     codec, mark = _choose(data, content_type, default)
     return str(memoryview(data)[mark:], codec, "replace") if mark else data.decode(codec, "replace")
 
 
 def _choose(head: bytes, content_type: str | None, default: str) -> tuple[str, int]:
-    """The codec for a body that begins with `head` (4 bytes, if it has as many), and its mark's length."""
+    """The codec for a body with these first 4 bytes, and the length of its byte order mark."""
     if head[:1] in {b"\xef", b"\xff", b"\xfe", b"\0"}:
         for mark, codec in _MARKS:
             if head.startswith(mark):
                 return codec, len(mark)
-    codec = charset_of(content_type)
-    if codec is None and content_type is not None and _IS_JSON(content_type):
-        codec = _json_codec(head)
-    return codec or default, 0
+    charset = charset_of(content_type)
+    if charset is None and content_type is not None and _IS_JSON(content_type):
+        charset = _json_codec(head)
+    return charset or default, 0
 
 
-def _json_codec(head: bytes) -> str | None:
-    """UTF-16 and UTF-32, by where the first character, always ASCII, leaves zeros (RFC 4627, 3).
+def _json_codec(head: bytes) -> str:
+    """UTF-8 (RFC 8259, section 8.1), or what the zeros beside the first character show.
 
-    RFC 8259 allows UTF-8 alone between systems; what is older, or within one, may not.
+    That character is always ASCII, and RFC 4627, section 3, allowed UTF-16 and UTF-32.
     """
     zeros = [byte == 0 for byte in head[:4]]
     if zeros[:4] == [True, True, True, False]:
@@ -167,7 +163,7 @@ def _json_codec(head: bytes) -> str | None:
         return "utf-16-be"
     if zeros[:2] == [False, True]:
         return "utf-16-le"
-    return None
+    return "utf-8"
 
 
 class IncrementalText:
@@ -232,8 +228,8 @@ _ENDS = re.compile(r"\r\n|\n|\r").split
 class LineSplitter:
     r"""Lines out of text that comes in pieces, without their ends, which are \n, \r\n and \r.
 
-    Not `str.splitlines`: it also splits at form feeds, at U+0085 and U+2028 and others, which are legal
-    inside a line of JSON, CSV or a log; and it cannot say whether a last \r was half of \r\n.
+    Not `str.splitlines`: it also splits at form feeds, at U+0085, at U+2028 and more, which are legal
+    inside a line of JSON, CSV or a log, and it cannot tell whether a last \r is half of a \r\n.
     A line of any length costs its length, however many pieces it comes in.
     """
 

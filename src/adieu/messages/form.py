@@ -16,7 +16,7 @@ __all__ = ["FormFields", "FormScalar", "FormValue", "encode_form"]
 
 FormScalar: TypeAlias = "str | bytes | int | float | bool | None"
 FormValue: TypeAlias = "FormScalar | Sequence[FormScalar]"
-FormFields: TypeAlias = "Mapping[str, FormValue] | Iterable[tuple[str, FormValue]]"
+FormFields: TypeAlias = "Mapping[str, FormValue] | Sequence[tuple[str, FormValue]]"
 
 _PLAIN = re.compile(r"[A-Za-z0-9*\-._]*").fullmatch
 _ENCODED = [

@@ -28,11 +28,11 @@ FieldValue: TypeAlias = "str | bytes | int"
 FieldValues: TypeAlias = "FieldValue | Sequence[FieldValue]"
 """One value, or a list or tuple of them: a field for each."""
 HeaderFields: TypeAlias = (
-    "Mapping[str, FieldValues] | Iterable[tuple[str, FieldValues] | tuple[bytes, FieldValues]]"
+    "Mapping[str, FieldValues] | Sequence[tuple[str, FieldValues] | tuple[bytes, FieldValues]]"
 )
 """What headers are made of: a mapping, pairs, or other `Headers`."""
 HeaderChanges: TypeAlias = (
-    "Mapping[str, FieldValues | None] | Iterable[tuple[str, FieldValues | None]]"
+    "Mapping[str, FieldValues | None] | Sequence[tuple[str, FieldValues | None]]"
 )
 """What headers are changed by: like `HeaderFields`, and None removes a field."""
 

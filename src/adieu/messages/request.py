@@ -38,7 +38,7 @@ _METHODS.update({name.lower(): name for name in list(_METHODS)})
 _EXPECTING_A_BODY = frozenset(("POST", "PUT", "PATCH", "QUERY"))
 
 
-def _method(text: str) -> str:
+def _method(text: Any) -> str:
     known = _METHODS.get(text) if isinstance(text, str) else None
     if known is not None:
         return known
@@ -49,7 +49,9 @@ def _method(text: str) -> str:
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", text):
         raise InvalidRequest(f"{text!r} is not a method name (RFC 9110, section 9.1)")
     if text.upper() == "CONNECT":
-        raise InvalidRequest("CONNECT belongs to proxies: there is no response to it that a client could use")
+        raise InvalidRequest(
+            "CONNECT belongs to proxies: there is no response to it that a client could use"
+        )
     return text.upper() if text.upper() in _METHODS else text
 
 
@@ -101,7 +103,7 @@ class Request:
             if "content-length" not in headers and "transfer-encoding" not in headers:
                 headers["Transfer-Encoding"] = "chunked"
         elif "transfer-encoding" in headers:
-            raise InvalidRequest("Transfer-Encoding is set by adieu, for content whose length is not known")
+            raise InvalidRequest("Transfer-Encoding is set by adieu, for content of unknown length")
         elif headers.get("content-length", str(encoded.length)) != str(encoded.length):
             raise InvalidRequest(
                 f"the Content-Length header says {headers['content-length']}, but the content has {encoded.length} bytes"

@@ -7,8 +7,8 @@ that is dropped half way loses nothing either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, DecodeError, InvalidRequest, StatusError
 from adieu.messages.headers import Headers
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from adieu.lifecycle.body import Body
+    from adieu.messages.charset import IncrementalText
+    from adieu.messages.coding import Decoder
     from adieu.messages.request import HeadersLike, Request
     from adieu.messages.url import URL
 
-__all__ = ["Response", "ResponseHead"]
+__all__ = ["Response", "ResponseHead", "undone"]
 
-ResponseBody = Union[bytes, str, Iterable[bytes], None]
+_PIECE = 64 * 1024
 
 
 class ResponseHead:
@@ -115,6 +117,11 @@ class ResponseHead:
 
         return timedelta(seconds=self.seconds or 0.0)
 
+    @property
+    def is_closed(self) -> bool:
+        """The body holds no connection (any more)."""
+        return self.body is None or self.body.state != "OPEN"
+
     def raise_for_status(self) -> Self:
         """This response, or `StatusError` if its status is 4xx or 5xx.
 
@@ -122,13 +129,11 @@ class ResponseHead:
         """
         if self.status_code < 400:
             return self
-        self._leave()
+        if self.body is not None:
+            self.body.abort("error status")
         kind = "client" if self.status_code < 500 else "server"
         where = f" for {self.request.method} {self.request.url}" if self.request else ""
         raise StatusError(f"{self.status_code} {self.reason}: {kind} error{where}", response=self)
-
-    def _leave(self) -> None:
-        """End an open body at once; nobody is going to read it."""
 
     # -- content, once it is here ------------------------------------------------------------------------------------
 
@@ -180,6 +185,21 @@ class ResponseHead:
                 self._text = decode_text(content, self.headers.get("content-type"))
         return self._text
 
+    def _decoder(self) -> Decoder | None:
+        coding = self.headers.get("content-encoding")
+        if not coding:
+            return None
+        from adieu.messages.coding import decoder_for
+
+        return decoder_for(coding)
+
+    def _text_decoder(self) -> IncrementalText:
+        from adieu.messages.charset import IncrementalText
+
+        if self._encoding is not None:
+            return IncrementalText(None, self._encoding)
+        return IncrementalText(self.headers.get("content-type"))
+
     def _as_json(self, content: bytes, **options: Any) -> Any:
         import json
 
@@ -211,8 +231,8 @@ class ResponseHead:
 class Response(ResponseHead):
     """An answer to a request.
 
-    `content`, `text` and `json()` read the whole body, if that was not done yet; the `iter_*` methods give it in pieces.
-    Made by hand (in an adapter or a test), `body` is bytes, text, a binary file or an iterable of bytes.
+    `content`, `text` and `json()` read the whole body, if that was not done yet; the `iter_*` methods give it in
+    pieces. Made by hand (in an adapter or a test), `body` is bytes, text, a binary file or an iterable of bytes.
     """
 
     __slots__ = ()
@@ -286,20 +306,14 @@ class Response(ResponseHead):
             if content := self._decoded():
                 yield content
             return
-        coding = self.headers.get("content-encoding")
-        if not coding:
-            yield from self.iter_raw()
-            return
-        from adieu.messages.coding import decoder_for
-
-        decoder = decoder_for(coding)
+        decoder = self._decoder()
         if decoder is None:
             yield from self.iter_raw()
             return
         try:
             for chunk in self.iter_raw():
-                yield from decoder.pieces(chunk)
-            yield from decoder.pieces(None)
+                yield from undone(decoder, chunk)
+            yield from undone(decoder, None)
         except DecodeError:
             if self.body is not None:
                 self.body.close("error")
@@ -307,9 +321,7 @@ class Response(ResponseHead):
 
     def iter_text(self) -> Iterator[str]:
         """The content as text, in pieces."""
-        from adieu.messages.charset import IncrementalText
-
-        decoder = IncrementalText(self.headers.get("content-type"), self._encoding)
+        decoder = self._text_decoder()
         for piece in self.iter_bytes():
             if text := decoder.feed(piece):
                 yield text
@@ -332,15 +344,6 @@ class Response(ResponseHead):
         if self.body is not None:
             self.body.close("exit")
 
-    def _leave(self) -> None:
-        if self.body is not None:
-            self.body.close("error")
-
-    @property
-    def is_closed(self) -> bool:
-        """The body holds no connection (any more)."""
-        return self.body is None or self.body.state != "OPEN"
-
     def __enter__(self) -> Self:
         return self
 
@@ -359,6 +362,19 @@ class Response(ResponseHead):
             body.close("error")
         else:
             body.abort("interrupted")
+
+
+def undone(decoder: Decoder, chunk: bytes | None) -> Iterator[bytes]:
+    """What a raw chunk becomes, in bounded pieces; None says that there are no more."""
+    if chunk is None:
+        while piece := decoder.finish(_PIECE):
+            yield piece
+        return
+    if piece := decoder.feed(chunk, _PIECE):
+        yield piece
+    while decoder.pending:
+        if piece := decoder.feed(b"", _PIECE):
+            yield piece
 
 
 def _phrase(status: int) -> str:

@@ -11,7 +11,6 @@ The grammar is RFC 3986's. Where browsers and curl read http and https URLs more
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any, NoReturn, final
 
@@ -26,13 +25,14 @@ from adieu.messages._parts import (
     normal_host,
     normal_path,
 )
-from adieu.messages._percent import PCHAR, encode_fragment, encode_query, encode_userinfo
+from adieu.messages._percent import encode_fragment, encode_query, encode_userinfo
 from adieu.messages._split import (
     clean,
     refuse_long,
     require_scheme,
     shown,
     split_authority,
+    split_plain,
     split_reference,
     split_scheme,
 )
@@ -43,17 +43,6 @@ __all__ = ["URL", "Origin", "parse_url"]
 
 _CACHED_URLS = 1024
 _CACHED_LENGTH = 2048  # longer ones are parsed anew: a full cache must not hold 64 MiB
-
-# The plain case in one go: nothing in it needs to be encoded, mapped or resolved. A last label that
-# begins with a letter cannot be an IPv4 address; a path with a dot segment is left to the slow path
-# by `_parse`.
-_PLAIN = re.compile(
-    r"(https?)://"
-    r"((?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62})"
-    r"(?::([0-9]{1,4}))?"
-    rf"((?:/[{PCHAR}/]*(?:%[0-9A-Fa-f]{{2}}[{PCHAR}/]*)*)?)"
-    rf"(?:\?([{PCHAR}/?]*(?:%[0-9A-Fa-f]{{2}}[{PCHAR}/?]*)*))?"
-).fullmatch
 
 _KEEP: Any = object()  # a part that `URL.replace` leaves as it is; None would mean "without"
 _set = object.__setattr__
@@ -81,20 +70,9 @@ class URL:
     """
 
     __slots__ = (
-        "_text",
-        "authority",
-        "fragment",
-        "host",
-        "host_key",
-        "origin",
-        "password",
-        "path",
-        "port",
-        "query",
-        "scheme",
-        "target",
-        "username",
-    )
+        "_text", "authority", "fragment", "host", "host_key", "origin", "password", "path", "port",
+        "query", "scheme", "target", "username",
+    )  # fmt: skip
 
     scheme: str
     host: str
@@ -238,19 +216,15 @@ def parse_url(text: str) -> URL:
 
 
 def _parse(text: object) -> URL:
-    plain = _PLAIN(text) if isinstance(text, str) else None
+    plain = split_plain(text) if isinstance(text, str) else None
     if plain:
-        scheme, host, port, path, query = plain.groups()
-        # Left to the careful path: A-labels, names too long for DNS, and what may be a dot segment,
-        # "%2E" included.
-        if "xn--" not in host and len(host) < 254 and "/." not in path and "/%2" not in path:
-            number = int(port) if port else DEFAULT_PORTS[scheme]
-            return _make(scheme, host, number, path or "/", query, None, None, None)
+        scheme, host, port, path, query = plain
+        return _make(scheme, host, port, path, query, None, None, None)
     text = clean(text)
     scheme, rest = require_scheme(text)
     authority, path, query, fragment = split_reference(rest, special=scheme in DEFAULT_PORTS)
-    username, password, host, explicit_port = split_authority(authority or "", text)
-    return _normal(scheme, host, explicit_port, path, query, fragment, username, password)
+    username, password, host, given = split_authority(authority or "", text)
+    return _normal(scheme, host, given, path, query, fragment, username, password)
 
 
 _parse_cached = lru_cache(_CACHED_URLS)(_parse)
@@ -273,17 +247,18 @@ def _normal(
     # "https://@host/" says nothing; "https://:token@host/" has a user with an empty name.
     username, password = (username or "", password) if username or password else (None, None)
     path = normal_path(path)
-    if path[0] != "/":
-        if host:
-            raise InvalidURL(
-                f'the path {shown(path)} does not begin with "/"; join() takes relative ones'
-            )
-        require_scheme(f"{scheme}:{path}")  # or `replace` would make what no text says
+    if path[0] != "/" and host:
+        raise InvalidURL(
+            f'the path {shown(path)} does not begin with "/"; join() takes relative ones'
+        )
     if port is None:
         port = DEFAULT_PORTS.get(scheme)
     query = query and encode_query(query)
     fragment = fragment and encode_fragment(fragment)
-    return _make(scheme, host, port, path, query, fragment, username, password)
+    url = _make(scheme, host, port, path, query, fragment, username, password)
+    if path[0] != "/":
+        require_scheme(str(url))  # or `replace` could make what no text says, "data:8000"
+    return url
 
 
 def _make(

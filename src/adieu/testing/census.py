@@ -125,13 +125,8 @@ def _census() -> Iterator[SocketRow]:
 
 
 def _of_the_descriptors() -> Iterator[SocketRow]:
-    fds: Iterable[int]
-    try:
-        fds = [int(name) for name in os.listdir("/dev/fd")]
-    except OSError:
-        fds = range(min(os.sysconf("SC_OPEN_MAX"), 65_536))
     peers: dict[int, Address] | None = None
-    for fd in fds:
+    for fd in _descriptors():
         row = _ask_a_duplicate(fd)
         if row is None:
             continue
@@ -139,6 +134,15 @@ def _of_the_descriptors() -> Iterator[SocketRow]:
             peers = _peers_in_the_table() if peers is None else peers
             row = row._replace(remote=peers.get(row.inode))
         yield row
+
+
+def _descriptors() -> Iterable[int]:
+    if sys.platform in {"darwin", "linux"}:  # elsewhere the folder may show three of them only
+        try:
+            return [int(name) for name in os.listdir("/dev/fd")]
+        except OSError:  # a container without it
+            pass
+    return range(min(os.sysconf("SC_OPEN_MAX"), 65_536))
 
 
 def _ask_a_duplicate(fd: int) -> SocketRow | None:

@@ -42,9 +42,10 @@ _REMEMBERED = 10_000
 class FaultServer:
     """A scripted server on a free port, running from its construction until `close`.
 
-        with FaultServer() as server:
-            http.client.HTTPConnection("127.0.0.1", server.port).request("GET",
-            "/truncated?n=9&sent=4")
+    >>> from urllib.request import urlopen
+    >>> with FaultServer() as server, urlopen(server.url + "/chunked?n=70000") as answer:
+    ...     len(answer.read()), server.accepted
+    (70000, 1)
 
     `host` is a loopback address, ``127.0.0.1`` or ``::1``. `unix` is the path of a Unix socket to
     listen on instead; the path is removed at the end. `tls` is the context of a server; the
@@ -110,8 +111,6 @@ class FaultServer:
     def __repr__(self) -> str:
         return f"<FaultServer {self.path or self.url}>"
 
-    # What it saw
-
     @property
     def accepted(self) -> int:
         """The connections accepted so far."""
@@ -151,8 +150,6 @@ class FaultServer:
                 )
             with self._changed:
                 self._changed.wait(0.01)
-
-    # What it is told
 
     def reply(self, path: str, raw: bytes, *, close: bool = False) -> None:
         """Answer requests for this path with exactly these bytes, and then close if `close`."""
@@ -203,8 +200,6 @@ class FaultServer:
         late = [thread.name for thread in self._threads if thread.is_alive()]
         if late and late != [threading.current_thread().name]:
             raise RuntimeError(f"still running {GRACE:g} s after {self!r} was closed: {late}")
-
-    # What it does
 
     def _accept_all(self) -> None:
         with selectors.DefaultSelector() as selector:

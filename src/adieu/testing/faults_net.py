@@ -28,8 +28,10 @@ __all__ = ["BlackHole", "TLSFault", "TLSFaults", "refused_port"]
 def refused_port(host: str = "127.0.0.1") -> Iterator[int]:
     """A port that refuses connections, and that nobody else can be given meanwhile.
 
-    with refused_port() as port:
-        client.get(f"http://127.0.0.1:{port}/")      # connection refused
+    >>> with refused_port() as port:
+    ...     socket.create_connection(("127.0.0.1", port))
+    Traceback (most recent call last):
+    ConnectionRefusedError: [Errno 111] Connection refused
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as held:
         # Bound without listening: the kernel answers a SYN with RST.

@@ -64,8 +64,6 @@ class Peer:
         self._headless = False
         self._last = False
 
-    # What came
-
     def read_request(self) -> Request | None:
         """The next request up to its empty line, and counted.
 
@@ -175,8 +173,6 @@ class Peer:
             raise HungUp
         self._buffer += data
 
-    # What is answered
-
     def send(self, data: bytes) -> None:
         """Send these bytes exactly."""
         self.answered = True
@@ -219,8 +215,6 @@ class Peer:
         head = self.head(status, [*headers, ("content-length", str(len(body)))])
         return head if self._headless else head + body
 
-    # Waiting, and the end
-
     def pause(self, seconds: float) -> None:
         """Wait, and notice if the client goes away; what it sends is kept, up to a bound."""
         until = time.monotonic() + seconds
@@ -244,8 +238,7 @@ class Peer:
         Closing with unread bytes would be an RST, which takes the answer away from the client.
         """
         self._say_goodbye()
-        # The plain socket's methods, because what comes below TLS is dropped without being
-        # understood.
+        # The plain socket's methods: what comes below TLS is dropped without being understood.
         socket.socket.shutdown(self.sock, socket.SHUT_WR)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:

@@ -18,10 +18,11 @@ from adieu.errors import ClientClosed
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
-    from adieu.messages.response import AsyncResponse, Response
+    from adieu.messages.response import Response
 
-__all__ = ["Adapter", "AsyncAdapter", "FunctionAdapter", "Middleware", "adapter"]
+__all__ = ["Adapter", "AsyncAdapter", "AsyncMiddleware", "FunctionAdapter", "Middleware", "adapter"]
 
 
 class Adapter(Protocol):
@@ -112,12 +113,32 @@ class Middleware:
         return f"{type(self).__name__}({self.inner!r})"
 
 
+class AsyncMiddleware:
+    """The base of async adapters that wrap another one: see `Middleware`."""
+
+    def __init__(self, inner: AsyncAdapter) -> None:
+        self.inner = inner
+
+    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+        return await self.inner.send(request, exchange)
+
+    async def close(self) -> object:
+        return await self.inner.close()
+
+    def connections(self) -> Sequence[ConnectionInfo]:
+        listed: Callable[[], Sequence[ConnectionInfo]] | None
+        listed = getattr(self.inner, "connections", None)
+        return listed() if listed is not None else ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.inner!r})"
+
+
 def _positional(function: Callable[..., Any]) -> int:
     """How many positional arguments a function takes. `inspect` would cost 10 ms of import for this one number."""
     code = getattr(function, "__code__", None)
     if code is None:
-        call = getattr(type(function), "__call__", None)
-        code = getattr(call, "__code__", None)
+        code = getattr(getattr(type(function), "__call__"), "__code__", None)  # noqa: B004, B009
         return code.co_argcount - 1 if code is not None else 1
     bound = 1 if getattr(function, "__self__", None) is not None else 0
     taken: int = code.co_argcount - bound

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adieu.errors import InvalidURL, MountError
 from adieu.messages.url import URL
@@ -47,7 +47,7 @@ class Pattern(NamedTuple):
     segments: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Pattern:
+    def parse(cls, text: Any) -> Pattern:
         """Raises `MountError` for anything that could be understood in two ways."""
         match = _SHAPE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
@@ -58,7 +58,9 @@ class Pattern(NamedTuple):
         if "@" in authority:
             raise MountError(f"{text!r}: userinfo never takes part in mounting; leave it out")
         if "*" in path:
-            raise MountError(f"{text!r}: a path has no wildcards; whole segments match from the left")
+            raise MountError(
+                f"{text!r}: a path has no wildcards; whole segments match from the left"
+            )
         parts = _PORT.fullmatch(authority)
         assert parts is not None
         host, port = parts.groups()

@@ -11,14 +11,14 @@ import select
 import selectors
 import socket
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import ssl
 
     from adieu.transport.wire import Opening
 
-__all__ = ["ByteStream", "SocketStream"]
+__all__ = ["ByteStream", "SocketStream", "secured"]
 
 _PIECE = 64 * 1024
 
@@ -162,3 +162,13 @@ class SocketStream:
         sock.settimeout(opening.left())
         sock.do_handshake()
         return SocketStream(sock)
+
+
+def secured(stream: Any, hostname: str, opening: Opening) -> Any:
+    """A sync stream under TLS: its own way, if it has one, or through memory buffers."""
+    start = getattr(stream, "start_tls", None)
+    if start is not None:
+        return start(hostname, opening)
+    from adieu.transport.tls_stream import TLSStream
+
+    return TLSStream.start(stream, hostname, opening)

@@ -8,8 +8,8 @@ out, so every verdict can be tested.
 The corpus is for tests that feed the same bytes to many clients, parsers and ways of cutting the
 bytes into pieces:
 
-    for reply in REPLIES:
-        outcome = feed(reply.raw, then_close=reply.closes, method=reply.request_method)
+>>> [(reply.verdict, reply.why) for reply in REPLIES if reply.name == "coding-and-length"]
+[('error', '9112 6.3, rule 3: ought to be handled as an error')]
 
 A message that was cut short is told from a slow one by the end of the stream alone, so every error
 comes with ``closes``; a client may, and for most of them should, see it earlier.

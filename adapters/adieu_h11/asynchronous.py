@@ -1,0 +1,11 @@
+"""The raw adapter for the tasks of an asyncio event loop."""
+
+from __future__ import annotations
+
+from adieu.http1.async_adapter import AsyncHTTP1Adapter
+
+__all__ = ["AsyncH11Adapter"]
+
+
+class AsyncH11Adapter(AsyncHTTP1Adapter):
+    """HTTP/1.1 over TCP, or over any other async wire: `AsyncH11Adapter(AsyncUnixWire("/run/docker.sock"))`."""

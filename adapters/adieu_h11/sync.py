@@ -1,0 +1,11 @@
+"""The raw adapter for threads."""
+
+from __future__ import annotations
+
+from adieu.http1.adapter import HTTP1Adapter
+
+__all__ = ["H11Adapter"]
+
+
+class H11Adapter(HTTP1Adapter):
+    """HTTP/1.1 over TCP, or over any other wire: `H11Adapter(UnixWire("/run/docker.sock"))`."""

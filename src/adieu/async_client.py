@@ -1,0 +1,160 @@
+"""The async client: the same settings, the same calls, awaited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adieu.client_base import ClientBase, CloseReport
+from adieu.errors import ClientClosed
+from adieu.lifecycle.body import AsyncBody
+from adieu.lifecycle.steps import adrive
+from adieu.messages.request import NOT_GIVEN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from adieu.client_base import CallOptions, Hook
+    from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.deadline import Timeout
+    from adieu.messages.async_response import AsyncResponse
+    from adieu.messages.request import Request
+    from adieu.messages.url import URL
+
+__all__ = ["AsyncClient"]
+
+
+class AsyncClient(ClientBase):
+    """Sends requests from tasks of an event loop. It takes what `Client` takes; adapters are async ones.
+
+    Use it in an `async with` block, or `await client.close()`: then nothing of it stays open. Ending a connection never
+    waits, so that cancelling a task, at whatever point, costs nothing but that task's own connection.
+    """
+
+    body = AsyncBody
+    default_adapter = "h11"
+    adapter_group = "adieu.async_adapters"
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    async def get(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """GET: ask for a representation."""
+        return await self.request("GET", url, **options)
+
+    async def head(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """HEAD: as GET, without the content."""
+        return await self.request("HEAD", url, **options)
+
+    async def options(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """OPTIONS: ask what can be asked."""
+        return await self.request("OPTIONS", url, **options)
+
+    async def post(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """POST: let the resource process the content."""
+        return await self.request("POST", url, **options)
+
+    async def put(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """PUT: create or replace."""
+        return await self.request("PUT", url, **options)
+
+    async def patch(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """PATCH: change partly."""
+        return await self.request("PATCH", url, **options)
+
+    async def delete(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """DELETE: remove."""
+        return await self.request("DELETE", url, **options)
+
+    async def query(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """QUERY: a safe, idempotent question whose details are in the content."""
+        return await self.request("QUERY", url, **options)
+
+    async def request(
+        self, method: str, url: URL | str, **options: Unpack[CallOptions]
+    ) -> AsyncResponse:
+        """Send a request of any method and return the response: see `Client.request`."""
+        response: AsyncResponse = await adrive(self._beginning(method, url, options, False))
+        return response
+
+    def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> _Streaming:
+        """`async with client.stream("GET", url) as response:` hands out the body as a stream: see `Client.stream`.
+
+        `await client.stream(...)` gives the response too, which then has to be closed.
+        """
+        return _Streaming(self, method, url, options)
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        stream: bool = False,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
+        cleanup: CleanupPolicy | None = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
+    ) -> AsyncResponse:
+        """Send a request that was built before: see `Client.send`."""
+        steps = self._sending(request, stream, timeout, cleanup, follow_redirects, extras)
+        response: AsyncResponse = await adrive(steps)
+        return response
+
+    async def hooked(self, hook: Hook, subject: Any) -> None:
+        """Call one hook, and await what it gives if that is awaitable."""
+        given = hook(subject)
+        if hasattr(given, "__await__"):
+            await given  # type: ignore[misc]
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    async def close(self) -> CloseReport:
+        """Close every connection, also those in use: see `Client.close`."""
+        return await adrive(self._closing())
+
+    async def __aenter__(self) -> Self:
+        if self.is_closed:
+            raise ClientClosed("this client is closed")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class _Streaming:
+    """A stream that has not been asked for yet."""
+
+    __slots__ = ("_client", "_method", "_options", "_response", "_url")
+
+    def __init__(self, client: AsyncClient, method: str, url: URL | str, options: Any) -> None:
+        self._client = client
+        self._method = method
+        self._url = url
+        self._options = options
+        self._response: AsyncResponse | None = None
+
+    async def _open(self) -> AsyncResponse:
+        steps = self._client._beginning(self._method, self._url, self._options, True)
+        response: AsyncResponse = await adrive(steps)
+        return response
+
+    def __await__(self) -> Any:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncResponse:
+        self._response = await self._open()
+        return self._response
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._response is not None:
+            await self._response.__aexit__(kind, error, traceback)

@@ -1,0 +1,306 @@
+"""`adieu demo`: what adieu promises, shown on this machine: no network, and no word of adieu's own taken for it.
+
+Every adapter with every policy plays the script of `adieu.cli.script` in a `with` block, the garbage collector switched
+off: first against a server whose connections are counted, then against one with ten threads. The verdict is about
+adieu alone; other libraries are played for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import platform
+import queue
+import textwrap
+import threading
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import entry_points
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from adieu import __version__
+from adieu.cli import hands
+from adieu.cli.hands import OTHERS, POLICIES, Player
+from adieu.cli.script import CROWD, PATIENCE, TIMES, Classic, Crowd, classic, crowd
+from adieu.cli.small_server import THREADS, SmallServer
+from adieu.cli.table import Column, Table
+from adieu.errors import UnknownAdapter
+from adieu.testing.faults import FaultServer
+from adieu.transport.registry import find_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["LIMIT", "add_to"]
+
+LIMIT = 15.0
+"""Seconds for each part of the script; whoever needs more has hung."""
+
+_WIDTH = 98
+_FIRST = ("urllib3", "h11", "close")
+
+_T = TypeVar("_T")
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to a parser's subcommands."""
+    parser = commands.add_parser(
+        "demo",
+        help="show on this machine that nothing stays open, under every adapter and policy",
+        description=(
+            "Plays one script with every adapter and every cleanup policy against servers of its own on the loopback "
+            "address, and counts the sockets by the operating system's table. Exit status: 0 if nothing stayed "
+            "open and nothing blocked, 1 if something did, 2 for wrong usage."
+        ),
+    )
+    parser.add_argument(
+        "--adapters",
+        metavar="NAME,...",
+        type=_adapters,
+        help="these instead of all that are installed",
+    )
+    parser.add_argument(
+        "--policies",
+        metavar="NAME,...",
+        type=partial(_chosen, tuple(POLICIES), "policy"),
+        default=list(POLICIES),
+        help=f"these instead of all: {', '.join(POLICIES)}",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="NAME,...",
+        type=partial(_chosen, tuple(OTHERS), "library to compare with"),
+        default=[],
+        help=f"the same with other libraries, where installed: {', '.join(OTHERS)}",
+    )
+    parser.set_defaults(run=partial(_run, parser))
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def _names(text: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError("name at least one, or leave the option out")
+    return names
+
+
+def _chosen(known: Sequence[str], what: str, text: str) -> list[str]:
+    """Some of the known names, in any case."""
+    by_lower = {name.lower(): name for name in known}
+    names = []
+    for name in _names(text):
+        if name.lower() not in by_lower:
+            raise argparse.ArgumentTypeError(
+                f"no {what} is called {name!r}. Known are: {', '.join(known)}"
+            )
+        names.append(by_lower[name.lower()])
+    return names
+
+
+def _adapters(text: str) -> list[str]:
+    names = _names(text)
+    for name in names:
+        try:
+            find_adapter(name)
+        except UnknownAdapter as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        except Exception:
+            pass  # It is there, and its line of the table will say why it does not work.
+    return names
+
+
+def _installed() -> list[str]:
+    """The names of all adapters, those that adieu brings first."""
+    names = {point.name for point in entry_points(group="adieu.adapters")}
+    return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else 99, name))
+
+
+# -- one line ----------------------------------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    """What became of a player. `faults` is empty if all went well, `details` says more about each of them."""
+
+    player: Player
+    classic: Classic | None
+    crowd: Crowd | None
+    faults: list[str]
+    details: list[str]
+
+
+def _play(player: Player) -> _Line:
+    """Both parts of the script, with the garbage collector off until the sockets have been counted."""
+    first: Classic | None = None
+    second: Crowd | None = None
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with FaultServer() as server:
+            first = _within(LIMIT, partial(classic, player.opened, server))
+        with SmallServer() as small:
+            second = _within(LIMIT, partial(crowd, player.opened, small))
+    except _Hung:
+        return _Line(player, first, second, ["hung"], [f"did not end within {LIMIT:g} s"])
+    except Exception as error:
+        return _Line(player, first, second, ["failed"], [f"{type(error).__name__}: {error}"])
+    finally:
+        if collecting:
+            gc.enable()
+    return _judged(player, first, second)
+
+
+def _judged(player: Player, first: Classic, second: Crowd) -> _Line:
+    faults, details = [], []
+    if first.after:
+        faults.append(f"{first.after} left open")
+        details.append(f"{_sockets(first.after)} left open after the `with` block")
+    late = f"a client that came later had no answer for {PATIENCE:g} s"
+    if second.stopped is not None:
+        also = f"; {late}" if second.wait is None else ""
+        details.append(f"blocked after {second.answered} of {CROWD} requests, {second.stopped}{also}")
+    elif second.wait is None:
+        details.append(f"after {CROWD} unread requests {late}")
+    if second.stopped is not None or second.wait is None:
+        faults.append("blocked")
+    return _Line(player, first, second, faults, details)
+
+
+def _sockets(count: int) -> str:
+    return "1 socket was" if count == 1 else f"{count} sockets were"
+
+
+class _Hung(Exception):
+    """It did not come to its end in time."""
+
+
+def _within(seconds: float, job: Callable[[], _T]) -> _T:
+    """The job's result, or its error, or `_Hung`: then its thread is left behind, and ends with the process at last."""
+    outcome: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            result = job()
+            outcome.put(lambda: result)
+        except BaseException as error:
+            outcome.put(partial(_again, error))
+
+    thread = threading.Thread(target=work, name="adieu demo", daemon=True)
+    thread.start()
+    try:
+        return outcome.get(timeout=seconds)()
+    except queue.Empty:
+        raise _Hung from None
+
+
+def _again(error: BaseException) -> Any:
+    raise error
+
+
+# -- the show ----------------------------------------------------------------------------------------------------------
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    adapters: list[str] = options.adapters or _installed()
+    if not adapters:
+        parser.error("no adapter is installed; is adieu installed, or only on the path?")
+    groups = [[hands.ours(name, policy) for policy in options.policies] for name in adapters]
+    comparisons = [(library, hands.others(library)) for library in options.against]
+    table = _table([player for group in groups for player in group], comparisons)
+    start = perf_counter()
+    _introduce(table)
+    table.headings()
+    lines: list[_Line] = []
+    for group in groups:
+        if lines:
+            table.say()
+        lines += _show(table, group)
+    other_lines: list[_Line] = []
+    for library, players in comparisons:
+        table.say()
+        if not players:
+            table.say(f"{library} is not installed, so it is not compared (pip install {library}).")
+        other_lines += _show(table, players)
+    _explain(table, [*lines, *other_lines])
+    return _conclude(table, lines, other_lines, perf_counter() - start)
+
+
+def _show(table: Table, players: Iterable[Player]) -> list[_Line]:
+    lines = []
+    for player in players:
+        line = _play(player)
+        table.row(_cells(line), "bad" if line.faults else "good")
+        lines.append(line)
+    return lines
+
+
+def _table(players: Iterable[Player], comparisons: Iterable[tuple[str, list[Player]]]) -> Table:
+    all_players = [*players, *(player for _, some in comparisons for player in some)]
+    return Table(
+        [
+            Column(("adapter",), max(len(player.name) for player in all_players), "<"),
+            Column(("policy",), max(len(player.way) for player in all_players), "<"),
+            Column(("open", "before"), 6),
+            Column(("open", "after"), 5),
+            Column(("connections", "accepted"), 11),
+            Column(("seconds",), 7),
+            Column(("next", "client"), 8),
+            Column(("verdict",), 21, "<"),
+        ]
+    )
+
+
+def _cells(line: _Line) -> list[str]:
+    cells = [line.player.name, line.player.way]
+    if line.classic is None:
+        cells += ["-"] * 4
+    else:
+        before, after, accepted, seconds = line.classic
+        cells += [str(before), str(after), str(accepted), f"{seconds:.2f}"]
+    if line.crowd is None:
+        cells.append("-")
+    else:
+        wait = line.crowd.wait
+        cells.append("never" if wait is None else f"{wait * 1000:.1f} ms")
+    return [*cells, ", ".join(line.faults) or "clean"]
+
+
+def _introduce(table: Table) -> None:
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    table.say(f"adieu {__version__} on {python}, {platform.system()}. The servers are in this process.")
+    table.say()
+    table.say("Every line is a client in a `with` block. The garbage collector is off, every response and")
+    table.say("every error is kept, nothing is closed by hand, and the operating system counts the sockets.")
+    table.say()
+    table.say(f"  1. {TIMES} HEAD, {TIMES} GET read, {TIMES} GET unread, {TIMES} 404 unread, 5 redirects, a timeout,")
+    table.say("     an exception in the middle of a body, a last GET: connections open before the end of the")
+    table.say("     block, and after it.")
+    table.say(f"  2. {CROWD} GET unread, the small ones put aside, the large ones left early, to a server with")
+    table.say(f"     {THREADS} threads. While all that is still there, somebody else asks, and waits so long.")
+    table.say()
+
+
+def _explain(table: Table, lines: Iterable[_Line]) -> None:
+    """What is behind the verdicts that are not good."""
+    table.say()
+    for line in lines:
+        for detail in line.details:
+            text = f"{line.player.name}, {line.player.way}: {detail}."
+            table.say(textwrap.fill(text, _WIDTH, subsequent_indent="    "))
+
+
+def _conclude(table: Table, lines: list[_Line], others: list[_Line], seconds: float) -> int:
+    bad = sum(1 for line in lines if line.faults)
+    if any(line.details for line in (*lines, *others)):
+        table.say()
+    if bad:
+        table.say(f"NOT CLEAN: {bad} of {len(lines)}. What happened is said above.", "bad")
+        return 1
+    table.say(
+        f"Clean, {len(lines)} of {len(lines)}: nothing stayed open, and nobody was kept waiting "
+        f"({seconds:.1f} s).",
+        "good",
+    )
+    return 0

@@ -1,0 +1,158 @@
+"""Dialling: from a name to addresses, and from addresses to one connected socket.
+
+Every socket belongs to the opening as soon as it exists. The race between addresses is written once, as steps; what
+waits for a socket to become writable is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import ConnectError, DNSError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from adieu.lifecycle.steps import Steps
+    from adieu.messages.origin import Origin
+    from adieu.transport.wire import Opening
+
+__all__ = ["Address", "look_up_aside", "lookup", "lookup_within", "race", "single", "writable"]
+
+Address = tuple[int, Any]
+
+# RFC 8305, section 5: how long one address may keep the next one waiting (seconds).
+_HEAD_START = 0.25
+
+
+def lookup(host: str, port: int) -> list[Address]:
+    """The addresses of a name, as the system's resolver has them, the families taking turns."""
+    try:
+        found: list[Any] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except (
+        UnicodeError
+    ) as error:  # The resolver's own codec refuses labels that are empty or too long.
+        raise DNSError(f"the host name {host!r} cannot be looked up: {error}") from error
+    except socket.gaierror as error:
+        raise DNSError(f"the host name {host!r} could not be resolved: {error.strerror}") from error
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    return _interleaved(addresses)
+
+
+def look_up_aside(host: str, port: int, answer: Callable[[Any], object]) -> None:
+    """Look up in a thread of its own, which gives the addresses or the exception to `answer`."""
+
+    def look() -> None:
+        try:
+            found: Any = lookup(host, port)
+        except Exception as error:
+            found = error
+        answer(found)
+
+    threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True).start()
+
+
+def lookup_within(host: str, port: int, seconds: float) -> list[Address] | None:
+    """Look up, for so many seconds at most; None when they have passed."""
+    import queue
+
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    look_up_aside(host, port, answers.put)
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        return None
+    if isinstance(answer, Exception):
+        try:
+            raise answer
+        finally:
+            del answer  # Or the exception's traceback would refer to the exception: a cycle.
+    return answer  # type: ignore[no-any-return]
+
+
+def _interleaved(addresses: list[Address]) -> list[Address]:
+    """The resolver's order, with the families taking turns (RFC 8305, section 4)."""
+    first = [a for a in addresses if a[0] == addresses[0][0]]
+    other = [a for a in addresses if a[0] != addresses[0][0]]
+    mixed: list[Address] = []
+    for index in range(max(len(first), len(other))):
+        mixed += first[index : index + 1] + other[index : index + 1]
+    return mixed
+
+
+def single(address: Address, origin: Origin, opening: Opening) -> socket.socket:
+    """Connect to the one address there is, blocking."""
+    family, place = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    opening.own(sock)
+    sock.settimeout(opening.left())
+    try:
+        sock.connect(place)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise ConnectError(f"cannot connect to {origin}: {_reason(place, error)}") from error
+    return sock
+
+
+def race(
+    addresses: Sequence[Address],
+    origin: Origin,
+    opening: Opening,
+    ready: Callable[[Iterable[socket.socket], float | None], Any],
+) -> Steps[socket.socket]:
+    """Connect to the first address that answers; the losers are closed before this returns (RFC 8305).
+
+    `ready(sockets, seconds)` gives those of the sockets that are connected or have failed, when one is.
+    """
+    waiting = list(addresses)
+    failures: list[str] = []
+    running: dict[socket.socket, Any] = {}
+    winner: socket.socket | None = None
+    while winner is None and (waiting or running):
+        if waiting:
+            family, place = waiting.pop(0)
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            opening.own(sock)
+            sock.setblocking(False)
+            running[sock] = place
+            sock.connect_ex(place)
+        left = opening.left()
+        patience = left
+        if waiting:
+            patience = _HEAD_START if left is None else min(_HEAD_START, left)
+        done = yield ready(list(running), patience)
+        if not done and not waiting:
+            raise opening.exceeded()
+        for sock in done:
+            place = running.pop(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0 and winner is None:
+                winner = sock
+                continue
+            sock.close()
+            if code:
+                failures.append(_reason(place, OSError(code, os.strerror(code))))
+    for sock in running:
+        sock.close()
+    if winner is None:
+        raise ConnectError(f"cannot connect to {origin}: {'; '.join(failures)}")
+    return winner
+
+
+def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[Any]:
+    """Block until one of the sockets can be written to."""
+    # A selector without a descriptor of its own, so that there is nothing more to lose.
+    selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+    for sock in sockets:
+        selector.register(sock, selectors.EVENT_WRITE)
+    return [key.fileobj for key, _ in selector.select(seconds)]
+
+
+def _reason(address: Any, error: OSError) -> str:
+    where = address[0] if isinstance(address, tuple) else address
+    return f"{where}: {error.strerror or error}"
