@@ -1,8 +1,8 @@
 """urllib3's connection classes under adieu's pool and engine.
 
 urllib3's own pool is left out, on purpose. Its queue is a `queue.LifoQueue`, whose Python lock an interrupt can leave
-locked for good; its finalizer takes that same lock; and it would be a second place that knows who owns a connection. The
-reasons and the figures are in docs/design.md.
+locked for good; its finalizer takes that same lock; and it would be a second place that knows who owns a connection.
+The reasons and the figures are in docs/design.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ own SOCKS support uses it, and the TLS context it is given); everything between 
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import exceptions
@@ -19,6 +18,7 @@ from adieu.transport.tls import TLSConfig, describe_tls_error
 from adieu.transport.wire import TCPWire
 
 if TYPE_CHECKING:
+    import socket
     import ssl
 
     from adieu.messages.origin import Origin
@@ -51,13 +51,13 @@ class Urllib3Wire(TCPWire):
             plain = {name: self._options[name] for name in self._options if name not in _TLS_ONLY}
             connection = _PlainConnection(origin.host, origin.port, **plain)
         connection.timeout = opening.left()
-        connection.born = lambda: self.connect(origin, opening)  # type: ignore[attr-defined]
+        connection.born = lambda: self.connect(origin, opening)
         try:
             connection.connect()
         except exceptions.HTTPError as error:
             raise _translated(error, origin) from error
         finally:
-            del connection.born  # type: ignore[attr-defined]  # It refers to what refers to it.
+            del connection.born  # It refers to what refers to it.
         return SocketStream(connection.sock)
 
 

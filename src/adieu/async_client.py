@@ -102,9 +102,9 @@ class AsyncClient(ClientBase):
 
     async def hooked(self, hook: Hook, subject: Any) -> None:
         """Call one hook, and await what it gives if that is awaitable."""
-        given = hook(subject)
+        given: Any = hook(subject)
         if hasattr(given, "__await__"):
-            await given  # type: ignore[misc]
+            await given
 
     # -- ends --------------------------------------------------------------------------------------------------------
 

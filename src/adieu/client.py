@@ -33,12 +33,12 @@ __all__ = ["Client"]
 class Client(ClientBase):
     """Sends requests over the adapter that is mounted for their URL.
 
-    `base_url` is put before relative URLs; `params` and `headers` go with every request. `adapter` is a name ("urllib3",
-    "h11", "close", or any installed one) or an object; `cleanup` the policy for how connections end; `limits` bounds the
-    pool of an adapter chosen by name. `timeout` is a `Timeout`, seconds for each wait, or None for no limit at all.
-    `verify` is True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`; `cert` a client
-    certificate. `events` listens to what happens to connections; `event_hooks` holds lists of functions that get every
-    "request" before it is sent and every "response" before it is returned.
+    `base_url` is put before relative URLs; `params` and `headers` go with every request. `adapter` is a name
+    ("urllib3", "h11", "close", or any installed one) or an object; `cleanup` the policy for how connections end;
+    `limits` bounds the pool of an adapter chosen by name. `timeout` is a `Timeout`, seconds for each wait, or None for
+    no limit at all. `verify` is True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`;
+    `cert` a client certificate. `events` listens to what happens to connections; `event_hooks` holds lists of functions
+    that get every "request" before it is sent and every "response" before it is returned.
 
     A client may be shared between threads. Use it in a `with` block or call `close()`: then nothing of it stays open.
     """

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypedDict, Unpack
 
+    from adieu.lifecycle.body import BodyCore
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo, Limits

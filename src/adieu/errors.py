@@ -1,16 +1,13 @@
 """Every error adieu raises: one root, the familiar tree below it, and facts instead of empty texts.
 
-Rules of the room: nothing here imports anything of adieu. Every error pickles. A `TransportError` says in which
+Rules of the room: nothing here imports anything of adieu (`StatusError`, which carries a response, lives beside it). Every error pickles. A `TransportError` says in which
 phase it happened, how much of the request had been sent, whether a response had begun and on what connection, so
 that code which retries can decide by facts and never by class names.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-if TYPE_CHECKING:
-    from adieu.messages.response import ResponseHead
+from typing import Any, Literal, TypeVar
 
 __all__ = [
     "AdieuError",
@@ -35,7 +32,6 @@ __all__ = [
     "ReadTimeout",
     "RedirectError",
     "RequestTimeout",
-    "StatusError",
     "TLSError",
     "TooManyRedirects",
     "TransportError",
@@ -102,21 +98,6 @@ class DecodeError(AdieuError, ValueError):
 
 class BodyTooLarge(AdieuError):
     """A body is larger than the bound that was set for it (bytes)."""
-
-
-class StatusError(AdieuError):
-    """`raise_for_status()` found a 4xx or 5xx status. `response` is the response, with what was read of its body."""
-
-    response: ResponseHead
-
-    def __init__(self, message: str, *, response: ResponseHead) -> None:
-        super().__init__(message)
-        self.response = response
-
-    @property
-    def status_code(self) -> int:
-        """The status that was found."""
-        return self.response.status_code
 
 
 class RedirectError(AdieuError):

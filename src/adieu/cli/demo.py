@@ -8,39 +8,29 @@ adieu alone; other libraries are played for comparison.
 from __future__ import annotations
 
 import argparse
-import gc
 import platform
-import queue
 import textwrap
-import threading
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from adieu import __version__
 from adieu.cli import hands
 from adieu.cli.hands import OTHERS, POLICIES, Player
-from adieu.cli.script import CROWD, PATIENCE, TIMES, Classic, Crowd, classic, crowd
-from adieu.cli.small_server import THREADS, SmallServer
+from adieu.cli.play import Line, play
+from adieu.cli.script import CROWD, TIMES
+from adieu.cli.small_server import THREADS
 from adieu.cli.table import Column, Table
 from adieu.errors import UnknownAdapter
-from adieu.testing.faults import FaultServer
 from adieu.transport.registry import find_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["LIMIT", "add_to"]
-
-LIMIT = 15.0
-"""Seconds for each part of the script; whoever needs more has hung."""
+__all__ = ["add_to"]
 
 _WIDTH = 98
 _FIRST = ("urllib3", "h11", "close")
-
-_T = TypeVar("_T")
 
 
 def add_to(commands: Any) -> None:
@@ -75,9 +65,6 @@ def add_to(commands: Any) -> None:
         help=f"the same with other libraries, where installed: {', '.join(OTHERS)}",
     )
     parser.set_defaults(run=partial(_run, parser))
-
-
-# -- options -----------------------------------------------------------------------------------------------------------
 
 
 def _names(text: str) -> list[str]:
@@ -118,90 +105,6 @@ def _installed() -> list[str]:
     return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else 99, name))
 
 
-# -- one line ----------------------------------------------------------------------------------------------------------
-
-
-class _Line(NamedTuple):
-    """What became of a player. `faults` is empty if all went well, `details` says more about each of them."""
-
-    player: Player
-    classic: Classic | None
-    crowd: Crowd | None
-    faults: list[str]
-    details: list[str]
-
-
-def _play(player: Player) -> _Line:
-    """Both parts of the script, with the garbage collector off until the sockets have been counted."""
-    first: Classic | None = None
-    second: Crowd | None = None
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with FaultServer() as server:
-            first = _within(LIMIT, partial(classic, player.opened, server))
-        with SmallServer() as small:
-            second = _within(LIMIT, partial(crowd, player.opened, small))
-    except _Hung:
-        return _Line(player, first, second, ["hung"], [f"did not end within {LIMIT:g} s"])
-    except Exception as error:
-        return _Line(player, first, second, ["failed"], [f"{type(error).__name__}: {error}"])
-    finally:
-        if collecting:
-            gc.enable()
-    return _judged(player, first, second)
-
-
-def _judged(player: Player, first: Classic, second: Crowd) -> _Line:
-    faults, details = [], []
-    if first.after:
-        faults.append(f"{first.after} left open")
-        details.append(f"{_sockets(first.after)} left open after the `with` block")
-    late = f"a client that came later had no answer for {PATIENCE:g} s"
-    if second.stopped is not None:
-        also = f"; {late}" if second.wait is None else ""
-        details.append(f"blocked after {second.answered} of {CROWD} requests, {second.stopped}{also}")
-    elif second.wait is None:
-        details.append(f"after {CROWD} unread requests {late}")
-    if second.stopped is not None or second.wait is None:
-        faults.append("blocked")
-    return _Line(player, first, second, faults, details)
-
-
-def _sockets(count: int) -> str:
-    return "1 socket was" if count == 1 else f"{count} sockets were"
-
-
-class _Hung(Exception):
-    """It did not come to its end in time."""
-
-
-def _within(seconds: float, job: Callable[[], _T]) -> _T:
-    """The job's result, or its error, or `_Hung`: then its thread is left behind, and ends with the process at last."""
-    outcome: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            result = job()
-            outcome.put(lambda: result)
-        except BaseException as error:
-            outcome.put(partial(_again, error))
-
-    thread = threading.Thread(target=work, name="adieu demo", daemon=True)
-    thread.start()
-    try:
-        return outcome.get(timeout=seconds)()
-    except queue.Empty:
-        raise _Hung from None
-
-
-def _again(error: BaseException) -> Any:
-    raise error
-
-
-# -- the show ----------------------------------------------------------------------------------------------------------
-
-
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     adapters: list[str] = options.adapters or _installed()
     if not adapters:
@@ -209,28 +112,27 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     groups = [[hands.ours(name, policy) for policy in options.policies] for name in adapters]
     comparisons = [(library, hands.others(library)) for library in options.against]
     table = _table([player for group in groups for player in group], comparisons)
-    start = perf_counter()
     _introduce(table)
     table.headings()
-    lines: list[_Line] = []
+    lines: list[Line] = []
     for group in groups:
         if lines:
             table.say()
         lines += _show(table, group)
-    other_lines: list[_Line] = []
+    other_lines: list[Line] = []
     for library, players in comparisons:
         table.say()
         if not players:
             table.say(f"{library} is not installed, so it is not compared (pip install {library}).")
         other_lines += _show(table, players)
     _explain(table, [*lines, *other_lines])
-    return _conclude(table, lines, other_lines, perf_counter() - start)
+    return _conclude(table, lines)
 
 
-def _show(table: Table, players: Iterable[Player]) -> list[_Line]:
+def _show(table: Table, players: Iterable[Player]) -> list[Line]:
     lines = []
     for player in players:
-        line = _play(player)
+        line = play(player)
         table.row(_cells(line), "bad" if line.faults else "good")
         lines.append(line)
     return lines
@@ -252,7 +154,7 @@ def _table(players: Iterable[Player], comparisons: Iterable[tuple[str, list[Play
     )
 
 
-def _cells(line: _Line) -> list[str]:
+def _cells(line: Line) -> list[str]:
     cells = [line.player.name, line.player.way]
     if line.classic is None:
         cells += ["-"] * 4
@@ -269,38 +171,39 @@ def _cells(line: _Line) -> list[str]:
 
 def _introduce(table: Table) -> None:
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    table.say(f"adieu {__version__} on {python}, {platform.system()}. The servers are in this process.")
-    table.say()
-    table.say("Every line is a client in a `with` block. The garbage collector is off, every response and")
-    table.say("every error is kept, nothing is closed by hand, and the operating system counts the sockets.")
-    table.say()
-    table.say(f"  1. {TIMES} HEAD, {TIMES} GET read, {TIMES} GET unread, {TIMES} 404 unread, 5 redirects, a timeout,")
-    table.say("     an exception in the middle of a body, a last GET: connections open before the end of the")
-    table.say("     block, and after it.")
-    table.say(f"  2. {CROWD} GET unread, the small ones put aside, the large ones left early, to a server with")
-    table.say(f"     {THREADS} threads. While all that is still there, somebody else asks, and waits so long.")
-    table.say()
+    table.say(
+        f"""\
+adieu {__version__} on {python}, {platform.system()}. No network: the servers are in this process.
+
+Every line is a client in a `with` block. The garbage collector is off, every response and every
+error is kept, nothing is closed by hand, and the operating system counts the open sockets.
+
+  1. {TIMES} HEAD, {TIMES} GET read, {TIMES} GET unread, {TIMES} 404 unread, 5 redirects, a timeout, an exception
+     in the middle of a body, a last GET: sockets open before the end of the block, and after it.
+  2. {CROWD} GET unread, by turns small and put aside, or large and left early, to a server with {THREADS}
+     threads. While all of that is still there, one more client asks: how long does it wait?
+"""
+    )
 
 
-def _explain(table: Table, lines: Iterable[_Line]) -> None:
+def _explain(table: Table, lines: Sequence[Line]) -> None:
     """What is behind the verdicts that are not good."""
     table.say()
     for line in lines:
         for detail in line.details:
-            text = f"{line.player.name}, {line.player.way}: {detail}."
+            text = f"{line.player.name}, {line.player.way}: {detail.rstrip('.')}."
             table.say(textwrap.fill(text, _WIDTH, subsequent_indent="    "))
-
-
-def _conclude(table: Table, lines: list[_Line], others: list[_Line], seconds: float) -> int:
-    bad = sum(1 for line in lines if line.faults)
-    if any(line.details for line in (*lines, *others)):
+    if any(line.details for line in lines):
         table.say()
+
+
+def _conclude(table: Table, lines: Sequence[Line]) -> int:
+    bad = sum(1 for line in lines if line.faults)
     if bad:
-        table.say(f"NOT CLEAN: {bad} of {len(lines)}. What happened is said above.", "bad")
+        table.say(f"adieu is NOT CLEAN, {bad} of {len(lines)}: see above what happened.", "bad")
         return 1
     table.say(
-        f"Clean, {len(lines)} of {len(lines)}: nothing stayed open, and nobody was kept waiting "
-        f"({seconds:.1f} s).",
+        f"adieu is clean, {len(lines)} of {len(lines)}: nothing stayed open, nobody was kept waiting.",
         "good",
     )
     return 0

@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import adieu
-from adieu.cli.script import Hands, Opened
 
 if TYPE_CHECKING:
+    from adieu.cli.script import Hands, Opened
     from adieu.lifecycle.cleanup import CleanupPolicy
 
 __all__ = ["OTHERS", "POLICIES", "Player", "others", "ours"]
@@ -42,7 +42,7 @@ class Player(NamedTuple):
 
 
 def ours(adapter: str, policy: str) -> Player:
-    """adieu with the adapter and the policy of these names."""
+    """Our client, with the adapter and the policy of these names."""
 
     @contextlib.contextmanager
     def opened() -> Iterator[Hands]:

@@ -39,8 +39,10 @@ _SMALL = 1_000
 class Hands(Protocol):
     """What the script does with a client, in the words of its library. Timeouts are seconds."""
 
-    timeouts: type[Exception]
-    """What a timeout raises."""
+    @property
+    def timeouts(self) -> type[Exception]:
+        """What a timeout raises."""
+        ...
 
     def head(self, url: str, timeout: float) -> Any:
         """HEAD."""
@@ -110,17 +112,18 @@ def classic(opened: Opened, server: FaultServer) -> Classic:
 
 
 def _twenty_of_each(hands: Hands, url: str, kept: list[object]) -> None:
+    def get(path: str, status: int = 200) -> Any:
+        return _expect(status, hands.get(url + path, _GENEROUS))
+
+    kept += [_expect(200, hands.head(f"{url}/head", _GENEROUS)) for _ in range(TIMES)]
     for _ in range(TIMES):
-        kept.append(_expect(200, hands.head(f"{url}/head", _GENEROUS)))
-    for _ in range(TIMES):
-        response = _expect(200, hands.get(f"{url}/bytes?n={_SMALL}", _GENEROUS))
-        if len(hands.read(response)) != _SMALL:
-            raise Unexpected(f"{len(hands.read(response))} bytes came, not {_SMALL}")
+        response = get(f"/bytes?n={_SMALL}")
+        length = len(hands.read(response))
+        if length != _SMALL:
+            raise Unexpected(f"{length} bytes came, not {_SMALL}")
         kept.append(response)
-    for _ in range(TIMES):
-        kept.append(_expect(200, hands.get(f"{url}/bytes?n={_LARGE}", _GENEROUS)))
-    for _ in range(TIMES):
-        kept.append(_expect(404, hands.get(f"{url}/status/404?body={_LARGE}", _GENEROUS)))
+    kept += [get(f"/bytes?n={_LARGE}") for _ in range(TIMES)]
+    kept += [get(f"/status/404?body={_LARGE}", 404) for _ in range(TIMES)]
 
 
 def _trouble(hands: Hands, url: str, kept: list[object]) -> None:

@@ -50,8 +50,10 @@ class Table:
         self._line(cells, style)
 
     def say(self, text: str = "", style: Style = "plain") -> None:
-        """A line of text between the rows."""
-        print(self._painted(text, style), file=self._out, flush=True)
+        """A line of text between the rows. What the output cannot encode, of somebody's error text, is escaped."""
+        encoding = self._out.encoding or "utf-8"
+        safe = text.encode(encoding, "backslashreplace").decode(encoding)
+        print(self._painted(safe, style), file=self._out, flush=True)
 
     @property
     def width(self) -> int:

@@ -160,22 +160,14 @@ class Codec:
             elif name == b"keep-alive":
                 keep_for = _hint(value)
         if chunked and (length is not None or version == b"1.0"):
-            # RFC 9112, section 6.1 and 6.3: such a message is an attack or an error; its end cannot be known.
+            # RFC 9112, sections 6.1 and 6.3: an attack or an error, and nobody can know where it ends.
             raise Malformed(
-                "it sent Transfer-Encoding together with Content-Length"
-                if length is not None
-                else "it sent Transfer-Encoding in HTTP/1.0"
+                "it sent Transfer-Encoding together with Content-Length, or in HTTP/1.0"
             )
-        framing: Framing
         status = event.status_code
         if status < 200 or status in (204, 304) or self._method == "HEAD":
-            framing, length = "none", 0
-        elif chunked:
-            framing = "chunked"
-        elif length is not None:
-            framing = "length" if length else "none"
-        else:
-            framing = "close"
+            length = 0
+        framing = _framing(length, chunked)
         return Head(
             status,
             event.reason.decode("latin-1"),
@@ -251,6 +243,12 @@ def _check_unfinished(data: bytes) -> None:
         raise Malformed(f"it does not speak HTTP/1: its first bytes are {data[:24]!r}")
     if b"\n\n" in data:
         raise Malformed("its head has a line that does not end in CR LF")
+
+
+def _framing(length: int | None, chunked: bool) -> Framing:
+    if length is not None:
+        return "length" if length else "none"
+    return "chunked" if chunked else "close"
 
 
 def _hint(value: bytes) -> float | None:

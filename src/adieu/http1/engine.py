@@ -2,8 +2,8 @@
 
 Theory of operation. The lease is made first and owned by the exchange; then it gets a connection (an idle one that
 still lives, or a new one, or a place in the queue); then the request goes out, in one write if it is small, and the
-final head comes in. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read through the
-lease afterwards.
+final head comes in. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read
+through the lease afterwards.
 
 Only two things differ between sync and async, and both are passed in: what opens and carries bytes (the wire), and how
 a full pool is waited for (the waiter).
@@ -63,7 +63,7 @@ class Waiter(Protocol):
 class Engine(Generic[R]):
     """The colour-blind part of an HTTP/1.1 adapter.
 
-    `respond(status, headers, reason, http_version)` makes the response, `waiter()` a waiter, `lease` the lease class,
+    `respond(status, headers, reason, http_version)` makes the response, `waiter()` a waiter, `lease` the lease class;
     `secured(stream, hostname, opening)` puts TLS over a stream.
     """
 
@@ -136,7 +136,7 @@ class Engine(Generic[R]):
         pool.served(lease)
 
     def _collect_abandoned(self) -> None:
-        """Responses dropped inside a reference cycle are found by the collector alone, which may be far or switched off.
+        """Responses dropped in a reference cycle are found by the collector alone, which may be far or switched off.
 
         So before a pool of streams is called full, it is asked, once and not often.
         """
@@ -253,7 +253,7 @@ class Engine(Generic[R]):
         connection = lease.connection
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
-        content = request.content
+        content: Any = request.content
         chunks = content.async_chunks() if content.is_async else content.chunks()
         yield stream.send(head, deadline.left("write"))
         while True:

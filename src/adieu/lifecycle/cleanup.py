@@ -10,7 +10,7 @@ timeouts, cancellation and interrupts close it without asking.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from adieu.errors import InvalidRequest
 
@@ -73,9 +73,9 @@ class Drain(NamedTuple):
     max_seconds: float
 
 
-OnHeaders = Union[Read, Literal[Act.STREAM, Act.CLOSE]]
+OnHeaders = Read | Literal[Act.STREAM, Act.CLOSE]
 OnComplete = Literal[Act.RELEASE, Act.CLOSE]
-OnClose = Union[Drain, Literal[Act.CLOSE]]
+OnClose = Drain | Literal[Act.CLOSE]
 OnClientClose = Literal[Act.CLOSE, Act.STREAM]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.lifecycle.cleanup import CleanupPolicy, View
 from adieu.lifecycle.events import Events, LeaseInfo, tell
@@ -56,7 +56,7 @@ class AsyncLease(_Ending, Protocol):
     def read(self, deadline: Deadline) -> Awaitable[bytes]: ...
 
 
-AnyLease = Union[Lease, AsyncLease]
+AnyLease = Lease | AsyncLease
 
 
 class Exchange:

@@ -21,8 +21,8 @@ __all__ = ["AsyncResponse"]
 class AsyncResponse(ResponseHead):
     """An answer to a request: see `Response`.
 
-    Content that was prefetched is there at once: `content`, `text` and `json()` are as in `Response`. Of a stream, `await
-    response.read()` comes first.
+    Content that was prefetched is there at once: `content`, `text` and `json()` are as in `Response`. Of a stream,
+    `await response.read()` comes first.
     """
 
     __slots__ = ()

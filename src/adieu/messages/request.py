@@ -106,7 +106,8 @@ class Request:
             raise InvalidRequest("Transfer-Encoding is set by adieu, for content of unknown length")
         elif headers.get("content-length", str(encoded.length)) != str(encoded.length):
             raise InvalidRequest(
-                f"the Content-Length header says {headers['content-length']}, but the content has {encoded.length} bytes"
+                f"the Content-Length header says {headers['content-length']}, "
+                f"but the content has {encoded.length} bytes"
             )
         elif "content-length" not in headers:
             headers["Content-Length"] = str(encoded.length)

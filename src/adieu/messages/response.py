@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import BodyClosed, DecodeError, InvalidRequest, StatusError
+from adieu.errors import AdieuError, BodyClosed, DecodeError, InvalidRequest
 from adieu.messages.headers import Headers
 
 if TYPE_CHECKING:
@@ -25,9 +25,24 @@ if TYPE_CHECKING:
     from adieu.messages.request import HeadersLike, Request
     from adieu.messages.url import URL
 
-__all__ = ["Response", "ResponseHead", "undone"]
+__all__ = ["Response", "ResponseHead", "StatusError", "undone"]
 
 _PIECE = 64 * 1024
+
+
+class StatusError(AdieuError):
+    """`raise_for_status()` found a 4xx or 5xx status. `response` is the response, with what was read of its body."""
+
+    response: ResponseHead
+
+    def __init__(self, message: str, *, response: ResponseHead) -> None:
+        super().__init__(message)
+        self.response = response
+
+    @property
+    def status_code(self) -> int:
+        """The status that was found."""
+        return self.response.status_code
 
 
 class ResponseHead:

@@ -30,7 +30,7 @@ Route = Callable[[Peer, Request], Ending]
 
 PIECE = 1 << 16
 # A period that is no power of two, so that a read that is lost or doubled shows.
-_BLOCK = bytes(range(251)) * 262
+_BLOCK = bytes(range(251)) * 263
 
 
 class Entry(NamedTuple):

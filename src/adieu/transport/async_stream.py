@@ -89,7 +89,7 @@ class AsyncSocketStream:
     def _on_readable(self) -> None:
         future = self._reading
         if future is None or future.done():
-            # Idle, and the peer speaks or has closed: whoever uses the connection next will see it. Not again until then.
+            # Idle, and the peer speaks or has closed: whoever uses the connection next will see it.
             self._unregister()
             return
         try:

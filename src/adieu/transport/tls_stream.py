@@ -1,7 +1,7 @@
 """TLS as a layer over any byte stream, by memory buffers: written once, as steps, for both colours.
 
-Sync sockets do not need it (`SocketStream.start_tls` lets OpenSSL use the descriptor); async streams and streams that are
-no sockets do.
+Sync sockets do not need it (`SocketStream.start_tls` lets OpenSSL use the descriptor); async streams and streams that
+are no sockets do.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Wires: what opens a byte stream. TCP, Unix sockets, and whatever a user writes.
 
 Rules of the room: a wire knows origins and deadlines, and no HTTP. Every socket is given to the `Opening` as soon as it
-exists, before it is connected, configured or wrapped, so whatever fails or interrupts in between, the opening closes it:
-the losers of a connection race, a socket whose `setsockopt` failed, half a TLS handshake.
+exists, before it is connected, configured or wrapped, so whatever fails or interrupts in between, the opening closes
+it: the losers of a connection race, a socket whose `setsockopt` failed, half a TLS handshake.
 """
 
 from __future__ import annotations
