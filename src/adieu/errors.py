@@ -1,8 +1,8 @@
 """Every error adieu raises: one root, the familiar tree below it, and facts instead of empty texts.
 
-Rules of the room: nothing here imports anything of adieu (`StatusError`, which carries a response, lives beside it). Every error pickles. A `TransportError` says in which
-phase it happened, how much of the request had been sent, whether a response had begun and on what connection, so
-that code which retries can decide by facts and never by class names.
+Rules of the room: nothing here imports anything of adieu (`StatusError` carries a response, and lives beside it). Every
+error pickles. A `TransportError` says in which phase it happened, how much of the request had been sent, whether a
+response had begun and on what connection, so that code which retries decides by facts and never by class names.
 """
 
 from __future__ import annotations

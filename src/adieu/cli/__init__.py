@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="adieu", description="An HTTP client that always says goodbye."
     )
     parser.add_argument("--version", action="version", version=f"adieu {_version()}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", required=True)
     demo.add_to(commands)
     options = parser.parse_args(argv)
     try:

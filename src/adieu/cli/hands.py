@@ -1,8 +1,8 @@
 """Who plays the demo's script: adieu, and for comparison what many people use instead.
 
-Rules of the room: every library is used as its own documentation says, in a `with` block, with a timeout, without
-anything from the environment (a proxy setting would lead away from the demo's server). What is not read is left to the
-library; that is what is looked at.
+Rules of the room: every library is used as its own documentation has it: in a `with` block, with timeouts; and without
+anything from the environment, since a proxy setting would lead away from the demo's server. What the script does not
+read or close is left to the library, for that is what is looked at.
 """
 
 from __future__ import annotations

@@ -68,11 +68,10 @@ def play(player: Player) -> Line:
         [],
         [],
     )
-    # What goes wrong in both parts in the same way is said once.
-    for trouble in dict.fromkeys((first, second)):
-        if isinstance(trouble, _Trouble):
-            line.faults.append(trouble.fault)
-            line.details.append(trouble.detail)
+    for part in (first, second):
+        if isinstance(part, _Trouble) and part.detail not in line.details:
+            line.faults.append(part.fault)
+            line.details.append(part.detail)
     _judge(line)
     return line
 

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 import h11
 
 from adieu.errors import InvalidRequest
+from adieu.http1.chunks import ChunkGuard, LooseChunk
 
 __all__ = ["MAX_HEAD", "Codec", "Head", "Malformed", "Truncated"]
 
@@ -51,13 +52,14 @@ class Head(NamedTuple):
 class Codec:
     """The protocol state of one connection."""
 
-    __slots__ = ("_buffered", "_head_done", "_method", "_parser", "trailers")
+    __slots__ = ("_buffered", "_guard", "_head_done", "_method", "_parser", "trailers")
 
     def __init__(self) -> None:
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._method = ""
         self._buffered = b""
         self._head_done = False
+        self._guard: ChunkGuard | None = None
         self.trailers: list[tuple[str, str]] = []
 
     # -- out ---------------------------------------------------------------------------------------------------------
@@ -68,6 +70,7 @@ class Codec:
         if parser.our_state is h11.DONE:
             parser.start_next_cycle()
             self._head_done = False
+            self._guard = None
             if self.trailers:
                 self.trailers = []
         self._method = method
@@ -100,6 +103,8 @@ class Codec:
     def feed(self, data: bytes) -> None:
         """Bytes from the peer; b"" says, once the head is there, that it has closed."""
         if self._head_done:
+            if self._guard is not None:
+                self._check_chunks(data)
             self._parser.receive_data(data)
         else:
             self._buffered = self._buffered + data if self._buffered else data
@@ -133,17 +138,29 @@ class Codec:
         if head.status == 101 and self._buffered:
             parser.receive_data(self._buffered)
             self._buffered = b""
+        elif head.framing == "chunked":
+            self._guard = ChunkGuard()
+            self._check_chunks(buffered[end + 4 :])
         return head
+
+    def _check_chunks(self, data: bytes) -> None:
+        assert self._guard is not None
+        try:
+            self._guard.check(data)
+        except LooseChunk as error:
+            raise Malformed(str(error)) from error
 
     def _head(self, event: h11.Response | h11.InformationalResponse) -> Head:
         version = event.http_version
-        if version not in (b"1.1", b"1.0"):
+        if not version.startswith(b"1."):
             raise Malformed(f"it speaks HTTP/{version.decode('latin-1')}")
         if len(event.headers) > _MAX_FIELDS:
             raise Malformed(f"it sent {len(event.headers)} header fields, more than {_MAX_FIELDS}")
         length: int | None = None
         chunked = False
-        keep_alive = version == b"1.1"
+        keep_alive = (
+            version != b"1.0"
+        )  # RFC 9110, section 2.5: a higher minor version means no less.
         keep_for = None
         fields = []
         for raw, value in event.headers.raw_items():
@@ -165,17 +182,19 @@ class Codec:
                 "it sent Transfer-Encoding together with Content-Length, or in HTTP/1.0"
             )
         status = event.status_code
+        announced = length
         if status < 200 or status in (204, 304) or self._method == "HEAD":
             length = 0
         framing = _framing(length, chunked)
         return Head(
             status,
             event.reason.decode("latin-1"),
-            "HTTP/1.1" if version == b"1.1" else "HTTP/1.0",
+            "HTTP/1.1" if version == b"1.1" else f"HTTP/{version.decode('ascii')}",
             fields,
             framing,
             length,
-            keep_alive and framing != "close",
+            # A 204 has no content; one that announces some has a sender that may go on to send it.
+            keep_alive and framing != "close" and not (status == 204 and (announced or chunked)),
             keep_for,
         )
 
@@ -234,6 +253,9 @@ def _check_lines(head: bytes) -> None:
         raise Malformed("its head has a line that does not end in CR LF")
     if b"\0" in head:
         raise Malformed("its head has a NUL in it")
+    if b"\n " in head or b"\n\t" in head:
+        # RFC 9112, section 5.2 has it unfolded. No server folds any more; who smuggles a field past a filter does.
+        raise Malformed("its head has a folded line")
 
 
 def _check_unfinished(data: bytes) -> None:

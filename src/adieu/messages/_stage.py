@@ -30,6 +30,7 @@ class Stage:
 
     __slots__ = (
         "_at",
+        "_block",
         "_chunk",
         "_engine",
         "_error",
@@ -48,6 +49,7 @@ class Stage:
         self._queue: deque[bytes] = deque()
         self._chunk = b""
         self._at = 0
+        self._block = BLOCK
         self._need = 1  # bytes that must be there before `_run` can say anything
         self._more = False  # the engine holds output back: it wants room, not input
         self._engine: Any = None
@@ -102,6 +104,8 @@ class Stage:
         """A member is complete: `need` bytes tell whether another follows."""
         self._more = False
         self._state = BETWEEN
+        # The next one may be as small, and the library copies all that follows its end.
+        self._block = 1024
         self._need = need
 
     def _follows(self, block: bytes | memoryview) -> bool:
@@ -123,9 +127,11 @@ class Stage:
                 return b""
             self._chunk = self._chunk[self._at :] + self._queue.popleft()
             self._at = 0
-        if self._at == 0 and len(self._chunk) <= BLOCK:
+        size = self._block
+        self._block = min(size * 2, BLOCK)
+        if self._at == 0 and len(self._chunk) <= size:
             return self._chunk
-        return memoryview(self._chunk)[self._at : self._at + BLOCK]
+        return memoryview(self._chunk)[self._at : self._at + size]
 
     def _run(self, block: bytes | memoryview, room: int) -> tuple[bytes, int]:
         """At most `room` decoded bytes, and how many bytes of the block were used for them."""

@@ -22,7 +22,7 @@ from adieu.messages._codings import available
 from adieu.messages._stage import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from adieu.messages._stage import Stage
 
@@ -57,11 +57,9 @@ class Decoder:
     """Undoes the codings of one body, as its bytes come.
 
     ```python
-    for data in raw:
-        out.write(decoder.feed(data, 65536))
-        while decoder.pending:
-            out.write(decoder.feed(b"", 65536))
-    out.write(decoder.finish())
+    for data in [*raw, None]:
+        for piece in decoder.pieces(data):
+            out.write(piece)
     ```
 
     `pending`: there is more to give for what was fed; `coding`: the codings in the order in which
@@ -121,6 +119,19 @@ class Decoder:
             for stage in self._stages:
                 stage.finish()
         return piece
+
+    def pieces(self, data: bytes | None) -> Iterator[bytes]:
+        """All that these bytes decode to, at most 64 KiB at a time; None: they were the last.
+
+        Raises `DecodeError` as `feed` and `finish` do.
+        """
+        while True:
+            piece = self.finish() if data is None else self.feed(data, BLOCK)
+            if piece:
+                yield piece
+            if not self.pending:
+                return
+            data = data and b""
 
 
 def decoder_for(content_encoding: str | None) -> Decoder | None:

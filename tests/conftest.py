@@ -1,0 +1,66 @@
+"""Servers and the census, for every test.
+
+What is not pure Python (trustme, nginx) is imported or started by the fixture that needs it, so
+that tests which do without it run on every interpreter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adieu.testing.faults import FaultServer
+from servers import KNOWN_PORTS, Authority, CherootTen, Nginx, TLSServer
+from support.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def fault_server() -> Iterator[FaultServer]:
+    """A `FaultServer` that has seen nothing yet."""
+    with FaultServer() as server:
+        KNOWN_PORTS.add(server.port)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def authority() -> Iterator[Authority]:
+    """The certificate authority of the test run."""
+    authority = Authority()
+    yield authority
+    authority.close()
+
+
+@pytest.fixture
+def tls_server(authority: Authority) -> Iterator[TLSServer]:
+    """A `FaultServer` over TLS, with the context and the file for clients."""
+    tls = TLSServer(authority)
+    with tls.server:
+        yield tls
+
+
+@pytest.fixture(scope="session")
+def nginx(authority: Authority) -> Iterator[Nginx]:
+    """A real nginx; the test fails if there is none on this machine."""
+    nginx = Nginx(authority)
+    yield nginx
+    nginx.close()
+
+
+@pytest.fixture
+def cheroot_ten() -> Iterator[CherootTen]:
+    """A cheroot with exactly ten threads."""
+    server = CherootTen()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def census() -> Iterator[Watch]:
+    """No client socket to a known server is left when the test is over, nor a dead one."""
+    watch = Watch()
+    yield watch
+    watch.check()

@@ -1,0 +1,490 @@
+"""What goes wrong in an exchange, one function each: the proofs play them all, and look at what is left.
+
+A scenario is called with a stage and a client that may have one connection. It gives back what its caller would hold
+afterwards: the exception, the response, the chunk. It must not make a reference cycle of its own.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from unittest import mock
+
+import adieu
+from adieu.testing import BlackHole, TLSFaults, refused_port
+from support.stage import caught
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from adieu.testing.faults_net import TLSFault
+    from support.stage import Stage
+
+__all__ = ["SCENARIOS", "Failing", "Oops", "Scenario"]
+
+LARGE = "/bytes?n=1000000"
+SHORT = adieu.Timeout(connect=5, read=0.05, write=0.05, pool=1)
+
+
+class Oops(Exception):
+    """What code of the user's raises."""
+
+
+class Failing(adieu.CleanupPolicy):
+    """As another policy, but one hook raises."""
+
+    def __init__(self, inner: adieu.CleanupPolicy, hook: str, error: BaseException) -> None:
+        self.inner = inner
+        self.hook = hook
+        self.error = error
+
+    @property
+    def keep_alive(self) -> bool:  # type: ignore[override]
+        return self.inner.keep_alive
+
+    def _ask(self, hook: str, *question: Any) -> Any:
+        if hook == self.hook:
+            raise self.error
+        return getattr(self.inner, hook)(*question)
+
+    def on_headers(self, view: Any) -> Any:
+        return self._ask("on_headers", view)
+
+    def on_complete(self, view: Any) -> Any:
+        return self._ask("on_complete", view)
+
+    def on_close(self, view: Any, why: Any) -> Any:
+        return self._ask("on_close", view, why)
+
+    def on_client_close(self, view: Any) -> Any:
+        return self._ask("on_client_close", view)
+
+    def on_abandoned(self, info: Any) -> None:
+        self._ask("on_abandoned", info)
+
+
+
+class Scenario(NamedTuple):
+    """A name, what happens, and what the client must be made of."""
+
+    name: str
+    play: Callable[[Stage, Any], object]
+    options: dict[str, Any]
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(
+    name: str = "", **options: Any
+) -> Callable[[Callable[[Stage, Any], object]], Callable[[Stage, Any], object]]:
+    def add(play: Callable[[Stage, Any], object]) -> Callable[[Stage, Any], object]:
+        known = name or play.__name__.strip("_").replace("_", "-")
+        SCENARIOS[known] = Scenario(known, play, options)
+        return play
+
+    return add
+
+
+def _stream(stage: Stage, client: Any, path: str, use: Callable[[Any], object]) -> object:
+    """Use a response in its `with` block."""
+    with stage.block(client.stream("GET", path)) as response:
+        kept = use(response)
+    return response, kept
+
+
+# Left by the user --------------------------------------------------------------------------------------------------
+
+_PATHS = {
+    "small": "/ok",
+    "large": LARGE,
+    "chunked": "/chunked?n=200000&size=5000",
+    "until-close": "/until-close?n=200000",
+    "stalled": "/stall-body?n=2000&sent=1000&seconds=30",
+}
+
+
+def _left(path: str, how: str) -> Callable[[Stage, Any], object]:
+    def play(stage: Stage, client: Any) -> object:
+        def use(response: Any) -> object:
+            if how == "unread":
+                return None
+            pieces = stage.runner.each(response.iter_bytes())
+            first = next(pieces)
+            if how == "iterator-dropped":
+                del pieces
+                return first
+            if how == "iterator-closed":
+                pieces.close()  # type: ignore[attr-defined]
+            return first, pieces
+
+        return _stream(stage, client, path, use)
+
+    return play
+
+
+for _name, _path in _PATHS.items():
+    for _how in ("unread", "partly-read", "iterator-dropped", "iterator-closed"):
+        scenario(f"{_how}-{_name}")(_left(_path, _how))
+
+
+def _raised(error: Callable[[], BaseException], read: bool) -> Callable[[Stage, Any], object]:
+    def play(stage: Stage, client: Any) -> object:
+        def use(response: Any) -> NoReturn:
+            if read:
+                next(stage.runner.each(response.iter_bytes()))
+            raise error()
+
+        return caught(BaseException, _stream, stage, client, LARGE, use)
+
+    return play
+
+
+for _error in (Oops, KeyboardInterrupt, SystemExit, GeneratorExit):
+    scenario(f"block-raises-{_error.__name__}")(_raised(_error, read=False))
+    scenario(f"block-raises-{_error.__name__}-in-the-body")(_raised(_error, read=True))
+
+
+@scenario()
+def _closed_by_hand(stage: Stage, client: Any) -> object:
+    response = stage.get(client, LARGE)
+    stage.run(response.close())
+    stage.run(response.close())
+    return response
+
+
+@scenario()
+def _closed_by_hand_in_the_middle(stage: Stage, client: Any) -> object:
+    response = stage.run(client.stream("GET", LARGE))
+    pieces = stage.runner.each(response.iter_bytes())
+    first = next(pieces)
+    stage.run(response.close())
+    return response, first, caught(adieu.BodyClosed, next, pieces)
+
+
+@scenario()
+def _status_404_unread(stage: Stage, client: Any) -> object:
+    response = stage.get(client, "/status/404?body=900000")
+    return caught(adieu.StatusError, response.raise_for_status)
+
+
+@scenario()
+def _status_500_in_a_block(stage: Stage, client: Any) -> object:
+    def fail(response: Any) -> object:
+        return response.raise_for_status()
+
+    return caught(adieu.StatusError, _stream, stage, client, "/status/500?body=900000", fail)
+
+
+# What cannot be decoded --------------------------------------------------------------------------------------------
+
+
+def _whole(stage: Stage, client: Any, path: str, method: str = "GET", **options: Any) -> object:
+    response = stage.get(client, path, method, **options)
+    return stage.read(response)
+
+
+def _pieces(stage: Stage, client: Any, path: str, **options: Any) -> list[Any]:
+    with stage.block(client.stream("GET", path, **options)) as response:
+        return list(stage.runner.each(response.iter_bytes()))
+
+
+for _size in (3_000, 300_000):
+
+    @scenario(f"decode-error-{_size}")
+    def _decode_error(stage: Stage, client: Any, size: int = _size) -> object:
+        return caught(adieu.DecodeError, _whole, stage, client, f"/broken-gzip?n={size}")
+
+    @scenario(f"decode-error-in-a-stream-{_size}")
+    def _decode_error_in_a_stream(stage: Stage, client: Any, size: int = _size) -> object:
+        return caught(adieu.DecodeError, _pieces, stage, client, f"/broken-gzip?n={size}")
+
+
+# Code of the user's that raises ------------------------------------------------------------------------------------
+
+
+def _hooked(error: Callable[[], BaseException]) -> Callable[[Any], None]:
+    def hook(subject: Any) -> None:
+        if "boom" in str(subject.url):
+            raise error()
+
+    return hook
+
+
+for _kind in ("request", "response"):
+    for _error in (Oops, KeyboardInterrupt, SystemExit, GeneratorExit):
+
+        @scenario(f"{_kind}-hook-raises-{_error.__name__}", event_hooks={_kind: [_hooked(_error)]})
+        def _hook_raises(
+            stage: Stage, client: Any, error: type[BaseException] = _error
+        ) -> object:
+            first = caught(error, _whole, stage, client, LARGE + "&boom=1")
+            return first, caught(error, _pieces, stage, client, "/bytes?n=50&boom=1")
+
+
+for _error in (Oops, KeyboardInterrupt):
+
+    @scenario(f"policy-raises-{_error.__name__}-at-the-headers")
+    def _on_headers(stage: Stage, client: Any, error: Any = _error) -> object:
+        policy = Failing(stage.policy or adieu.Prefetch(), "on_headers", error())
+        return caught(error, _whole, stage, client, LARGE, cleanup=policy)
+
+    @scenario(f"policy-raises-{_error.__name__}-at-the-end")
+    def _on_complete(stage: Stage, client: Any, error: Any = _error) -> object:
+        policy = Failing(adieu.Prefetch(), "on_complete", error())
+        first = caught(error, _whole, stage, client, LARGE, cleanup=policy)
+        second = caught(error, _whole, stage, client, "/empty", cleanup=policy)
+        third = caught(error, _pieces, stage, client, LARGE, cleanup=policy)
+        return first, second, third
+
+    @scenario(f"policy-raises-{_error.__name__}-at-the-exit")
+    def _on_close(stage: Stage, client: Any, error: Any = _error) -> object:
+        policy = Failing(adieu.ReleaseOnRead(), "on_close", error())
+
+        def leave() -> None:
+            with stage.block(client.stream("GET", LARGE, cleanup=policy)):
+                pass
+
+        return caught(error, leave)
+
+    @scenario(f"policy-raises-{_error.__name__}-at-a-redirect")
+    def _on_redirect(stage: Stage, client: Any, error: Any = _error) -> object:
+        policy = Failing(adieu.ReleaseOnRead(), "on_close", error())
+        return caught(
+            error, _whole, stage, client, "/redirect?n=1&body=900000", cleanup=policy
+        )
+
+
+def _bad_chunks(error: Callable[[], BaseException]) -> Iterator[bytes]:
+    yield b"x" * 1000
+    raise error()
+
+
+for _error in (Oops, KeyboardInterrupt):
+
+    @scenario(f"content-raises-{_error.__name__}")
+    def _content_raises(stage: Stage, client: Any, error: Any = _error) -> object:
+        # What an adapter's own code raises is told as a TransportError; an interrupt stays what it is.
+        kinds = (error, adieu.TransportError)
+        return caught(kinds, _whole, stage, client, "/echo", "POST", content=_bad_chunks(error))
+
+
+@scenario()
+def _content_is_no_bytes(stage: Stage, client: Any) -> object:
+    content: Any = iter([b"x" * 100, "text"])
+    return caught(adieu.InvalidRequest, _whole, stage, client, "/echo", "POST", content=content)
+
+
+# What the peer does ------------------------------------------------------------------------------------------------
+
+for _path, _kind_of in {
+    "/reset": adieu.ReadError,
+    "/reset-body?n=100000&sent=500": adieu.ReadError,
+    "/close": adieu.PeerClosed,
+    "/truncated?n=100000&sent=500": adieu.BodyTruncated,
+    "/truncated-chunked?where=size": adieu.BodyTruncated,
+    "/truncated-chunked?where=data": adieu.BodyTruncated,
+    "/truncated-chunked?where=end": adieu.BodyTruncated,
+    "/truncated-chunked?where=trailer": adieu.BodyTruncated,
+    "/endless-1xx?n=1000": adieu.ProtocolError,
+    "/big-head?n=200000": adieu.ProtocolError,
+    "/many-headers?n=5000": adieu.ProtocolError,
+}.items():
+
+    @scenario("peer" + _path.replace("/", "-").replace("?", "-").replace("&", "-"))
+    def _peer(stage: Stage, client: Any, path: str = _path, kind: Any = _kind_of) -> object:
+        return (
+            caught(kind, _whole, stage, client, path),
+            caught(kind, _pieces, stage, client, path),
+        )
+
+
+@scenario()
+def _surplus(stage: Stage, client: Any) -> object:
+    return [_whole(stage, client, path) for path in ("/surplus", "/second-response", "/surplus")]
+
+
+@scenario()
+def _early_answer_to_an_upload(stage: Stage, client: Any) -> object:
+    content = b"x" * 5_000_000
+    response = stage.get(client, "/early", "POST", content=content)
+    assert response.status_code == 413
+    # Its body was read by the policy, or is closed unread.
+    stage.run(response.close())
+    return response
+
+
+# Time --------------------------------------------------------------------------------------------------------------
+
+
+@scenario()
+def _head_timeout(stage: Stage, client: Any) -> object:
+    return caught(adieu.ReadTimeout, _whole, stage, client, "/stall-head", timeout=SHORT)
+
+
+@scenario()
+def _body_timeout(stage: Stage, client: Any) -> object:
+    path = "/stall-body?n=90000&sent=500"
+    return (
+        caught(adieu.ReadTimeout, _whole, stage, client, path, timeout=SHORT),
+        caught(adieu.ReadTimeout, _pieces, stage, client, path, timeout=SHORT),
+    )
+
+
+@scenario()
+def _write_timeout(stage: Stage, client: Any) -> object:
+    content = b"x" * 20_000_000
+    return caught(
+        adieu.WriteTimeout,
+        _whole,
+        stage,
+        client,
+        "/stall-read",
+        "POST",
+        content=content,
+        timeout=SHORT,
+    )
+
+
+@scenario()
+def _total_exceeded(stage: Stage, client: Any) -> object:
+    brief = adieu.Timeout(total=0.05)
+    return (
+        caught(adieu.DeadlineExceeded, _whole, stage, client, "/drip-head", timeout=brief),
+        caught(adieu.DeadlineExceeded, _whole, stage, client, "/drip", timeout=brief),
+        caught(adieu.DeadlineExceeded, _pieces, stage, client, "/drip", timeout=brief),
+    )
+
+
+@scenario()
+def _pool_timeout(stage: Stage, client: Any) -> object:
+    brief = adieu.Timeout(pool=0.05)
+    held = stage.run(client.stream("GET", LARGE))
+    error = caught(adieu.PoolTimeout, _whole, stage, client, "/ok", timeout=brief)
+    stage.run(held.close())
+    return held, error
+
+
+# No connection -----------------------------------------------------------------------------------------------------
+
+
+def _tls(kind: TLSFault) -> Callable[[Stage, Any], object]:
+    def play(stage: Stage, client: Any) -> object:
+        with TLSFaults(kind) as server:
+            stage.watch.also(server.port)
+            brief = adieu.Timeout(connect=0.05 if kind == "stall" else 5)
+            expected = adieu.ConnectTimeout if kind == "stall" else adieu.ConnectError
+            error = caught(expected, _whole, stage, client, server.url, timeout=brief)
+            stage.nothing_open()
+        return error
+
+    return play
+
+
+for _fault in ("stall", "close", "reset", "plain", "alert", "half"):
+    scenario(f"tls-{_fault}")(_tls(_fault))
+
+
+@scenario()
+def _refused(stage: Stage, client: Any) -> object:
+    with refused_port() as port:
+        stage.watch.also(port)
+        return caught(adieu.ConnectError, _whole, stage, client, f"http://127.0.0.1:{port}/")
+
+
+@scenario()
+def _connect_timeout(stage: Stage, client: Any) -> object:
+    with BlackHole(full=True) as hole:
+        stage.watch.also(hole.port)
+        brief = adieu.Timeout(connect=0.05)
+        return caught(adieu.ConnectTimeout, _whole, stage, client, hole.url, timeout=brief)
+
+
+def _no_such_name(*_: object) -> NoReturn:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@scenario()
+def _dns_failure(stage: Stage, client: Any) -> object:
+    with mock.patch.object(socket, "getaddrinfo", _no_such_name):
+        return caught(adieu.DNSError, _whole, stage, client, "http://nowhere.invalid/")
+
+
+@scenario()
+def _dns_stall(stage: Stage, client: Any) -> object:
+    over = threading.Event()
+
+    def stalled(*_: object) -> NoReturn:
+        over.wait(5)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    brief = adieu.Timeout(connect=0.05)
+    try:
+        with mock.patch.object(socket, "getaddrinfo", stalled):
+            url = "http://nowhere.invalid/"
+            return caught(adieu.ConnectTimeout, _whole, stage, client, url, timeout=brief)
+    finally:
+        over.set()
+
+
+# Redirects ---------------------------------------------------------------------------------------------------------
+
+
+@scenario()
+def _redirect_with_fifty_megabytes(stage: Stage, client: Any) -> object:
+    return stage.get(client, "/redirect?n=2&body=50000000", cleanup=stage.policy)
+
+
+@scenario()
+def _redirect_with_a_stalled_body(stage: Stage, client: Any) -> object:
+    return stage.get(client, "/redirect?n=1&body=1000&stall=30")
+
+
+@scenario()
+def _redirect_loop(stage: Stage, client: Any) -> object:
+    return caught(adieu.TooManyRedirects, _whole, stage, client, "/redirect?n=50&body=900")
+
+
+@scenario()
+def _redirect_to_nowhere(stage: Stage, client: Any) -> object:
+    path = "/redirect?n=1&to=http://[&body=100000"
+    return caught(adieu.RedirectError, _whole, stage, client, path)
+
+
+@scenario()
+def _redirect_not_followed(stage: Stage, client: Any) -> object:
+    path = "/redirect?n=1&body=100000"
+    response = stage.get(client, path, follow_redirects=False)
+    assert response.status_code == 302
+    stage.run(response.close())
+    return response
+
+
+# What is no exchange after all -------------------------------------------------------------------------------------
+
+
+@scenario()
+def _upgrade(stage: Stage, client: Any) -> object:
+    headers = {"upgrade": "shout", "connection": "upgrade"}
+    response = stage.get(client, "/upgrade", headers=headers)
+    stream = response.upgraded
+    stage.run(stream.send(b"hello"))
+    assert stage.run(stream.recv()) == b"HELLO"
+    stage.next_works(client)
+    stage.run(stream.close())
+    return response
+
+
+@scenario()
+def _body_too_large(stage: Stage, client: Any) -> object:
+    policy = adieu.Prefetch(max_bytes=1000)
+    return (
+        caught(adieu.BodyTooLarge, _whole, stage, client, LARGE, cleanup=policy),
+        caught(adieu.BodyTooLarge, _whole, stage, client, "/chunked?n=9000", cleanup=policy),
+    )
+
+
+@scenario()
+def _invalid_request(stage: Stage, client: Any) -> object:
+    return caught(adieu.InvalidRequest, _whole, stage, client, "ftp://127.0.0.1/")

@@ -1,0 +1,131 @@
+"""Where a lifecycle test plays: a runner, an adapter, a policy, a server, and the system's count of sockets."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import time
+from typing import TYPE_CHECKING, Any
+
+import adieu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from adieu.testing import FaultServer
+    from support.runner import Runner
+    from support.watch import Watch
+
+__all__ = ["ADAPTERS", "COUNTS_REFERENCES", "POLICIES", "Stage", "caught", "drop", "eventually"]
+
+ADAPTERS = ("urllib3", "h11", "close")
+
+COUNTS_REFERENCES = platform.python_implementation() == "CPython"
+"""Whether dropping the last reference to an object ends it at once."""
+
+POLICIES: dict[str, Callable[[], adieu.CleanupPolicy]] = {
+    "Prefetch": adieu.Prefetch,
+    "ReleaseOnRead": adieu.ReleaseOnRead,
+    "CloseOnExit": adieu.CloseOnExit,
+    "NoKeepAlive": adieu.NoKeepAlive,
+    # Between the small and the large bodies of these tests, so that both of its ways are gone.
+    "PrefetchUpTo": lambda: adieu.PrefetchUpTo(1000),
+    "Strict": adieu.Strict,
+}
+
+# Short enough that a slot which was lost fails its test soon, long enough for a machine that is busy.
+_PATIENCE = adieu.Timeout(connect=5, read=5, write=5, pool=2)
+
+
+class Stage:
+    """A client's surroundings, with short words for what every test does."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        adapter: str,
+        policy: adieu.CleanupPolicy | None,
+        server: FaultServer,
+        watch: Watch,
+    ) -> None:
+        self.runner = runner
+        self.run = runner.run
+        self.adapter = adapter
+        self.policy = policy
+        self.server = server
+        self.watch = watch
+
+    def client(self, **options: Any) -> Any:
+        """A client with this stage's adapter and policy."""
+        options.setdefault("adapter", self.adapter)
+        options.setdefault("cleanup", self.policy)
+        options.setdefault("timeout", _PATIENCE)
+        return self.runner.client(base_url=self.server.url, **options)
+
+    def one(self, **options: Any) -> Any:
+        """The same, limited to one connection: a slot that is lost is lost for good."""
+        return self.client(limits=adieu.Limits(connections=1), **options)
+
+    def block(self, thing: Any) -> AbstractContextManager[Any]:
+        """A client or a stream as a `with` block."""
+        return self.runner.block(thing)
+
+    def get(self, client: Any, url: str, method: str = "GET", **options: Any) -> Any:
+        """A call, done."""
+        return self.run(client.request(method, url, **options))
+
+    def read(self, response: Any) -> bytes:
+        """The content of a response."""
+        content: bytes = self.run(response.read())
+        return content
+
+    def sockets(self) -> int:
+        """How many client sockets the operating system counts."""
+        return self.watch.count()
+
+    def nothing_open(self) -> bool:
+        """No client socket is open; if one is, the test fails with the system's rows."""
+        self.watch.check()
+        return True
+
+    def in_use(self, client: Any) -> list[str]:
+        """The connections that are leased, in words."""
+        return [str(line) for line in client.connections() if line.state != "idle"]
+
+    def next_works(self, client: Any) -> None:
+        """The next call on the client gets its own answer."""
+        before = self.server.served
+        answer = self.get(client, "/ok", cleanup=adieu.Prefetch())
+        assert self.run(answer.read())
+        number = int(answer.headers["x-request-number"])
+        assert before < number <= self.server.served
+
+
+def caught(kinds: Any, call: Callable[..., object], *args: Any, **options: Any) -> BaseException:
+    """The exception that a call raises, kept with its traceback and without a cycle through this frame."""
+    try:
+        call(*args, **options)
+    except kinds as error:
+        kept: BaseException = error
+    else:
+        raise AssertionError(f"{call} raised nothing")
+    try:
+        return kept
+    finally:
+        del kept
+
+
+def drop() -> None:
+    """What was dropped is gone: at once where references are counted, elsewhere when the collector has been."""
+    if not COUNTS_REFERENCES:
+        for _ in range(3):
+            gc.collect()
+
+
+def eventually(predicate: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait, for a bounded time, until something that another thread or the peer does has been done."""
+    until = time.monotonic() + seconds
+    while not predicate():
+        assert time.monotonic() < until, f"not so after {seconds:g} s"
+        time.sleep(0.002)

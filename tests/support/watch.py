@@ -1,0 +1,43 @@
+"""What the fixture `census` gives: the sockets that a test may not leave behind."""
+
+from __future__ import annotations
+
+from adieu.testing.census import SocketRow, established_rows, open_sockets
+from servers import KNOWN_PORTS
+
+
+class Watch:
+    """The client sockets that this process opened to known servers since the watch began."""
+
+    def __init__(self) -> None:
+        self.ports: set[int] = set()
+        self._before = {_identity(row) for row in open_sockets()}
+
+    def also(self, port: int) -> None:
+        """Watch this port too, of a server that no fixture started."""
+        self.ports.add(port)
+
+    def rows(self) -> list[SocketRow]:
+        """The connected client sockets, and those whose connection died while nobody closed them.
+
+        A dead one no longer says where it was connected, so each counts that is new and not
+        connected; but for a server's own, which is bound to the server's port still.
+        """
+        ports = KNOWN_PORTS | self.ports
+        connected = established_rows(to_ports=ports)
+        dead = [row for row in open_sockets() if row.family != "unix" and row.state == "CLOSE"]
+        dead = [row for row in dead if not isinstance(row.local, tuple) or row.local[1] not in ports]
+        return [row for row in (*connected, *dead) if _identity(row) not in self._before]
+
+    def count(self) -> int:
+        """How many there are now."""
+        return len(self.rows())
+
+    def check(self) -> None:
+        """Fail, with their rows, if there is any."""
+        rows = self.rows()
+        assert not rows, "sockets left open:\n" + "\n".join(map(str, rows))
+
+
+def _identity(row: SocketRow) -> object:
+    return row.inode or row[:5]

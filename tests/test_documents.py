@@ -1,0 +1,77 @@
+"""Every Python block of the README and of the documents runs, in order, as a reader would run it.
+
+`example.org` is a server of ours here, by a resolver and an authority of ours; nothing else is different.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from adieu.testing.faults import FaultServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servers import Authority
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+JSON = b'{"page": 2, "items": ["a", "b"]}'
+LINES = b"a line of the export\n" * 20_000
+
+
+def answer(body: bytes, media_type: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    return head % (media_type, len(body)) + body
+
+
+def script(server: FaultServer) -> None:
+    server.reply("/items", answer(JSON, b"application/json"))
+    server.reply("/export", answer(LINES, b"text/plain"))
+
+
+@pytest.fixture
+def example_org(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[None]:
+    context = authority.server_context("*.example.org")
+    with FaultServer(tls=context) as tls, FaultServer() as plain:
+        monkeypatch.chdir(tmp_path)
+        with FaultServer(unix="app.sock") as unix:
+            for server in (tls, plain, unix):
+                script(server)
+            ports = {443: tls.port, 80: plain.port}
+            resolve = socket.getaddrinfo
+
+            def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+                if isinstance(host, str) and host.endswith(".example.org"):
+                    return resolve("127.0.0.1", ports[port], *args, **options)
+                return resolve(host, port, *args, **options)
+
+            monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+            monkeypatch.setattr("certifi.where", lambda: str(authority.path))
+            # Contexts are shared between clients of equal settings: one made before would trust the real world.
+            monkeypatch.setattr("adieu.transport.tls._contexts", {})
+            yield
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_of_the_document_runs(
+    document: Path, example_org: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = document.read_text()
+    names: dict[str, Any] = {"__name__": "document"}
+    for block in BLOCK.finditer(text):
+        # Empty lines before the code make the line numbers of a failure those of the document.
+        before = "\n" * text.count("\n", 0, block.start(1))
+        exec(compile(before + block.group(1), document, "exec"), names)
+
+
+def test_the_readme_shows_code_and_it_was_found() -> None:
+    assert len(BLOCK.findall((ROOT / "README.md").read_text())) >= 8

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import adieu.testing
+
+pytestmark = pytest.mark.lifecycle
+
+
+def test_everything_that_is_promised_is_there_and_its_module_promises_it_too() -> None:
+    for name in adieu.testing.__all__:
+        thing = getattr(adieu.testing, name)
+        home = importlib.import_module(f"adieu.testing.{adieu.testing._HOMES[name]}")
+        assert thing is getattr(home, name)
+        assert name in home.__all__
+        assert name in dir(adieu.testing)
+
+
+def test_what_is_not_there_is_named() -> None:
+    with pytest.raises(AttributeError, match=r"'adieu\.testing' has no attribute 'FaultSever'"):
+        adieu.testing.FaultSever  # noqa: B018
+
+
+def test_nothing_is_imported_before_it_is_used() -> None:
+    code = (
+        "import sys, adieu.testing as t; before = set(sys.modules); t.established; "
+        "print([m for m in before if m.startswith('adieu.testing.')], "
+        "'adieu.testing.census' in sys.modules, 'adieu.testing.faults' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["[]", "True", "False"]
