@@ -12,6 +12,7 @@ from adieu.client import Client
 from adieu.client_base import CloseReport
 from adieu.errors import (
     AdieuError,
+    BodyBusy,
     BodyClosed,
     BodyTooLarge,
     BodyTruncated,
@@ -42,6 +43,7 @@ from adieu.errors import (
 )
 from adieu.lifecycle.cleanup import (
     CLOSE,
+    REFUSE,
     RELEASE,
     STREAM,
     CleanupPolicy,
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOSE",
+    "REFUSE",
     "RELEASE",
     "STREAM",
     "URL",
@@ -82,6 +85,7 @@ __all__ = [
     "AsyncClient",
     "AsyncMiddleware",
     "AsyncResponse",
+    "BodyBusy",
     "BodyClosed",
     "BodyTooLarge",
     "BodyTruncated",

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 __all__ = [
     "AdieuError",
+    "BodyBusy",
     "BodyClosed",
     "BodyTooLarge",
     "BodyTruncated",
@@ -90,6 +91,10 @@ class ClientClosed(AdieuError, RuntimeError):
 
 class BodyClosed(AdieuError, RuntimeError):
     """The body was closed, dropped or already consumed as a stream: its bytes are not there any more."""
+
+
+class BodyBusy(AdieuError, RuntimeError):
+    """Two threads or tasks wanted to read the same body at once."""
 
 
 class DecodeError(AdieuError, ValueError):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from adieu.errors import BodyClosed, BodyTooLarge, ClientClosed
-from adieu.lifecycle.cleanup import CLOSE, RELEASE, Drain, Read, View, Why
+from adieu.errors import BodyBusy, BodyClosed, BodyTooLarge, ClientClosed
+from adieu.lifecycle.cleanup import CLOSE, REFUSE, RELEASE, Drain, Read, View, Why
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.exchange import Exchange, caller
 from adieu.lifecycle.steps import Steps, adrive, drive
@@ -24,7 +24,7 @@ State = Literal["OPEN", "ENDED", "CLOSED", "CUT"]
 class BodyCore:
     """What both colours share: the state, what has been read ahead, and the policy's actions as steps."""
 
-    __slots__ = ("__weakref__", "_ahead", "exchange", "state", "status")
+    __slots__ = ("__weakref__", "_ahead", "_reading", "exchange", "state", "status")
 
     def __init__(self, exchange: Exchange, status: int) -> None:
         self.exchange = exchange
@@ -32,6 +32,8 @@ class BodyCore:
         self.state: State = "OPEN"
         # Raw bytes that were read before anybody asked, oldest first.
         self._ahead: list[bytes] = []
+        # Somebody waits for bytes. Nobody else may then read: what two readers get is in no order.
+        self._reading = False
 
     def view(self) -> View:
         """The snapshot for a policy."""
@@ -73,6 +75,10 @@ class BodyCore:
             if (yield from self._read_ahead(lease, action)):
                 return
             if action.otherwise is CLOSE:
+                self._ahead = []
+                self._finish("CLOSED", False, "policy")
+                return
+            if action.otherwise is REFUSE:
                 received = getattr(lease, "received", 0)
                 self._finish("CLOSED", False, "body too large")
                 raise BodyTooLarge(
@@ -115,11 +121,16 @@ class BodyCore:
 
     def _pull(self, lease: Any, deadline: Deadline) -> Steps[bytes]:
         """The next raw bytes from the lease; whatever goes wrong, the lease is over before it is told."""
+        if self._reading:
+            raise BodyBusy("this body is being read by another thread or task")
         try:
+            self._reading = True
             chunk: bytes = yield lease.read(deadline)
         except BaseException as error:
             self._broken(error, deadline)
             raise
+        finally:
+            self._reading = False
         if not chunk:
             self._complete(lease)
         return chunk
@@ -127,6 +138,8 @@ class BodyCore:
     def _broken(self, error: BaseException, deadline: Deadline) -> None:
         if self.state == "CUT":
             raise ClientClosed("the client was closed while this body was being read") from error
+        if self.state == "CLOSED":
+            raise BodyClosed("this body was closed while it was being read") from error
         if isinstance(error, TimeoutError) and deadline is not self.exchange.deadline:
             return  # A policy's own patience ended, not the call's: the lease is as good as before.
         self._finish("CLOSED", False, type(error).__name__)
@@ -158,7 +171,9 @@ class BodyCore:
         if lease is None:
             self.state = "CLOSED"
             return
-        action = self._ask(exchange.policy.on_close, self.view(), why) if lease.reusable else CLOSE
+        # With a reader in another thread or task, the rest is not ours to drain: the end wakes it up.
+        ask = lease.reusable and not self._reading
+        action = self._ask(exchange.policy.on_close, self.view(), why) if ask else CLOSE
         if type(action) is Drain:
             yield from self._drain(lease, action)
         self._finish("CLOSED", False, why)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOSE",
+    "REFUSE",
     "RELEASE",
     "STREAM",
     "Act",
@@ -45,6 +46,7 @@ class Act(Enum):
     STREAM = "stream"
     RELEASE = "release"
     CLOSE = "close"
+    REFUSE = "refuse"
 
     def __repr__(self) -> str:
         return self.name
@@ -53,17 +55,19 @@ class Act(Enum):
 STREAM: Final = Act.STREAM
 RELEASE: Final = Act.RELEASE
 CLOSE: Final = Act.CLOSE
+REFUSE: Final = Act.REFUSE
 
 
 class Read(NamedTuple):
     """Read the body now, up to so many bytes and seconds (None: no bound beyond the call's timeouts).
 
-    What was read is kept and handed out first. If the body is longer, `otherwise` says what becomes of it.
+    What was read is kept and handed out first. If the body is longer, `otherwise` says what becomes of it: STREAM hands
+    out the rest, CLOSE closes it and hands out the response without a body, REFUSE is the error `BodyTooLarge`.
     """
 
     max_bytes: int | None = None
     max_seconds: float | None = None
-    otherwise: Literal[Act.STREAM, Act.CLOSE] = Act.STREAM
+    otherwise: Literal[Act.STREAM, Act.CLOSE, Act.REFUSE] = Act.STREAM
 
 
 class Drain(NamedTuple):
@@ -184,7 +188,7 @@ class Prefetch(ReleaseOnRead):
         self.max_bytes = max_bytes
 
     def on_headers(self, view: View) -> OnHeaders:
-        return _READ_ALL if self.max_bytes is None else Read(self.max_bytes, None, CLOSE)
+        return _READ_ALL if self.max_bytes is None else Read(self.max_bytes, None, REFUSE)
 
 
 _READ_ALL = Read()

@@ -124,8 +124,10 @@ class Brotli(Stage):
                 self._state = OVER
         piece = bytes(self._spare[:room])
         self._spare = self._spare[room:]
-        held = self._state is not OVER and not self._engine.can_accept_more_data()
-        self._more = held or bool(self._spare)
+        # "Can accept more data" says that all input was used, not that all output was given: only
+        # a call that gives nothing says that.
+        held = bool(piece) or not self._engine.can_accept_more_data()
+        self._more = bool(self._spare) or (held and self._state is not OVER)
         return piece, len(block)
 
 
