@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from adieu.errors import ConnectError, TLSError
 from adieu.transport.stream import SocketStream
-from adieu.transport.tls import TLSConfig, describe_tls_error
+from adieu.transport.tls import TLSConfig, describe_tls_error, handshake
 from adieu.transport.wire import TCPWire
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _OwningContext:
         )
         self._opening.own(wrapped)
         wrapped.settimeout(self._opening.left())
-        wrapped.do_handshake()
+        handshake(wrapped)
         return wrapped
 
     def __getattr__(self, name: str) -> Any:

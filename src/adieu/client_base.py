@@ -126,7 +126,10 @@ class ClientBase:
         self._closed = False
         self._base = _base(base_url)
         self._params = params
-        self._headers = _default_headers(headers)
+        # Refused here if they cannot be sent; merged when they are: what can be decoded is not cheap to find out.
+        merge(Headers(), headers)
+        self._own_headers = headers
+        self._headers: Headers | None = None
         self.cleanup = as_policy(cleanup) or _PREFETCH
         self._timeout = _DEFAULT_TIMEOUT if timeout is NOT_GIVEN else Timeout.of(timeout)  # type: ignore[arg-type]
         self._limits = limits
@@ -150,7 +153,9 @@ class ClientBase:
         target = url if type(url) is URL else URL(url)
         if self._params is not None:
             target = target.with_params(self._params)
-        headers = self._headers.copy()
+        if (defaults := self._headers) is None:
+            self._headers = defaults = _default_headers(self._own_headers)
+        headers = defaults.copy()
         if not options:
             request = Request(method, target, headers=headers)
         else:
@@ -168,7 +173,7 @@ class ClientBase:
                 headers=headers,
                 content=options.get("content"),
                 data=options.get("data"),
-                json=options.get("json", NOT_GIVEN),
+                json=options.get("json"),
             )
         if request.url.username is not None:
             _use_userinfo(request)

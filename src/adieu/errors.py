@@ -18,6 +18,7 @@ __all__ = [
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",
+    "ContentError",
     "DNSError",
     "DeadlineExceeded",
     "DecodeError",
@@ -95,6 +96,10 @@ class BodyClosed(AdieuError, RuntimeError):
 
 class BodyBusy(AdieuError, RuntimeError):
     """Two threads or tasks wanted to read the same body at once."""
+
+
+class ContentError(AdieuError):
+    """A request's content could not be read while it was sent; the cause is what the file or iterator raised."""
 
 
 class DecodeError(AdieuError, ValueError):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from adieu.errors import PoolTimeout, TransportError
+from adieu.errors import AdieuError, ContentError, PoolTimeout, TransportError
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.connection import Connection, H1Lease
 from adieu.http1.faults import explain, state_facts
@@ -257,7 +257,15 @@ class Engine(Generic[R]):
         chunks = content.async_chunks() if content.is_async else content.chunks()
         yield stream.send(head, deadline.left("write"))
         while True:
-            chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
+            try:
+                chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
+            except Exception as error:
+                if isinstance(error, AdieuError):
+                    raise
+                # Not a fault of the connection, however much an OSError of the user's own file looks like one.
+                raise ContentError(
+                    f"the content of {request.method} {request.url} could not be read: {error!r}"
+                ) from error
             if chunk == b"":
                 continue  # An empty chunk would end a chunked body.
             rest = memoryview(codec.end() if chunk is None else codec.data(bytes(chunk)))

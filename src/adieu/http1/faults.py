@@ -59,7 +59,7 @@ def explain(
     elif isinstance(error, EOFError):
         what = PeerClosed(f"{lease.url} closed the connection without an answer")
     elif phase in ("connect", "tls", "dns"):
-        what = _connecting(error, lease)
+        what = _connecting(error, phase, lease)
     elif phase == "write":
         what = WriteError(
             f"the connection to {lease.url} broke while the request was sent: {error}"
@@ -83,12 +83,12 @@ def state_facts(error: TransportError, lease: H1Lease) -> TransportError:
     return error
 
 
-def _connecting(error: Exception, lease: H1Lease) -> TransportError:
+def _connecting(error: Exception, phase: Phase, lease: H1Lease) -> TransportError:
     import ssl
 
     origin = lease.key
     host = getattr(origin, "host", "")
-    if isinstance(error, (ssl.SSLError, ssl.CertificateError)):
+    if phase == "tls" or isinstance(error, (ssl.SSLError, ssl.CertificateError)):
         from adieu.transport.tls import describe_tls_error
 
         return TLSError(describe_tls_error(error, host))

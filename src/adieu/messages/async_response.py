@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, DecodeError, InvalidRequest
-from adieu.messages.response import ResponseHead, undone
+from adieu.messages.response import ResponseHead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,10 +105,10 @@ class AsyncResponse(ResponseHead):
                 if decoder is None:
                     yield chunk
                     continue
-                for piece in undone(decoder, chunk):
+                for piece in decoder.pieces(chunk):
                     yield piece
             if decoder is not None:
-                for piece in undone(decoder, None):
+                for piece in decoder.pieces(None):
                     yield piece
         except DecodeError:
             if self.body is not None:

@@ -10,10 +10,10 @@ which is UTF-8 for every type (ISO-8859-1 for text went with RFC 2616). Nothing 
 
 Labels mean what browsers take them to mean: "iso-8859-1", "latin1" and "us-ascii" are windows-1252,
 "gb2312" is gb18030, "shift_jis" is windows-31j and so on: the superset that servers really send
-under the old name. It differs from what requests gives only where ISO-8859-1 has control characters,
-which no text contains: quotes, dashes and the euro sign are readable. Who wants one character for
-each byte calls `content.decode("latin-1")`. UTF-7, HZ and ISO-2022-KR or -CN are not decoded, as in
-browsers: they hide markup in what looks like plain ASCII.
+under the old name. It differs from what requests gives only where ISO-8859-1 has control
+characters, which no text contains: quotes, dashes and the euro sign are readable. Who wants one
+character for each byte calls `content.decode("latin-1")`. UTF-7, HZ and ISO-2022-KR or -CN are not
+decoded, as in browsers: they hide markup in what looks like plain ASCII.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class IncrementalText:
         return self._start(final=False)
 
     def finish(self) -> str:
-        """Give the end: U+FFFD if the bytes end within a character, else what was kept to decide."""
+        """Give the end: U+FFFD if the bytes end within a character; what was kept to decide."""
         if self._decoder is None:
             return self._start(final=True)
         return self._decode(self._decoder, b"", final=True)
@@ -215,8 +215,8 @@ class IncrementalText:
         try:
             return decoder.decode(data, final)
         except UnicodeError:
-            # Python's ISO-2022 decoders keep 8 bytes at most and raise where an escape sequence that
-            # does not end is longer, whatever the error handler says.
+            # Python's ISO-2022 decoder keeps 8 bytes at most, and raises where an escape sequence
+            # that does not end is longer, whatever the error handler says.
             kept = decoder.getstate()[0]
             decoder.reset()
             return (kept + data).decode(self._codec, "replace")
@@ -228,8 +228,8 @@ _ENDS = re.compile(r"\r\n|\n|\r").split
 class LineSplitter:
     r"""Lines out of text that comes in pieces, without their ends, which are \n, \r\n and \r.
 
-    Not `str.splitlines`: it also splits at form feeds, at U+0085, at U+2028 and more, which are legal
-    inside a line of JSON, CSV or a log, and it cannot tell whether a last \r is half of a \r\n.
+    Not `str.splitlines`: it also splits at form feeds, at U+0085, at U+2028 and more, which are
+    legal inside a line of JSON, CSV or a log, and cannot tell whether a last \r is half a \r\n.
     A line of any length costs its length, however many pieces it comes in.
     """
 

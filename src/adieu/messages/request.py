@@ -59,7 +59,8 @@ class Request:
     """A request: method, URL, header fields and content.
 
     `content` takes bytes, text, a binary file or an iterable of bytes; `data` form fields; `json` what `json.dumps`
-    takes. Raises `InvalidURL`, `InvalidHeader` or `InvalidRequest` for what cannot be sent.
+    takes (None is "not given": JSON's null is `content="null"`). Raises `InvalidURL`, `InvalidHeader`
+    or `InvalidRequest` for what cannot be sent.
     """
 
     __slots__ = ("content", "headers", "method", "url")
@@ -73,7 +74,7 @@ class Request:
         headers: HeadersLike | None = None,
         content: Any = None,
         data: Any = None,
-        json: Any = NOT_GIVEN,
+        json: Any = None,
     ) -> None:
         self.method = _method(method)
         target = url if type(url) is URL else URL(url)
@@ -82,15 +83,14 @@ class Request:
         self.content = self._encoded(content, data, json)
 
     def _encoded(self, content: Any, data: Any, json: Any) -> Content:
-        if content is None and data is None and json is NOT_GIVEN:
+        if content is None and data is None and json is None:
             if self.method in _EXPECTING_A_BODY and "content-length" not in self.headers:
                 # RFC 9110, section 8.6: a method that has content says so, also when it is empty.
                 self.headers["Content-Length"] = "0"
             return _nothing()
         from adieu.messages.content import encode_content
 
-        given = {} if json is NOT_GIVEN else {"json": json}
-        encoded = encode_content(content=content, data=data, **given)
+        encoded = encode_content(content=content, data=data, json=json)
         headers = self.headers
         if encoded.media_type is not None and "content-type" not in headers:
             headers["Content-Type"] = encoded.media_type

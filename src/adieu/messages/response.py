@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from adieu.messages.request import HeadersLike, Request
     from adieu.messages.url import URL
 
-__all__ = ["Response", "ResponseHead", "StatusError", "undone"]
-
-_PIECE = 64 * 1024
+__all__ = ["Response", "ResponseHead", "StatusError"]
 
 
 class StatusError(AdieuError):
@@ -157,9 +155,9 @@ class ResponseHead:
         """The charset `text` is decoded with. Assign to overrule what the headers say."""
         from adieu.messages.charset import charset_of
 
-        if self._encoding is None:
-            self._encoding = charset_of(self.headers.get("content-type")) or "utf-8"
-        return self._encoding
+        if self._encoding is not None:
+            return self._encoding
+        return charset_of(self.headers.get("content-type")) or "utf-8"
 
     @encoding.setter
     def encoding(self, name: str) -> None:
@@ -327,8 +325,8 @@ class Response(ResponseHead):
             return
         try:
             for chunk in self.iter_raw():
-                yield from undone(decoder, chunk)
-            yield from undone(decoder, None)
+                yield from decoder.pieces(chunk)
+            yield from decoder.pieces(None)
         except DecodeError:
             if self.body is not None:
                 self.body.close("error")
@@ -377,19 +375,6 @@ class Response(ResponseHead):
             body.close("error")
         else:
             body.abort("interrupted")
-
-
-def undone(decoder: Decoder, chunk: bytes | None) -> Iterator[bytes]:
-    """What a raw chunk becomes, in bounded pieces; None says that there are no more."""
-    if chunk is None:
-        while piece := decoder.finish(_PIECE):
-            yield piece
-        return
-    if piece := decoder.feed(chunk, _PIECE):
-        yield piece
-    while decoder.pending:
-        if piece := decoder.feed(b"", _PIECE):
-            yield piece
 
 
 def _phrase(status: int) -> str:

@@ -88,7 +88,7 @@ class URL:
     host_key: str
     _text: str
 
-    def __new__(cls, url: str | URL) -> URL:  # noqa: D102 - the class says it
+    def __new__(cls, url: str | URL) -> URL:
         return url if isinstance(url, URL) else parse_url(url)
 
     def join(self, reference: str) -> URL:

@@ -6,6 +6,7 @@ waits for a socket to become writable is passed in.
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["Address", "look_up_aside", "lookup", "lookup_within", "race", "single", "writable"]
 
 Address = tuple[int, Any]
+
+_UNDER_WAY = frozenset(
+    getattr(errno, name)
+    for name in ("EINPROGRESS", "EWOULDBLOCK", "EINTR", "WSAEWOULDBLOCK", "EALREADY")
+    if hasattr(errno, name)
+) | {0}
 
 # RFC 8305, section 5: how long one address may keep the next one waiting (seconds).
 _HEAD_START = 0.25
@@ -119,8 +126,13 @@ def race(
             sock = socket.socket(family, socket.SOCK_STREAM)
             opening.own(sock)
             sock.setblocking(False)
+            code = sock.connect_ex(place)
+            if code not in _UNDER_WAY:
+                # Refused on the spot (no such network): the socket's own error says nothing of it afterwards.
+                sock.close()
+                failures.append(_reason(place, OSError(code, os.strerror(code))))
+                continue
             running[sock] = place
-            sock.connect_ex(place)
         left = opening.left()
         patience = left
         if waiting:

@@ -148,7 +148,7 @@ class SocketStream:
 
     def start_tls(self, hostname: str, opening: Opening) -> SocketStream:
         """The same connection under TLS, as `opening.tls` wants it, with the handshake done."""
-        from adieu.transport.tls import TLSConfig
+        from adieu.transport.tls import TLSConfig, handshake
 
         context: ssl.SSLContext = (opening.tls or TLSConfig()).context_for()
         sock = context.wrap_socket(
@@ -160,7 +160,7 @@ class SocketStream:
         )
         opening.own(sock)
         sock.settimeout(opening.left())
-        sock.do_handshake()
+        handshake(sock)
         return SocketStream(sock)
 
 

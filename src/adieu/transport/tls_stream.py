@@ -10,7 +10,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from adieu.lifecycle.steps import Steps, adrive, drive
-from adieu.transport.tls import TLSConfig
+from adieu.transport.tls import TLSConfig, handshake
 
 if TYPE_CHECKING:
     from adieu.transport.wire import Opening
@@ -35,7 +35,7 @@ class _Layer:
     def _handshake(self, opening: Opening) -> Steps[None]:
         while True:
             try:
-                self._tls.do_handshake()
+                handshake(self._tls)
                 break
             except ssl.SSLWantReadError:
                 yield from self._flush(opening.left())
