@@ -97,13 +97,15 @@ class _OneStream:
         self._method = method
         self._url = url
         self._client = Client(**for_client)
+        self._response: Response | None = None
 
     def __enter__(self) -> Response:
         try:
-            return self._client.stream(self._method, self._url, **self._call)
+            self._response = self._client.stream(self._method, self._url, **self._call)
         except BaseException:
             self._client.close()
             raise
+        return self._response
 
     def __exit__(
         self,
@@ -111,5 +113,11 @@ class _OneStream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # The client's end is the body's: there is no connection left for which draining would be worth anything.
-        self._client.close()
+        # The client's end is the body's: there is no connection left for which draining would be worth anything, and
+        # none may outlive the block, whatever a policy says of clients that close.
+        response, self._response = self._response, None
+        try:
+            if response is not None and response.body is not None:
+                response.body.cut()
+        finally:
+            self._client.close()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import AdieuError, ClientClosed, TransportError
-from adieu.flow.redirects import follow
+from adieu.errors import AdieuError, ClientClosed, InvalidURL, TransportError
+from adieu.flow.redirects import REDIRECTS, follow
 from adieu.lifecycle.exchange import Exchange
+from adieu.messages.response import ResponseHead
 from adieu.messages.source import SourceLease
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ class Call:
     def run(self, request: Request, max_redirects: int | None) -> Steps[Any]:
         """Send, follow redirects (None: do not), and give the final response to its policy."""
         try:
-            if max_redirects is None:
-                response = yield from self._hop(request, 0)
-            else:
-                response = yield from self._hops(request, max_redirects)
+            response = yield from self._hop(request, 0)
+            if max_redirects is not None and response.status_code in REDIRECTS:
+                response = yield from self._follow(request, response, max_redirects)
             body = response.body
-            if body is not None:
-                yield body.opened(self.stream)
+            if body is not None and body.state == "OPEN":  # A hook may have read or closed it.
+                if not body.at_once(self.stream):
+                    yield body.opened(self.stream)
                 if body.state == "ENDED":
                     response.received(body.take())
                     response.body = None
@@ -71,12 +72,12 @@ class Call:
             raise
         return response
 
-    def _hops(self, request: Request, max_redirects: int) -> Steps[Any]:
+    def _follow(self, request: Request, response: Any, max_redirects: int) -> Steps[Any]:
+        """The hops after the first."""
         steps = follow(request, max_redirects)
-        request = next(steps)
+        next(steps)
         history: tuple[Any, ...] = ()
         while True:
-            response = yield from self._hop(request, len(history))
             try:
                 request = steps.send(response)
             except StopIteration:
@@ -87,6 +88,7 @@ class Call:
                 yield response.body.close("redirect")
             response.history = history
             history = (*history, response)
+            response = yield from self._hop(request, len(history))
 
     def _hop(self, request: Request, hop: int) -> Steps[Any]:
         """One exchange: from a request to a response head, whose body the exchange owns."""
@@ -97,6 +99,15 @@ class Call:
                 yield client.hooked(hook, request)
         mount = client.mounts.select(request.url)
         adapter = mount.adapter
+        if client.is_closed:
+            # By a hook, or while the adapter was being made, which `close` then did not see.
+            yield adapter.close()
+            raise ClientClosed(f"the client was closed during {request.method} {request.url}")
+        if mount.schemes and request.url.scheme not in mount.schemes:
+            raise InvalidURL(
+                f"{request.url} cannot be sent: {adapter!r} serves {', '.join(mount.schemes)}; "
+                f"mount an adapter for {request.url.scheme}://"
+            )
         self._exchange = exchange = Exchange(
             request.method,
             request.url,
@@ -109,6 +120,8 @@ class Call:
         )
         try:
             response: Any = yield adapter.send(request, exchange)
+            if not isinstance(response, ResponseHead):
+                raise TypeError(f"it returned {type(response).__name__}, not a Response")
         except AdieuError:
             raise
         except Exception as error:

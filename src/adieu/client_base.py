@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
 __all__ = ["ClientBase", "CloseReport", "as_policy"]
 
 _PREFETCH = Prefetch()
+# Not any text with "://" in it: a path may hold a URL.
+_WHOLE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//").match
 _DEFAULT_TIMEOUT = Timeout()
 _OPTIONS = frozenset(
     (
@@ -128,7 +131,7 @@ class ClientBase:
         self._params = params
         # Refused here if they cannot be sent; merged when they are: what can be decoded is not cheap to find out.
         merge(Headers(), headers)
-        self._own_headers = headers
+        self._own_headers = headers.copy() if hasattr(headers, "copy") else headers
         self._headers: Headers | None = None
         self.cleanup = as_policy(cleanup) or _PREFETCH
         self._timeout = _DEFAULT_TIMEOUT if timeout is NOT_GIVEN else Timeout.of(timeout)  # type: ignore[arg-type]
@@ -155,6 +158,7 @@ class ClientBase:
             target = target.with_params(self._params)
         if (defaults := self._headers) is None:
             self._headers = defaults = _default_headers(self._own_headers)
+            "host" in defaults  # noqa: B015 - builds the index, which every copy carries along
         headers = defaults.copy()
         if not options:
             request = Request(method, target, headers=headers)
@@ -218,22 +222,44 @@ class ClientBase:
     def _closing(self) -> Steps[CloseReport]:
         self._closed = True
         holders = []
-        for body in list(self._open):
+        failure: BaseException | None = None
+        for body in self._watched():
             if body.state != "OPEN":
                 continue
             holders.append(str(body.exchange.info()))
-            lease = body.exchange.lease
-            wish = body.exchange.policy.on_client_close(body.view())
+            lease, wish = body.exchange.lease, None
+            try:
+                wish = body.exchange.policy.on_client_close(body.view())
+            except Exception as error:
+                failure = error
             if wish is STREAM and hasattr(lease, "outlives"):
                 lease.outlives = True
             else:
                 body.cut()
         idle = in_use = 0
         for adapter in self._adapters():
-            counts = yield adapter.close()
+            try:
+                counts = yield adapter.close()
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                failure = error  # Told when the others are closed too.
+                continue
             if isinstance(counts, tuple):
                 idle, in_use = idle + counts[0], in_use + counts[1]
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # Or the exception's traceback would refer to the exception: a cycle.
         return CloseReport(idle, in_use + len(holders), tuple(holders))
+
+    def _watched(self) -> list[BodyCore]:
+        while True:
+            try:
+                return list(self._open)
+            except RuntimeError:
+                pass  # Another thread added one meanwhile. What comes after `_closed` was set ends itself: see `watch`.
 
     # -- mounts ------------------------------------------------------------------------------------------------------
 
@@ -250,12 +276,18 @@ class ClientBase:
         specific one wins, and every hop of a call selects again; `client.mounts.explain(url)` tells which, and why.
         Raises `MountError` if the pattern is not understood or mounted already.
         """
+        if self._closed:
+            raise ClientClosed("this client is closed, and would never close what is mounted now")
         self.mounts.add(Mount(Pattern.parse(pattern), self._chosen(adapter), as_policy(cleanup)))
 
     def _chosen(self, adapter: Adapter | AsyncAdapter | str) -> Any:
         if isinstance(adapter, str):
             limits = {} if self._limits is None else {"limits": self._limits}
             return _Named(adapter, self.adapter_group, limits)
+        if isinstance(adapter, type):
+            raise InvalidRequest(
+                f"{adapter!r} is a class; an adapter is an instance of it: write it with parentheses"
+            )
         if not callable(getattr(adapter, "send", None)) or not callable(
             getattr(adapter, "close", None)
         ):
@@ -316,7 +348,7 @@ def _base(url: URL | str | None) -> URL | None:
 
 def _joined(base: URL, url: str) -> str | URL:
     """A path below the base URL. Whole URLs stay as they are."""
-    if not isinstance(url, str) or "://" in url.partition("?")[0] or url.startswith("//"):
+    if not isinstance(url, str) or _WHOLE(url):
         return url
     if not url:
         return base

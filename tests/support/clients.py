@@ -65,27 +65,51 @@ class Books(adieu.Events):
         return [text for name, _, text in self.lines if name == "closed"]
 
     def check(self, *, over: bool = True) -> None:
-        """Every start has had exactly one end, in the right order; if all is `over`, nothing is left open."""
-        states: dict[int, str] = {}
+        """Every start has had exactly one end; if all is `over`, nothing is left open."""
+        states: dict[int, _State] = {}
         for line in self.lines:
             name, connection, _ = line
-            before = states.get(connection, "new")
-            allowed = _ORDER[before]
-            assert name in allowed, f"{line} while the connection was {before}: {self.lines}"
-            states[connection] = allowed[name]
+            problem = states.setdefault(connection, _State()).take(name)
+            assert problem is None, f"{line}: {problem}, in {self.lines}"
         if over:
-            open_still = {number: state for number, state in states.items() if state not in _ENDS}
-            assert not open_still, f"no end for {open_still}: {self.lines}"
+            for number, state in states.items():
+                assert not state.pending(), f"{number} is still {state.pending()}: {self.lines}"
 
 
-_ORDER = {
-    "new": {"connect_started": "connecting"},
-    "connecting": {"connected": "open", "connect_failed": "failed"},
-    "open": {"leased": "leased", "closed": "closed"},
-    "leased": {"informational": "leased", "released": "idle", "closed": "closed"},
-    "idle": {"leased": "leased", "closed": "closed"},
-    # A connection that never was cannot be closed: who counts what is open would count below nothing.
-    "failed": {},
-    "closed": {},
-}
-_ENDS = ("closed", "failed")
+class _State:
+    """What one connection has been told to be."""
+
+    def __init__(self) -> None:
+        self.connecting = "not begun"
+        self.leased = False
+        self.closed = False
+
+    def take(self, name: str) -> str | None:
+        """The next event; what is wrong with it, if anything."""
+        if self.closed:
+            return "it was closed before"
+        if name == "connect_started":
+            ok, self.connecting = self.connecting == "not begun", "begun"
+        elif name in {"connected", "connect_failed"}:
+            ok = self.connecting == "begun"
+            self.connecting = "done" if name == "connected" else "failed"
+        elif name == "leased":
+            ok, self.leased = not self.leased, True
+        elif name == "released":
+            ok, self.leased = self.leased and self.connecting == "done", False
+        elif name == "informational":
+            ok = self.leased and self.connecting == "done"
+        else:
+            assert name == "closed"
+            # The end of a lease, or of an open connection: what counts either comes out even.
+            ok = (self.leased or self.connecting == "done") and self.connecting != "begun"
+            self.leased, self.closed = False, True
+        return None if ok else f"not while connecting was {self.connecting}, leased {self.leased}"
+
+    def pending(self) -> str:
+        """What has no end yet."""
+        if self.connecting == "begun":
+            return "connecting"
+        if self.leased:
+            return "leased"
+        return "open" if self.connecting == "done" and not self.closed else ""

@@ -26,7 +26,9 @@ class Watch:
         ports = KNOWN_PORTS | self.ports
         connected = established_rows(to_ports=ports)
         dead = [row for row in open_sockets() if row.family != "unix" and row.state == "CLOSE"]
-        dead = [row for row in dead if not isinstance(row.local, tuple) or row.local[1] not in ports]
+        dead = [
+            row for row in dead if not isinstance(row.local, tuple) or row.local[1] not in ports
+        ]
         return [row for row in (*connected, *dead) if _identity(row) not in self._before]
 
     def count(self) -> int:

@@ -25,7 +25,7 @@ __all__ = ["CROWD", "PATIENCE", "TIMES", "Classic", "Crowd", "Hands", "Opened", 
 TIMES = 20
 CROWD = 200
 
-PATIENCE = 1.5
+PATIENCE = 2.0
 """Seconds after which somebody who waits for an answer counts as blocked."""
 
 _GENEROUS = 5.0

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from adieu.messages.response import ResponseHead
     from adieu.messages.url import URL
 
-__all__ = ["follow", "redirected"]
+__all__ = ["REDIRECTS", "follow", "redirected"]
 
-_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_WEB = ("http", "https")
 # What names the user to one origin, and must not be told to another.
 _CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 # What describes a content that is not sent any more.
@@ -37,7 +38,7 @@ def follow(
     hops = 0
     while True:
         response = yield request
-        if response.status_code not in _REDIRECTS or "location" not in response.headers:
+        if response.status_code not in REDIRECTS or "location" not in response.headers:
             return
         if hops >= max_redirects:
             raise TooManyRedirects(
@@ -56,6 +57,11 @@ def redirected(request: Request, response: ResponseHead, allow_downgrade: bool =
         raise RedirectError(
             f"{request.url} redirects from https to {target.scheme}:// ({target}); "
             "what was private would be sent for everybody to read"
+        )
+    if request.url.scheme in _WEB and target.scheme not in _WEB:
+        raise RedirectError(
+            f"{request.url} redirects to {target}; what is mounted at {target.scheme}:// "
+            "(files, say) is not for servers of the web to choose"
         )
     method = _method(request.method, status)
     following = Request.__new__(Request)
@@ -80,6 +86,9 @@ def redirected(request: Request, response: ResponseHead, allow_downgrade: bool =
 
 
 def _target(url: URL, location: str) -> URL:
+    if not location.isascii():
+        # Raw bytes, mostly UTF-8. Browsers escape them as they are; decoded as Latin-1 they would be other characters.
+        location = "".join(c if c < "\x80" else f"%{ord(c):02X}" for c in location)
     try:
         target = url.join(location)
     except InvalidURL as error:

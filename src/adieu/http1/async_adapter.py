@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+from asyncio.events import _get_running_loop
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import ClientClosed
 from adieu.http1.connection import AsyncH1Lease
 from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import adrive
 from adieu.messages.async_response import AsyncResponse
+from adieu.transport.async_stream import wrong_loop
+from adieu.transport.async_wait import Wait
 from adieu.transport.async_wire import AsyncTCPWire, secured
 
 if TYPE_CHECKING:
@@ -26,38 +27,31 @@ __all__ = ["AsyncHTTP1Adapter"]
 class _Turn:
     """A waiter that suspends its task. May be woken from any thread, by a finalizer too."""
 
-    __slots__ = ("_future", "_loop", "_thread", "wake")
+    __slots__ = ("_loop", "_wait")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.get_ident()
-        self.wake = self._wake
+        self._wait = Wait(self._loop)
 
-    def _wake(self) -> None:
-        if threading.get_ident() == self._thread:
-            _resolve(self._future)
-            return
+    def wake(self) -> None:
+        # Not at once: it is the running task, or a finalizer anywhere, that gives its connection away.
+        loop = self._loop
+        here = _get_running_loop() is loop
         try:
-            self._loop.call_soon_threadsafe(_resolve, self._future)
+            (loop.call_soon if here else loop.call_soon_threadsafe)(self._wait.resume)
         except RuntimeError:
             pass  # The loop is closed, and nobody waits in it.
 
     async def wait(self, seconds: float | None) -> None:
-        future = self._future
-        timer = self._loop.call_later(seconds, _resolve, future) if seconds is not None else None
+        wait = self._wait
+        wait.begin(seconds)
         try:
-            await future
+            await wait
+        except TimeoutError:
+            pass  # The caller looks whether its turn has come, whatever ended the wait.
         finally:
-            if timer is not None:
-                timer.cancel()
-            # Another round of waiting, if the turn has not come, needs another future.
-            self._future = self._loop.create_future()
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+            wait.over()
+            wait.close()
 
 
 class AsyncHTTP1Adapter:
@@ -83,14 +77,14 @@ class AsyncHTTP1Adapter:
         return response
 
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        former = self._loop
-        if former is not None and self.connections():
-            state = "which has ended" if former.is_closed() else "which is another one"
-            raise ClientClosed(
-                f"this client has connections in the event loop it was first used in, {state}: "
-                "make a client in each loop, and close it before the loop ends"
-            )
+        if self._loop is not None and self.connections():
+            raise wrong_loop(self._loop)
         self._loop = loop
+
+    @property
+    def stranded(self) -> bool:
+        """It has connections, and the event loop that could use them has ended."""
+        return self._loop is not None and self._loop.is_closed() and bool(self.connections())
 
     async def close(self) -> tuple[int, int]:
         """Close every connection, at once: how many were idle, how many in use."""

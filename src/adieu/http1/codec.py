@@ -21,9 +21,14 @@ MAX_HEAD: Final = 64 * 1024
 
 _MAX_FIELDS: Final = 1000
 _END_OF_MESSAGE: Final = h11.EndOfMessage()
+_ENDED: Final = (h11.DONE, h11.MUST_CLOSE)
 _FRAMING_FIELDS: Final = frozenset(
-    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive")
+    ("content-length", "transfer-encoding", "connection", "keep-alive")
 )
+
+# Field names as servers write them: the text, and what it says about framing. Servers use few, and always the same.
+_names: dict[bytes, tuple[str, str | None]] = {}
+_MOST_NAMES: Final = 1024
 
 Framing = Literal["none", "length", "chunked", "close"]
 
@@ -50,64 +55,110 @@ class Head(NamedTuple):
 
 
 class Codec:
-    """The protocol state of one connection."""
+    """The protocol state of one connection.
 
-    __slots__ = ("_buffered", "_guard", "_head_done", "_method", "_parser", "trailers")
+    h11 writes and reads the heads, and the chunks. A body that has a length, or that ends with the connection, is
+    counted here, in both directions: an event for bytes that are handed on as they came costs more than the bytes.
+    """
+
+    __slots__ = (
+        "_buffered",
+        "_checked",
+        "_closed",
+        "_fields",
+        "_framing",
+        "_guard",
+        "_left",
+        "_method",
+        "_parser",
+        "_sent_all",
+        "_to_send",
+        "trailers",
+    )
 
     def __init__(self) -> None:
+        self._fields: list[tuple[str, str]] = []
+        self._checked: h11._headers.Headers | None = None
+        self._begin("", 0)
+
+    def _begin(self, method: str, length: int | None) -> None:
+        # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        self._method = ""
+        self._method = method
+        # Bytes of the request's body that are still to be sent; None: it is chunked.
+        self._to_send = length
+        self._sent_all = False
+        # What has come and is not handed on yet: of a head, of a body that is counted here, or after its end.
         self._buffered = b""
-        self._head_done = False
+        self._closed = False
+        # None until the final head is there.
+        self._framing: Framing | None = None
+        self._left = 0
         self._guard: ChunkGuard | None = None
         self.trailers: list[tuple[str, str]] = []
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
-    def request(self, method: str, target: str, fields: list[tuple[str, str]]) -> bytes:
-        """The bytes of a request head. Begins a new cycle on a connection that has served before."""
-        parser = self._parser
-        if parser.our_state is h11.DONE:
-            parser.start_next_cycle()
-            self._head_done = False
-            self._guard = None
-            if self.trailers:
-                self.trailers = []
-        self._method = method
+    def request(
+        self, method: str, target: str, fields: list[tuple[str, str]], length: int | None
+    ) -> bytes:
+        """The bytes of a request head, for a body of so many bytes (None: chunked). Begins a new exchange."""
+        self._begin(method, length)
+        # The same fields go over a connection again and again; h11 has checked them the first time.
+        checked = self._checked if fields == self._fields else None
         try:
             event = h11.Request(
                 method=method,
                 target=target,
-                headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
+                headers=checked
+                or [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
             )
-            return parser.send(event) or b""
+            data = self._parser.send(event) or b""
         except h11.LocalProtocolError as error:
             raise InvalidRequest(f"this request cannot be sent as HTTP/1.1: {error}") from error
+        if checked is None:
+            self._fields, self._checked = fields, event.headers
+        return data
 
     def data(self, chunk: bytes) -> bytes:
         """The bytes that carry a piece of the request's body."""
-        try:
+        left = self._to_send
+        if left is None:
             return self._parser.send(h11.Data(data=chunk)) or b""
-        except h11.LocalProtocolError as error:
-            raise InvalidRequest(f"the body is longer than its Content-Length: {error}") from error
+        if len(chunk) > left:
+            raise InvalidRequest(
+                f"the content is at least {len(chunk) - left} bytes longer than its Content-Length"
+            )
+        self._to_send = left - len(chunk)
+        return chunk
 
     def end(self) -> bytes:
         """The bytes that end the request's body."""
-        try:
-            return self._parser.send(_END_OF_MESSAGE) or b""
-        except h11.LocalProtocolError as error:
-            raise InvalidRequest(f"the body is shorter than its Content-Length: {error}") from error
+        left = self._to_send
+        if left:
+            raise InvalidRequest(f"the content is {left} bytes shorter than its Content-Length")
+        self._sent_all = True
+        return b"" if left is not None else self._parser.send(_END_OF_MESSAGE) or b""
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
         """Bytes from the peer; b"" says, once the head is there, that it has closed."""
-        if self._head_done:
-            if self._guard is not None:
-                self._check_chunks(data)
-            self._parser.receive_data(data)
-        else:
+        if self._framing == "chunked":
+            self._feed_chunks(data)
+        elif data:
             self._buffered = self._buffered + data if self._buffered else data
+        else:
+            self._closed = True
+
+    def _feed_chunks(self, data: bytes) -> None:
+        if self._guard is None:
+            self._guard = ChunkGuard()
+        try:
+            self._guard.check(data)
+        except LooseChunk as error:
+            raise Malformed(str(error)) from error
+        self._parser.receive_data(data)
 
     def head(self) -> Head | None:
         """The next head, 1xx ones too; None: more bytes are needed. Raises `Malformed`."""
@@ -118,15 +169,11 @@ class Codec:
         if end < 0 or end > MAX_HEAD:
             _check_unfinished(buffered)
             return None
-        _check_lines(buffered[:end])
-        if buffered[9:10] == b"1":
-            # 1xx: what follows is a head again, which has to pass the same checks before h11 sees it.
-            self._buffered = buffered[end + 4 :]
-            buffered = buffered[: end + 4]
-        else:
-            self._buffered = b""
+        end += 4
+        _check_lines(buffered[: end - 4])
+        self._buffered = rest = buffered[end:]
         parser = self._parser
-        parser.receive_data(buffered)
+        parser.receive_data(buffered[:end])
         try:
             event = parser.next_event()
         except h11.RemoteProtocolError as error:
@@ -134,21 +181,13 @@ class Codec:
         if not isinstance(event, (h11.Response, h11.InformationalResponse)):
             raise Malformed("it sent something that is no response head")
         head = self._head(event)
-        self._head_done = head.status >= 200 or head.status == 101
-        if head.status == 101 and self._buffered:
-            parser.receive_data(self._buffered)
-            self._buffered = b""
-        elif head.framing == "chunked":
-            self._guard = ChunkGuard()
-            self._check_chunks(buffered[end + 4 :])
+        if head.status >= 200:
+            self._framing = head.framing
+            self._left = head.length or 0
+            if head.framing == "chunked" and rest:
+                self._buffered = b""
+                self._feed_chunks(rest)
         return head
-
-    def _check_chunks(self, data: bytes) -> None:
-        assert self._guard is not None
-        try:
-            self._guard.check(data)
-        except LooseChunk as error:
-            raise Malformed(str(error)) from error
 
     def _head(self, event: h11.Response | h11.InformationalResponse) -> Head:
         version = event.http_version
@@ -158,23 +197,22 @@ class Codec:
             raise Malformed(f"it sent {len(event.headers)} header fields, more than {_MAX_FIELDS}")
         length: int | None = None
         chunked = False
-        keep_alive = (
-            version != b"1.0"
-        )  # RFC 9110, section 2.5: a higher minor version means no less.
+        # RFC 9110, section 2.5: a higher minor version means no less.
+        keep_alive = version != b"1.0"
         keep_for = None
         fields = []
         for raw, value in event.headers.raw_items():
-            fields.append((raw.decode("ascii"), value.decode("latin-1")))
-            name = raw.lower()
-            if name not in _FRAMING_FIELDS:
+            name, says = _names.get(raw) or _learn(raw)
+            fields.append((name, value.decode("latin-1")))
+            if says is None:
                 continue
-            if name == b"content-length":
+            if says == "content-length":
                 length = int(value)
-            elif name == b"transfer-encoding":
+            elif says == "transfer-encoding":
                 chunked = True
-            elif name == b"connection" and b"close" in value.lower():
+            elif says == "connection" and b"close" in value.lower():
                 keep_alive = False
-            elif name == b"keep-alive":
+            elif says == "keep-alive":
                 keep_for = _hint(value)
         if chunked and (length is not None or version == b"1.0"):
             # RFC 9112, sections 6.1 and 6.3: an attack or an error, and nobody can know where it ends.
@@ -200,6 +238,28 @@ class Codec:
 
     def body(self) -> bytes | None:
         """The next bytes of the body, b"" at its end; None: more bytes are needed. Raises `Malformed`."""
+        framing = self._framing
+        if framing == "chunked":
+            return self._chunk()
+        data = self._buffered
+        if framing == "close":
+            self._buffered = b""
+            return data if data or self._closed else None
+        left = self._left
+        if not left:
+            return b""
+        if not data:
+            if self._closed:
+                raise Truncated(f"it closed the connection {left} bytes before the end of the body")
+            return None
+        if len(data) > left:
+            data, self._buffered = data[:left], data[left:]
+        else:
+            self._buffered = b""
+        self._left = left - len(data)
+        return data
+
+    def _chunk(self) -> bytes | None:
         try:
             event = self._parser.next_event()
         except h11.RemoteProtocolError as error:
@@ -231,20 +291,20 @@ class Codec:
 
     def clean(self) -> bool:
         """Both halves are done, and not one byte came after the end: the next answer would be the next request's."""
-        parser = self._parser
-        return (
-            parser.our_state is h11.DONE
-            and parser.their_state is h11.DONE
-            and not parser.trailing_data[0]
-        )
+        if not self._sent_all:
+            return False
+        if self._framing == "chunked":
+            parser = self._parser
+            return parser.their_state in _ENDED and not parser.trailing_data[0]
+        return self._framing is not None and not self._left and not self._buffered
 
     def sent_all(self) -> bool:
         """The request has been sent in full."""
-        return self._parser.our_state is not h11.SEND_BODY
+        return self._sent_all
 
     def leftover(self) -> bytes:
         """The bytes that came after the head of an upgrade: they belong to the next protocol."""
-        return self._parser.trailing_data[0]
+        return self._buffered
 
 
 def _check_lines(head: bytes) -> None:
@@ -265,6 +325,15 @@ def _check_unfinished(data: bytes) -> None:
         raise Malformed(f"it does not speak HTTP/1: its first bytes are {data[:24]!r}")
     if b"\n\n" in data:
         raise Malformed("its head has a line that does not end in CR LF")
+
+
+def _learn(raw: bytes) -> tuple[str, str | None]:
+    name = raw.decode("ascii")
+    lowered = name.lower()
+    learnt = (name, lowered if lowered in _FRAMING_FIELDS else None)
+    if len(_names) < _MOST_NAMES and len(raw) <= 64:
+        _names[raw] = learnt
+    return learnt
 
 
 def _framing(length: int | None, chunked: bool) -> Framing:

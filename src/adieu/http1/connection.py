@@ -156,7 +156,8 @@ class H1Lease(PoolLease[Connection]):
         return chunk
 
     def read(self, deadline: Deadline) -> bytes:
-        return drive(self._read(deadline))
+        chunk = self.peek()
+        return drive(self._read(deadline)) if chunk is None else chunk
 
 
 class AsyncH1Lease(H1Lease):

@@ -93,7 +93,8 @@ class Engine(Generic[R]):
         exchange.own(lease)
         if not pool.checkout(lease):
             yield from self._queue(lease, exchange)
-        yield from self._connected(lease, exchange)
+        if not self._alive(lease, exchange):
+            yield from self._open(lease, exchange)
         try:
             head = yield from self._converse(lease, request, exchange)
         except TransportError as error:
@@ -102,7 +103,8 @@ class Engine(Generic[R]):
             if exchange.events is not None:
                 tell(exchange.events.replayed, lease.method, str(lease.url))
             pool.replace(lease, "died while idle", fresh=True)
-            yield from self._connected(lease, exchange)
+            if not self._alive(lease, exchange):
+                yield from self._open(lease, exchange)
             head = yield from self._converse(lease, request, exchange)
         response = self._respond(
             head.status,
@@ -160,8 +162,8 @@ class Engine(Generic[R]):
             error.args = (f"{error.args[0]}. All {len(held)} are in use: {shown}{more}",)
         return state_facts(error, lease)
 
-    def _connected(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
-        """Make sure that the lease's connection is open and alive."""
+    def _alive(self, lease: H1Lease, exchange: Exchange) -> bool:
+        """Whether the lease's connection is open; one that has died meanwhile is replaced."""
         connection = lease.connection
         assert connection is not None
         while connection.stream is not None and connection.stream.readable():
@@ -172,13 +174,14 @@ class Engine(Generic[R]):
         events = exchange.events
         connection.events = events
         lease.reused = connection.uses > 0
-        if connection.stream is None:
-            yield from self._open(connection, lease, exchange)
         connection.uses += 1
         if events is not None:
             tell(events.leased, connection.id, lease.method, str(lease.url), lease.reused)
+        return connection.stream is not None
 
-    def _open(self, connection: Connection, lease: H1Lease, exchange: Exchange) -> Steps[None]:
+    def _open(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
+        connection = lease.connection
+        assert connection is not None
         origin: Any = lease.key
         events = exchange.events
         opening = connection.opening = Opening(exchange.deadline, exchange.tls)
@@ -209,7 +212,9 @@ class Engine(Generic[R]):
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
         content = request.content
-        out = codec.request(request.method, request.url.target, _fields(request, exchange))
+        out = codec.request(
+            request.method, request.url.target, _fields(request, exchange), content.length
+        )
         phase: Phase = "write"
         try:
             lease.sent = "partly"

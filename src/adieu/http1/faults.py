@@ -34,15 +34,21 @@ _WAITS: dict[Phase, Wait] = {
 def explain(
     error: Exception, phase: Phase, lease: H1Lease, deadline: Deadline | None = None
 ) -> TransportError:
-    """The error of ours that tells what happened. The native one becomes its cause."""
+    """The error of ours that tells what happened. The native one becomes its cause.
+
+    What is an error of ours already is raised here: as a cause of itself it would be a reference cycle.
+    """
     clock = deadline or lease.since
     what: TransportError
     if type(error).__name__ == "SSLEOFError" and phase in ("head", "body"):
         # TLS cut off without close_notify: an end that anybody between us and the peer could have made.
         error = Truncated("TLS ended without close_notify") if phase == "body" else EOFError()
     if isinstance(error, TransportError):
-        what = error
-    elif isinstance(error, TimeoutError):
+        try:
+            raise state_facts(error, lease)
+        finally:
+            del error  # Its traceback refers to this frame.
+    if isinstance(error, TimeoutError):
         what = clock.exceeded(_WAITS.get(phase, "read"))
         if phase == "body":
             what.phase = "body"

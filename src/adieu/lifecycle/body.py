@@ -11,7 +11,17 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from adieu.errors import BodyBusy, BodyClosed, BodyTooLarge, ClientClosed
-from adieu.lifecycle.cleanup import CLOSE, REFUSE, RELEASE, Drain, Read, View, Why
+from adieu.lifecycle.cleanup import (
+    CLOSE,
+    REFUSE,
+    RELEASE,
+    CleanupPolicy,
+    Drain,
+    Prefetch,
+    Read,
+    View,
+    Why,
+)
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.exchange import Exchange, caller
 from adieu.lifecycle.steps import Steps, adrive, drive
@@ -57,6 +67,28 @@ class BodyCore:
             self._ahead = []
             self.exchange.end(False, "client closed")
 
+    def at_once(self, streaming: bool) -> bool:
+        """What needs no waiting and no question: a body that is here already, under a policy that would read it.
+
+        A small body usually comes with its head. Then the connection is free, although nobody has read yet.
+        """
+        policy: Any = self.exchange.policy
+        hook = type(policy).on_headers
+        reads_all = hook is Prefetch.on_headers and policy.max_bytes is None
+        if not (streaming or reads_all or hook is CleanupPolicy.on_headers):
+            return False
+        return self._take_what_is_here(self.exchange.lease)
+
+    def _take_what_is_here(self, lease: Any) -> bool:
+        """Read ahead what can be had without waiting; True if that was all."""
+        peek = getattr(lease, "peek", None)
+        while peek is not None and (chunk := peek()) is not None:
+            if not chunk:
+                self._complete(lease)
+                return True
+            self._ahead.append(chunk)
+        return False
+
     # -- steps ---------------------------------------------------------------------------------------------------
 
     def _opened(self, streaming: bool) -> Steps[None]:
@@ -85,18 +117,12 @@ class BodyCore:
                     f"the body of {exchange.method} {exchange.url} is longer than the cleanup policy reads: "
                     f"{received} bytes had come, {action.max_bytes} are allowed"
                 )
-        peek = getattr(lease, "peek", None)
-        while peek is not None and (chunk := peek()) is not None:
-            # A small body usually came with its head. Then the connection is free, although nobody has read yet.
-            if not chunk:
-                self._complete(lease)
-                return
-            self._ahead.append(chunk)
+        if self._take_what_is_here(lease):
+            return
         exchange.place = place = caller()
         if hasattr(lease, "place"):
-            lease.place = (
-                place  # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
-            )
+            # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
+            lease.place = place
 
     def _read_ahead(self, lease: Any, wish: Read) -> Steps[bool]:
         """Carry out a Read; True if the body is complete."""
@@ -207,10 +233,12 @@ class BodyCore:
         )
 
     def _complete(self, lease: Any) -> None:
-        keep = (
-            lease.reusable and self._ask(self.exchange.policy.on_complete, self.view()) is RELEASE
-        )
-        self._finish("ENDED", keep, "complete")
+        policy = self.exchange.policy
+        # Most policies release, and do not look: then nobody has to draw the view.
+        releases = type(policy).on_complete is CleanupPolicy.on_complete
+        if not releases and lease.reusable:
+            releases = self._ask(policy.on_complete, self.view()) is RELEASE
+        self._finish("ENDED", releases and lease.reusable, "complete")
 
     def _ask(self, hook: Callable[..., Any], *question: Any) -> Any:
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from adieu.errors import AdieuError, InvalidRequest, ReadError
+
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import Exchange
@@ -18,26 +20,40 @@ _BLOCK = 64 * 1024
 class SourceLease:
     """The lease of something that is read and closed once."""
 
-    __slots__ = ("_pieces", "_source", "place", "received")
+    __slots__ = ("_pieces", "_source", "method", "place", "received", "url")
 
     reusable = False
     framing = "close"
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, method: str, url: object) -> None:
         self._source = source
         self._pieces = _pieces(source)
+        self.method = method
+        self.url = url
         self.received = 0
         self.place: str | None = None
 
     @classmethod
     def adopt(cls, response: Response, exchange: Exchange) -> None:
         """Make the exchange the owner of what an adapter gave as a body."""
-        exchange.own(cls(response.source))
+        exchange.own(cls(response.source, exchange.method, exchange.url))
         response.source = None
 
     def read(self, deadline: Deadline) -> bytes:
         deadline.left("read")
-        chunk = next(self._pieces, b"")
+        try:
+            chunk = next(self._pieces, b"")
+        except AdieuError:
+            raise
+        except Exception as error:
+            raise ReadError(
+                f"the body that an adapter gave for {self.url} failed with {type(error).__name__}: {error}",
+                phase="body",
+                request_sent="wholly",
+                response_started=True,
+                method=self.method,
+                url=str(self.url),
+            ) from error
         self.received += len(chunk)
         return chunk
 
@@ -55,8 +71,15 @@ def _pieces(source: Any) -> Iterator[bytes]:
     read = getattr(source, "read", None)
     if read is not None:
         while chunk := read(_BLOCK):
-            yield chunk
+            yield _bytes(chunk)
         return
     for chunk in source:
-        if chunk:
-            yield bytes(chunk)
+        if piece := _bytes(chunk):
+            yield piece
+
+
+def _bytes(chunk: Any) -> bytes:
+    # Not bytes() alone, which makes n zeros of a number n.
+    if isinstance(chunk, (bytes, bytearray, memoryview)):
+        return bytes(chunk)
+    raise InvalidRequest(f"the body of a response is made of bytes, not of {type(chunk).__name__}")

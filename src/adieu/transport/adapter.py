@@ -79,7 +79,7 @@ def adapter(
     ```python
     @adieu.adapter
     def hello(request):
-        return adieu.Response(200, content=b"hello")
+        return adieu.Response(200, body=b"hello")
     ```
     """
     if function is not None:

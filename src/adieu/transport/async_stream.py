@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import select
-import threading
-from typing import TYPE_CHECKING, Any, Protocol
+import socket
+from asyncio.events import _get_running_loop
+from typing import TYPE_CHECKING, Protocol
+
+from adieu.errors import ClientClosed
+from adieu.transport.async_wait import Wait
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Callable
 
-__all__ = ["AsyncByteStream", "AsyncSocketStream"]
+__all__ = ["AsyncByteStream", "AsyncSocketStream", "wrong_loop"]
 
 _PIECE = 64 * 1024
-# So many reads in a row may succeed without waiting; then the other tasks get their turn.
+# So many operations in a row may succeed without waiting; then the other tasks get their turn.
 _GREED = 16
 
 
@@ -38,68 +42,72 @@ class AsyncByteStream(Protocol):
 
 
 class AsyncSocketStream:
-    """An `AsyncByteStream` over a connected, non-blocking socket."""
+    """An `AsyncByteStream` over a connected, non-blocking socket. One task may read and another one write."""
 
     __slots__ = (
         "_closed",
+        "_data",
         "_greed",
         "_loop",
         "_poll",
         "_reading",
+        "_recv",
         "_registered",
         "_size",
         "_sock",
-        "_thread",
         "_writing",
     )
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self._sock = sock
+        self._recv = sock.recv
         self._loop = loop
-        self._thread = threading.get_ident()
-        self._registered = False
         self._closed = False
+        self._registered = False
         self._greed = 0
         self._size = 0
-        self._reading: asyncio.Future[Any] | None = None
-        self._writing: asyncio.Future[Any] | None = None
-        self._poll: select.poll | None = None
+        self._data = b""
+        self._reading = Wait(loop)
+        self._writing: Wait | None = None
+        self._poll: Callable[[int], object] | None = None
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         if self._greed < _GREED:
             try:
-                data = self._sock.recv(max_bytes)
+                data = self._recv(max_bytes)
                 self._greed += 1
                 return data
             except (BlockingIOError, InterruptedError):
                 pass
         self._greed = 0
         self._size = max_bytes
-        self._reading = future = self._loop.create_future()
+        reading = self._begun(self._reading, timeout)
         try:
             if not self._registered:
                 self._loop.add_reader(self._sock, self._on_readable)
                 self._registered = True
-            return await self._within(future, timeout)  # type: ignore[no-any-return]
+            await reading
+            data, self._data = self._data, b""
+            return data
         finally:
-            self._reading = None
+            reading.over()
 
     def _on_readable(self) -> None:
-        future = self._reading
-        if future is None or future.done():
+        reading = self._reading
+        if not reading.pending:
             # Idle, and the peer speaks or has closed: whoever uses the connection next will see it.
             self._unregister()
             return
         try:
-            data = self._sock.recv(self._size)
+            self._data = self._recv(self._size)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            future.set_exception(error)
+            reading.fail(error)
         else:
-            future.set_result(data)
+            reading.resume()
 
     def _unregister(self) -> None:
         if self._registered:
@@ -112,105 +120,104 @@ class AsyncSocketStream:
         if self._poll is None:
             if not hasattr(select, "poll"):  # Windows
                 return bool(select.select([self._sock], [], [], 0)[0])
-            self._poll = select.poll()
-            self._poll.register(self._sock, select.POLLIN)
-        return bool(self._poll.poll(0))
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            self._poll = poll.poll
+        return bool(self._poll(0))
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     async def send(self, data: bytes, timeout: float | None) -> None:
-        sent = self._sock_send(data)
+        sent = self._send_some(data)
         if sent == len(data):
             return
         rest = memoryview(data)[sent:]
         while rest:
             await self._until_writable(timeout)
-            rest = rest[self._sock_send(rest) :]
+            rest = rest[self._send_some(rest) :]
 
-    def _sock_send(self, data: bytes | memoryview) -> int:
+    def _send_some(self, data: bytes | memoryview) -> int:
         try:
             return self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
 
-    async def _until_writable(self, timeout: float | None) -> Any:
-        self._writing = future = self._loop.create_future()
-        self._loop.add_writer(self._sock, _resolve, future)
-        try:
-            return await self._within(future, timeout)
-        finally:
-            self._writing = None
-            if not self._closed:
-                self._loop.remove_writer(self._sock)
-
     async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
         """See `SocketStream.send_or_recv`."""
-        if self.readable():
-            try:
-                return self._sock.recv(_PIECE)
-            except (BlockingIOError, InterruptedError):
-                pass
-        sent = self._sock_send(data[:_PIECE])
-        if sent:
-            self._greed += 1
-            if self._greed >= _GREED:
-                self._greed = 0
-                await asyncio.sleep(0)
-            return sent
-        self._unregister()
-        self._writing = future = self._loop.create_future()
-        self._loop.add_reader(self._sock, _resolve, future)
-        self._loop.add_writer(self._sock, _resolve, future)
+        while True:
+            if self.readable():
+                try:
+                    return self._recv(_PIECE)
+                except (BlockingIOError, InterruptedError):
+                    pass
+            if sent := self._send_some(data[:_PIECE]):
+                self._greed += 1
+                if self._greed >= _GREED:
+                    self._greed = 0
+                    await asyncio.sleep(0)
+                return sent
+            await self._until_writable(timeout, or_readable=True)
+
+    async def _until_writable(self, timeout: float | None, or_readable: bool = False) -> None:
+        if self._writing is None:
+            self._writing = Wait(self._loop)
+        writing = self._begun(self._writing, timeout)
         try:
-            await self._within(future, timeout)
+            self._loop.add_writer(self._sock, writing.resume)
+            if or_readable:
+                self._registered = True
+                self._loop.add_reader(self._sock, writing.resume)
+            await writing
         finally:
-            self._writing = None
+            writing.over()
             if not self._closed:
-                self._loop.remove_reader(self._sock)
                 self._loop.remove_writer(self._sock)
-        return 0
+                if or_readable:
+                    self._unregister()
 
-    # -- clocks and ends -----------------------------------------------------------------------------------------------
+    def _begun(self, wait: Wait, timeout: float | None) -> Wait:
+        if _get_running_loop() is not self._loop:
+            raise wrong_loop(self._loop)
+        wait.begin(timeout)
+        return wait
 
-    async def _within(self, future: asyncio.Future[Any], timeout: float | None) -> Any:
-        if timeout is None:
-            return await future
-        timer = self._loop.call_later(timeout, _expire, future)
-        try:
-            return await future
-        finally:
-            timer.cancel()
+    # -- ends --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         if self._closed:
             return
-        if threading.get_ident() == self._thread or self._loop.is_closed():
+        loop = self._loop
+        if _get_running_loop() is loop or not loop.is_running():
             self._close()
             return
+        # The loop's tables may be touched by its own thread alone. Until it gets there the descriptor stays, so that it
+        # cannot be another socket's meanwhile; the peer is told at once.
         try:
-            # The loop's tables may be touched by its own thread alone; until it gets there, nobody uses the socket.
-            self._loop.call_soon_threadsafe(self._close)
-        except RuntimeError:  # It was closed between the two lines.
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # The peer was faster, or another thread was.
+        try:
+            loop.call_soon_threadsafe(self._close)
+        except RuntimeError:  # It was closed between the lines.
             self._close()
 
     def _close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        if not self._loop.is_closed():
-            if self._registered:
-                self._registered = False
-                self._loop.remove_reader(self._sock)
-            if self._writing is not None:
-                self._loop.remove_reader(self._sock)
-                self._loop.remove_writer(self._sock)
-            for future in (self._reading, self._writing):
-                if future is not None and not future.done():
-                    future.set_exception(ConnectionAbortedError("the connection was closed"))
+        loop, writing = self._loop, self._writing
         try:
-            self._sock.close()
-        except OSError:
-            pass  # The descriptor is gone all the same.
+            if not loop.is_closed():
+                self._unregister()
+                self._reading.close()
+                if writing is not None:
+                    loop.remove_writer(self._sock)
+                    writing.close()
+        finally:
+            try:
+                self._sock.close()
+            except OSError:
+                pass  # The descriptor is gone all the same.
 
     def forget(self) -> None:
         """Close the descriptor of a forked child, whose parent goes on with the connection and the loop."""
@@ -221,11 +228,10 @@ class AsyncSocketStream:
             pass
 
 
-def _resolve(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _expire(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
+def wrong_loop(loop: asyncio.AbstractEventLoop) -> ClientClosed:
+    """The error for who comes from elsewhere than the event loop that a connection belongs to."""
+    state = "has ended" if loop.is_closed() else "is not this one"
+    return ClientClosed(
+        f"the event loop in which this client opened its connections {state}: "
+        "make a client in each loop, and close it before the loop ends"
+    )

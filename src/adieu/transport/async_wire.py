@@ -1,21 +1,29 @@
-"""Wires for asyncio (uvloop included): TCP and Unix sockets, as awaitables over the same dialling."""
+"""Wires for asyncio (uvloop included): TCP and Unix sockets, as awaitables over the same dialling.
+
+What is being opened is owned as in `wire`. A socket that a loop watches must be taken out of the loop's tables before
+it is closed, and that by the loop's own thread; so the sockets of a dialling are owned together, with their watch.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
-from functools import partial
+from asyncio.events import _get_running_loop
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.errors import ConnectError, InvalidRequest
 from adieu.lifecycle.steps import adrive
 from adieu.transport import dial
+from adieu.transport.async_completion import AsyncCompletionStream, polled, watches
 from adieu.transport.async_stream import AsyncSocketStream
+from adieu.transport.async_wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from adieu.errors import RequestTimeout
     from adieu.messages.origin import Origin
     from adieu.transport.async_stream import AsyncByteStream
     from adieu.transport.dial import Address
@@ -23,6 +31,9 @@ if TYPE_CHECKING:
     from adieu.transport.wire import Opening
 
 __all__ = ["AsyncTCPWire", "AsyncUnixWire", "AsyncWire", "secured"]
+
+# A Unix socket whose queue is full says so at once; how soon and how late it is asked again (seconds).
+_SOON, _LATE = 0.001, 0.05
 
 
 class AsyncWire(Protocol):
@@ -39,7 +50,8 @@ class AsyncTCPWire:
         if not host or port is None:
             raise ConnectError(f"{origin} names no host and port to connect to")
         addresses = await self.addresses(host, port, opening)
-        sock = await adrive(dial.race(addresses, origin, opening, partial(_writable, opening)))
+        dialling: Any = _Dialling(opening)
+        sock = await adrive(dial.race(addresses, origin, dialling, dialling.ready))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _stream(sock, opening)
 
@@ -47,22 +59,16 @@ class AsyncTCPWire:
         """Where to connect to: see `TCPWire.addresses`."""
         if ":" in host or host[-1].isdigit():
             return dial.lookup(host, port)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-
-        def answer(found: Any) -> None:
-            try:
-                loop.call_soon_threadsafe(_give, future, found)
-            except RuntimeError:
-                pass  # The loop was closed meanwhile: nobody waits for the addresses any more.
-
-        dial.look_up_aside(host, port, answer)
+        answer = _Answer()
+        opening.own(answer)
+        dial.look_up_aside(host, port, answer.give)
         timer = None
         if (seconds := opening.left()) is not None:
-            timer = loop.call_later(seconds, lambda: _give(future, opening.exceeded()))
+            timer = answer.loop.call_later(seconds, lambda: answer.give(opening.exceeded()))
         try:
-            return await future  # type: ignore[no-any-return]
+            return await answer.future  # type: ignore[no-any-return]
         finally:
+            answer.future.cancel()  # Whatever is given from now on, nobody waits for it.
             if timer is not None:
                 timer.cancel()
 
@@ -76,8 +82,19 @@ class AsyncUnixWire:
             raise InvalidRequest("this platform has no Unix sockets")
 
     async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream:
-        address: Address = (socket.AF_UNIX, self.path)
-        sock = await adrive(dial.race([address], origin, opening, partial(_writable, opening)))
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        opening.own(sock)
+        sock.setblocking(False)
+        pause = _SOON
+        # It is connected at once, or its queue is full, of which nothing tells when that has passed.
+        while (code := sock.connect_ex(self.path)) == errno.EAGAIN:
+            left = opening.left()
+            await asyncio.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 2, _LATE)
+        if code:
+            raise ConnectError(
+                f"cannot connect to the Unix socket {self.path}: {os.strerror(code)}"
+            )
         return _stream(sock, opening)
 
     def __repr__(self) -> str:
@@ -92,72 +109,120 @@ async def secured(stream: Any, hostname: str, opening: Opening) -> AsyncTLSStrea
 
 
 def _stream(sock: socket.socket, opening: Opening) -> AsyncSocketStream:
-    stream = AsyncSocketStream(sock, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    kind = AsyncSocketStream if watches(loop) else AsyncCompletionStream
+    stream = kind(sock, loop)
     # The stream knows what the loop has registered for the socket; from here on it is the one to be closed.
     opening.own(stream)
     return stream
 
 
-async def _writable(
-    opening: Opening, sockets: Iterable[socket.socket], seconds: float | None
-) -> list[socket.socket]:
-    """Wait until one of the sockets is connected, or has failed to be."""
-    watch = _Watch(asyncio.get_running_loop())
-    opening.own(
-        watch
-    )  # Closed before the sockets are: a closed one cannot be taken out of the loop's tables.
-    timer = None
-    try:
-        for sock in sockets:
-            watch.add(sock)
-        if seconds is not None:
-            timer = watch.loop.call_later(seconds, _give, watch.future, None)
-        await watch.future
-    finally:
-        if timer is not None:
-            timer.cancel()
-        watch.forget()
-    return watch.ready
+class _Answer:
+    """What the resolver's thread will say, unless the opening is closed before."""
 
+    __slots__ = ("future", "loop")
 
-class _Watch:
-    """Sockets that the loop watches until one of them is writable."""
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
 
-    __slots__ = ("_watched", "future", "loop", "ready")
+    def give(self, found: object) -> None:
+        """Addresses or an exception, from any thread."""
+        try:
+            self.loop.call_soon_threadsafe(self._give, found)
+        except RuntimeError:
+            pass  # The loop was closed meanwhile: nobody waits for the addresses any more.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.future: asyncio.Future[None] = loop.create_future()
-        self.ready: list[socket.socket] = []
-        self._watched: list[socket.socket] = []
-
-    def add(self, sock: socket.socket) -> None:
-        self._watched.append(sock)
-        self.loop.add_writer(sock, self._writable, sock)
-
-    def _writable(self, sock: socket.socket) -> None:
-        self.loop.remove_writer(sock)
-        self._watched.remove(sock)
-        self.ready.append(sock)
-        _give(self.future, None)
-
-    def forget(self) -> None:
-        """Take them out of the loop's tables."""
-        for sock in self._watched:
-            self.loop.remove_writer(sock)
-        self._watched = []
+    def _give(self, found: object) -> None:
+        if self.future.done():
+            return
+        if isinstance(found, Exception):
+            self.future.set_exception(found)
+        else:
+            self.future.set_result(found)
 
     def close(self) -> None:
-        """The opening is closed from elsewhere: whoever waits is told."""
-        if not self.loop.is_closed():
-            self.forget()
-            _give(self.future, ConnectionAbortedError("the connection was closed"))
+        self.give(ConnectionAbortedError("the connection was closed"))
 
 
-def _give(future: asyncio.Future[Any], found: Any) -> None:
-    if future.done():
-        return
-    if isinstance(found, Exception):
-        future.set_exception(found)
-    else:
-        future.set_result(found)
+class _Dialling:
+    """The sockets that race for one connection, and their watch: for the race it stands for the opening."""
+
+    __slots__ = ("_closed", "_loop", "_opening", "_ready", "_sockets", "_wait", "_watched")
+
+    def __init__(self, opening: Opening) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._opening = opening
+        self._closed = False
+        self._sockets: list[socket.socket] = []
+        self._watched: set[socket.socket] = set()
+        self._ready: list[socket.socket] = []
+        self._wait = Wait(self._loop)
+        opening.own(self)
+
+    def own(self, sock: socket.socket) -> None:
+        self._sockets.append(sock)
+        if self._closed:
+            sock.close()
+            raise ConnectionAbortedError("the connection was closed")
+
+    def left(self) -> float | None:
+        return self._opening.left()
+
+    def exceeded(self) -> RequestTimeout:
+        return self._opening.exceeded()
+
+    async def ready(
+        self, sockets: Iterable[socket.socket], seconds: float | None
+    ) -> list[socket.socket]:
+        """Those of the sockets that are connected, or have failed to be, when one is."""
+        if not watches(self._loop):
+            return await polled((), sockets, seconds)
+        self._ready = []
+        self._wait.begin(seconds)
+        try:
+            for sock in sockets:
+                self._watched.add(sock)
+                self._loop.add_writer(sock, self._on_writable, sock)
+            await self._wait
+        except TimeoutError:
+            pass  # The next address gets its chance, or there is none.
+        finally:
+            self._wait.over()
+            self._unwatch()
+        return self._ready
+
+    def _on_writable(self, sock: socket.socket) -> None:
+        self._loop.remove_writer(sock)
+        self._watched.discard(sock)
+        self._ready.append(sock)
+        self._wait.resume()
+
+    def _unwatch(self) -> None:
+        if not self._loop.is_closed():
+            for sock in self._watched:
+                self._loop.remove_writer(sock)
+        self._watched.clear()
+
+    def close(self) -> None:
+        """Close them all: see `AsyncSocketStream.close`."""
+        self._closed = True
+        if _get_running_loop() is self._loop or not self._loop.is_running():
+            self._close()
+            return
+        for sock in self._sockets:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        try:
+            self._loop.call_soon_threadsafe(self._close)
+        except RuntimeError:
+            self._close()
+
+    def _close(self) -> None:
+        self._unwatch()
+        if not self._loop.is_closed():
+            self._wait.close()
+        for sock in self._sockets:
+            sock.close()

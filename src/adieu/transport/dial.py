@@ -55,9 +55,10 @@ def look_up_aside(host: str, port: int, answer: Callable[[Any], object]) -> None
 
     def look() -> None:
         try:
-            found: Any = lookup(host, port)
+            found = lookup(host, port)
         except Exception as error:
-            found = error
+            answer(error)  # From here, and not from a variable: this frame is in the error's own traceback.
+            return
         answer(found)
 
     threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True).start()
@@ -123,7 +124,13 @@ def race(
     while winner is None and (waiting or running):
         if waiting:
             family, place = waiting.pop(0)
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+            except (
+                OSError
+            ) as error:  # A kernel without IPv6, as containers have: the other family may do.
+                failures.append(_reason(place, error))
+                continue
             opening.own(sock)
             sock.setblocking(False)
             code = sock.connect_ex(place)

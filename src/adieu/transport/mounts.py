@@ -34,11 +34,12 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CACHED_ORIGINS = 1024
+_ANY_PORT = -1  # Not 0, which a URL may have.
 _MAKING = threading.RLock()
 
 
 class Pattern(NamedTuple):
-    """A parsed pattern. `port` 0 is any port; `host` "" is any host."""
+    """A parsed pattern. `port` -1 is any port; `host` "" is any host."""
 
     scheme: str
     host: str
@@ -68,7 +69,7 @@ class Pattern(NamedTuple):
             raise MountError(f"{text!r}: a port or a path needs a host before it")
         below = host.startswith("*.")
         name = host[2:] if below else host
-        if "*" in name:
+        if "*" in name or (below and not name):
             raise MountError(f"{text!r}: the only wildcard of a host is a leading '*.'")
         # The URL's own parser normalises the parts: case, IDNA, IPv6, dots, percent signs.
         plain = "http" if scheme == "*" else scheme
@@ -77,9 +78,11 @@ class Pattern(NamedTuple):
             url = URL(f"{plain}://{name or 'any'}{number}{path}")
         except InvalidURL as error:
             raise MountError(f"{text!r} is no mount pattern: {error}") from error
-        wanted = 0 if port == "*" or not name else url.port
+        if below and (":" in url.host_key or url.host_key[-1].isdigit()):
+            raise MountError(f"{text!r}: there is nothing below an address; '*.' needs a name")
+        wanted = _ANY_PORT if port == "*" or not name else url.port
         if scheme == "*" and port is None:
-            wanted = 0
+            wanted = _ANY_PORT
         return cls(scheme, url.host_key if name else "", below, wanted, _segments(url.path))
 
     def rank(self) -> tuple[int, int, int, int, int]:
@@ -88,7 +91,7 @@ class Pattern(NamedTuple):
         return (
             host,
             self.host.count(".") if self.below else 0,
-            self.port != 0,
+            self.port != _ANY_PORT,
             len(self.segments),
             self.scheme != "*",
         )
@@ -101,13 +104,13 @@ class Pattern(NamedTuple):
             return f"host {host} is not below {self.host}"
         if self.host and not self.below and host != self.host:
             return f"host {host} is not {self.host}"
-        if self.port not in (0, origin.port):
+        if self.port not in (_ANY_PORT, origin.port):
             return f"port {origin.port} is not {self.port}"
         return None
 
     def __str__(self) -> str:
         port = "" if self.port in (None, _DEFAULT_PORTS.get(self.scheme)) else f":{self.port}"
-        if self.port == 0:
+        if self.port == _ANY_PORT:
             port = ":*" if self.host and self.scheme != "*" else ""
         name = f"[{self.host}]" if ":" in self.host else self.host
         path = "/" + "/".join(self.segments) if self.host else ""
@@ -117,7 +120,7 @@ class Pattern(NamedTuple):
 class Mount:
     """An adapter, and a policy if wished, for the URLs that match a pattern (None: every URL)."""
 
-    __slots__ = ("_adapter", "_make", "pattern", "policy")
+    __slots__ = ("_adapter", "_make", "pattern", "policy", "schemes")
 
     def __init__(
         self,
@@ -129,6 +132,8 @@ class Mount:
         self.policy = policy
         # An adapter chosen by name is made when it is first used: what nobody uses is not even imported.
         made = hasattr(adapter, "send")
+        # What the adapter serves, once there is one; empty: it does not say.
+        self.schemes: tuple[str, ...] = _schemes(adapter) if made else ()
         self._adapter: Adapter | None = adapter if made else None  # type: ignore[assignment]
         self._make: Callable[[], Adapter] | None = None if made else adapter  # type: ignore[assignment]
 
@@ -139,7 +144,9 @@ class Mount:
             with _MAKING:  # Two threads that both made one would leave one that nobody closes.
                 if (adapter := self._adapter) is None:
                     assert self._make is not None
-                    self._adapter = adapter = self._make()
+                    adapter = self._make()
+                    self.schemes = _schemes(adapter)
+                    self._adapter = adapter
         return adapter
 
     @property
@@ -219,6 +226,10 @@ class Mounts:
 
     def __repr__(self) -> str:
         return f"<Mounts {list(self)!r}>"
+
+
+def _schemes(adapter: object) -> tuple[str, ...]:
+    return tuple(getattr(adapter, "schemes", ()))
 
 
 def _rank(mount: Mount) -> tuple[int, int, int, int, int]:

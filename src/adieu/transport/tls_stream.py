@@ -10,7 +10,8 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from adieu.lifecycle.steps import Steps, adrive, drive
-from adieu.transport.tls import TLSConfig, handshake
+from adieu.transport._handshake import handshake
+from adieu.transport.tls import TLSConfig
 
 if TYPE_CHECKING:
     from adieu.transport.wire import Opening
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTLSStream", "TLSStream"]
 
 _BLOCK = 64 * 1024
+_A_GLANCE = 0.001
 
 
 class _Layer:
     """TLS between a stream below and bytes above."""
 
-    __slots__ = ("_below", "_in", "_out", "_tls")
+    __slots__ = ("_below", "_ended", "_in", "_out", "_taken", "_tls", "_unsent")
 
     def __init__(self, below: Any, hostname: str, opening: Opening) -> None:
         self._below = below
@@ -31,6 +33,10 @@ class _Layer:
         self._out = ssl.MemoryBIO()
         context = (opening.tls or TLSConfig()).context_for()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=hostname)
+        self._ended = False
+        # Of a piece of an upload: what is encrypted and has not gone yet, and how long it was before.
+        self._unsent = memoryview(b"")
+        self._taken = 0
 
     def _handshake(self, opening: Opening) -> Steps[None]:
         while True:
@@ -39,36 +45,97 @@ class _Layer:
                 break
             except ssl.SSLWantReadError:
                 yield from self._flush(opening.left())
-                yield from self._fill(opening.left())
+                yield from self._fill(_BLOCK, opening.left())
+            except ssl.SSLError:
+                try:
+                    # An alert, for the server's log. It is a few bytes, for which nobody has to wait.
+                    yield from self._flush(_A_GLANCE)
+                except OSError:
+                    pass
+                raise
         yield from self._flush(opening.left())
 
     def _read(self, max_bytes: int, timeout: float | None) -> Steps[bytes]:
-        while True:
-            try:
-                return self._tls.read(max_bytes)
-            except ssl.SSLWantReadError:
+        while (data := self._decrypted(max_bytes)) is None:
+            if (
+                not self._unsent
+            ):  # Else the peer takes nothing, and answers before it has everything.
                 yield from self._flush(timeout)
-                yield from self._fill(timeout)
-            except ssl.SSLZeroReturnError:
-                return b""
+            yield from self._fill(max_bytes, timeout)
+        return data
 
-    def _write(self, data: bytes, timeout: float | None) -> Steps[None]:
+    def _decrypted(self, max_bytes: int) -> bytes | None:
+        """What has come, as far as it is decrypted already or can be: None is nothing yet, b"" the end."""
+        if self._ended:
+            return b""
+        here = self._in
+        pieces = []
+        try:
+            while max_bytes > 0 and (here.pending or here.eof or self._tls.pending()):
+                piece = self._tls.read(max_bytes)  # One record: 16 KiB at most.
+                if not piece:
+                    self._ended = True  # The peer's close_notify.
+                    break
+                pieces.append(piece)
+                max_bytes -= len(piece)
+        except ssl.SSLWantReadError:
+            pass  # Part of a record, or one without data in it: a session ticket, new keys.
+        return b"".join(pieces) if pieces or self._ended else None
+
+    def _write(self, data: bytes | memoryview, timeout: float | None) -> Steps[None]:
         rest = memoryview(data)
         while rest:
+            sent = yield from self._encrypt(rest, timeout)
+            yield from self._flush(timeout)
+            rest = rest[sent:]
+
+    def _encrypt(self, data: memoryview, timeout: float | None) -> Steps[int]:
+        """Encrypt a piece of the data: how much it was."""
+        while True:
             try:
-                rest = rest[self._tls.write(rest[:_BLOCK]) :]
+                return self._tls.write(data[:_BLOCK])
             except ssl.SSLWantReadError:  # The peer wants to renegotiate keys first.
                 yield from self._flush(timeout)
-                yield from self._fill(timeout)
-            else:
-                yield from self._flush(timeout)
+                yield from self._fill(_BLOCK, timeout)
+
+    def _write_or_read(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
+        """See `SocketStream.send_or_recv`. What was encrypted has to go as it is, so it is kept until it has gone."""
+        both = getattr(self._below, "send_or_recv", None)
+        if both is None:
+            return (yield from self._glance_and_write(data, timeout))
+        if (said := self._decrypted(_BLOCK)) is not None:
+            return said
+        if not self._unsent:
+            self._taken = yield from self._encrypt(data, timeout)
+            self._unsent = memoryview(self._out.read())
+        while self._unsent:
+            done = yield both(self._unsent, timeout)
+            if isinstance(done, int):
+                self._unsent = self._unsent[done:]
+                continue
+            self._feed(done)
+            if (said := self._decrypted(_BLOCK)) is not None:
+                return said
+        return self._taken
+
+    def _glance_and_write(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
+        if self.readable():
+            try:
+                return (yield from self._read(_BLOCK, _A_GLANCE))
+            except TimeoutError:
+                pass  # A record without data in it.
+        data = data[:_BLOCK]
+        yield from self._write(data, timeout)
+        return len(data)
 
     def _flush(self, timeout: float | None) -> Steps[None]:
         if self._out.pending:
             yield self._below.send(self._out.read(), timeout)
 
-    def _fill(self, timeout: float | None) -> Steps[None]:
-        data = yield self._below.recv(_BLOCK, timeout)
+    def _fill(self, max_bytes: int, timeout: float | None) -> Steps[None]:
+        self._feed((yield self._below.recv(max(max_bytes, _BLOCK), timeout)))
+
+    def _feed(self, data: bytes) -> None:
         if data:
             self._in.write(data)
         else:
@@ -104,6 +171,10 @@ class TLSStream(_Layer):
     def send(self, data: bytes, timeout: float | None) -> None:
         drive(self._write(data, timeout))
 
+    def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+        """See `SocketStream.send_or_recv`."""
+        return drive(self._write_or_read(data, timeout))
+
 
 class AsyncTLSStream(_Layer):
     """An `AsyncByteStream` with TLS over another one."""
@@ -122,3 +193,7 @@ class AsyncTLSStream(_Layer):
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         await adrive(self._write(data, timeout))
+
+    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+        """See `SocketStream.send_or_recv`."""
+        return await adrive(self._write_or_read(data, timeout))

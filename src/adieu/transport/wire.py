@@ -72,9 +72,20 @@ class Opening:
         self._closed = True
         for thing in reversed(self._owned):  # What watches a socket goes before the socket.
             try:
+                if isinstance(thing, socket.socket):
+                    _wake(thing)
                 thing.close()
             except Exception:
                 pass  # One that cannot be closed must not keep the others open.
+
+
+def _wake(sock: socket.socket) -> None:
+    """End a `connect` or a handshake that waits in another thread, which closing a descriptor does not."""
+    try:
+        # Not the TLS socket's own shutdown, which would take its state away from a thread that reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # Not connecting (any more).
 
 
 class Wire(Protocol):

@@ -1,0 +1,81 @@
+"""The adapter: one app, in this process. Requests and responses stream; nothing is open but the app's own iterables."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from adieu.errors import ClientClosed, InvalidRequest
+from adieu.messages.response import Response
+from adieu_wsgi.content import ContentReader
+from adieu_wsgi.environ import checked_script_name, environ_of
+from adieu_wsgi.lease import AppLease
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from adieu.lifecycle.exchange import Exchange
+    from adieu.messages.request import Request
+
+__all__ = ["WSGIAdapter"]
+
+
+class WSGIAdapter:
+    """Sends requests into a WSGI app, as a server would that follows PEP 3333 to the letter.
+
+    What the app raises comes out of the call as `AppError`, with the exception as its cause; with
+    `raise_app_exceptions=False` it becomes what the wire would show: a 500, or a body that ends too early, and the
+    traceback goes to `wsgi.errors` (stderr). `script_name` says where the app is mounted: it is split off the URL's
+    path, and a URL that is not below it is `InvalidURL`. `remote_addr` is the address that the client seems to have.
+
+    The app runs in the thread that reads, and only as far as somebody reads: the call returns at the first byte of the
+    body. No clock can interrupt it; that it took longer than `Timeout.read` or `Timeout.total` allow is told when it
+    gives control back. May be shared by threads, if the app may.
+
+    ```python
+    with adieu.Client("http://app.test", adapter=WSGIAdapter(app)) as client:
+        client.get("/items")
+    ```
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        raise_app_exceptions: bool = True,
+        script_name: str = "",
+        remote_addr: str = "127.0.0.1",
+    ) -> None:
+        if not callable(app):
+            raise InvalidRequest(
+                f"a WSGI app is called with environ and start_response, not {app!r}"
+            )
+        self.app = app
+        self._raising = raise_app_exceptions
+        self._script_name = checked_script_name(script_name)
+        self._remote_addr = remote_addr
+        self._running: dict[int, AppLease] = {}
+        self._closed = False
+
+    def send(self, request: Request, exchange: Exchange) -> Response:
+        """Call the app; the response's body is its iterable, pulled as it is read."""
+        content = ContentReader(request)
+        body = io.BufferedReader(content)
+        environ = environ_of(request, body, self._script_name, self._remote_addr)
+        lease = AppLease(exchange, content, self._running, self._raising)
+        exchange.own(lease)
+        if (
+            self._closed
+        ):  # Asked when the lease is in the table, so that `close` sees it or is seen.
+            raise ClientClosed(f"{self!r} is closed")
+        head = lease.begin(self.app, environ, exchange.deadline)
+        return Response(head.status, head.headers, reason=head.reason)
+
+    def close(self) -> None:
+        """End every response that is still open: the iterables of the app are closed. Any number of calls."""
+        self._closed = True
+        for lease in list(self._running.values()):
+            lease.finish(False, "client closed")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.app!r})"

@@ -1,0 +1,149 @@
+"""What a task waits for while a stream cannot go on: at most so long, and resumed at once.
+
+Theory of operation. For a task, a future is anything that has the few methods which the task calls; asyncio calls that
+"future-compatible". This one belongs to a stream and is used again for each of its waits. Two things make it cheaper
+than `asyncio.Future` with `call_later`:
+
+- The callback that sees the socket ready resumes the task there and then. A future would do so at the next turn of the
+  loop, which is one `select` more for each answer. Only ready sockets do that: a cancellation or a close comes out of
+  somebody's running task, so those leave the resuming to the loop as futures do.
+- Its timer is set once and left in the loop when the wait is over. If it fires early for the wait that is then under
+  way, it is set again for the rest. Setting and cancelling one for each wait would cost more than the rest of the wait.
+
+The timer refers to the wait alone, and to no stream or socket.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Generator
+    from contextvars import Context
+
+__all__ = ["Wait"]
+
+# A loop may count in milliseconds, as uvloop does, and so call a little early.
+_CLOCK = 1e-3
+_NEVER = float("inf")
+
+
+class Wait:
+    """One side's wait, over and over: `begin`, `await` it, `over`."""
+
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_callback",
+        "_context",
+        "_ends_at",
+        "_error",
+        "_fires_at",
+        "_loop",
+        "_timer",
+        "pending",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        # The task's own sign that what it was given is to be waited for.
+        self._asyncio_future_blocking = False
+        self._callback: Callable[[Wait], object] | None = None
+        self._context: Context | None = None
+        self._error: BaseException | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = 0.0
+        self._ends_at: float | None = None
+        self.pending = False
+
+    # -- the stream's side -------------------------------------------------------------------------------------------
+
+    def begin(self, timeout: float | None) -> None:
+        """The wait begins, and ends with `TimeoutError` after so many seconds (None: it has no end)."""
+        if self._ends_at is not None:
+            raise RuntimeError("another task is waiting for this connection already")
+        self._error = None
+        self.pending = True
+        if timeout is None:
+            self._ends_at = _NEVER
+            return
+        self._ends_at = ends_at = self._loop.time() + timeout
+        if self._timer is not None:
+            if self._fires_at <= ends_at:
+                return
+            self._timer.cancel()
+        self._set_timer(ends_at)
+
+    def over(self) -> None:
+        """The wait is over, whatever ended it."""
+        self.pending = False
+        self._ends_at = None
+        self._callback = self._context = self._error = None
+
+    def resume(self) -> None:
+        """Let the task go on, here and now. Only for callbacks of the loop, under which no task runs."""
+        if self.pending:
+            self.pending = False
+            callback, context = self._callback, self._context
+            if callback is not None and context is not None:
+                context.run(callback, self)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the task go on with an error, at the next turn of the loop."""
+        if self.pending:
+            self.pending = False
+            self._error = error
+            if self._callback is not None:
+                self._loop.call_soon(self._callback, self, context=self._context)
+
+    def close(self) -> None:
+        """There is nothing more to wait for: whoever waits is told, and the timer goes."""
+        if self.pending:
+            self.fail(ConnectionAbortedError("the connection was closed"))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, when: float) -> None:
+        self._fires_at = when
+        self._timer = self._loop.call_at(when, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        ends_at = self._ends_at
+        if ends_at is None or ends_at == _NEVER or not self.pending:
+            return
+        if self._loop.time() >= ends_at - _CLOCK:
+            self.fail(TimeoutError())
+        else:
+            self._set_timer(ends_at)
+
+    # -- the task's side -----------------------------------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self.pending:
+            self._asyncio_future_blocking = True
+            yield self
+        self.result()
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(self, callback: Callable[[Wait], object], *, context: Context) -> None:
+        self._callback = callback
+        self._context = context
+
+    def cancel(self, msg: object = None) -> bool:
+        if not self.pending:
+            return False
+        self.fail(CancelledError() if msg is None else CancelledError(msg))
+        return True
+
+    def result(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # Or its traceback would lead back to it: a cycle.

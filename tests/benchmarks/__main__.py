@@ -1,0 +1,73 @@
+"""The command: see the package's docstring."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Final
+
+from benchmarks import __doc__ as about
+from benchmarks import costs
+from benchmarks.cases import CASES
+from benchmarks.measure import measure, pin, serving, without_surroundings
+from benchmarks.report import Report
+
+_PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+_SECONDS: Final = 78
+"""What the cases share; starting up and the least number of rounds come on top, and all stay below 90."""
+_QUICK_SECONDS: Final = 11
+_COSTS_WEIGHT: Final = 5
+
+
+def main() -> int:
+    """Run the benchmarks; 1 if a promise is not kept and `--check` asks for that."""
+    parser = argparse.ArgumentParser(
+        "benchmarks", description=about.splitlines()[0] if about else None
+    )
+    names = [case.name for case in CASES]
+    parser.add_argument(
+        "--quick", action="store_true", help="15 s at most; does not write the page"
+    )
+    parser.add_argument(
+        "--case", nargs="+", choices=names, help="these only; does not write the page"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's times")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a promise is not kept")
+    wanted = parser.parse_args()
+
+    without_surroundings()
+    where = f"{_machine()}, {pin()}"
+    unit = (_QUICK_SECONDS if wanted.quick else _SECONDS) / (
+        sum(case.weight for case in CASES) + 2 * _COSTS_WEIGHT
+    )
+    with serving() as doors:
+        results = {}
+        for case in CASES:
+            if not wanted.case or case.name in wanted.case:
+                results[case.name] = measure(case, doors, case.weight * unit)
+                print(f"{case.title}: done", file=sys.stderr)
+    report = Report(
+        results,
+        costs.importing(_COSTS_WEIGHT * unit),
+        costs.constructing(_COSTS_WEIGHT * unit),
+        costs.loaded(),
+        where,
+    )
+    print(report.text())
+    if wanted.json:
+        wanted.json.write_text(json.dumps(report.data(), indent=1))
+    if not wanted.quick and not wanted.case:
+        _PAGE.write_text(report.page(), encoding="utf-8")
+    return int(wanted.check and not all(verdict.met for verdict in report.verdicts()))
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What is measured: which call, at which of the server's doors, by whom, and beside whom it is shown."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+__all__ = ["CASES", "TARGETS", "Case", "Target"]
+
+
+class Case(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    title: str
+    call: Literal["get", "post", "download", "unread"]
+    door: Literal["kept", "last", "tls"]
+    peers: tuple[str, ...]
+    """The first one is the reference: its time is 1."""
+    weight: int
+    """The share of the run's time."""
+    threads: int = 1
+
+
+_ALL: Final = ("h11 loop", "urllib3", "requests", "httpx", "adieu, h11", "adieu, urllib3")
+
+CASES: Final = (
+    Case(
+        "get",
+        "GET, kept connection, 1 KiB read",
+        "get",
+        "kept",
+        (*_ALL, "adieu, client alone", "socket"),
+        22,
+    ),
+    Case("post", "POST with params, headers and JSON", "post", "kept", _ALL, 9),
+    Case(
+        "close",
+        "GET, a new connection for each",
+        "get",
+        "last",
+        (*_ALL, "adieu, close", "socket"),
+        9,
+    ),
+    Case("tls", "GET over TLS, kept connection", "get", "tls", (*_ALL, "socket"), 9),
+    Case("threads", "GET, 8 threads on one client", "get", "kept", (*_ALL, "socket"), 9, threads=8),
+    Case("unread", "GET as a stream, left unread", "unread", "kept", _ALL, 8),
+    Case("download", "64 MiB as a stream", "download", "kept", (*_ALL, "socket"), 8),
+)
+
+
+class Target(NamedTuple):
+    """A promise: `peer` takes at most `limit` times what `reference` takes, in one run."""
+
+    case: str
+    peer: str
+    reference: str
+    limit: float
+    says: str
+
+
+TARGETS: Final = (
+    Target("get", "adieu, h11", "h11 loop", 1.3, "adieu over h11 / a bare h11 loop"),
+    Target("get", "adieu, urllib3", "urllib3", 0.75, "adieu over urllib3 / PoolManager.request"),
+    # 10 µs where requests takes 430.
+    Target("get", "adieu, client alone", "requests", 10 / 430, "the client alone / Session.get"),
+)

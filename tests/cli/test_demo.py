@@ -1,0 +1,474 @@
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adieu.cli import hands, main, play, script
+from adieu.cli.hands import POLICIES, Player
+from adieu.cli.small_server import SmallServer
+from adieu.cli.table import Column, Table
+from adieu.testing.census import established
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Installs = Callable[[str, str], str]
+
+lifecycle = pytest.mark.lifecycle
+
+OURS = ("urllib3", "h11", "close")
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    """`python -m adieu` as somebody else's process; a warning in it is an error."""
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-m", "adieu", *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+
+
+def row(output: str, name: str, way: str) -> list[str]:
+    """The cells of the line of this client."""
+    (line,) = re.findall(rf"^{re.escape(name)} +{re.escape(way)}  .*$", output, re.MULTILINE)
+    return re.split(" {2,}", line)
+
+
+@pytest.fixture
+def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installs:
+    """Installs a third party's adapter, by its source, as pip would; gives its name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(name: str, source: str) -> str:
+        module = f"their_{name}"  # of this test alone: adapters are found once, and remembered
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{module}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(
+            f"[adieu.adapters]\n{module} = {module}:TheirAdapter\n"
+        )
+        return module
+
+    return install
+
+
+WRAPPER = """
+from adieu import Middleware
+from adieu_h11 import H11Adapter
+
+class TheirAdapter(Middleware):
+    def __init__(self):
+        super().__init__(H11Adapter())
+"""
+
+
+@lifecycle
+@pytest.mark.timeout(120)
+def test_the_demo_shows_every_adapter_with_every_policy_clean() -> None:
+    done = run("demo")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    for adapter in OURS:
+        for policy in POLICIES:
+            *_, after, _accepted, _seconds, wait, verdict = row(done.stdout, adapter, policy)
+            assert (after, verdict) == ("0", "clean")
+            assert wait.endswith(" ms")
+    assert done.stdout.endswith(
+        "\nadieu is clean, 18 of 18: nothing stayed open, nobody was kept waiting.\n"
+    )
+    assert done.stdout.isascii()
+    assert "\033" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) < 100
+
+
+def test_the_columns_tell_the_policies_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--adapters=h11", "--policies=Prefetch,ReleaseOnRead,CloseOnExit"]) == 0
+    output = capsys.readouterr().out
+    accepted = {}
+    for policy, before in {"Prefetch": "1", "ReleaseOnRead": "41", "CloseOnExit": "40"}.items():
+        cells = row(output, "h11", policy)
+        assert cells[2:4] == [before, "0"]
+        accepted[policy] = int(cells[4])
+    # 20 + 20 + 20 + 20 requests, 6 of the redirect, and one each for the timeout, the exception, and the end.
+    assert accepted["Prefetch"] < accepted["ReleaseOnRead"] < accepted["CloseOnExit"] == 89
+
+
+def test_names_of_policies_are_known_in_any_case_and_played_once_in_the_order_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    played = []
+
+    def play_nothing(player: Player) -> play.Line:
+        played.append((player.name, player.way))
+        return play.Line(player, None, None, [], [])
+
+    monkeypatch.setattr("adieu.cli.demo.play", play_nothing)
+    assert main(["demo", "--adapters", "close,h11,close", "--policies", " strict ,PREFETCH,"]) == 0
+    assert played == [
+        (adapter, policy) for adapter in ("close", "h11") for policy in ("Strict", "Prefetch")
+    ]
+
+
+def test_the_command_is_installed_under_its_name() -> None:
+    (point,) = entry_points(group="console_scripts", name="adieu")
+    assert point.load() is main
+
+
+def test_version_and_help_need_no_server() -> None:
+    import adieu
+
+    version = run("--version")
+    assert (version.returncode, version.stdout) == (0, f"adieu {adieu.__version__}\n")
+    assert "demo" in run("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        ([], "the following arguments are required: {demo}"),
+        (
+            ["demo", "--adapters", "h11,h12"],
+            "no adapter is called 'h12'. Installed are: close, h11",
+        ),
+        (
+            ["demo", "--policies", "Prefech"],
+            "no policy is called 'Prefech'. Known are: Prefetch, Re",
+        ),
+        (
+            ["demo", "--against", "curl"],
+            "no library to compare with is called 'curl'. Known are: r",
+        ),
+        (["demo", "--policies", " , "], "name at least one, or leave the option out"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_says_what_would_be_right(
+    argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+@lifecycle
+def test_a_socket_left_open_is_counted_and_the_status_is_1(
+    installs: Installs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = installs("leaky", WRAPPER + "    def close(self): pass\n")
+    assert main(["demo", "--adapters", f"h11,{name}", "--policies", "Prefetch"]) == 1
+    output = capsys.readouterr().out
+    assert row(output, name, "Prefetch")[2:4] == ["1", "1"]
+    assert row(output, name, "Prefetch")[-1] == "1 left open"
+    assert row(output, "h11", "Prefetch")[-1] == "clean"
+    assert f"\n{name}, Prefetch: 1 socket was left open after the `with` block.\n" in output
+    assert output.endswith("\nadieu is NOT CLEAN, 1 of 2: see above what happened.\n")
+
+
+@lifecycle
+def test_a_client_that_holds_every_thread_of_the_small_server_has_blocked_it(
+    installs: Installs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "PATIENCE", 0.3)
+    source = """
+from adieu_h11 import H11Adapter
+
+class TheirAdapter:
+    def __init__(self):
+        self.pools = []
+
+    def send(self, request, exchange):
+        self.pools.append(H11Adapter())
+        return self.pools[-1].send(request, exchange)
+
+    def close(self):
+        for pool in self.pools:
+            pool.close()
+"""
+    name = installs("greedy", source)
+    assert main(["demo", "--adapters", name, "--policies", "Prefetch"]) == 1
+    output = capsys.readouterr().out
+    *_, after, _accepted, _seconds, wait, verdict = row(output, name, "Prefetch")
+    assert (after, wait, verdict) == ("0", "never", "blocked")
+    text = " ".join(output.split())
+    assert "requests, ReadTimeout: " in text
+    assert "; a client that came later had no answer for " in text
+
+
+@lifecycle
+def test_a_client_that_never_comes_back_is_left_behind(
+    installs: Installs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play, "LIMIT", 0.3)
+    source = """
+import threading
+
+class TheirAdapter:
+    hold = threading.Event()
+
+    def send(self, request, exchange):
+        self.hold.wait()
+        raise OSError("too late")
+
+    def close(self): pass
+"""
+    name = installs("stuck", source)
+    assert main(["demo", "--adapters", name, "--policies", "Prefetch"]) == 1
+    output = capsys.readouterr().out
+    assert row(output, name, "Prefetch")[2:] == ["-", "-", "-", "-", "-", "hung"]
+    assert f"\n{name}, Prefetch: did not end within 0.3 s.\n" in output
+    sys.modules[name].TheirAdapter.hold.set()
+    for thread in threading.enumerate():
+        if thread.name == "adieu demo":
+            thread.join(10)
+
+
+def test_an_adapter_that_cannot_be_made_is_a_line_that_says_why_and_the_others_go_on(
+    installs: Installs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = installs("broken", "import a_module_that_nobody_has\n")
+    assert main(["demo", "--adapters", f"{name},h11", "--policies", "Prefetch"]) == 1
+    output = capsys.readouterr().out
+    assert row(output, name, "Prefetch")[-1] == "failed"
+    assert row(output, "h11", "Prefetch")[-1] == "clean"
+    assert "No module named 'a_module_that_nobody_has'" in output
+    assert output.count(f"{name}, Prefetch: ") == 1
+
+
+def test_an_answer_that_is_not_the_servers_is_a_failure(
+    installs: Installs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = """
+from adieu import Response
+
+class TheirAdapter:
+    def send(self, request, exchange):
+        return Response(500)
+
+    def close(self): pass
+"""
+    name = installs("liar", source)
+    assert main(["demo", "--adapters", name, "--policies", "Prefetch"]) == 1
+    assert "Prefetch: Unexpected: the answer was 500, not 200.\n" in capsys.readouterr().out
+
+
+def test_an_installed_adapter_of_a_third_party_is_played_after_ours(installs: Installs) -> None:
+    from adieu.cli import demo
+
+    name = installs("another", WRAPPER)
+    assert demo._installed() == [*OURS, name]
+
+
+def test_a_library_that_is_not_installed_is_named_and_no_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(hands.OTHERS, "no_such_library", list)
+    argv = ["demo", "--adapters=h11", "--policies=Prefetch", "--against=no_such_library"]
+    assert main(argv) == 0
+    output = capsys.readouterr().out
+    assert (
+        "\nno_such_library is not installed, so it is not compared (pip install no_such" in output
+    )
+    assert "adieu is clean, 1 of 1" in output
+
+
+def test_what_another_library_does_is_shown_and_does_not_count(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def unable() -> Iterator[script.Hands]:
+        raise OSError("no luck today")
+        yield
+
+    monkeypatch.setitem(hands.OTHERS, "json", lambda: [Player("json", "dumps()", unable)])
+    assert main(["demo", "--adapters=h11", "--policies=Prefetch", "--against=json"]) == 0
+    output = capsys.readouterr().out
+    assert row(output, "json", "dumps()")[-1] == "failed"
+    assert "\njson, dumps(): OSError: no luck today.\n" in output
+
+
+@pytest.mark.parametrize(
+    ("library", "ways"),
+    [("requests", ["get()", "get(stream=True)"]), ("httpx", ["get()", "send(stream=True)"])],
+)
+def test_other_libraries_play_the_whole_script(
+    library: str,
+    ways: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip(library)
+    monkeypatch.setattr(script, "PATIENCE", 0.5)
+    # A proxy that somebody has set is none of the demo's business.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert main(["demo", "--adapters=h11", "--policies=Prefetch", "--against", library]) == 0
+    output = capsys.readouterr().out
+    for way in ways:
+        verdict = row(output, library, way)[-1]
+        assert re.fullmatch(r"clean|(\d+ left open)?(, )?(blocked)?", verdict), output
+    assert max(map(len, output.splitlines())) < 100
+    gc.collect()
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_garbage_collector_is_off_while_playing_and_afterwards_as_it_was(
+    collecting: bool,
+) -> None:
+    seen = []
+
+    @contextlib.contextmanager
+    def watching() -> Iterator[script.Hands]:
+        seen.append(gc.isenabled())
+        raise OSError("seen enough")
+        yield
+
+    before = gc.isenabled()
+    try:
+        (gc.enable if collecting else gc.disable)()
+        play.play(Player("nobody", "nothing", watching))
+        assert gc.isenabled() is collecting
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen == [False, False]
+
+
+def ask(server: SmallServer, timeout: float = 5.0) -> socket.socket:
+    """A connection on which a request has been sent."""
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout)
+    sock.sendall(b"GET /5 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    return sock
+
+
+def answer(sock: socket.socket) -> bytes:
+    got = b""
+    while not got.endswith(b"\r\n\r\nxxxxx"):
+        piece = sock.recv(1000)
+        assert piece, got
+        got += piece
+    return got
+
+
+@lifecycle
+def test_ten_connections_silence_the_small_server_until_one_of_them_ends() -> None:
+    with contextlib.ExitStack() as stack, SmallServer() as server:
+        held = [stack.enter_context(ask(server)) for _ in range(10)]
+        for sock in held:
+            assert answer(sock).startswith(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n")
+        assert server.busy == 10
+        late = stack.enter_context(ask(server))
+        late.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        held[0].close()
+        late.settimeout(5)
+        assert answer(late)
+
+
+@lifecycle
+def test_the_small_server_ends_with_every_thread_and_every_connection() -> None:
+    server = SmallServer()
+    with contextlib.closing(ask(server)) as held, contextlib.closing(ask(server)) as other:
+        answer(held)
+        answer(other)
+        server.close()
+        server.close()
+        assert held.recv(1) == b""
+        assert other.recv(1) == b""
+    assert not any(thread.name.startswith("small server") for thread in threading.enumerate())
+    assert established(to_ports={server.port}) == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def table_on(out: io.StringIO) -> str:
+    table = Table([Column(("open", "after"), 6), Column(("verdict",), 8, "<")], out)
+    table.headings()
+    table.row(["3", "blocked"], "bad")
+    table.row(["0", "clean"], "good")
+    return out.getvalue()
+
+
+@pytest.fixture
+def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("WT_SESSION", "1")
+
+
+PLAIN = """\
+  open
+ after  verdict
+----------------
+     3  blocked
+     0  clean
+"""
+
+
+def test_a_table_is_aligned_plain_text(no_wishes: None) -> None:
+    assert table_on(io.StringIO()) == PLAIN
+
+
+def test_on_a_terminal_colour_says_again_what_the_words_say(no_wishes: None) -> None:
+    painted = table_on(Terminal())
+    assert "\033[1;31mblocked\033[0m\n" in painted
+    assert "\033[32mclean\033[0m\n" in painted
+    assert re.sub("\033\\[[0-9;]*m", "", painted) == PLAIN
+
+
+@pytest.mark.parametrize("wish", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_who_wants_no_colour_gets_none(
+    no_wishes: None, wish: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in wish.items():
+        monkeypatch.setenv(name, value)
+    assert table_on(Terminal()) == PLAIN
+
+
+def test_what_the_output_cannot_encode_is_escaped() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
+    Table([Column(("x",), 1)], out).say("na\u00efve")
+    out.seek(0)
+    assert out.read() == "na\\xefve\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe that breaks")
+def test_a_reader_who_has_seen_enough_gets_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "adieu", "demo", "--adapters=h11", "--policies=Prefetch"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_an_interrupt_ends_it_with_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_player: Player) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adieu.cli.demo.play", interrupted)
+    assert main(["demo", "--adapters=h11"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"

@@ -1,0 +1,65 @@
+"""Every proof is run over every colour, adapter and policy that it holds for."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.runner import RUNNERS, Runner
+from support.stage import ADAPTERS, POLICIES, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import adieu
+    from adieu.testing import FaultServer
+    from support.watch import Watch
+
+
+@pytest.fixture(params=RUNNERS)
+def runner(request: pytest.FixtureRequest) -> Runner:
+    """How clients of one colour are driven."""
+    return RUNNERS[request.param]()
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    """The name of an adapter."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=POLICIES)
+def policy(request: pytest.FixtureRequest) -> adieu.CleanupPolicy:
+    """A policy of each kind."""
+    return POLICIES[request.param]()
+
+
+@pytest.fixture
+def stage(
+    runner: Runner,
+    adapter: str,
+    policy: adieu.CleanupPolicy,
+    fault_server: FaultServer,
+    census: Watch,
+) -> Stage:
+    """Every colour, adapter and policy; no socket is left at the end."""
+    return Stage(runner, adapter, policy, fault_server, census)
+
+
+@pytest.fixture
+def bare(runner: Runner, adapter: str, fault_server: FaultServer, census: Watch) -> Stage:
+    """Every colour and adapter, for what chooses its policy itself."""
+    return Stage(runner, adapter, None, fault_server, census)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """The cyclic collector is off: what a test leaves to it stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

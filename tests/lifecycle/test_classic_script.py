@@ -1,0 +1,186 @@
+"""The script that began it all (psf/requests#520), and its variations: nothing is open when the block is left.
+
+Sockets are counted by the operating system, the collector is off, and every result is still held when they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from support.stage import Stage, caught, drop
+
+if TYPE_CHECKING:
+    from adieu.testing import FaultServer
+    from support.runner import Runner
+    from support.watch import Watch
+
+pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
+
+_SHORT = adieu.Timeout(connect=5, read=0.05, write=5, pool=5)
+
+
+class _Oops(Exception):
+    pass
+
+
+def _play(stage: Stage, client: Any, times: int) -> list[Any]:
+    """Twenty of each, as people write it: some read, some not, some failed. All that came of it is held."""
+    held = [stage.get(client, "/bytes?n=500", "HEAD") for _ in range(times)]
+    for _ in range(times):
+        response = stage.get(client, "/bytes?n=20000")
+        assert len(stage.read(response)) == 20_000
+        held.append(response)
+    for _ in range(times):
+        held.append(stage.get(client, "/bytes?n=500"))
+        held.append(stage.get(client, "/bytes?n=20000"))
+    for _ in range(times):
+        missing = stage.get(client, "/status/404?body=20000")
+        assert missing.status_code == 404
+        held.append(missing)
+    chain = stage.get(client, "/redirect?n=3&body=500")
+    assert chain.status_code == 200
+    assert len(chain.history) == 3
+    held.append(chain)
+    held.append(caught(adieu.ReadTimeout, stage.get, client, "/stall-head", timeout=_SHORT))
+    held.append(caught(_Oops, _leave_in_the_middle, stage, client))
+    return held
+
+
+def _leave_in_the_middle(stage: Stage, client: Any) -> None:
+    with stage.block(client.stream("GET", "/bytes?n=1000000")) as response:
+        for _ in stage.runner.each(response.iter_bytes()):
+            raise _Oops
+
+
+def test_after_the_block_of_a_client_no_socket_is_open(stage: Stage) -> None:
+    with stage.block(stage.client()) as client:
+        held = _play(stage, client, 20)
+    assert stage.nothing_open()
+    assert stage.in_use(client) == []
+    assert held
+
+
+def test_after_closing_a_client_by_hand_no_socket_is_open(stage: Stage) -> None:
+    client = stage.client()
+    held = _play(stage, client, 5)
+    report = stage.run(client.close())
+    assert stage.nothing_open()
+    assert report.clean == (not report.holders)
+    assert stage.run(client.close()).clean
+    assert held
+
+
+def test_a_client_that_is_forgotten_takes_its_idle_connections_along(stage: Stage) -> None:
+    client = stage.client(cleanup=adieu.Prefetch())
+    held = [stage.get(client, "/bytes?n=500") for _ in range(3)]
+    assert stage.sockets() == (0 if stage.adapter == "close" else 1)
+    del client
+    drop()
+    assert stage.nothing_open()
+    assert held
+
+
+def test_after_a_one_shot_no_socket_is_open(
+    runner: Runner, adapter: str, fault_server: FaultServer, census: Watch
+) -> None:
+    held: list[Any] = []
+    url = fault_server.url
+    for _ in range(20):
+        for method, path in (
+            ("HEAD", "/bytes?n=500"),
+            ("GET", "/bytes?n=500"),
+            ("GET", "/until-close?n=20000"),
+            ("GET", "/status/404?body=20000"),
+            ("POST", "/echo"),
+        ):
+            held.append(runner.run(runner.one_shot(method, url + path, adapter=adapter)))
+            assert census.count() == 0
+    chain = runner.run(runner.one_shot("GET", f"{url}/redirect?n=5&body=500", adapter=adapter))
+    assert chain.status_code == 200
+    assert census.count() == 0
+    # The chain is one client's: where connections are kept, it needs no more than one of them.
+    assert fault_server.requests[-1].nth == (1 if adapter == "close" else 6)
+    assert held
+
+
+def test_after_a_one_shot_that_raises_no_socket_is_open(
+    runner: Runner, adapter: str, fault_server: FaultServer, census: Watch
+) -> None:
+    def call(path: str) -> None:
+        runner.run(runner.one_shot("GET", fault_server.url + path, adapter=adapter, timeout=0.05))
+
+    held = []
+    for path, kind in {
+        "/stall-head": adieu.ReadTimeout,
+        "/stall-body": adieu.ReadTimeout,
+        "/truncated": adieu.BodyTruncated,
+        "/reset": adieu.ReadError,
+        "/close": adieu.PeerClosed,
+        "/redirect?n=50": adieu.TooManyRedirects,
+    }.items():
+        held.append(caught(kind, call, path))
+        assert census.count() == 0, path
+    assert held
+
+
+@pytest.mark.parametrize("how", ["unread", "partly", "whole", "closed", "raised"])
+def test_after_the_block_of_a_streaming_one_shot_no_socket_is_open(
+    runner: Runner, adapter: str, fault_server: FaultServer, census: Watch, how: str
+) -> None:
+    def stream(path: str) -> Any:
+        with runner.one_stream("GET", fault_server.url + path, adapter=adapter) as response:
+            if how == "partly":
+                next(runner.each(response.iter_bytes()))
+            elif how == "whole":
+                runner.run(response.read())
+            elif how == "closed":
+                runner.run(response.close())
+            elif how == "raised":
+                raise _Oops
+        return response
+
+    held: list[Any] = []
+    for _ in range(5):
+        for path in ("/bytes?n=500", "/bytes?n=1000000", "/chunked?n=5000", "/until-close?n=5000"):
+            held.append(caught(_Oops, stream, path) if how == "raised" else stream(path))
+            assert census.count() == 0
+    assert held
+
+
+_BODILESS = [
+    ("HEAD", "/bytes?n=1000"),
+    ("HEAD", "/chunked?n=1000"),
+    ("GET", "/no-content"),
+    ("GET", "/not-modified"),
+    ("GET", "/empty"),
+    ("GET", "/chunked-and-empty"),
+]
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["request", "stream"])
+def test_without_a_body_the_connection_is_back_before_the_call_returns(
+    stage: Stage, streaming: bool
+) -> None:
+    reply = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    stage.server.reply("/chunked-and-empty", reply)
+    held = []
+    with stage.block(stage.one()) as client:
+        for method, path in _BODILESS * 2:
+            response = stage.run((client.stream if streaming else client.request)(method, path))
+            assert response.is_closed, path
+            assert stage.in_use(client) == [], path
+            assert stage.read(response) == b""
+            held.append(response)
+        keeps = stage.adapter != "close" and (stage.policy is None or stage.policy.keep_alive)
+        assert stage.sockets() == (1 if keeps else 0)
+    assert stage.server.accepted == (1 if keeps else len(held))
+
+
+def test_a_small_body_that_came_with_its_head_holds_no_connection(stage: Stage) -> None:
+    with stage.block(stage.one()) as client:
+        held = [stage.run(client.stream("GET", "/ok")) for _ in range(20)]
+        assert stage.in_use(client) == []
+        assert [stage.read(response)[:10] for response in held] == [b'{"request"'] * 20

@@ -1,0 +1,406 @@
+"""Closing a client: what it finds, what it cuts off, what may outlive it, and that nothing stays open."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.testing.faults_net import BlackHole
+from support.clients import ADAPTERS, Books, sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.testing.faults import FaultServer
+
+pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+class Finishing(adieu.ReleaseOnRead):
+    """Lets a body that is open be read to its end after its client was closed."""
+
+    def on_client_close(self, view: adieu.View) -> Any:
+        return adieu.STREAM
+
+
+def in_a_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Work in a thread; what it returned or raised is in the list when the thread has ended."""
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, results
+
+
+# The verdict
+
+
+def test_a_client_that_was_never_used_closes_nothing() -> None:
+    client = adieu.Client(adapter="no adapter is called this")
+    report = client.close()
+    assert report == adieu.CloseReport(0, 0, ())
+    assert report.clean
+    assert str(report) == "closed 0 idle connections and 0 in use"
+    assert client.is_closed
+
+
+def test_idle_connections_are_counted_and_closed(fault_server: FaultServer, adapter: str) -> None:
+    client = adieu.Client(adapter=adapter, cleanup=adieu.ReleaseOnRead())
+    bodies = [client.get(f"{fault_server.url}/bytes?n=300000") for _ in range(3)]
+    assert sockets(fault_server) == 3
+    for body in bodies:
+        body.read()
+    kept = 0 if adapter == "close" else 3
+    assert sockets(fault_server) == kept
+    report = client.close()
+    assert report == adieu.CloseReport(idle=kept, in_use=0, holders=())
+    assert report.clean
+    assert sockets(fault_server) == 0
+
+
+@pytest.mark.parametrize(
+    "policy", [adieu.ReleaseOnRead(), adieu.CloseOnExit(), adieu.NoKeepAlive(adieu.ReleaseOnRead())]
+)
+def test_what_is_in_use_is_cut_off_and_named(
+    fault_server: FaultServer, adapter: str, policy: adieu.CleanupPolicy
+) -> None:
+    client = adieu.Client(adapter=adapter, cleanup=policy)
+    client.get(f"{fault_server.url}/ok", cleanup=adieu.Prefetch())
+    unread = client.get(f"{fault_server.url}/bytes?n=300000")
+    begun = client.stream("GET", f"{fault_server.url}/chunked?n=300000&size=1000")
+    assert next(begun.iter_bytes(10))
+    report = client.close()
+    assert sockets(fault_server) == 0
+    assert (report.idle, report.in_use) == (0, 2)
+    assert not report.clean
+    assert len(report.holders) == 2
+    assert {holder.split()[1] for holder in report.holders} == {str(unread.url), str(begun.url)}
+    assert all("test_client_close.py" in holder for holder in report.holders)
+    assert str(report).startswith("closed 0 idle connections and 2 in use: GET ")
+    for response in (unread, begun):
+        for _ in range(2):
+            with pytest.raises(adieu.ClientClosed):
+                response.read()
+            with pytest.raises(adieu.ClientClosed):
+                next(response.iter_bytes())
+        assert response.is_closed
+        response.close()
+
+
+def test_closing_again_finds_nothing(fault_server: FaultServer, adapter: str) -> None:
+    client = adieu.Client(adapter=adapter)
+    with client:
+        response = client.stream("GET", f"{fault_server.url}/bytes?n=300000")
+        assert not client.close().clean
+        assert client.close() == adieu.CloseReport(0, 0, ())
+    assert client.close().clean
+    assert response.is_closed
+    assert sockets(fault_server) == 0
+
+
+def test_what_was_read_before_stays_readable(fault_server: FaultServer, adapter: str) -> None:
+    with adieu.Client(adapter=adapter) as client:
+        whole = client.get(f"{fault_server.url}/bytes?n=1000")
+        with client.stream("GET", f"{fault_server.url}/bytes?n=1000") as streamed:
+            streamed.read()
+        small = client.get(f"{fault_server.url}/ok", cleanup=adieu.ReleaseOnRead())
+    assert len(whole.content) == len(streamed.content) == 1000
+    assert small.json()["request"] == 3
+
+
+# What may outlive the client
+
+
+def test_a_body_may_outlive_its_client_and_is_closed_at_its_end(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    books = Books()
+    client = adieu.Client(adapter=adapter, cleanup=Finishing(), events=books)
+    response = client.get(f"{fault_server.url}/bytes?n=300000")
+    report = client.close()
+    assert (report.idle, report.in_use, len(report.holders)) == (0, 1, 1)
+    assert not report.clean
+    assert sockets(fault_server) == 1
+    assert len(response.read()) == 300_000
+    assert sockets(fault_server) == 0
+    books.check()
+    assert client.close().clean
+
+
+@pytest.mark.parametrize("way", ["close", "exit", "exception", "abandon", "truncated", "timeout"])
+def test_a_body_that_outlives_its_client_is_closed_however_it_is_left(
+    fault_server: FaultServer, adapter: str, way: str
+) -> None:
+    paths = {"truncated": "/truncated?n=300000&sent=200000", "timeout": "/stall-body?n=300000"}
+    client = adieu.Client(adapter=adapter, cleanup=Finishing(), timeout=0.2)
+    response = client.get(fault_server.url + paths.get(way, "/bytes?n=300000"))
+    client.close()
+    assert sockets(fault_server) == 1
+    if way == "close":
+        response.close()
+    elif way == "exit":
+        with response:
+            assert next(response.iter_bytes())
+    elif way == "exception":
+        with pytest.raises(ZeroDivisionError), response:
+            raise ZeroDivisionError
+    elif way == "abandon":
+        with pytest.warns(ResourceWarning, match="dropped unread"):
+            del response
+            gc.collect()
+            gc.collect()
+    else:
+        with pytest.raises(adieu.BodyTruncated if way == "truncated" else adieu.ReadTimeout):
+            response.read()
+    assert sockets(fault_server) == 0
+
+
+def test_only_the_bodies_whose_policy_says_so_outlive_the_client(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    client = adieu.Client(adapter=adapter, cleanup=adieu.ReleaseOnRead())
+    cut = client.get(f"{fault_server.url}/bytes?n=300000")
+    finished = client.get(f"{fault_server.url}/bytes?n=300000", cleanup=Finishing())
+    report = client.close()
+    assert (report.in_use, len(report.holders)) == (2, 2)
+    assert sockets(fault_server) == 1
+    with pytest.raises(adieu.ClientClosed):
+        cut.read()
+    assert len(finished.read()) == 300_000
+    assert sockets(fault_server) == 0
+
+
+# Robust
+
+
+def test_a_policy_that_fails_at_the_end_keeps_nothing_open(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    class Broken(adieu.ReleaseOnRead):
+        def on_client_close(self, view: adieu.View) -> Any:
+            raise ZeroDivisionError
+
+    client = adieu.Client(adapter=adapter, cleanup=Broken())
+    client.get(f"{fault_server.url}/ok")
+    kept = [client.get(f"{fault_server.url}/bytes?n=300000") for _ in range(3)]
+    with pytest.raises(ZeroDivisionError):
+        client.close()
+    assert sockets(fault_server) == 0
+    assert all(response.is_closed for response in kept)
+
+
+def test_an_adapter_that_fails_at_the_end_keeps_no_other_open(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    class Broken(adieu.Middleware):
+        def close(self) -> object:
+            super().close()
+            raise ZeroDivisionError
+
+    def nothing(request: adieu.Request) -> adieu.Response:
+        return adieu.Response(200)
+
+    client = adieu.Client(adapter=Broken(adieu.adapter(nothing)))
+    client.mount(fault_server.url, adapter)
+    client.mount("mock://", Broken(adieu.adapter(nothing)))
+    client.get("https://a.example/")
+    client.get(f"{fault_server.url}/ok")
+    with pytest.raises(ZeroDivisionError):
+        client.close()
+    assert sockets(fault_server) == 0
+
+
+def test_the_block_is_left_with_its_own_error(fault_server: FaultServer, adapter: str) -> None:
+    with pytest.raises(ZeroDivisionError), adieu.Client(adapter=adapter) as client:
+        response = client.stream("GET", f"{fault_server.url}/bytes?n=300000")
+        raise ZeroDivisionError
+    assert response.is_closed
+    assert sockets(fault_server) == 0
+
+
+# Use after close
+
+
+def test_a_closed_client_refuses_everything(fault_server: FaultServer, adapter: str) -> None:
+    client = adieu.Client(adapter=adapter)
+    request = client.build_request("GET", f"{fault_server.url}/ok")
+    client.close()
+    for use in (
+        lambda: client.get(f"{fault_server.url}/ok"),
+        lambda: client.stream("GET", f"{fault_server.url}/ok"),
+        lambda: client.send(request),
+        lambda: client.mount("mock://", "h11"),
+        client.__enter__,
+    ):
+        with pytest.raises(adieu.ClientClosed, match="closed"):
+            use()
+    assert fault_server.accepted == 0
+    assert client.connections() == []
+
+
+def test_a_client_that_is_closed_by_a_hook_goes_no_further(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    clients: list[adieu.Client] = []
+    for kind in ("request", "response"):
+        client = adieu.Client(
+            adapter=adapter, event_hooks={kind: [lambda _: clients[-1].close()]}
+        )
+        clients.append(client)
+        with pytest.raises(adieu.ClientClosed):
+            client.get(f"{fault_server.url}/redirect?body=300000")
+        assert sockets(fault_server) == 0
+        assert client.connections() == []
+    assert [request.path for request in fault_server.requests] == ["/redirect"]
+
+
+# Other threads
+
+
+@pytest.mark.parametrize(
+    ("path", "policy"),
+    [
+        ("/stall-head?seconds=30", None),
+        ("/stall-body?seconds=30", None),
+        ("/drip?seconds=30", None),
+        ("/drip-head?seconds=30", None),
+        ("/until-close-slowly", None),
+        ("/stall-body?seconds=30", adieu.ReleaseOnRead()),
+        ("/until-close-slowly", adieu.ReleaseOnRead()),
+        ("/redirect?n=2&stall=30&body=1000", adieu.ReleaseOnRead(within=30)),
+    ],
+)
+def test_whoever_waits_in_another_thread_is_told_that_the_client_was_closed(
+    fault_server: FaultServer, adapter: str, path: str, policy: adieu.CleanupPolicy | None
+) -> None:
+    def slowly(peer: Any, request: Any) -> Any:
+        peer.start(200, [("connection", "close")])
+        peer.body(b"x" * 100)
+        peer.pause(30)
+        return "close"
+
+    fault_server.on("/until-close-slowly", slowly)
+    if "redirect" in path and adapter == "close":
+        path = "/stall-head?seconds=30"  # Without keep-alive there is nothing to wait for in a redirect.
+    client = adieu.Client(adapter=adapter, cleanup=policy)
+    thread, results = in_a_thread(lambda: client.get(fault_server.url + path).read())
+    fault_server.wait_until(lambda: fault_server.served)
+    time.sleep(0.1)  # So that it waits; if it does not yet, it will be told all the same.
+    begun = time.monotonic()
+    client.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - begun < 5
+    (result,) = results
+    assert isinstance(result, adieu.ClientClosed), repr(result)
+    assert sockets(fault_server) == 0
+
+
+def test_whoever_waits_for_a_connection_is_told_too(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    client = adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1), timeout=30)
+    held = client.stream("GET", f"{fault_server.url}/bytes?n=300000")
+    thread, results = in_a_thread(lambda: client.get(f"{fault_server.url}/ok"))
+    time.sleep(0.2)
+    client.close()
+    thread.join(10)
+    assert isinstance(results[0], adieu.ClientClosed), repr(results)
+    assert held.is_closed
+    assert sockets(fault_server) == 0
+
+
+def test_whoever_connects_is_told_too(adapter: str, census: Any) -> None:
+    with BlackHole(full=True) as hole:
+        census.also(hole.port)
+        client = adieu.Client(adapter=adapter, timeout=30)
+        before = census.count()
+        thread, results = in_a_thread(lambda: client.get(hole.url))
+        until = time.monotonic() + 5
+        while census.count() == before and time.monotonic() < until:
+            time.sleep(0.01)
+        client.close()
+        thread.join(10)
+        assert isinstance(results[0], adieu.ClientClosed), repr(results)
+        assert census.count() == before
+
+
+def test_a_client_that_is_closed_while_many_threads_use_it_leaves_nothing_open(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    for _ in range(10):
+        client = adieu.Client(adapter=adapter, base_url=fault_server.url, timeout=10)
+        kept: list[object] = []
+        errors: list[BaseException] = []
+        going = threading.Event()
+
+        def work(
+            client: adieu.Client = client,
+            kept: list[object] = kept,
+            errors: list[BaseException] = errors,
+            going: threading.Event = going,
+        ) -> None:
+            try:
+                while True:
+                    kept.append(client.get("/ok"))
+                    kept.append(client.stream("GET", "/bytes?n=300000"))
+                    if len(kept) > 40:
+                        going.set()
+            except BaseException as error:
+                errors.append(error)
+                going.set()
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        assert going.wait(10)
+        client.close()
+        for thread in threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+        assert sockets(fault_server) == 0
+        assert {type(error) for error in errors} <= {adieu.ClientClosed, adieu.PoolTimeout}, errors
+        assert client.connections() == []
+
+
+def test_an_adapter_that_is_first_used_while_the_client_closes_is_closed_too(
+    fault_server: FaultServer, adapter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making an adapter takes time (an import); meanwhile another thread may close the client."""
+    from adieu import client_base
+
+    making, closed = threading.Event(), threading.Event()
+    find = client_base.find_adapter
+
+    def slowly(*name: str) -> Any:
+        making.set()
+        assert closed.wait(10)
+        return find(*name)
+
+    monkeypatch.setattr(client_base, "find_adapter", slowly)
+    client = adieu.Client(adapter=adapter)
+    thread, results = in_a_thread(lambda: client.get(f"{fault_server.url}/ok"))
+    assert making.wait(10)
+    client.close()
+    closed.set()
+    thread.join(10)
+    assert isinstance(results[0], adieu.ClientClosed), repr(results)
+    assert sockets(fault_server) == 0
+    assert client.connections() == []

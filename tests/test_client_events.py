@@ -1,0 +1,456 @@
+"""What a client tells while it works: events about connections, in pairs, and hooks for requests and responses."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.testing.faults_net import BlackHole, refused_port
+from support.clients import ADAPTERS, Books, sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.testing.faults import Ending, FaultServer, Peer
+    from adieu.testing.request import Request as Received
+
+pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="a signal to one thread of a process")
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+# Events
+
+
+def test_a_success_is_told_in_order(fault_server: FaultServer, adapter: str) -> None:
+    books = Books()
+    with adieu.Client(adapter=adapter, events=books) as client:
+        client.get(f"{fault_server.url}/ok")
+        client.get(f"{fault_server.url}/ok")
+        books.check(over=adapter == "close")
+    books.check()
+    told = [(name, text) for name, _, text in books.lines]
+    first = f"GET {fault_server.url}/ok"
+    opened = [("leased", first), ("connect_started", fault_server.url), ("connected", "")]
+    if adapter == "close":
+        assert told == [*opened, ("closed", "complete")] * 2
+    else:
+        assert told == [
+            *opened,
+            ("released", ""),
+            ("leased", f"{first} again"),
+            ("released", ""),
+            ("closed", "client closed"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "error"),
+    [
+        ("/status/404?body=1000", {}, None),
+        ("/no-content", {}, None),
+        ("/redirect?n=3&body=100", {}, None),
+        ("/redirect?n=3&body=1000000", {}, None),
+        ("/redirect?n=30", {}, adieu.TooManyRedirects),
+        ("/early-hints?n=3", {}, None),
+        ("/connection-close", {}, None),
+        ("/until-close", {}, None),
+        ("/surplus", {}, None),
+        ("/stall-head", {"timeout": 0.1}, adieu.ReadTimeout),
+        ("/stall-body", {"timeout": 0.1}, adieu.ReadTimeout),
+        ("/stall-body", {"timeout": adieu.Timeout(total=0.1)}, adieu.DeadlineExceeded),
+        ("/truncated", {}, adieu.BodyTruncated),
+        ("/truncated-chunked", {}, adieu.BodyTruncated),
+        ("/garbage?kind=not-http", {}, adieu.ProtocolError),
+        ("/endless-1xx", {}, adieu.ProtocolError),
+        ("/reset", {}, adieu.ReadError),
+        ("/reset-body", {}, adieu.TransportError),
+        ("/close", {}, adieu.PeerClosed),
+        ("/broken-gzip", {"read": True}, adieu.DecodeError),
+        ("/bytes?n=300000", {"cleanup": adieu.Prefetch(max_bytes=10)}, adieu.BodyTooLarge),
+        ("/bytes?n=300000", {"cleanup": adieu.CloseOnExit(), "read": True}, None),
+    ],
+)
+def test_every_start_has_one_end(
+    fault_server: FaultServer,
+    adapter: str,
+    path: str,
+    options: dict[str, Any],
+    error: type[Exception] | None,
+) -> None:
+    options = dict(options)
+    read = options.pop("read", False)
+    path = path.replace("not-http", _some_garbage())
+    books = Books()
+    with adieu.Client(adapter=adapter, events=books, limits=adieu.Limits(connections=1)) as client:
+        client.get(f"{fault_server.url}/ok")
+        if error is None:
+            response = client.get(fault_server.url + path, **options)
+            if read:
+                assert response.content
+        else:
+            with pytest.raises(error):
+                response = client.get(fault_server.url + path, **options)
+                response.content  # noqa: B018
+        books.check(over=False)
+        # Nothing is in use any more: the one connection there may be is free.
+        client.get(f"{fault_server.url}/ok")
+        books.check(over=False)
+    books.check()
+    counted = books.count()
+    assert counted["leased"] == fault_server.served
+    assert counted["connected"] == fault_server.accepted
+    assert sockets(fault_server) == 0
+
+
+def _some_garbage() -> str:
+    from adieu.testing.corpus import REPLIES
+
+    return next(
+        reply.name for reply in REPLIES if reply.verdict == "error" and reply.request_method == "GET"
+    )
+
+
+@pytest.mark.parametrize("way", ["read", "partly", "unread", "iterator", "exception", "dropped"])
+@pytest.mark.parametrize(
+    "policy", [adieu.ReleaseOnRead(), adieu.CloseOnExit(), adieu.Prefetch()], ids=repr
+)
+@pytest.mark.parametrize("path", ["/bytes?n=300000", "/chunked?n=2000", "/stall-body?seconds=9"])
+def test_however_a_stream_is_left_its_lease_has_one_end(
+    fault_server: FaultServer, adapter: str, way: str, policy: adieu.CleanupPolicy, path: str
+) -> None:
+    if way == "read" and "stall" in path:
+        path = "/drip?seconds=0.05"
+    books = Books()
+    with adieu.Client(adapter=adapter, events=books, cleanup=policy) as client:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            _leave(client, f"{fault_server.url}{path}", way)
+            if way == "dropped":
+                gc.collect()
+                gc.collect()
+        told = books.count()
+        assert told["released"] + told["closed"] == told["leased"] == 1
+        books.check(over=False)
+        assert [str(warning.message) for warning in caught if way != "dropped"] == []
+        assert len(books.leaks) == len(caught)
+    books.check()
+    assert sockets(fault_server) == 0
+
+
+def _leave(client: adieu.Client, url: str, way: str) -> None:
+    if way == "dropped":
+        client.stream("GET", url)
+    elif way == "exception":
+        with pytest.raises(ZeroDivisionError), client.stream("GET", url):
+            raise ZeroDivisionError
+    else:
+        with client.stream("GET", url) as response:
+            if way == "read":
+                assert response.read()
+            elif way == "partly":
+                assert next(response.iter_bytes(10))
+            elif way == "iterator":
+                pieces = response.iter_raw()
+                assert next(pieces)
+                del pieces
+
+
+def test_a_connection_that_is_refused_is_told_with_its_reason(adapter: str) -> None:
+    books = Books()
+    with refused_port() as port, adieu.Client(adapter=adapter, events=books) as client:
+        with pytest.raises(adieu.ConnectError):
+            client.get(f"http://127.0.0.1:{port}/")
+    started, failed = (line for line in books.lines if line[0].startswith("connect"))
+    assert started == ("connect_started", started[1], f"http://127.0.0.1:{port}")
+    assert failed[:2] == ("connect_failed", started[1])
+    assert "refused" in failed[2].lower()
+    books.check()
+
+
+def test_a_connection_that_is_not_made_in_time_is_told_the_same_way(adapter: str) -> None:
+    books = Books()
+    with BlackHole(full=True) as hole, adieu.Client(adapter=adapter, events=books) as client:
+        with pytest.raises(adieu.ConnectTimeout):
+            client.get(hole.url, timeout=0.1)
+    told = [name for name, _, _ in books.lines if name.startswith("connect")]
+    assert told == ["connect_started", "connect_failed"]
+    books.check()
+
+
+def test_a_stale_connection_is_closed_and_another_one_leased(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    books = Books()
+    with adieu.Client(adapter=adapter, events=books) as client:
+        client.get(f"{fault_server.url}/close-after")
+        fault_server.wait_until(lambda: fault_server.open == 0)
+        client.get(f"{fault_server.url}/ok")
+    books.check()
+    if adapter != "close":
+        assert books.whys() == ["stale", "client closed"]
+    assert books.replays == []
+
+
+def test_a_replay_is_told_and_each_of_its_two_leases_ends(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    books = Books()
+    with adieu.Client(adapter=adapter, events=books) as client:
+        client.get(f"{fault_server.url}/race")
+        client.get(f"{fault_server.url}/race")
+        books.check(over=adapter == "close")
+    books.check()
+    if adapter == "close":
+        assert books.replays == []
+    else:
+        assert books.replays == [("GET", f"{fault_server.url}/race")]
+        assert books.count()["leased"] == 3
+        assert books.whys() == ["died while idle", "client closed"]
+
+
+def test_1xx_responses_are_told(fault_server: FaultServer, adapter: str) -> None:
+    books = Books()
+    with adieu.Client(adapter=adapter, events=books) as client:
+        client.get(f"{fault_server.url}/early-hints?n=3")
+    told = [text for name, _, text in books.lines if name == "informational"]
+    assert told == ["103", "103", "103"]
+    books.check()
+
+
+def test_a_listener_that_raises_breaks_nothing(
+    fault_server: FaultServer, adapter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", reported.append)
+
+    class Broken(Books):
+        def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
+            super().leased(connection, method, url, reused)
+            raise ZeroDivisionError("a listener")
+
+        closed = released = connected = leased  # type: ignore[assignment]
+
+    with adieu.Client(adapter=adapter, events=Broken()) as client:
+        assert client.get(f"{fault_server.url}/ok").status_code == 200
+        assert client.get(f"{fault_server.url}/ok").status_code == 200
+    assert reported
+    assert all(issubclass(report.exc_type, Exception) for report in reported)
+    assert sockets(fault_server) == 0
+
+
+EVENTS = ["connect_started", "connected", "leased", "informational"]
+
+
+@pytest.mark.parametrize("point", EVENTS)
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_interrupt_at_any_point_ends_what_was_started(
+    fault_server: FaultServer, adapter: str, point: str, interrupt: type[BaseException]
+) -> None:
+    class Interrupting(Books):
+        armed = True
+
+    def strike(books: Interrupting, *facts: Any) -> None:
+        getattr(Books, point)(books, *facts)
+        if books.armed:
+            books.armed = False
+            raise interrupt
+
+    setattr(Interrupting, point, strike)
+    books = Interrupting()
+    with adieu.Client(adapter=adapter, events=books, limits=adieu.Limits(connections=1)) as client:
+        with pytest.raises(interrupt):
+            client.get(f"{fault_server.url}/early-hints")
+        assert sockets(fault_server) == 0
+        assert client.connections() == []
+        books.check()
+        assert client.get(f"{fault_server.url}/early-hints").status_code == 200
+    books.check()
+
+
+def interrupting(fault_server: FaultServer, after: int | None) -> None:
+    """Let the path /interrupt interrupt the main thread, which is the client's, after so many bytes of its body."""
+    main = threading.main_thread().ident
+    assert main is not None
+    assert threading.current_thread() is threading.main_thread()
+
+    def interrupt(peer: Peer, request: Received) -> Ending:
+        if after is not None:
+            peer.start(200, [("content-length", "1000")])
+            peer.body(b"x" * after)
+        # Long enough for the client to be in its wait, whatever it does before.
+        peer.rest(0.2)
+        signal.pthread_kill(main, signal.SIGINT)
+        peer.pause(30)
+        return "close"
+
+    fault_server.on("/interrupt", interrupt)
+
+
+@posix
+@pytest.mark.parametrize("after", [None, 500], ids=["head", "body"])
+def test_a_real_interrupt_while_waiting_ends_what_was_started(
+    fault_server: FaultServer, adapter: str, after: int | None
+) -> None:
+    interrupting(fault_server, after)
+    books = Books()
+    with adieu.Client(adapter=adapter, events=books, limits=adieu.Limits(connections=1)) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.get(f"{fault_server.url}/interrupt")
+        books.check()
+        assert sockets(fault_server) == 0
+        assert client.get(f"{fault_server.url}/ok").status_code == 200
+    books.check()
+
+
+@posix
+@pytest.mark.parametrize("pooled", ["urllib3", "h11"])
+def test_a_real_interrupt_while_draining_closes_the_connection(
+    fault_server: FaultServer, pooled: str
+) -> None:
+    interrupting(fault_server, after=500)
+    books = Books()
+    patient = adieu.ReleaseOnRead(within=30)
+    with adieu.Client(adapter=pooled, events=books, limits=adieu.Limits(connections=1)) as client:
+        response = client.stream("GET", f"{fault_server.url}/interrupt", cleanup=patient)
+        with pytest.raises(KeyboardInterrupt):
+            response.close()
+        books.check()
+        assert sockets(fault_server) == 0
+        assert client.get(f"{fault_server.url}/ok").status_code == 200
+    books.check()
+
+
+def test_with_nobody_listening_the_same_happens(fault_server: FaultServer, adapter: str) -> None:
+    with adieu.Client(adapter=adapter) as client:
+        client.get(f"{fault_server.url}/early-hints")
+        with pytest.raises(adieu.PeerClosed):
+            client.get(f"{fault_server.url}/close")
+        client.get(f"{fault_server.url}/ok")
+    assert sockets(fault_server) == 0
+
+
+# Hooks
+
+
+def test_hooks_see_every_hop_in_their_order(fault_server: FaultServer, adapter: str) -> None:
+    seen: list[str] = []
+
+    def stamp(request: adieu.Request) -> None:
+        request.headers["x-stamp"] = "1"
+        seen.append(f"{request.method} {request.url.path}")
+
+    hooks: dict[str, list[Callable[[Any], object]]] = {
+        "request": [stamp, lambda request: seen.append("second")],
+        "response": [lambda response: seen.append(str(response.status_code))],
+    }
+    with adieu.Client(adapter=adapter, event_hooks=hooks) as client:
+        hooks["request"].clear()
+        response = client.get(f"{fault_server.url}/redirect?to=/echo")
+        assert ["x-stamp", "1"] in [[n.lower(), v] for n, v in response.json()["headers"]]
+    assert seen == ["GET /redirect", "second", "302", "GET /echo", "second", "200"]
+
+
+def test_a_response_hook_may_read_the_body(fault_server: FaultServer, adapter: str) -> None:
+    seen: list[bytes] = []
+    hooks = {"response": [lambda response: seen.append(response.read())]}
+    with adieu.Client(adapter=adapter, event_hooks=hooks) as client:
+        for path in ("/bytes?n=300000", "/ok", "/no-content", "/redirect?body=9&to=/bytes?n=3"):
+            response = client.get(fault_server.url + path)
+            assert response.content == seen[-1]
+            assert response.is_closed
+        assert [len(hop.content) for hop in response.history] == [9]
+        with client.stream("GET", f"{fault_server.url}/bytes?n=10") as response:
+            assert response.read() == seen[-1]
+    assert sockets(fault_server) == 0
+
+
+def test_a_response_hook_may_close_the_body(fault_server: FaultServer, adapter: str) -> None:
+    hooks = {"response": [lambda response: response.close()]}
+    with adieu.Client(adapter=adapter, event_hooks=hooks) as client:
+        response = client.get(f"{fault_server.url}/bytes?n=300000")
+        assert response.is_closed
+        with pytest.raises(adieu.BodyClosed):
+            response.read()
+    assert sockets(fault_server) == 0
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+@pytest.mark.parametrize("error", [ValueError, adieu.ReadTimeout, KeyboardInterrupt])
+@pytest.mark.parametrize("hop", [0, 1])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_hook_that_raises_holds_nothing_and_is_not_mistaken_for_the_adapter(
+    fault_server: FaultServer,
+    adapter: str,
+    kind: str,
+    error: type[BaseException],
+    hop: int,
+    stream: bool,
+) -> None:
+    calls: list[object] = []
+
+    def refuse(subject: object) -> None:
+        calls.append(subject)
+        if len(calls) == hop + 1:
+            raise error("the hook does not like it")
+
+    books = Books()
+    with adieu.Client(
+        adapter=adapter,
+        events=books,
+        event_hooks={kind: [refuse]},
+        limits=adieu.Limits(connections=1),
+    ) as client:
+        url = f"{fault_server.url}/redirect?body=300000&to=/bytes?n=300000"
+        with pytest.raises(error, match="does not like it") as caught:
+            client.request("GET", url) if not stream else client.stream("GET", url)
+        assert type(caught.value) is error
+        # While the error, and through the hook the response, are still held:
+        assert sockets(fault_server) <= (hop if kind == "request" else 0)
+        books.check(over=False)
+        assert [line.state for line in client.connections()] in ([], ["idle"])
+        assert client.get(f"{fault_server.url}/ok").status_code == 200
+    books.check()
+    assert sockets(fault_server) == 0
+
+
+def test_raise_for_status_is_a_hook(fault_server: FaultServer, adapter: str) -> None:
+    hooks = {"response": [adieu.Response.raise_for_status]}
+    with adieu.Client(
+        adapter=adapter, event_hooks=hooks, limits=adieu.Limits(connections=1)
+    ) as client:
+        kept = []
+        for _ in range(5):
+            with pytest.raises(adieu.StatusError, match="404") as caught:
+                client.get(f"{fault_server.url}/status/404?body=300000")
+            kept.append(caught.value)
+        assert sockets(fault_server) == 0
+        assert client.get(f"{fault_server.url}/ok").status_code == 200
+        assert {error.response.status_code for error in kept} == {404}
+    assert sockets(fault_server) == 0
+
+
+@pytest.mark.parametrize("name", ["requests", "Response", "", "error"])
+def test_an_unknown_kind_of_hook_is_refused(name: str) -> None:
+    with pytest.raises(adieu.InvalidRequest, match="'request' and 'response'"):
+        adieu.Client(adapter="h11", event_hooks={name: []})
+
+
+def test_no_hooks_are_no_hooks(fault_server: FaultServer) -> None:
+    for hooks in (None, {}, {"request": []}):
+        with adieu.Client(adapter="h11", event_hooks=hooks) as client:
+            assert client.get(f"{fault_server.url}/ok").status_code == 200

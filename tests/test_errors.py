@@ -1,0 +1,354 @@
+"""Errors: one root, a familiar tree, facts that survive pickling, and never an empty text."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu import errors
+from adieu.testing.faults_net import BlackHole, refused_port
+from support.clients import ADAPTERS, sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.testing.faults import FaultServer
+
+pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+EVERY = [*(getattr(errors, name) for name in errors.__all__), adieu.StatusError]
+
+TREE = {
+    "AdieuError": (Exception,),
+    "InvalidRequest": (errors.AdieuError, ValueError),
+    "InvalidURL": (errors.InvalidRequest,),
+    "InvalidHeader": (errors.InvalidRequest,),
+    "MountError": (errors.AdieuError, ValueError),
+    "UnknownAdapter": (errors.AdieuError, LookupError),
+    "MissingExtra": (errors.AdieuError, ImportError),
+    "ClientClosed": (errors.AdieuError, RuntimeError),
+    "BodyClosed": (errors.AdieuError, RuntimeError),
+    "DecodeError": (errors.AdieuError, ValueError),
+    "BodyBusy": (errors.AdieuError, RuntimeError),
+    "BodyTooLarge": (errors.AdieuError,),
+    "ContentError": (errors.AdieuError,),
+    "RedirectError": (errors.AdieuError,),
+    "TooManyRedirects": (errors.RedirectError,),
+    "TransportError": (errors.AdieuError,),
+    "ConnectError": (errors.TransportError,),
+    "DNSError": (errors.ConnectError,),
+    "TLSError": (errors.ConnectError,),
+    "ReadError": (errors.TransportError,),
+    "WriteError": (errors.TransportError,),
+    "ProtocolError": (errors.TransportError,),
+    "PeerClosed": (errors.ProtocolError,),
+    "BodyTruncated": (errors.ProtocolError,),
+    "RequestTimeout": (errors.TransportError, TimeoutError),
+    "ConnectTimeout": (errors.RequestTimeout, errors.ConnectError),
+    "WriteTimeout": (errors.RequestTimeout,),
+    "ReadTimeout": (errors.RequestTimeout,),
+    "DeadlineExceeded": (errors.RequestTimeout,),
+    "PoolTimeout": (errors.RequestTimeout,),
+}
+
+FACTS: dict[str, Any] = {
+    "phase": "body",
+    "request_sent": "partly",
+    "response_started": True,
+    "reused": True,
+    "elapsed": 1.5,
+    "limit": 2.5,
+    "method": "POST",
+    "url": "https://example.org/",
+}
+
+
+def an_error(kind: type[adieu.AdieuError], text: str = "what was wrong") -> adieu.AdieuError:
+    """One with everything it can carry."""
+    if kind is adieu.StatusError:
+        response = adieu.Response(404, {"x-a": "1"}, body=b"content")
+        response.request = adieu.Request("POST", "https://example.org/", json={"n": 1})
+        return adieu.StatusError(text, response=response)
+    facts = FACTS if issubclass(kind, errors.TransportError) else {}
+    if kind is errors.BodyTruncated:
+        facts = {**facts, "received": 5, "expected": 9}
+    if kind is errors.PoolTimeout:
+        facts = {**facts, "holders": ("GET https://example.org/",)}
+    return kind(text, **facts)
+
+
+def test_the_tree_is_the_one_that_people_know() -> None:
+    assert TREE.keys() == set(errors.__all__)
+    for name, bases in TREE.items():
+        assert getattr(errors, name).__bases__ == bases, name
+    assert adieu.StatusError.__bases__ == (errors.AdieuError,)
+
+
+def test_every_error_is_at_the_top_of_the_package() -> None:
+    for name in errors.__all__:
+        assert getattr(adieu, name) is getattr(errors, name)
+        assert name in adieu.__all__
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_every_error_says_what_it_means(kind: type[adieu.AdieuError]) -> None:
+    assert kind.__doc__
+    assert str(an_error(kind)) == "what was wrong"
+    assert repr(an_error(kind)).startswith(f"{kind.__name__}('what was wrong'")
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", EVERY)
+def test_every_error_travels_with_its_facts(kind: type[adieu.AdieuError], protocol: int) -> None:
+    error = an_error(kind)
+    twin = pickle.loads(pickle.dumps(error, protocol))
+    assert type(twin) is kind
+    assert str(twin) == str(error)
+    assert twin.args == error.args
+    for name in FACTS if issubclass(kind, errors.TransportError) else ():
+        assert getattr(twin, name) == FACTS[name]
+    if isinstance(error, adieu.StatusError):
+        assert twin.status_code == 404
+        assert twin.response.content == b"content"
+        assert twin.response.headers["x-a"] == "1"
+        assert twin.response.request.method == "POST"
+    if isinstance(error, errors.BodyTruncated):
+        assert (twin.received, twin.expected) == (5, 9)
+    if isinstance(error, errors.PoolTimeout):
+        assert twin.holders == ("GET https://example.org/",)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_every_error_can_be_copied(kind: type[adieu.AdieuError]) -> None:
+    error = an_error(kind)
+    for twin in (copy.copy(error), copy.deepcopy(error)):
+        assert type(twin) is kind
+        assert str(twin) == str(error)
+        assert twin.__dict__.keys() == error.__dict__.keys()
+
+
+def test_what_was_noted_on_an_error_travels_too() -> None:
+    error = an_error(errors.ReadTimeout)
+    error.__notes__ = ["while reading the list"]
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["while reading the list"]
+
+
+def test_an_error_of_somebody_elses_kind_travels_too() -> None:
+    twin = pickle.loads(pickle.dumps(Own("mine", limit=3.0)))
+    assert type(twin) is Own
+    assert (str(twin), twin.limit, twin.phase) == ("mine", 3.0, "head")
+
+
+class Own(adieu.ReadTimeout):
+    """What a third party makes of ours."""
+
+
+def test_a_fact_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(TypeError, match="'speed'"):
+        errors.ReadTimeout("late", speed=7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase"),
+    [
+        (errors.ConnectError, "connect"),
+        (errors.DNSError, "dns"),
+        (errors.TLSError, "tls"),
+        (errors.ConnectTimeout, "connect"),
+        (errors.WriteError, "write"),
+        (errors.WriteTimeout, "write"),
+        (errors.ReadError, "head"),
+        (errors.ReadTimeout, "head"),
+        (errors.PeerClosed, "head"),
+        (errors.BodyTruncated, "body"),
+        (errors.PoolTimeout, "pool"),
+    ],
+)
+def test_an_error_without_facts_knows_its_phase_and_that_nothing_was_sent(
+    kind: type[adieu.TransportError], phase: str
+) -> None:
+    error = kind("text")
+    assert error.phase == phase
+    assert error.request_sent == "no"
+    assert error.retry_safe
+    assert not error.response_started
+    assert error.reused is error.elapsed is error.limit is error.method is error.url is None
+
+
+@pytest.mark.parametrize("sent", ["no", "partly", "wholly"])
+def test_a_retry_is_safe_if_nothing_was_sent(sent: str) -> None:
+    assert errors.ReadError("text", request_sent=sent).retry_safe is (sent == "no")
+
+
+# As they really come
+
+
+CASES: list[tuple[str, dict[str, Any], type[adieu.TransportError], dict[str, Any]]] = [
+    (
+        "/stall-head",
+        {"timeout": 0.1},
+        errors.ReadTimeout,
+        {"phase": "head", "request_sent": "wholly", "response_started": False, "limit": 0.1},
+    ),
+    (
+        "/drip-head?seconds=9&n=10",
+        {"timeout": 0.1},
+        errors.ReadTimeout,
+        {"phase": "head", "request_sent": "wholly", "response_started": True, "limit": 0.1},
+    ),
+    (
+        "/stall-body",
+        {"timeout": 0.1},
+        errors.ReadTimeout,
+        {"phase": "body", "request_sent": "wholly", "response_started": True, "limit": 0.1},
+    ),
+    (
+        "/stall-body",
+        {"timeout": adieu.Timeout(total=0.1)},
+        errors.DeadlineExceeded,
+        {"phase": "body", "request_sent": "wholly", "response_started": True, "limit": 0.1},
+    ),
+    (
+        "/close",
+        {},
+        errors.PeerClosed,
+        {"phase": "head", "request_sent": "wholly", "response_started": False, "limit": None},
+    ),
+    (
+        "/truncated?n=1000&sent=300",
+        {},
+        errors.BodyTruncated,
+        {"phase": "body", "response_started": True, "received": 300, "expected": 1000},
+    ),
+    (
+        "/truncated-chunked",
+        {},
+        errors.BodyTruncated,
+        {"phase": "body", "response_started": True, "expected": None},
+    ),
+    (
+        "/reset",
+        {},
+        errors.ReadError,
+        {"phase": "head", "request_sent": "wholly", "response_started": False},
+    ),
+]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "reused"])
+@pytest.mark.parametrize(("path", "options", "kind", "facts"), CASES)
+def test_an_error_tells_the_facts_of_what_happened(
+    fault_server: FaultServer,
+    adapter: str,
+    path: str,
+    options: dict[str, Any],
+    kind: type[adieu.TransportError],
+    facts: dict[str, Any],
+    again: bool,
+) -> None:
+    url = fault_server.url + path
+    with adieu.Client(adapter=adapter) as client:
+        if again:
+            client.get(f"{fault_server.url}/ok")
+        with pytest.raises(kind) as caught:
+            client.post(url, content=b"c", **options)
+        error = caught.value
+        assert type(error) is kind
+        assert {name: getattr(error, name) for name in facts} == facts
+        assert (error.method, error.url) == ("POST", url)
+        assert error.reused is (again and adapter != "close")
+        assert error.elapsed is not None
+        assert 0 < error.elapsed < 5
+        assert not error.retry_safe
+        assert str(error)
+        twin = pickle.loads(pickle.dumps(error))
+        assert twin.__dict__ == error.__dict__
+        assert str(twin) == str(error)
+    assert sockets(fault_server) == 0
+
+
+def test_an_upload_that_nobody_takes_is_a_write_timeout(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    with adieu.Client(adapter=adapter) as client:
+        with pytest.raises(adieu.WriteTimeout) as caught:
+            client.post(
+                f"{fault_server.url}/stall-read",
+                content=b"x" * 20_000_000,
+                timeout=adieu.Timeout(write=0.2),
+            )
+        error = caught.value
+        assert (error.phase, error.request_sent) == ("write", "partly")
+        assert not error.response_started
+        assert error.limit == 0.2
+        assert not error.retry_safe
+    assert sockets(fault_server) == 0
+
+
+def test_an_error_before_anything_was_sent_says_so(adapter: str) -> None:
+    with adieu.Client(adapter=adapter) as client:
+        with refused_port() as port, pytest.raises(adieu.ConnectError) as refused:
+            client.get(f"http://127.0.0.1:{port}/")
+        with BlackHole(full=True) as hole, pytest.raises(adieu.ConnectTimeout) as late:
+            client.get(hole.url, timeout=0.1)
+    for error in (refused.value, late.value):
+        assert (error.phase, error.request_sent, error.retry_safe) == ("connect", "no", True)
+        twin = pickle.loads(pickle.dumps(error))
+        assert twin.__dict__ == error.__dict__
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"content": b"c"}, {"json": {"n": 1}}, {"data": {"a": 1}}, {"content": [b"a"]}]
+)
+def test_a_status_error_carries_the_response_and_travels(
+    fault_server: FaultServer, adapter: str, options: dict[str, Any]
+) -> None:
+    with adieu.Client(adapter=adapter) as client:
+        response = client.post(f"{fault_server.url}/status/404?body=9", **options)
+        with pytest.raises(adieu.StatusError) as caught:
+            response.raise_for_status()
+        assert re.match(r"404 .*: client error for POST http://", str(caught.value))
+        twin = pickle.loads(pickle.dumps(caught.value))
+        assert twin.status_code == 404
+        assert twin.response.content == response.content
+        assert twin.response.request.method == "POST"
+
+
+def test_a_status_error_travels_though_its_content_is_used_up(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"once"
+
+    with adieu.Client(adapter=adapter) as client:
+        response = client.post(f"{fault_server.url}/status/500?body=9", content=pieces())
+        with pytest.raises(adieu.StatusError, match="server error") as caught:
+            response.raise_for_status()
+        twin = pickle.loads(pickle.dumps(caught.value))
+        assert (twin.status_code, len(twin.response.content)) == (500, 9)
+
+
+def test_whoever_keeps_a_status_error_keeps_no_connection(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    kept = []
+    with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
+        for _ in range(5):
+            response = client.stream("GET", f"{fault_server.url}/status/404?body=300000")
+            with pytest.raises(adieu.StatusError) as caught:
+                response.raise_for_status()
+            kept.append(caught.value)
+            assert sockets(fault_server) == 0
+    assert all(error.response.is_closed for error in kept)
