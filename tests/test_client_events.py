@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import threading
@@ -13,7 +12,7 @@ import pytest
 
 import adieu
 from adieu.testing.faults_net import BlackHole, refused_port
-from support.clients import ADAPTERS, Books, sockets
+from support.clients import ADAPTERS, Books, forget, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,8 +103,7 @@ def test_every_start_has_one_end(
                 assert response.content
         else:
             with pytest.raises(error):
-                response = client.get(fault_server.url + path, **options)
-                response.content  # noqa: B018
+                client.get(fault_server.url + path, **options).read()
         books.check(over=False)
         # Nothing is in use any more: the one connection there may be is free.
         client.get(f"{fault_server.url}/ok")
@@ -121,7 +119,9 @@ def _some_garbage() -> str:
     from adieu.testing.corpus import REPLIES
 
     return next(
-        reply.name for reply in REPLIES if reply.verdict == "error" and reply.request_method == "GET"
+        reply.name
+        for reply in REPLIES
+        if reply.verdict == "error" and reply.request_method == "GET"
     )
 
 
@@ -140,9 +140,7 @@ def test_however_a_stream_is_left_its_lease_has_one_end(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _leave(client, f"{fault_server.url}{path}", way)
-            if way == "dropped":
-                gc.collect()
-                gc.collect()
+            forget()
         told = books.count()
         assert told["released"] + told["closed"] == told["leased"] == 1
         books.check(over=False)
@@ -172,9 +170,9 @@ def _leave(client: adieu.Client, url: str, way: str) -> None:
 
 def test_a_connection_that_is_refused_is_told_with_its_reason(adapter: str) -> None:
     books = Books()
-    with refused_port() as port, adieu.Client(adapter=adapter, events=books) as client:
-        with pytest.raises(adieu.ConnectError):
-            client.get(f"http://127.0.0.1:{port}/")
+    client = adieu.Client(adapter=adapter, events=books)
+    with refused_port() as port, client, pytest.raises(adieu.ConnectError):
+        client.get(f"http://127.0.0.1:{port}/")
     started, failed = (line for line in books.lines if line[0].startswith("connect"))
     assert started == ("connect_started", started[1], f"http://127.0.0.1:{port}")
     assert failed[:2] == ("connect_failed", started[1])
@@ -184,9 +182,9 @@ def test_a_connection_that_is_refused_is_told_with_its_reason(adapter: str) -> N
 
 def test_a_connection_that_is_not_made_in_time_is_told_the_same_way(adapter: str) -> None:
     books = Books()
-    with BlackHole(full=True) as hole, adieu.Client(adapter=adapter, events=books) as client:
-        with pytest.raises(adieu.ConnectTimeout):
-            client.get(hole.url, timeout=0.1)
+    client = adieu.Client(adapter=adapter, events=books, timeout=0.1)
+    with BlackHole(full=True) as hole, client, pytest.raises(adieu.ConnectTimeout):
+        client.get(hole.url)
     told = [name for name, _, _ in books.lines if name.startswith("connect")]
     assert told == ["connect_started", "connect_failed"]
     books.check()
@@ -373,7 +371,8 @@ def test_a_response_hook_may_read_the_body(fault_server: FaultServer, adapter: s
             response = client.get(fault_server.url + path)
             assert response.content == seen[-1]
             assert response.is_closed
-        assert [len(hop.content) for hop in response.history] == [9]
+            lengths = [len(hop.content) for hop in response.history]
+            assert lengths == ([9] if "redirect" in path else [])
         with client.stream("GET", f"{fault_server.url}/bytes?n=10") as response:
             assert response.read() == seen[-1]
     assert sockets(fault_server) == 0
@@ -451,6 +450,7 @@ def test_an_unknown_kind_of_hook_is_refused(name: str) -> None:
 
 
 def test_no_hooks_are_no_hooks(fault_server: FaultServer) -> None:
-    for hooks in (None, {}, {"request": []}):
+    nothing: list[Any] = [None, {}, {"request": []}]
+    for hooks in nothing:
         with adieu.Client(adapter="h11", event_hooks=hooks) as client:
             assert client.get(f"{fault_server.url}/ok").status_code == 200

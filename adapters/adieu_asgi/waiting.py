@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Coroutine
-from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contextvars import Context
 
 __all__ = ["Changes", "Tasks"]
 
@@ -47,6 +49,8 @@ class Changes:
 
     async def within(self, seconds: float | None, holds: Callable[[], bool]) -> bool:
         """Wait until this holds, so long at most; whether it does."""
+        if holds():
+            return True
         if seconds is None:
             await self.until(holds)
             return True
@@ -67,7 +71,7 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
+    def start(self, context: Context, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task in this context. What it raises is its own affair."""
         task = context.run(asyncio.get_running_loop().create_task, work)
         self._running.add(task)
@@ -82,22 +86,32 @@ class Tasks:
         for task in list(self._running):
             task.cancel()
 
+    async def wait(self, seconds: float) -> None:
+        """Wait for all of them, so long at most."""
+        if seconds > 0 and (going := self._others()):
+            await asyncio.wait(going, timeout=seconds)
+
     async def end(self, patience: float) -> None:
-        """Wait for all of them, so many seconds; then cancel those that go on, and wait for their end."""
+        """Wait for all of them, so long at most; then cancel those that go on, and wait for their end."""
         try:
-            if self._running and patience > 0:
-                await asyncio.wait(self._running, timeout=patience)
+            await self.wait(patience)
             for _ in range(_TRIES):
-                if not self._running:
+                if not (going := self._others()):
                     return
-                self.cancel()
-                await asyncio.wait(self._running, timeout=_EACH)
+                for task in going:
+                    task.cancel()
+                await self.wait(_EACH)
         except BaseException:
             self.cancel()
             raise
-        if self._running:
+        if going := self._others():
             warnings.warn(
-                f"the app was cancelled {_TRIES} times and goes on: {list(self._running)}",
+                f"the app was cancelled {_TRIES} times and goes on: {going}",
                 ResourceWarning,
                 stacklevel=2,
             )
+
+    def _others(self) -> list[asyncio.Task[Any]]:
+        # An app may close the very client that called it: its own end is nothing that it can wait for.
+        this = asyncio.current_task()
+        return [task for task in self._running if task is not this]

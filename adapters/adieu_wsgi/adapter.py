@@ -29,8 +29,9 @@ class WSGIAdapter:
     path, and a URL that is not below it is `InvalidURL`. `remote_addr` is the address that the client seems to have.
 
     The app runs in the thread that reads, and only as far as somebody reads: the call returns at the first byte of the
-    body. No clock can interrupt it; that it took longer than `Timeout.read` or `Timeout.total` allow is told when it
-    gives control back. May be shared by threads, if the app may.
+    body. (What the app passes to `write` is kept until its own call is over.) No clock can interrupt it; that it took
+    longer than `Timeout.read` or `Timeout.total` allow is told when it gives control back. May be shared by threads, if
+    the app may.
 
     ```python
     with adieu.Client("http://app.test", adapter=WSGIAdapter(app)) as client:
@@ -64,9 +65,9 @@ class WSGIAdapter:
         environ = environ_of(request, body, self._script_name, self._remote_addr)
         lease = AppLease(exchange, content, self._running, self._raising)
         exchange.own(lease)
-        if (
-            self._closed
-        ):  # Asked when the lease is in the table, so that `close` sees it or is seen.
+        self._running[id(lease)] = lease
+        # Asked when the lease is in the table: either `close` sees the lease, or the lease sees `close`.
+        if self._closed:
             raise ClientClosed(f"{self!r} is closed")
         head = lease.begin(self.app, environ, exchange.deadline)
         return Response(head.status, head.headers, reason=head.reason)

@@ -13,7 +13,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import AdieuError, BodyClosed, ClientClosed, TransportError
+from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
 from adieu.lifecycle.events import tell
 from adieu.messages.headers import Headers
 from adieu_wsgi.errors import Facts, NotWSGI
@@ -224,13 +224,8 @@ class AppLease:
             if isinstance(failure, AdieuError):
                 raise failure
             if failure is not None:
-                facts = self._facts
-                raise facts.state(
-                    TransportError(
-                        f"the content of {facts.method} {facts.url} failed with "
-                        f"{type(failure).__name__}: {failure}",
-                        phase="write",
-                    )
+                raise ContentError(
+                    f"the content of {self._facts.method} {self._facts.url} could not be read: {failure!r}"
                 ) from failure
         finally:
             del failure  # Or the exception's traceback would refer to the exception: a cycle.

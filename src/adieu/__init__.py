@@ -73,6 +73,7 @@ from adieu.transport.wire import Opening, TCPWire, UnixWire, Wire
 
 if TYPE_CHECKING:
     from adieu.transport.tls import InsecureRequestWarning, TLSConfig
+    from adieu.transport.to_async import to_async
 
 __all__ = [
     "CLOSE",
@@ -159,6 +160,7 @@ __all__ = [
     "query",
     "request",
     "stream",
+    "to_async",
 ]
 
 
@@ -168,4 +170,8 @@ def __getattr__(name: str) -> object:
         from adieu.transport import tls
 
         return getattr(tls, name)
+    if name == "to_async":
+        from adieu.transport.to_async import to_async  # It needs asyncio.
+
+        return to_async
     raise AttributeError(f"module 'adieu' has no attribute {name!r}")

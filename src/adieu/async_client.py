@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from adieu.client_base import ClientBase, CloseReport
 from adieu.errors import ClientClosed
 from adieu.lifecycle.body import AsyncBody
 from adieu.lifecycle.steps import adrive
-from adieu.messages.request import NOT_GIVEN
+from adieu.messages.request import NOT_GIVEN, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
+    from adieu.async_map import AsyncMap, Requests, Wanted
     from adieu.client_base import CallOptions, Hook
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Timeout
+    from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
-    from adieu.messages.request import Request
     from adieu.messages.url import URL
 
 __all__ = ["AsyncClient"]
@@ -100,6 +102,48 @@ class AsyncClient(ClientBase):
         response: AsyncResponse = await adrive(steps)
         return response
 
+    def map(
+        self,
+        requests: Requests,
+        *,
+        limit: int = 10,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
+        cleanup: CleanupPolicy | None = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
+    ) -> AsyncMap:
+        """Send many requests, `limit` of them at a time, and give each `Outcome` as soon as it is there.
+
+        `requests` is an iterable or async iterable, endless if you like, of URLs (for GET) and of requests that
+        `build_request` made. An outcome has the `request`, its `nth`, and its `response` or its `error`; an error
+        ends no other request, and `result()` raises it. An iterable that raises, and a closed client, end the map.
+
+        No more than `limit` outcomes wait to be taken. Leaving the block cancels what is under way:
+
+        ```python
+        async with client.map(urls, limit=20) as outcomes:
+            async for outcome in outcomes:
+                if outcome.error is None:
+                    store(outcome.request, outcome.response.json())
+        ```
+
+        Without the `async with`, leaving the loop early cancels the rest when the iterator is garbage, which is at once
+        where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
+        """
+        from adieu.async_map import AsyncMap
+
+        async def send(wanted: Wanted) -> AsyncResponse:
+            request = wanted if isinstance(wanted, Request) else self.build_request("GET", wanted)
+            return await self.send(
+                request,
+                timeout=timeout,
+                cleanup=cleanup,
+                follow_redirects=follow_redirects,
+                extras=extras,
+            )
+
+        return AsyncMap(send, requests, limit)
+
     async def hooked(self, hook: Hook, subject: Any) -> None:
         """Call one hook, and await what it gives if that is awaitable."""
         given: Any = hook(subject)
@@ -124,6 +168,29 @@ class AsyncClient(ClientBase):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def __del__(self) -> None:
+        # Left behind by its event loop, without which nothing of it can go on: it ends here, and is reported once.
+        if getattr(self, "_closed", True):
+            return
+        for adapter in self._adapters():
+            if not getattr(adapter, "stranded", False):
+                continue
+            connections: list[ConnectionInfo] = getattr(adapter, "connections", list)()
+            closing: Any = adapter.close()
+            try:
+                closing.send(None)
+            except StopIteration:
+                pass
+            finally:
+                closing.close()
+            if all(line.lease is None for line in connections):  # Who holds one reports itself.
+                warnings.warn(
+                    "an AsyncClient was not closed before its event loop ended; open connections: "
+                    f"{len(connections)}. Use it in `async with`, or `await client.close()`.",
+                    ResourceWarning,
+                    stacklevel=2,
+                )
 
 
 class _Streaming:
@@ -156,5 +223,11 @@ class _Streaming:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._response is not None:
-            await self._response.__aexit__(kind, error, traceback)
+        response = self._response
+        if response is None:
+            return
+        if kind is not None and issubclass(kind, GeneratorExit):
+            if response.body is not None:
+                response.body.leave()
+        else:
+            await response.__aexit__(kind, error, traceback)

@@ -131,7 +131,8 @@ class ClientBase:
         self._params = params
         # Refused here if they cannot be sent; merged when they are: what can be decoded is not cheap to find out.
         merge(Headers(), headers)
-        self._own_headers = headers.copy() if hasattr(headers, "copy") else headers
+        copied = getattr(headers, "copy", None)
+        self._own_headers: HeadersLike | None = copied() if copied is not None else headers
         self._headers: Headers | None = None
         self.cleanup = as_policy(cleanup) or _PREFETCH
         self._timeout = _DEFAULT_TIMEOUT if timeout is NOT_GIVEN else Timeout.of(timeout)  # type: ignore[arg-type]
@@ -226,15 +227,18 @@ class ClientBase:
         for body in self._watched():
             if body.state != "OPEN":
                 continue
-            holders.append(str(body.exchange.info()))
-            lease, wish = body.exchange.lease, None
             try:
+                holders.append(str(body.exchange.info()))
+                lease = body.exchange.lease
                 wish = body.exchange.policy.on_client_close(body.view())
-            except Exception as error:
-                failure = error
-            if wish is STREAM and hasattr(lease, "outlives"):
-                lease.outlives = True
-            else:
+                if wish is STREAM and hasattr(lease, "outlives"):
+                    lease.outlives = True
+                else:
+                    body.cut()
+            except BaseException as error:
+                failure = (
+                    error  # The policy's own, or an interrupt: told when everything is closed.
+                )
                 body.cut()
         idle = in_use = 0
         for adapter in self._adapters():
@@ -243,7 +247,7 @@ class ClientBase:
             except GeneratorExit:
                 raise
             except BaseException as error:
-                failure = error  # Told when the others are closed too.
+                failure = error
                 continue
             if isinstance(counts, tuple):
                 idle, in_use = idle + counts[0], in_use + counts[1]

@@ -55,7 +55,7 @@ def loaded() -> list[str]:
     return names
 
 
-def importing(seconds: float) -> Result:
+def importing(until: float) -> Result:
     """`import` of each client in an interpreter of its own."""
     names = [name for name in ("urllib3", "h11", "requests", "httpx", "adieu") if find_spec(name)]
     with tempfile.TemporaryDirectory(prefix="adieu-bench-") as folder:
@@ -65,10 +65,10 @@ def importing(seconds: float) -> Result:
             _output(code, PYTHONPYCACHEPREFIX=folder)
             return lambda: float(_output(code, PYTHONPYCACHEPREFIX=folder))
 
-        return Result(names[0], alternate({name: run(name) for name in names}, seconds))
+        return Result(names[0], alternate({name: run(name) for name in names}, until))
 
 
-def constructing(seconds: float) -> Result:
+def constructing(until: float) -> Result:
     """A client made with its default settings, and closed."""
     import adieu
 
@@ -86,4 +86,4 @@ def constructing(seconds: float) -> Result:
 
         makers["httpx.Client()"] = lambda: httpx.Client().close()
     runs = {name: repeated(make, process_time) for name, make in makers.items()}
-    return Result("adieu.Client()", alternate(runs, seconds))
+    return Result("adieu.Client()", alternate(runs, until))

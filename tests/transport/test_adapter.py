@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import socket
 import threading
@@ -14,7 +13,7 @@ import pytest
 import adieu
 from adieu.transport.adapter import FunctionAdapter
 from adieu.transport.registry import find_adapter
-from support.clients import ADAPTERS, Books, sockets
+from support.clients import ADAPTERS, Books, forget, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -277,10 +276,9 @@ def test_a_body_that_is_left_early_is_closed_all_the_same(way: str, kind: str) -
             with pytest.raises(ZeroDivisionError):
                 client.get("mock://x/")
         elif way == "dropped":
-            with pytest.warns(ResourceWarning, match="mock://x/"):
+            with pytest.warns(ResourceWarning, match="mock://x/"):  # noqa: PT031
                 client.stream("GET", "mock://x/")
-                gc.collect()
-                gc.collect()
+                forget()
         elif way == "exception":
             with pytest.raises(ZeroDivisionError), client.stream("GET", "mock://x/"):
                 raise ZeroDivisionError
@@ -346,17 +344,21 @@ def test_a_body_may_fail_with_an_error_of_ours(native: adieu.AdieuError) -> None
 )
 def test_a_body_that_does_not_consist_of_bytes_is_refused(body: Any) -> None:
     given = adieu.adapter(lambda request: adieu.Response(200, body=body))
-    with adieu.Client(adapter=given) as client:
-        with pytest.raises(adieu.AdieuError, match="made of bytes, not of"):
-            client.get("mock://x/")
+    with (
+        adieu.Client(adapter=given) as client,
+        pytest.raises(adieu.AdieuError, match="made of bytes, not of"),
+    ):
+        client.get("mock://x/")
 
 
 @pytest.mark.parametrize("body", [7, object(), 1.5])
 def test_a_body_that_is_none_at_all_is_refused(body: Any) -> None:
     given = adieu.adapter(lambda request: adieu.Response(200, body=body))
-    with adieu.Client(adapter=given) as client:
-        with pytest.raises(adieu.InvalidRequest, match=type(body).__name__):
-            client.get("mock://x/")
+    with (
+        adieu.Client(adapter=given) as client,
+        pytest.raises(adieu.InvalidRequest, match=type(body).__name__),
+    ):
+        client.get("mock://x/")
 
 
 def test_a_file_that_cannot_be_closed_breaks_nothing() -> None:
@@ -380,9 +382,8 @@ def test_the_deadline_of_a_call_covers_a_body_that_comes_in_pieces() -> None:
             yield b"x"
 
     given = adieu.adapter(lambda request: adieu.Response(200, body=slowly()))
-    with adieu.Client(adapter=given, timeout=adieu.Timeout(total=0.1)) as client:
-        with pytest.raises(adieu.DeadlineExceeded):
-            client.get("mock://x/")
+    with adieu.Client(adapter=given) as client, pytest.raises(adieu.DeadlineExceeded):
+        client.get("mock://x/", timeout=adieu.Timeout(total=0.1))
 
 
 # What is no answer
@@ -496,9 +497,7 @@ def test_a_middleware_changes_what_it_came_to_change(
 
     fault_server.on("/busy", busy)
     books = Books()
-    with adieu.Client(
-        adapter=Retry(find_adapter(adapter)()), events=books
-    ) as client:
+    with adieu.Client(adapter=Retry(find_adapter(adapter)()), events=books) as client:
         assert client.get(f"{fault_server.url}/busy").status_code == 200
         assert fault_server.served == 2
     books.check()
@@ -545,7 +544,7 @@ def owning(log: list[tuple[str, bool, str]], *names: str, error: BaseException |
 def test_a_lease_whose_adapter_raises_is_discarded(error: BaseException) -> None:
     log: list[tuple[str, bool, str]] = []
     with adieu.Client(adapter=owning(log, "only", error=error)) as client:
-        with pytest.raises(BaseException) as caught:
+        with pytest.raises(BaseException) as caught:  # noqa: PT011
             client.get("mock://x/")
         # While the error, with its traceback, is still held.
         assert caught.value is error or caught.value.__cause__ is error
@@ -614,8 +613,7 @@ def test_a_lease_that_nobody_ended_ends_in_the_finalizer_and_is_reported() -> No
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             client.stream("GET", "mock://x/")
-            gc.collect()
-            gc.collect()
+            forget()
         assert log == [("only", False, "abandoned")]
         (warning,) = caught
         assert warning.category is ResourceWarning

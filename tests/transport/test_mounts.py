@@ -12,6 +12,7 @@ from support.clients import ADAPTERS, sockets
 
 if TYPE_CHECKING:
     from adieu.testing.faults import FaultServer
+    from adieu.transport.adapter import FunctionAdapter
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
 
@@ -22,7 +23,7 @@ def adapter(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def answering(name: str) -> adieu.transport.adapter.FunctionAdapter:
+def answering(name: str) -> FunctionAdapter:
     """An adapter that signs what it answers."""
 
     @adieu.adapter
@@ -263,9 +264,9 @@ def test_a_pattern_that_could_be_misunderstood_is_refused_when_it_is_mounted(
 
 @pytest.mark.parametrize("pattern", [None, b"https://api.example.org", 7, adieu.URL("https://a/")])
 def test_a_pattern_that_is_no_text_is_refused(pattern: object) -> None:
-    with adieu.Client(adapter=answering("default")) as client:
-        with pytest.raises(adieu.MountError, match="no mount pattern"):
-            client.mount(pattern, answering("never"))  # type: ignore[arg-type]
+    client = adieu.Client(adapter=answering("default"))
+    with client, pytest.raises(adieu.MountError, match="no mount pattern"):
+        client.mount(pattern, answering("never"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.http1.adapter import HTTP1Adapter
 from adieu.lifecycle.deadline import Deadline
 from adieu.messages.origin import Origin
 from adieu.testing.census import established
@@ -92,7 +91,7 @@ def test_a_connection_that_is_never_answered_is_given_up_in_time(
         begun = time.monotonic()
         with pytest.raises(adieu.ConnectTimeout, match=r"0\.2 s") as caught:
             client.get(hole.url, timeout=adieu.Timeout(connect=0.2))
-        assert 0.2 <= time.monotonic() - begun < 2
+        assert 0.18 <= time.monotonic() - begun < 2
         assert caught.value.limit == 0.2
         assert caught.value.retry_safe
         assert caught.value.phase == "connect"
@@ -160,14 +159,14 @@ def test_whatever_is_raised_after_connecting_leaves_nothing_open(
     connect = adieu.TCPWire.connect
 
     def interrupted(*args: Any) -> Any:
-        assert connect(*args)
+        assert connect(*args).fileno() > 0
         raise interrupt
 
     resolving(monkeypatch, *[at(fault_server.port)] * (2 if racing else 1))
     with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
         with monkeypatch.context() as patch:
             patch.setattr(adieu.TCPWire, "connect", interrupted)
-            with pytest.raises(BaseException) as caught:
+            with pytest.raises(BaseException) as caught:  # noqa: PT011
                 client.get(f"{fault_server.url}/ok")
             assert interrupt in (type(caught.value), type(caught.value.__cause__))
             assert sockets(fault_server) == 0
@@ -219,15 +218,15 @@ def test_an_address_that_fails_at_once_is_no_winner(
     monkeypatch: pytest.MonkeyPatch,
     broken: dial.Address,
 ) -> None:
-    resolving(monkeypatch, broken, at(fault_server.port))
+    resolving(monkeypatch, *[broken] * 8, at(fault_server.port))
     with adieu.Client(adapter=adapter) as client:
         begun = time.monotonic()
         assert client.get("http://a.example/ok").status_code == 200
-        assert time.monotonic() - begun < 0.2  # No head start for what is out of the race.
+        # What is out of the race has no head start, which would make 2 seconds in all.
+        assert time.monotonic() - begun < 1.5
     resolving(monkeypatch, broken, broken)
-    with adieu.Client(adapter=adapter) as client:
-        with pytest.raises(adieu.ConnectError):
-            client.get("http://a.example/ok", timeout=2)
+    with adieu.Client(adapter=adapter) as client, pytest.raises(adieu.ConnectError):
+        client.get("http://a.example/ok", timeout=2)
     assert sockets(fault_server) == 0
 
 
@@ -259,7 +258,7 @@ def test_when_no_address_answers_all_are_given_up_in_time(
             begun = time.monotonic()
             with pytest.raises(adieu.ConnectTimeout):
                 client.get("http://a.example/", timeout=0.4)
-            assert 0.4 <= time.monotonic() - begun < 2
+            assert 0.36 <= time.monotonic() - begun < 2
             assert census.count() == before
 
 
@@ -349,7 +348,7 @@ def test_what_the_resolver_says_is_told(
 
     monkeypatch.setattr(socket, "getaddrinfo", failing)
     with adieu.Client(adapter=adapter) as client:
-        with pytest.raises(adieu.DNSError, match="'a.example'") as caught:
+        with pytest.raises(adieu.DNSError, match=r"'a\.example'") as caught:
             client.get("http://a.example/", timeout=timeout)
         assert (caught.value.phase, caught.value.request_sent) == ("dns", "no")
 
@@ -381,7 +380,7 @@ def test_a_resolver_that_stalls_is_left_behind_in_time(
         begun = time.monotonic()
         with pytest.raises(error, match=r"0\.2 s"):
             client.get(url, timeout=timeout)
-        assert 0.2 <= time.monotonic() - begun < 2
+        assert 0.18 <= time.monotonic() - begun < 2
         assert client.connections() == []
         go_on.set()
         assert client.get(url).status_code == 200
@@ -471,11 +470,13 @@ def test_a_unix_socket_that_is_none_is_named(
 
 @unix
 def test_two_origins_over_one_unix_socket_do_not_share_connections(path: str) -> None:
-    with FaultServer(unix=path) as server:
-        with adieu.Client(adapter=H11Adapter(adieu.UnixWire(path))) as client:
-            client.get("http://one/ok")
-            client.get("http://other/ok")
-            assert server.accepted == 2
+    with (
+        FaultServer(unix=path) as server,
+        adieu.Client(adapter=H11Adapter(adieu.UnixWire(path))) as client,
+    ):
+        client.get("http://one/ok")
+        client.get("http://other/ok")
+        assert server.accepted == 2
 
 
 # A wire of one's own

@@ -210,8 +210,8 @@ class Codec:
                 length = int(value)
             elif says == "transfer-encoding":
                 chunked = True
-            elif says == "connection" and b"close" in value.lower():
-                keep_alive = False
+            elif says == "connection":
+                keep_alive = keep_alive and not _says_close(value)
             elif says == "keep-alive":
                 keep_for = _hint(value)
         if chunked and (length is not None or version == b"1.0"):
@@ -340,6 +340,12 @@ def _framing(length: int | None, chunked: bool) -> Framing:
     if length is not None:
         return "length" if length else "none"
     return "chunked" if chunked else "close"
+
+
+def _says_close(value: bytes) -> bool:
+    """Whether one of the options is `close`: they are a list, without case (RFC 9110, section 7.6.1)."""
+    lowered = value.lower()
+    return b"close" in lowered and b"close" in [part.strip() for part in lowered.split(b",")]
 
 
 def _hint(value: bytes) -> float | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import BodyClosed
+from adieu.errors import BodyClosed, ClientClosed
 from adieu.http1 import faults
+from adieu.http1.async_upgrade import AsyncUpgraded
 from adieu.http1.codec import Codec, Framing, Head, Malformed
+from adieu.http1.upgrade import Upgraded
 from adieu.lifecycle.events import LeaseInfo
 from adieu.lifecycle.pool import Pool, Pooled, PoolLease
 from adieu.lifecycle.steps import Steps, adrive, drive
@@ -28,15 +30,18 @@ _LARGE_READ = 256 * 1024
 class Connection(Pooled):
     """A stream with its protocol state. Born without a stream, in the pool's table, so that it is never unowned."""
 
-    __slots__ = ("codec", "opening", "stream")
+    __slots__ = ("closed", "codec", "opening", "stream")
 
     def __init__(self, key: Hashable, number: int, now: float) -> None:
         super().__init__(key, number, now)
         self.codec = Codec()
         self.stream: Any = None
         self.opening: Opening | None = None
+        # Closed before it was open, perhaps: then nobody may open it any more.
+        self.closed = False
 
     def close(self) -> None:
+        self.closed = True
         opening = self.opening
         if opening is not None:
             opening.close()
@@ -69,6 +74,9 @@ class H1Lease(PoolLease[Connection]):
         "started",
         "url",
     )
+
+    upgraded: Callable[[Any, bytes], object] = Upgraded
+    """Makes what the user gets of a connection that is no HTTP connection any more."""
 
     def __init__(self, pool: Pool[Connection], exchange: Exchange, key: Hashable) -> None:
         super().__init__(pool, key)
@@ -150,7 +158,11 @@ class H1Lease(PoolLease[Connection]):
             while (chunk := self._count(codec.body())) is None:
                 large = self.remaining is not None and self.remaining > _LARGE_READ
                 size = _LARGE_READ if large else _SMALL_READ
-                codec.feed((yield connection.stream.recv(size, deadline.left("read"))))
+                data = yield connection.stream.recv(size, deadline.left("read"))
+                if not data and not self.pool.holds(self):
+                    # Not the peer's end, which would be a proper end for a body without a length.
+                    raise ClientClosed("the connection was closed while this body was being read")
+                codec.feed(data)
         except (Malformed, OSError) as error:
             raise faults.explain(error, "body", self, deadline) from error
         return chunk
@@ -164,6 +176,8 @@ class AsyncH1Lease(H1Lease):
     """The same lease, for an exchange that awaits."""
 
     __slots__ = ()
+
+    upgraded = AsyncUpgraded
 
     def read(self, deadline: Deadline) -> Awaitable[bytes]:  # type: ignore[override]
         return adrive(self._read(deadline))

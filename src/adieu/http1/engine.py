@@ -16,11 +16,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from adieu.errors import AdieuError, ContentError, PoolTimeout, TransportError
+from adieu.errors import AdieuError, ClientClosed, ContentError, PoolTimeout, TransportError
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.connection import Connection, H1Lease
 from adieu.http1.faults import explain, state_facts
-from adieu.http1.upgrade import Upgraded
 from adieu.lifecycle.events import tell
 from adieu.lifecycle.pool import Limits, Pool
 from adieu.messages.headers import Headers
@@ -41,9 +40,11 @@ _A_GLANCE = 0.001
 _MAX_INFORMATIONAL = 32
 # RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
-# How long a full pool is waited for before the collector is asked once, and how often that may be (seconds).
+# How long a full pool is waited for before the collector is asked (seconds).
 _PATIENCE = 0.05
-_COLLECT_EVERY = 5.0
+# How long it is not asked again, at least (seconds), and how many times as long as it took.
+_COLLECT_REST = 0.5
+_COLLECT_PART = 20
 
 R = TypeVar("R")
 
@@ -84,7 +85,7 @@ class Engine(Generic[R]):
         self._lease = lease
         self._secured = secured
         self._replay = replay
-        self._collected_at = 0.0
+        self._collect_at = 0.0
 
     def send(self, request: Request, exchange: Exchange) -> Steps[R]:
         """Send the request and receive the final head."""
@@ -125,29 +126,30 @@ class Engine(Generic[R]):
         limit = exchange.deadline.left("pool")
         ends_at = None if limit is None else monotonic() + limit
         pool = self.pool
-        patience = _PATIENCE if limit is None else min(_PATIENCE, limit)
-        while lease.connection is None and not pool.closed:
-            yield waiter.wait(patience)
-            if lease.connection is not None or pool.closed:
+        patience = _PATIENCE
+        while not pool.served(lease):
+            left = patience if ends_at is None else max(ends_at - monotonic(), 0.0)
+            yield waiter.wait(min(patience, left))
+            if pool.served(lease):
                 break
-            left = None if ends_at is None else ends_at - monotonic()
-            if left is not None and left <= 0:
+            patience = self._collect_abandoned()
+            if ends_at is not None and monotonic() >= ends_at and not pool.served(lease):
                 raise self._exhausted(lease, exchange)
-            self._collect_abandoned()
-            patience = left if left is not None else 3600.0
-        pool.served(lease)
 
-    def _collect_abandoned(self) -> None:
+    def _collect_abandoned(self) -> float:
         """Responses dropped in a reference cycle are found by the collector alone, which may be far or switched off.
 
-        So before a pool of streams is called full, it is asked, once and not often.
+        So before a pool of streams is called full, it is asked; but it may not take more than its part of the time.
+        Gives the seconds until it is worth asking again.
         """
         now = monotonic()
-        if now - self._collected_at >= _COLLECT_EVERY and any(
+        if now >= self._collect_at and any(
             line.lease is not None and line.lease.place for line in self.pool.snapshot()
         ):
-            self._collected_at = now
             gc.collect()
+            started, now = now, monotonic()
+            self._collect_at = now + max((now - started) * _COLLECT_PART, _COLLECT_REST)
+        return max(self._collect_at - now, _COLLECT_REST)
 
     def _exhausted(self, lease: H1Lease, exchange: Exchange) -> TransportError:
         error = exchange.deadline.exceeded("pool")
@@ -185,15 +187,21 @@ class Engine(Generic[R]):
         origin: Any = lease.key
         events = exchange.events
         opening = connection.opening = Opening(exchange.deadline, exchange.tls)
-        if events is not None:
-            tell(events.connect_started, connection.id, str(origin))
         phase: Phase = "connect"
         try:
+            if events is not None:
+                tell(events.connect_started, connection.id, str(origin))
+            if connection.closed:
+                # Since it was leased. From here on the one who closes it closes the opening, and so what it makes.
+                raise ClientClosed("the client was closed before a connection was opened")
             stream = yield self._wire.open(origin, opening)
             connection.stream = stream
             if origin.scheme == "https" and not getattr(self._wire, "does_tls", False):
                 phase = "tls"
                 connection.stream = yield self._secured(stream, origin.host.rstrip("."), opening)
+            if connection.closed:
+                connection.close()
+                raise ClientClosed("the client was closed while a connection was being opened")
         except BaseException as error:
             opening.close()
             if events is not None:
@@ -324,7 +332,7 @@ class Engine(Generic[R]):
     def _detach(self, response: R, lease: H1Lease, exchange: Exchange) -> None:
         connection = lease.connection
         assert connection is not None
-        response.upgraded = Upgraded(connection.stream, connection.codec.leftover())  # type: ignore[attr-defined]
+        response.upgraded = lease.upgraded(connection.stream, connection.codec.leftover())  # type: ignore[attr-defined]
         self.pool.detach(lease)
         exchange.lease = None
 

@@ -23,7 +23,7 @@ from adieu.lifecycle.cleanup import (
     Why,
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.lifecycle.exchange import Exchange, caller
+from adieu.lifecycle.exchange import Exchange, Guard, caller
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 __all__ = ["AsyncBody", "Body", "BodyCore"]
@@ -34,7 +34,7 @@ State = Literal["OPEN", "ENDED", "CLOSED", "CUT"]
 class BodyCore:
     """What both colours share: the state, what has been read ahead, and the policy's actions as steps."""
 
-    __slots__ = ("__weakref__", "_ahead", "_reading", "exchange", "state", "status")
+    __slots__ = ("__weakref__", "_ahead", "_guard", "_reading", "exchange", "state", "status")
 
     def __init__(self, exchange: Exchange, status: int) -> None:
         self.exchange = exchange
@@ -119,6 +119,7 @@ class BodyCore:
                 )
         if self._take_what_is_here(lease):
             return
+        self._guard = Guard(exchange)
         exchange.place = place = caller()
         if hasattr(lease, "place"):
             # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
@@ -158,14 +159,19 @@ class BodyCore:
         finally:
             self._reading = False
         if not chunk:
+            if self.state != "OPEN":
+                raise self._refusal()  # What ended is not the body: it was ended under the reader's hands.
             self._complete(lease)
         return chunk
 
     def _broken(self, error: BaseException, deadline: Deadline) -> None:
-        if self.state == "CUT":
-            raise ClientClosed("the client was closed while this body was being read") from error
-        if self.state == "CLOSED":
-            raise BodyClosed("this body was closed while it was being read") from error
+        if isinstance(error, Exception):
+            if self.state == "CUT":
+                raise ClientClosed(
+                    "the client was closed while this body was being read"
+                ) from error
+            if self.state == "CLOSED":
+                raise BodyClosed("this body was closed while it was being read") from error
         if isinstance(error, TimeoutError) and deadline is not self.exchange.deadline:
             return  # A policy's own patience ended, not the call's: the lease is as good as before.
         self._finish("CLOSED", False, type(error).__name__)
@@ -287,3 +293,13 @@ class AsyncBody(BodyCore):
     async def close(self, why: Why = "exit") -> None:
         """See `Body.close`."""
         await adrive(self._closing(why))
+
+    def leave(self) -> None:
+        """As `close`, but what has to be waited for is not: a coroutine that is itself being closed must not wait."""
+        closing: Any = self.close()
+        try:
+            closing.send(None)
+        except StopIteration:
+            return
+        closing.close()
+        self.abort("exit")

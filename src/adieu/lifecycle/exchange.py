@@ -21,7 +21,7 @@ from adieu.lifecycle.events import Events, LeaseInfo, tell
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
 
-__all__ = ["AnyLease", "AsyncLease", "Exchange", "Lease", "caller"]
+__all__ = ["AnyLease", "AsyncLease", "Exchange", "Guard", "Lease", "caller"]
 
 # Frames of these packages are not the place where the user opened a response.
 _OURS = ("adieu", "adieu_", "contextlib")
@@ -114,7 +114,12 @@ class Exchange:
         """End the lease, if there is one. Any number of calls, from any thread; the first one counts."""
         lease = self.lease
         if lease is not None:
-            lease.finish(reuse, why)
+            try:
+                lease.finish(reuse, why)
+            except BaseException:
+                lease.finish(False, why)  # An interrupt: it is told when the lease is over.
+                self.lease = None
+                raise
             # Last: had an interrupt hit before, the next call or the finalizer would end the lease again.
             self.lease = None
 
@@ -137,18 +142,47 @@ class Exchange:
 
     def info(self) -> LeaseInfo:
         """The description of the lease that a leak report or a `PoolTimeout` prints."""
-        number = getattr(self.lease, "connection_id", 0)
+        return self._about(self.lease)
+
+    def _about(self, lease: object) -> LeaseInfo:
+        number = getattr(lease, "connection_id", 0)
         seconds = self.deadline.elapsed()
         return LeaseInfo(number, self.method, str(self.url), seconds, self.place)
 
-    def __del__(self) -> None:
-        if self.lease is None:
+    def dropped(self) -> None:
+        """The last reference has gone: end the lease and report it, if that has not been done."""
+        lease = getattr(self, "lease", None)  # An interrupt can fall into the constructor, too.
+        if lease is None:
             return
-        info = self.info()
-        self.end(False, "abandoned")
+        try:
+            self.end(False, "abandoned")
+        finally:
+            self.end(False, "abandoned")  # See `Guard`; the second time there is nothing to do.
+        info = self._about(lease)
         if self.events is not None:
             tell(self.events.leaked, info)
         self.policy.on_abandoned(info)
+
+    def __del__(self) -> None:
+        self.dropped()
+
+
+class Guard:
+    """A second finalizer for an exchange whose body is handed out open.
+
+    An interrupt that falls into a finalizer is printed and forgotten, and that finalizer is not called again: the place
+    in the pool would be lost for good. It cannot fall into both.
+    """
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __del__(self) -> None:
+        exchange = getattr(self, "_exchange", None)
+        if exchange is not None:
+            exchange.dropped()
 
 
 def caller() -> str | None:

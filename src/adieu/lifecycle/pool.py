@@ -12,7 +12,8 @@ A finalizer may run at any line, also at one that holds the lock; it then enters
 thread is working below it, leaves its step in the inbox and returns. So ending a lease never waits for anything.
 
 What takes longer or runs foreign code (closing a connection, waking a waiter) is put aside and done after the lock is
-free, and stays put aside until it has been done.
+free, and stays put aside until it has been done. So it may be done twice, but for what a listener is told: that has one
+token, and whoever draws it tells.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class ConnectionInfo(NamedTuple):
 class Pooled:
     """What the pool keeps on a connection. `close()` must be idempotent, must not raise, block or wait."""
 
-    __slots__ = ("events", "id", "idle_since", "keep_for", "key", "opened_at", "uses")
+    __slots__ = ("events", "id", "idle_since", "keep_for", "key", "opened_at", "untold", "uses")
 
     def __init__(self, key: Hashable, number: int, now: float) -> None:
         self.key = key
@@ -111,6 +112,8 @@ class Pooled:
         self.keep_for: float | None = None
         # The listener of the client that leased it last.
         self.events: Events | None = None
+        # The token for telling it of the end.
+        self.untold = [True]
 
     def close(self) -> None:
         raise NotImplementedError
@@ -126,7 +129,10 @@ C = TypeVar("C", bound=Pooled)
 class PoolLease(Generic[C]):
     """The part of a lease that belongs to the pool. Made, and owned by an exchange, before it has a connection."""
 
-    __slots__ = ("connection", "ended", "key", "outlives", "pool", "turn", "wake")
+    __slots__ = ("connection", "ended", "key", "outlives", "pool", "turn", "untold", "wake")
+
+    # The token for telling a listener of the release; made when there is one to be told.
+    untold: list[bool]
 
     def __init__(self, pool: Pool[C], key: Hashable) -> None:
         self.pool = pool
@@ -184,12 +190,12 @@ class Pool(Generic[C]):
         once it has a connection. Raises `ClientClosed` when the pool is closed.
         """
         with self._lock:
-            # Nothing to catch up with, as nearly always. Should an interrupt fall into the step, whoever made the
-            # lease ends it, so it need not be taken up again as those in the inbox are.
+            # Nothing to catch up with, as nearly always. Should an interrupt fall in here, whoever made the lease ends
+            # it, so it need not be taken up again as the steps in the inbox are.
             if not self._inbox and not self._working:
                 try:
                     self._working = True
-                    self._want(lease)
+                    self._take_newest(lease)
                 finally:
                     self._working = False
         if lease.connection is None or self._inbox or self._aside:
@@ -206,11 +212,24 @@ class Pool(Generic[C]):
 
     def served(self, lease: PoolLease[C]) -> bool:
         """Whether the lease has its connection. Raises `ClientClosed` when it will never get one."""
-        if lease.connection is not None:
+        if self.holds(lease):
             return True
+        if self._inbox and not self._working:
+            # What an interrupt left behind, and what this lease may be waiting for.
+            self._work()
+            if self.holds(lease):
+                return True
         if self._closed:
             raise ClientClosed("this client was closed")
         return False
+
+    def holds(self, lease: PoolLease[C]) -> bool:
+        """Whether the lease has its connection (still).
+
+        By the table, not by what the lease says: a step that was interrupted may have told it too early.
+        """
+        conn = lease.connection
+        return conn is not None and self._rows.get(conn) is lease
 
     def finish(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
         """End a lease. What it does when called again, from wherever, is nothing."""
@@ -245,8 +264,18 @@ class Pool(Generic[C]):
     # -- the inbox ---------------------------------------------------------------------------------------------------
 
     def _post(self, step: Callable[..., None], *args: Any) -> None:
+        self._inbox.append((step, args))
+        try:
+            self._work()
+        except Exception:
+            raise
+        except BaseException:
+            # An interrupt. What it cut short is done before it is told: nobody else may ever come by.
+            self._work()
+            raise
+
+    def _work(self) -> None:
         inbox = self._inbox
-        inbox.append((step, args))
         with self._lock:
             if self._working:
                 return  # A finalizer, entered while this very thread works below: it will find the step.
@@ -269,23 +298,37 @@ class Pool(Generic[C]):
         while aside:
             try:
                 job = aside[0]
-                job()
+                tell(
+                    job
+                )  # One that raises must not keep the others from being done, nor come up for ever.
                 aside.remove(job)
             except (IndexError, ValueError):
                 pass  # Another thread did the same job meanwhile; each may be done twice.
 
     # -- steps: run with the lock held, may run twice, never wait ------------------------------------------------------
 
+    def _take_newest(self, lease: PoolLease[C]) -> None:
+        """The case that is not to cost anything: there is a good idle connection, and nobody waits for one."""
+        stack = self._idle.get(lease.key)
+        if not stack or lease.ended or self._closed or self._waiting:
+            return
+        conn = stack[-1]
+        rows = self._rows
+        if rows.get(conn, lease) is None and self._over(conn, self._clock()) is None:
+            lease.connection = conn
+            rows[conn] = lease
+            stack.pop()
+
     def _want(self, lease: PoolLease[C]) -> None:
-        if lease.ended or lease.connection is not None or lease.turn or self._closed:
+        if lease.ended or lease.turn or self._closed or self.holds(lease):
             return
         waiting = self._waiting
-        if waiting and lease.key in waiting:
-            lease.turn = _number()
+        if lease.key in waiting:
             waiting[lease.key].append(lease)
-        elif not self._serve(lease, self._clock()):
             lease.turn = _number()
+        elif not self._serve(lease, self._clock()):
             waiting[lease.key] = deque((lease,))
+            lease.turn = _number()
 
     def _serve(self, lease: PoolLease[C], now: float, fresh: bool = False) -> bool:
         rows = self._rows
@@ -327,7 +370,7 @@ class Pool(Generic[C]):
             self._drop(conn, why)
         if lease.connection is conn:
             lease.connection = None
-        if not lease.ended and lease.connection is None and not self._closed:
+        if not lease.ended and not self.holds(lease) and not self._closed:
             # Its own row has just become free, and nobody can have come in between.
             self._serve(lease, self._clock(), fresh)
 
@@ -335,30 +378,32 @@ class Pool(Generic[C]):
         lease.ended = True
         conn = lease.connection
         if conn is not None and self._rows.get(conn) is lease:
-            self._tell(conn, "closed", "upgraded")
+            self._tell(conn, conn.untold, "closed", "upgraded")
             del self._rows[conn]
+        if self._waiting:
             self._serve_waiting(self._clock())
 
     def _settle(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
         lease.ended = True
-        conn = lease.connection
-        if conn is None or self._rows.get(conn) is not lease:
-            return
         now = self._clock()
-        if self._closed:
-            reuse, why = False, "client closed"
-        elif reuse and (worn := self._worn(conn, now)) is not None:
-            reuse, why = False, worn
-        if reuse:
-            conn.idle_since = now
-            self._idle.setdefault(conn.key, []).append(conn)
-            self._tell(conn, "released")
-            self._rows[conn] = None
-        else:
-            self._drop(conn, why)
+        conn = lease.connection
+        if conn is not None and self._rows.get(conn) is lease:
+            if self._closed:
+                reuse, why = False, "client closed"
+            elif reuse and (worn := self._worn(conn, now)) is not None:
+                reuse, why = False, worn
+            if reuse:
+                conn.idle_since = now
+                self._idle.setdefault(conn.key, []).append(conn)
+                if conn.events is not None:
+                    self._tell(conn, _token(lease), "released")
+                self._rows[conn] = None
+            else:
+                self._drop(conn, why)
         if now >= self._next_sweep:
             self._sweep(now)
         if self._waiting:
+            # Not only by who has just made room: an earlier one may have been interrupted before it came to this.
             self._serve_waiting(now)
 
     def _serve_waiting(self, now: float) -> None:
@@ -369,7 +414,7 @@ class Pool(Generic[C]):
         for key, queue in queues:
             while queue:
                 lease = queue[0]
-                waits = not lease.ended and lease.connection is None
+                waits = not lease.ended and not self.holds(lease)
                 if waits and not self._serve(lease, now):
                     break
                 if lease.wake is not None:
@@ -392,12 +437,14 @@ class Pool(Generic[C]):
     def _drop(self, conn: C, why: str) -> None:
         """Nobody owns it any more: first into what is to be closed, then out of the table."""
         self._aside.append(conn.close)
-        self._tell(conn, "closed", why)
+        self._tell(conn, conn.untold, "closed", why)
         self._rows.pop(conn, None)
 
-    def _tell(self, conn: C, what: str, *facts: str) -> None:
+    def _tell(self, conn: C, token: list[bool], what: str, *facts: str) -> None:
         if conn.events is not None:
-            self._aside.append(partial(tell, getattr(conn.events, what), conn.id, *facts))
+            self._aside.append(
+                partial(_tell_once, token, getattr(conn.events, what), conn.id, *facts)
+            )
 
     # -- ages --------------------------------------------------------------------------------------------------------
 
@@ -424,6 +471,14 @@ class Pool(Generic[C]):
         for conn, lease in list(self._rows.items()):
             if lease is None and (why := self._over(conn, now)) is not None:
                 self._drop(conn, why)
+        # What was dropped from the table is in its origin's stack still, and that origin may never be asked for again.
+        rows = self._rows
+        for key, stack in list(self._idle.items()):
+            kept = [conn for conn in stack if rows.get(conn, conn) is None]
+            if kept:
+                self._idle[key] = kept
+            else:
+                del self._idle[key]
 
     # -- ends that nobody announced ------------------------------------------------------------------------------------
 
@@ -435,9 +490,12 @@ class Pool(Generic[C]):
         self._idle.clear()
         self._waiting.clear()
         self._inbox.clear()
+        # What was about to be closed is out of the table already.
+        dropped = [getattr(job, "__self__", None) for job in self._aside]
         self._aside.clear()
-        for conn in rows:
-            conn.forget()
+        for conn in (*rows, *dropped):
+            if isinstance(conn, Pooled):
+                conn.forget()
 
     def __del__(self) -> None:
         # A client that was never closed: idle connections end silently, since nobody can miss them.
@@ -447,6 +505,22 @@ class Pool(Generic[C]):
 
 def _idle_since(conn: Pooled) -> float:
     return conn.idle_since
+
+
+def _token(lease: PoolLease[Any]) -> list[bool]:
+    try:
+        return lease.untold
+    except AttributeError:
+        lease.untold = [True]
+        return lease.untold
+
+
+def _tell_once(token: list[bool], method: Callable[..., object], *facts: Any) -> None:
+    try:
+        token.pop()  # C, and so atomic: of many threads one has it.
+    except IndexError:
+        return
+    tell(method, *facts)
 
 
 def _turn(waiting: tuple[Hashable, deque[PoolLease[Any]]]) -> int:

@@ -26,6 +26,10 @@ def drive(steps: Steps[T]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
+    except BaseException:
+        # An interrupt that fell between two steps has not been seen by them, and they own what must end now.
+        steps.close()
+        raise
 
 
 async def adrive(steps: Steps[T]) -> T:
@@ -42,3 +46,6 @@ async def adrive(steps: Steps[T]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
+    except BaseException:
+        steps.close()  # See `drive`.
+        raise

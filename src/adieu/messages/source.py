@@ -10,7 +10,7 @@ from adieu.errors import AdieuError, InvalidRequest, ReadError
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import Exchange
-    from adieu.messages.response import Response
+    from adieu.messages.response import ResponseHead
 
 __all__ = ["SourceLease"]
 
@@ -34,7 +34,7 @@ class SourceLease:
         self.place: str | None = None
 
     @classmethod
-    def adopt(cls, response: Response, exchange: Exchange) -> None:
+    def adopt(cls, response: ResponseHead, exchange: Exchange) -> None:
         """Make the exchange the owner of what an adapter gave as a body."""
         exchange.own(cls(response.source, exchange.method, exchange.url))
         response.source = None

@@ -11,7 +11,7 @@ import select
 import types
 from typing import TYPE_CHECKING, Any
 
-from adieu.transport.async_stream import AsyncSocketStream
+from adieu.transport.async_stream import AsyncSocketStream, wrong_loop
 
 if TYPE_CHECKING:
     import socket
@@ -85,6 +85,8 @@ class AsyncCompletionStream(AsyncSocketStream):
     ) -> Generator[Any, None, Any]:
         """Await an operation of the loop's, and keep hold of the future that it waits for."""
         try:
+            if asyncio.get_running_loop() is not self._loop:
+                raise wrong_loop(self._loop)
             while True:
                 future = operation.send(None)
                 timer = None

@@ -209,10 +209,11 @@ class AsyncSocketStream:
         try:
             if not loop.is_closed():
                 self._unregister()
-                self._reading.close()
                 if writing is not None:
                     loop.remove_writer(self._sock)
-                    writing.close()
+            self._reading.close()
+            if writing is not None:
+                writing.close()
         finally:
             try:
                 self._sock.close()

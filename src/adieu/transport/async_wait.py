@@ -99,11 +99,13 @@ class Wait:
 
     def close(self) -> None:
         """There is nothing more to wait for: whoever waits is told, and the timer goes."""
+        timer, self._timer = self._timer, None
+        if self._loop.is_closed():
+            return  # Nobody waits any more.
         if self.pending:
             self.fail(ConnectionAbortedError("the connection was closed"))
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if timer is not None:
+            timer.cancel()
 
     def _set_timer(self, when: float) -> None:
         self._fires_at = when

@@ -51,7 +51,10 @@ class AsyncTCPWire:
             raise ConnectError(f"{origin} names no host and port to connect to")
         addresses = await self.addresses(host, port, opening)
         dialling: Any = _Dialling(opening)
-        sock = await adrive(dial.race(addresses, origin, dialling, dialling.ready))
+        try:
+            sock = await adrive(dial.race(addresses, origin, dialling, dialling.ready))
+        finally:
+            dialling.over()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _stream(sock, opening)
 
@@ -152,7 +155,7 @@ class _Dialling:
 
     def __init__(self, opening: Opening) -> None:
         self._loop = asyncio.get_running_loop()
-        self._opening = opening
+        self._opening: Opening | None = opening
         self._closed = False
         self._sockets: list[socket.socket] = []
         self._watched: set[socket.socket] = set()
@@ -167,10 +170,17 @@ class _Dialling:
             raise ConnectionAbortedError("the connection was closed")
 
     def left(self) -> float | None:
+        assert self._opening is not None
         return self._opening.left()
 
     def exceeded(self) -> RequestTimeout:
+        assert self._opening is not None
         return self._opening.exceeded()
+
+    def over(self) -> None:
+        """The race is over. The opening still knows the sockets; if they knew the opening, that would be a cycle."""
+        self._opening = None
+        self._wait.close()
 
     async def ready(
         self, sockets: Iterable[socket.socket], seconds: float | None
@@ -222,7 +232,6 @@ class _Dialling:
 
     def _close(self) -> None:
         self._unwatch()
-        if not self._loop.is_closed():
-            self._wait.close()
+        self._wait.close()
         for sock in self._sockets:
             sock.close()

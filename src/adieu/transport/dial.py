@@ -57,7 +57,9 @@ def look_up_aside(host: str, port: int, answer: Callable[[Any], object]) -> None
         try:
             found = lookup(host, port)
         except Exception as error:
-            answer(error)  # From here, and not from a variable: this frame is in the error's own traceback.
+            answer(
+                error
+            )  # From here, and not from a variable: this frame is in the error's own traceback.
             return
         answer(found)
 

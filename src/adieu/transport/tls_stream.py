@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTLSStream", "TLSStream"]
 
 _BLOCK = 64 * 1024
+# What a record carries at most (RFC 8446, section 5.1). A read gives one record, and would reserve all that it may give.
+_RECORD = 16 * 1024
 _A_GLANCE = 0.001
 
 
@@ -72,7 +74,7 @@ class _Layer:
         pieces = []
         try:
             while max_bytes > 0 and (here.pending or here.eof or self._tls.pending()):
-                piece = self._tls.read(max_bytes)  # One record: 16 KiB at most.
+                piece = self._tls.read(min(max_bytes, _RECORD))
                 if not piece:
                     self._ended = True  # The peer's close_notify.
                     break

@@ -1,0 +1,138 @@
+"""The adapter: one app, in tasks of this event loop. Requests and responses stream; nothing runs on after `close`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from adieu.errors import ClientClosed, InvalidRequest
+from adieu.messages.async_response import AsyncResponse
+from adieu_asgi.lease import AppLease
+from adieu_asgi.lifespan import Lifespan, Mode
+from adieu_asgi.scope import checked_root_path, scope_of
+from adieu_asgi.waiting import Tasks
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.exchange import Exchange
+    from adieu.messages.request import Request
+    from adieu_asgi.scope import ASGIApp
+
+__all__ = ["AsyncASGIAdapter"]
+
+# Seconds in which an app that was cut off by `close` may see that its client has gone, before it is cancelled.
+_MOMENT = 0.1
+
+
+class AsyncASGIAdapter:
+    """Sends requests into an ASGI 3 app, as a server would.
+
+    What the app raises comes out of the call as `AppError`, with the exception as its cause, also if it raises after
+    its last byte; with `raise_app_exceptions=False` it becomes what the wire would show: a 500, or a body that ends too
+    early, and the traceback goes to stderr. `root_path` says where the app is mounted; a URL that is not below it is
+    `InvalidURL`. `client` is the address that the client seems to have.
+
+    `lifespan`: with "auto" the app is started before its first request and shut down by `close`, if it takes part in
+    that; with "on" it has to; with "off" it is not asked. `grace`: for how many seconds an app may go on when nobody
+    waits for it any more, after its client has left or at `close`; then it is cancelled.
+
+    The app runs in a task beside the caller, with a copy of the caller's context variables. The end of the body is the
+    end of the app's call, so that background tasks are done when a response has been read. Belongs to the event loop
+    that used it first. For asyncio.
+
+    ```python
+    async with adieu.AsyncClient("http://app.test", adapter=AsyncASGIAdapter(app)) as client:
+        await client.get("/items")
+    ```
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        raise_app_exceptions: bool = True,
+        root_path: str = "",
+        client: tuple[str, int] | None = ("127.0.0.1", 123),
+        lifespan: Mode = "auto",
+        grace: float = 5.0,
+    ) -> None:
+        if not callable(app):
+            raise InvalidRequest(f"an ASGI app is called with scope, receive and send, not {app!r}")
+        if lifespan not in ("auto", "on", "off"):
+            raise InvalidRequest(f'lifespan is "auto", "on" or "off", not {lifespan!r}')
+        if not grace >= 0:
+            raise InvalidRequest(f"grace is a number of seconds, not {grace!r}")
+        self.app = app
+        self._raising = raise_app_exceptions
+        self._root_path = checked_root_path(root_path)
+        self._client = client
+        self._mode: Mode = lifespan
+        self._grace = grace
+        self._tasks = Tasks()
+        self._leases: WeakSet[AppLease] = WeakSet()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lifespan: Lifespan | None = None
+        self._closed = False
+
+    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+        """Start the app in a task; returns at the head of its response, while the app goes on."""
+        if self._closed:
+            raise ClientClosed(f"{self!r} is closed")
+        lifespan = self._bound()
+        values = await lifespan.started(exchange.deadline)
+        scope = scope_of(request, self._root_path, self._client, values)
+        lease = AppLease(request, exchange, self._tasks, self._raising, self._grace)
+        exchange.own(lease)
+        self._leases.add(lease)
+        if self._closed:
+            raise ClientClosed(f"{self!r} was closed")
+        lease.start(self.app, scope)
+        head = await lease.begin(exchange.deadline)
+        return AsyncResponse(head.status, head.headers)
+
+    def _bound(self) -> Lifespan:
+        """The lifespan in this loop."""
+        loop, former = asyncio.get_running_loop(), self._loop
+        lifespan = self._lifespan
+        if lifespan is not None and loop is former:
+            return lifespan
+        if former is not None and lifespan is not None and (self._tasks or lifespan.tasks):
+            state = "which has ended" if former.is_closed() else "which is another one"
+            raise ClientClosed(
+                f"the app of {self!r} runs in the event loop it was first used in, {state}: "
+                "make an adapter in each loop, and close it before the loop ends"
+            )
+        self._loop = loop
+        self._lifespan = Lifespan(self.app, self._mode)
+        return self._lifespan
+
+    async def close(self) -> None:
+        """End every call of the app and shut the app down. Any number of calls.
+
+        Apps whose client has left are cancelled; others (in background tasks) may go on for `grace` seconds, and so may
+        the shutdown. Raises `AppError`, when all has ended, if the shutdown failed.
+        """
+        self._closed = True
+        loop, lifespan = self._loop, self._lifespan
+        if loop is None or lifespan is None:
+            return
+        if loop is not asyncio.get_running_loop():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._tasks.cancel)
+                loop.call_soon_threadsafe(lifespan.tasks.cancel)
+            return
+        leases = list(self._leases)
+        for lease in leases:
+            lease.finish(False, "client closed")
+        try:
+            await self._tasks.wait(_MOMENT)
+            for lease in leases:
+                lease.abort()
+            await self._tasks.end(self._grace)
+            await lifespan.stopped(self._grace)
+        finally:
+            self._tasks.cancel()
+            lifespan.tasks.cancel()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.app!r})"

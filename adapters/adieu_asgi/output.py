@@ -1,0 +1,191 @@
+"""What an app sends: a head, and a body in chunks; checked, and kept until the client takes them, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from adieu.errors import InvalidHeader
+from adieu.messages.headers import Headers
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.cleanup import Framing
+    from adieu_asgi.errors import Facts, NotASGI
+    from adieu_asgi.scope import Message
+    from adieu_asgi.waiting import Changes
+
+__all__ = ["Gone", "Head", "Output"]
+
+_NO_CONTENT = (204, 304)
+_SORRY = b"Internal Server Error"
+
+
+class Gone(ConnectionResetError):
+    """`send` was called, and the client has gone (ASGI's HTTP specification, 2.4, wants an `OSError`)."""
+
+
+class Head(NamedTuple):
+    """Status and fields, and how long the body is (None: the end will tell)."""
+
+    status: int
+    headers: Headers
+    length: int | None
+
+
+class Output:
+    """The response of one call, as far as the app has given it.
+
+    `begun`: the first body message has come, so that the head is final; `complete`: the last one has. `framing`,
+    `received` and `remaining` are what a lease says of its body.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_chunk",
+        "_closed",
+        "_facts",
+        "_given",
+        "_head",
+        "complete",
+        "framing",
+        "received",
+        "remaining",
+    )
+
+    def __init__(self, facts: Facts, changes: Changes) -> None:
+        self._facts = facts
+        self._changes = changes
+        self._head: Head | None = None
+        self._chunk: bytes | None = None
+        self._given = 0
+        self._closed = False
+        self.complete = False
+        self.framing: Framing = "close"
+        self.received = 0
+        self.remaining: int | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._facts.response_started
+
+    @property
+    def has_chunk(self) -> bool:
+        return self._chunk is not None
+
+    @property
+    def bodiless(self) -> bool:
+        """The response has no body, whatever the app gives (RFC 9112, section 6.3)."""
+        head = self._head
+        return self._facts.method == "HEAD" or (head is not None and head.status in _NO_CONTENT)
+
+    # -- what the app is given -----------------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Take a message. Waits until the client has taken the chunk before; raises `Gone` if it never will."""
+        kind = message.get("type")
+        if self.complete:
+            raise self._refused(f"it sent {kind} after its response was complete")
+        if self._closed:
+            raise Gone("the client has gone: nobody reads this response any more")
+        if kind == "http.response.start":
+            if self._head is not None:
+                raise self._refused("it sent http.response.start twice")
+            self._head = self._checked(message)
+        elif kind == "http.response.body":
+            await self._take(message.get("body", b""), bool(message.get("more_body", False)))
+        else:
+            raise self._refused(f"it sent {kind!r}, which no response has")
+
+    async def _take(self, body: Any, more: bool) -> None:
+        head = self._head
+        if head is None:
+            raise self._refused("it sent http.response.body before http.response.start")
+        if not isinstance(body, (bytes, bytearray, memoryview)):
+            raise self._refused(f"its body has to be bytes, not {type(body).__name__}")
+        if self.bodiless:
+            if body and self._facts.method != "HEAD":
+                raise self._refused(f"it gave a body, but a {head.status} has none")
+            # Nothing waits for the client here, so that an endless body has to let go of the loop now and then.
+            await asyncio.sleep(0)
+        elif body:
+            self._given += len(body)
+            if head.length is not None and self._given > head.length:
+                raise self._refused("its body is longer than its Content-Length")
+            await self._changes.until(lambda: self._chunk is None or self._closed)
+            if self._closed:
+                raise Gone("the client has gone: nobody reads this response any more")
+            self._chunk = bytes(body)
+        self._facts.response_started = True
+        self.complete = not more
+        self._changes.tell()
+
+    def _refused(self, what: str) -> NotASGI:
+        error = self._facts.refuse(what)
+        self._changes.tell()  # The client is told, whether or not the app lets go of this.
+        return error
+
+    def _checked(self, message: Message) -> Head:
+        refuse = self._refused
+        status = message.get("status")
+        if type(status) is not int or not 200 <= status <= 999:
+            raise refuse(f"the status must be a whole number from 200 to 999, not {status!r}")
+        fields = []
+        for field in message.get("headers", ()):
+            name, value = _pair(field)
+            if not isinstance(name, bytes) or not isinstance(value, bytes):
+                raise refuse("every header must be a pair of bytes")
+            if name.lower() != b"transfer-encoding":  # The specification has servers ignore it.
+                fields.append((name, value))
+        try:
+            headers = Headers(fields)
+        except InvalidHeader as error:
+            raise refuse(str(error)) from None
+        lengths = set(headers.get_list("content-length"))
+        if not lengths:
+            return Head(status, headers, None)
+        text = lengths.pop()
+        if lengths or not (text.isascii() and text.isdigit()):
+            raise refuse("its Content-Length is not one number")
+        return Head(status, headers, int(text))
+
+    # -- what the client reads -----------------------------------------------------------------------------------------
+
+    def final_head(self) -> Head:
+        """The head, which cannot change any more."""
+        head = self._head
+        assert head is not None
+        self.remaining = 0 if self.bodiless else head.length
+        if self.remaining is not None:
+            self.framing = "length" if self.remaining else "none"
+        return head
+
+    def take(self) -> bytes | None:
+        """The chunk that is here, if there is one. The app may give the next one."""
+        chunk, self._chunk = self._chunk, None
+        if chunk is not None:
+            self._changes.tell()
+            self.received += len(chunk)
+            if self.remaining is not None:
+                self.remaining -= len(chunk)
+        return chunk
+
+    def apologise(self) -> None:
+        """Answer in the place of an app that failed before its response began."""
+        fields = [("Content-Type", "text/plain"), ("Content-Length", str(len(_SORRY)))]
+        self._head = Head(500, Headers(fields), len(_SORRY))
+        self._facts.response_started = self.complete = True
+        if not self.bodiless:
+            self._chunk = _SORRY
+
+    def close(self) -> None:
+        """Nobody reads on."""
+        self._closed = True
+        self._chunk = None
+
+
+def _pair(field: Any) -> tuple[Any, Any]:
+    try:
+        name, value = field
+    except (TypeError, ValueError):
+        return None, None
+    return name, value

@@ -1,0 +1,62 @@
+"""What becomes of an async client's connection after a 101: see `Upgraded`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from adieu.transport.async_stream import AsyncByteStream
+
+__all__ = ["AsyncUpgraded"]
+
+
+class AsyncUpgraded:
+    """An upgraded connection as an async byte stream, which one task may read while another one writes.
+
+    It has left its pool: closing the client does not close it, you do. It belongs to the event loop it was made in.
+    """
+
+    def __init__(self, stream: AsyncByteStream, leftover: bytes) -> None:
+        self._stream = stream
+        self._leftover = leftover
+        self._closed = False
+
+    async def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
+        """The next bytes, b"" when the peer has closed. What came with the 101 comes first. Timeouts in seconds."""
+        if self._leftover:
+            data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
+            return data
+        return await self._stream.recv(max_bytes, timeout)
+
+    async def send(self, data: bytes, timeout: float | None = 30.0) -> None:
+        """Send all of `data`."""
+        await self._stream.send(data, timeout)
+
+    async def close(self) -> None:
+        """Close the connection. Any number of calls; it is awaited as everything else is, and never waits."""
+        self._closed = True
+        self._stream.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._stream.close()
+            warnings.warn(
+                f"{self!r} was dropped without being closed", ResourceWarning, stacklevel=2
+            )

@@ -1,0 +1,286 @@
+"""From a sync adapter to an async one, by threads: for adapters that nobody has written a second time.
+
+Never by itself: `AsyncClient(adapter=to_async(...))` says it. One thread carries one exchange (see `threads`), so the
+number of threads bounds the exchanges under way, streams that are open included.
+
+Theory of operation. The sync adapter is called in a thread, with an exchange made for it, whose leases belong to the
+real exchange the moment they are owned. So whatever ends the real one (a cancelled task, a timeout, the closing client,
+a finalizer) ends the sync lease, from whatever thread, as the `Lease` protocol allows; and that is what gets the thread
+out of its wait. Nobody waits for a thread to notice: what it brings home too late is thrown away, and a lease that it
+gets too late is ended on the spot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import BodyClosed, ClientClosed, InvalidRequest, PoolTimeout
+from adieu.lifecycle.exchange import Exchange
+from adieu.messages.async_response import AsyncResponse
+from adieu.messages.response import Response
+from adieu.messages.source import SourceLease
+from adieu.transport.threads import Outcome, Seat, Threads, settle, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.exchange import AnyLease
+    from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.messages.request import Request
+    from adieu.transport.adapter import Adapter
+
+__all__ = ["ThreadAdapter", "to_async"]
+
+# Seconds that `close` gives the threads whose connections it has cut off.
+_GRACE = 1.0
+
+
+def to_async(adapter: Adapter, *, threads: int = 10) -> ThreadAdapter:
+    """Make an async adapter of a sync one, which is called in at most so many threads.
+
+    Each exchange has a thread to itself until its body has ended; further ones wait for `Timeout.pool` at most, first
+    come, first served. Cancelling a task ends its exchange at once; its thread follows as soon as the adapter notices.
+    Closing the async adapter closes the sync one. Content of a request that is an async iterable is refused, and
+    `response.upgraded` is the sync adapter's. Raises `InvalidRequest` for what is no sync adapter.
+
+    ```python
+    client = adieu.AsyncClient(adapter=adieu.to_async(Urllib3Adapter(), threads=20))
+    ```
+    """
+    return ThreadAdapter(adapter, threads)
+
+
+class ThreadAdapter:
+    """What `to_async` makes. May be used from several event loops."""
+
+    def __init__(self, inner: Adapter, threads: int) -> None:
+        send, close = getattr(inner, "send", None), getattr(inner, "close", None)
+        if isinstance(inner, type) or not callable(send) or not callable(close):
+            raise InvalidRequest(
+                f"to_async takes an adapter with send(request, exchange) and close(), not {inner!r}"
+            )
+        if iscoroutinefunction(send) or iscoroutinefunction(close):
+            raise InvalidRequest(f"{inner!r} is an async adapter already")
+        if type(threads) is not int or threads < 1:
+            raise InvalidRequest(f"to_async: threads is a whole number from 1, not {threads!r}")
+        self.inner = inner
+        self._threads = Threads(threads)
+        self._closed = False
+
+    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+        """Send in a thread; the response's body is read in the same one."""
+        if self._closed:
+            raise self._refusal()
+        if request.content.is_async:
+            raise InvalidRequest(
+                "content= is an async iterable, which a sync adapter cannot wait for in its thread: "
+                "give it bytes, a file or an iterable"
+            )
+        limit = exchange.deadline.left("pool")
+        seat = Seat(f"{exchange.method} {exchange.url}")
+        relay = _Relay(exchange, seat)
+        timer = None
+        try:
+            sending = seat.call(partial(_send, self.inner, request, relay))
+            if limit is not None:
+                late = partial(self._exhausted, exchange.deadline)
+                timer = asyncio.get_running_loop().call_later(limit, seat.give_up, late)
+            self._threads.take(seat, self._refusal)
+            response: AsyncResponse = await taken(sending)
+        except BaseException as error:
+            relay.forsake(type(error).__name__)
+            seat.leave()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if exchange.lease is None:
+            seat.leave()
+        return response
+
+    def _exhausted(self, deadline: Deadline) -> BaseException:
+        error = deadline.exceeded("pool")
+        if isinstance(error, PoolTimeout):
+            error.holders = tuple(self._threads.holders())
+            shown = "; ".join(error.holders[:3])
+            more = f"; and {len(error.holders) - 3} more" if len(error.holders) > 3 else ""
+            limit, number = error.limit, self._threads.limit
+            text = f"no thread became free for {limit:g} s (Timeout.pool). All {number} are in use"
+            error.args = (f"{text}: {shown}{more}",)
+        return error
+
+    def _refusal(self) -> ClientClosed:
+        return ClientClosed(f"{self!r} is closed")
+
+    async def close(self) -> object:
+        """Close the sync adapter, in a thread of its own: all the others may be waiting. What it returns is returned.
+
+        Threads that this gets out of their waits have ended when it returns; one that its adapter cannot interrupt is
+        left to end by itself.
+        """
+        if self._closed:
+            return None
+        self._closed = True
+        self._threads.stop(self._refusal)
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        closing = partial(_close, self.inner, self._threads, done)
+        thread = threading.Thread(target=closing, name="adieu-to_async-closes", daemon=True)
+        thread.start()
+        try:
+            counts: object = await taken(done)
+        finally:
+            if done.done() and not done.cancelled():
+                thread.join(_GRACE)  # It has said its last word.
+        return counts
+
+    def connections(self) -> Sequence[ConnectionInfo]:
+        """What the connections of the sync adapter are doing, if it can tell."""
+        listed: Callable[[], Sequence[ConnectionInfo]] | None
+        listed = getattr(self.inner, "connections", None)
+        return listed() if listed is not None else ()
+
+    @property
+    def schemes(self) -> Sequence[str]:
+        found: Sequence[str] = getattr(self.inner, "schemes", ())
+        return found
+
+    def __repr__(self) -> str:
+        return f"to_async({self.inner!r})"
+
+    def __del__(self) -> None:
+        threads = getattr(self, "_threads", None)
+        if threads is not None and not self._closed:
+            threads.stop(partial(ClientClosed, "this adapter was dropped"))
+
+
+class _Relay(Exchange):
+    """The exchange as the sync adapter sees it, in its thread. What it owns, the real one owns."""
+
+    __slots__ = ("_forsaken", "_outer", "_seat")
+
+    def __init__(self, outer: Exchange, seat: Seat) -> None:
+        super().__init__(
+            outer.method,
+            outer.url,
+            outer.deadline,
+            outer.policy,
+            tls=outer.tls,
+            events=outer.events,
+            hop=outer.hop,
+            extras=outer.extras,
+        )
+        self._outer = outer
+        self._seat = seat
+        self._forsaken = False
+
+    def own(self, lease: AnyLease) -> None:
+        super().own(lease)
+        outer = self._outer
+        if not self._forsaken:
+            outer.own(owned := _ThreadLease(lease, self._seat))
+            # Asked again, because `forsake` may have looked just before that.
+            if not self._forsaken:
+                return
+            if outer.lease is owned:
+                outer.lease = None
+        super().end(False, "cancelled")
+        raise ClientClosed(f"nobody waits for {self.method} {self.url} any more")
+
+    def forsake(self, why: str) -> None:
+        """In the event loop: the caller has stopped waiting."""
+        self._forsaken = True
+        self._outer.end(False, why)
+
+    def hand_over(self) -> None:
+        """The adapter has returned: what it changed of the exchange, the real one has to learn."""
+        if self._forsaken:
+            return
+        self._outer.policy = self.policy
+        if self.lease is None:
+            self._outer.end(False, "ended by the adapter")
+
+    def let_go(self) -> None:
+        """The real exchange alone owns the lease from now on."""
+        self.lease = None
+
+
+class _ThreadLease:
+    """A sync lease whose `read` is awaited. What else a lease may have, it has if the sync one has it."""
+
+    __slots__ = ("_ended", "_lease", "_seat")
+
+    _ended: bool
+    _lease: Any
+    _seat: Seat
+
+    def __init__(self, lease: AnyLease, seat: Seat) -> None:
+        own = object.__setattr__
+        own(self, "_lease", lease)
+        own(self, "_seat", seat)
+        own(self, "_ended", False)
+
+    @property
+    def reusable(self) -> bool:
+        reusable: bool = self._lease.reusable
+        return reusable
+
+    async def read(self, deadline: Deadline) -> bytes:
+        if self._ended:
+            raise BodyClosed("this body was closed before it was read to its end")
+        chunk: bytes = await taken(self._seat.call(partial(self._lease.read, deadline)))
+        return chunk
+
+    def finish(self, reuse: bool, why: str) -> None:
+        object.__setattr__(self, "_ended", True)
+        try:
+            self._seat.here(partial(self._lease.finish, reuse, why))
+        finally:
+            self._seat.leave()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_lease"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._lease, name, value)
+        if name == "outlives":
+            self._seat.outlives = value
+
+
+def _send(adapter: Adapter, request: Request, relay: _Relay) -> AsyncResponse:
+    """In the thread: one sending, and its response for the other colour."""
+    try:
+        response = adapter.send(request, relay)
+        if not isinstance(response, Response):
+            raise TypeError(f"it returned {type(response).__name__}, not a Response")
+        if response.source is not None:
+            SourceLease.adopt(response, relay)
+        # What came without a lease is here already.
+        body = b"".join(response.iter_raw()) if relay.lease is None else None
+        other = AsyncResponse(
+            response.status_code,
+            response.headers,
+            body,
+            reason=response.reason,
+            http_version=response.http_version,
+        )
+        other.upgraded = response.upgraded
+        relay.hand_over()
+        return other
+    finally:
+        relay.let_go()
+
+
+def _close(adapter: Adapter, threads: Threads, done: asyncio.Future[Outcome]) -> None:
+    try:
+        counts = adapter.close()
+    except BaseException as error:
+        threads.join(_GRACE)
+        settle(done, [None, error])
+    else:
+        threads.join(_GRACE)
+        settle(done, [counts, None])

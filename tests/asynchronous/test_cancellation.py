@@ -1,0 +1,572 @@
+"""Cancelled at any wait whatever: it costs nothing but the task's own connection.
+
+Each scenario is run again and again, cancelled at its first wait, at its second, and so on, until a run has fewer waits
+than that. After each the next request on the client, which may have one connection, works; when the client is closed
+no socket is open and no task is left; nothing warns; and the cancelled call did not wait for anything any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import socket
+import sys
+import types
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+import adieu
+from adieu.testing import BlackHole, refused_port
+from adieu.transport import dial
+from adieu_h11 import AsyncH11Adapter
+from asynchronous.steering import (
+    LOOPS,
+    MODES,
+    Cut,
+    FussyWire,
+    NarrowWire,
+    TwoAddresses,
+    outcome,
+    run,
+    settle,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+
+    from adieu.testing import FaultServer
+    from servers import TLSServer
+    from support.watch import Watch
+
+pytestmark = pytest.mark.lifecycle
+
+_PATIENCE = adieu.Timeout(connect=5, read=5, write=5, pool=2)
+_MOST_WAITS = 400
+
+if TYPE_CHECKING:
+    Scenario = Callable[[adieu.AsyncClient], Awaitable[object]]
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(play: Scenario) -> Scenario:
+    SCENARIOS[play.__name__.removeprefix("_")] = play
+    return play
+
+
+@scenario
+async def _plain(client: adieu.AsyncClient) -> None:
+    response = await client.get("/bytes?n=1000")
+    assert len(response.content) == 1000
+
+
+@scenario
+async def _twice_on_one_connection(client: adieu.AsyncClient) -> None:
+    await client.get("/ok")
+    await client.post("/echo", json={"name": "a"})
+
+
+@scenario
+async def _large(client: adieu.AsyncClient) -> None:
+    response = await client.get("/bytes?n=700000")
+    assert len(response.content) == 700_000
+
+
+@scenario
+async def _chunked(client: adieu.AsyncClient) -> None:
+    response = await client.get("/chunked?n=20000&size=1000&trailers=1")
+    assert len(response.content) == 20_000
+
+
+@scenario
+async def _gzip(client: adieu.AsyncClient) -> None:
+    async with client.stream("GET", "/gzip?n=300000") as response:
+        assert sum([len(piece) async for piece in response.iter_bytes(1000)]) == 300_000
+
+
+@scenario
+async def _drip(client: adieu.AsyncClient) -> None:
+    async with client.stream("GET", "/drip?n=5&seconds=0.01") as response:
+        assert len(await response.read()) == 5
+
+
+@scenario
+async def _until_close(client: adieu.AsyncClient) -> None:
+    assert len((await client.get("/until-close?n=5000")).content) == 5000
+
+
+@scenario
+async def _unread(client: adieu.AsyncClient) -> None:
+    async with client.stream("GET", "/bytes?n=1000000"):
+        pass
+
+
+@scenario
+async def _unread_and_drained(client: adieu.AsyncClient) -> None:
+    async with client.stream("GET", "/stall-body?n=1000&sent=500&seconds=0.01"):
+        pass
+
+
+@scenario
+async def _partly_read(client: adieu.AsyncClient) -> None:
+    async with client.stream("GET", "/bytes?n=1000000") as response:
+        async for piece in response.iter_bytes(1000):
+            assert len(piece) == 1000
+            break
+
+
+@scenario
+async def _awaited_instead_of_entered(client: adieu.AsyncClient) -> None:
+    response = await client.stream("GET", "/bytes?n=300000")
+    assert len(await response.read()) == 300_000
+
+
+@scenario
+async def _closed_by_hand(client: adieu.AsyncClient) -> None:
+    response = await client.stream("GET", "/bytes?n=30000")
+    await response.close()
+
+
+@scenario
+async def _redirect(client: adieu.AsyncClient) -> None:
+    response = await client.get("/redirect?n=3&body=5000")
+    assert len(response.history) == 3
+
+
+@scenario
+async def _redirect_whose_body_is_too_long(client: adieu.AsyncClient) -> None:
+    response = await client.get("/redirect?n=2&body=300000")
+    assert len(response.history) == 2
+
+
+@scenario
+async def _early_hints(client: adieu.AsyncClient) -> None:
+    assert (await client.get("/early-hints?n=3")).status_code == 200
+
+
+@scenario
+async def _upload_to_a_slow_reader(client: adieu.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0)
+            yield bytes(30_000)
+
+    target = "/slow-read?piece=65536&seconds=0.0005"
+    assert (await client.post(target, content=pieces())).status_code == 200
+
+
+@scenario
+async def _upload_that_fills_the_socket(client: adieu.AsyncClient) -> None:
+    target = "/slow-read?piece=65536&seconds=0.001"
+    assert (await client.post(target, content=[bytes(300_000)])).status_code == 200
+
+
+@scenario
+async def _upload_that_is_answered_early(client: adieu.AsyncClient) -> None:
+    assert (await client.post("/early", content=[bytes(1_000_000)])).status_code == 413
+
+
+@scenario
+async def _name_that_is_looked_up(client: adieu.AsyncClient) -> None:
+    url = str(client.build_request("GET", "/ok").url).replace("127.0.0.1", "localhost")
+    assert (await client.get(url)).status_code == 200
+
+
+@scenario
+async def _read_error(client: adieu.AsyncClient) -> None:
+    with pytest.raises(adieu.ReadError):
+        await client.get("/reset-body?n=100000&sent=50000")
+
+
+@scenario
+async def _truncated(client: adieu.AsyncClient) -> None:
+    with pytest.raises(adieu.BodyTruncated):
+        await client.get("/truncated")
+
+
+@scenario
+async def _read_timeout(client: adieu.AsyncClient) -> None:
+    with pytest.raises(adieu.ReadTimeout):
+        await client.get("/stall-head", timeout=adieu.Timeout(read=0.005))
+
+
+@scenario
+async def _replay(client: adieu.AsyncClient) -> None:
+    for _ in range(2):
+        assert (await client.get("/race")).status_code == 200
+
+
+@scenario
+async def _upgrade(client: adieu.AsyncClient) -> None:
+    headers = {"upgrade": "shout", "connection": "upgrade"}
+    response = await client.get("/upgrade", headers=headers)
+    assert response.status_code == 101
+    async with response.upgraded as stream:
+        await stream.send(b"hello")
+        assert await stream.recv() == b"HELLO"
+
+
+@scenario
+async def _no_keep_alive(client: adieu.AsyncClient) -> None:
+    policy = adieu.NoKeepAlive()
+    assert len((await client.get("/bytes?n=100000", cleanup=policy)).content) == 100_000
+
+
+@scenario
+async def _many(client: adieu.AsyncClient) -> None:
+    async with client.map([f"/bytes?n={n}" for n in range(5)], limit=2) as outcomes:
+        sizes = [len(done.result().content) async for done in outcomes]
+    assert sorted(sizes) == list(range(5))
+
+
+@scenario
+async def _many_from_a_slow_source(client: adieu.AsyncClient) -> None:
+    async def urls() -> AsyncIterator[str]:
+        for n in range(3):
+            await asyncio.sleep(0)
+            yield f"/bytes?n={n}"
+
+    async with client.map(urls(), limit=2) as outcomes:
+        async for done in outcomes:
+            assert done.error is None
+
+
+@scenario
+async def _pool_that_is_full(client: adieu.AsyncClient) -> None:
+    """Three wait for the one connection; the cancelled one is the second of them."""
+    held = await client.stream("GET", "/bytes?n=1000000")
+    neighbours = [asyncio.ensure_future(client.get("/ok")) for _ in range(2)]
+    asyncio.get_running_loop().call_later(0.002, held.body.abort, "test")
+    try:
+        assert (await client.get("/ok")).status_code == 200
+    finally:
+        # They get their turn, whatever has become of this one. Not awaited: this one may be cancelled.
+        for one in neighbours:
+            one.add_done_callback(_is_fine)
+
+
+def _is_fine(one: asyncio.Task[adieu.AsyncResponse]) -> None:
+    assert one.result().status_code == 200
+
+
+@scenario
+async def _own_client_in_a_block(client: adieu.AsyncClient) -> None:
+    own = adieu.AsyncClient(base_url=str(client.build_request("GET", "/").url))
+    async with own:
+        await own.get("/ok")
+        async with own.stream("GET", "/bytes?n=100000"):
+            await own.get("/ok")
+
+
+# These wait by themselves after the cancellation, which is Python's way to end a group of tasks.
+_WAITS_FOR_ITS_TASKS = {"many", "many_from_a_slow_source"}
+
+
+class Setting(NamedTuple):
+    """Over what the scenarios are played."""
+
+    loop: str
+    wire: type[NarrowWire]
+
+    def __str__(self) -> str:
+        return f"{self.loop}-{'fussy' if self.wire is FussyWire else 'plain'}"
+
+
+SETTINGS = [Setting(loop, wire) for loop in LOOPS for wire in (NarrowWire,)] + [
+    Setting("asyncio", FussyWire)
+]
+
+
+async def _cut_everywhere(
+    play: Scenario,
+    census: Watch,
+    client: Callable[[], adieu.AsyncClient],
+    may_wait: bool = False,
+) -> int:
+    """Cancel it everywhere, in every mode; how many waits the last run had."""
+    waits = 0
+    for mode in MODES:
+        for nth in range(1, _MOST_WAITS):
+            cut = Cut(_played(play, one := client()), nth, mode)
+            where = f"cancelled at wait {nth}, {mode}"
+            result = await outcome(cut)
+            # Where the very last wait was cut, or the clock was late, there may be nothing left to cancel.
+            assert result is None or (cut.happened and result is asyncio.CancelledError), where
+            assert may_wait or cut.after == 0, f"{where}: it waited {cut.after} times after that"
+            assert (await one.get("/ok")).json()["request"], where
+            await settle()
+            assert not [line for line in one.connections() if line.state != "idle"], where
+            await one.close()
+            assert census.count() == 0, (where, census.rows())
+            if not cut.happened:
+                break
+        else:
+            raise AssertionError(f"more than {_MOST_WAITS} waits")
+        waits = cut.waits
+    return waits
+
+
+async def _played(play: Scenario, client: adieu.AsyncClient) -> None:
+    await play(client)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """The cyclic collector is off: what is left to it stays, and is counted."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=str)
+_ONE = adieu.Limits(connections=1)
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("name", SCENARIOS)
+@every_setting
+def test_a_cancelled_call_costs_nothing_but_its_own_connection(
+    setting: Setting, name: str, fault_server: FaultServer, census: Watch
+) -> None:
+    def client() -> adieu.AsyncClient:
+        adapter = AsyncH11Adapter(setting.wire(), limits=_ONE)
+        return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
+
+    may_wait = name in _WAITS_FOR_ITS_TASKS
+    cuts = _cut_everywhere(SCENARIOS[name], census, client, may_wait)
+    waits = run(cuts, LOOPS[setting.loop])
+    assert waits > 0 or setting.wire is NarrowWire
+
+
+_OVER_TLS = (
+    "plain",
+    "large",
+    "unread",
+    "partly_read",
+    "redirect",
+    "upload_to_a_slow_reader",
+    "upload_that_fills_the_socket",
+    "upload_that_is_answered_early",
+    "read_error",
+    "replay",
+    "upgrade",
+    "no_keep_alive",
+)
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("name", _OVER_TLS)
+@every_setting
+def test_a_cancelled_call_over_tls_costs_nothing_but_its_own_connection(
+    setting: Setting, name: str, tls_server: TLSServer, census: Watch
+) -> None:
+    def client() -> adieu.AsyncClient:
+        adapter = AsyncH11Adapter(setting.wire(), limits=_ONE)
+        context = tls_server.client_context
+        return adieu.AsyncClient(tls_server.url, adapter=adapter, timeout=_PATIENCE, verify=context)
+
+    run(_cut_everywhere(SCENARIOS[name], census, client), LOOPS[setting.loop])
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("first", ["silent", "refused"])
+def test_a_cancelled_race_between_two_addresses_leaves_no_socket(
+    loop: str,
+    first: str,
+    fault_server: FaultServer,
+    census: Watch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dial, "_HEAD_START", 0.005)
+    peer: Any = BlackHole(full=True) if first == "silent" else contextlib.nullcontext()
+    with peer, refused_port() as nobody:
+        port = peer.port if first == "silent" else nobody
+        census.also(port)
+        before = census.count()  # What fills the black hole looks like ours.
+
+        class Counted:
+            def count(self) -> int:
+                return census.count() - before
+
+            rows = census.rows
+
+        def client() -> adieu.AsyncClient:
+            addresses = [("127.0.0.1", number) for number in (port, fault_server.port)]
+            wire = TwoAddresses(*((socket.AF_INET, address) for address in addresses))
+            adapter = AsyncH11Adapter(wire, limits=_ONE)
+            return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
+
+        watch: Any = Counted()
+        run(_cut_everywhere(_plain, watch, client), LOOPS[loop])
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_call_cancelled_in_a_hook_costs_nothing_but_its_own_connection(
+    fault_server: FaultServer, census: Watch
+) -> None:
+    async def hook(_: object) -> None:
+        await asyncio.sleep(0)
+
+    def client() -> adieu.AsyncClient:
+        adapter = AsyncH11Adapter(FussyWire(), limits=_ONE)
+        hooks: dict[str, list[Any]] = {"request": [hook], "response": [hook, hook]}
+        return adieu.AsyncClient(
+            fault_server.url, adapter=adapter, timeout=_PATIENCE, event_hooks=hooks
+        )
+
+    for play in (_plain, _redirect, _unread):
+        run(_cut_everywhere(play, census, client))
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_call_cancelled_under_the_close_adapter_leaves_no_socket(
+    fault_server: FaultServer, census: Watch
+) -> None:
+    def client() -> adieu.AsyncClient:
+        return adieu.AsyncClient(fault_server.url, adapter="close", limits=_ONE, timeout=_PATIENCE)
+
+    for play in (_plain, _redirect, _unread, _partly_read):
+        run(_cut_everywhere(play, census, client))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    "path",
+    ["/stall-head", "/stall-body", "/drip?n=1000", "/stall-read", "/redirect?stall=5&body=9"],
+)
+def test_time_limits_from_outside_cost_nothing_but_the_calls_connection(
+    loop: str, path: str, fault_server: FaultServer, census: Watch
+) -> None:
+    """`asyncio.wait_for`, and `asyncio.timeout` where there is one, around calls that do not end in time."""
+
+    async def main() -> None:
+        async with adieu.AsyncClient(fault_server.url, limits=_ONE, timeout=_PATIENCE) as client:
+            for limit in _limits():
+                content = bytes(9_000_000) if "read" in path else None
+                method = "POST" if content else "GET"
+                with pytest.raises(asyncio.TimeoutError):
+                    await limit(client.request(method, path, content=content), 0.02)
+                assert (await client.get("/ok")).status_code == 200
+                await settle()
+        assert census.count() == 0
+
+    run(main(), LOOPS[loop])
+
+
+def _limits() -> list[Any]:
+    limits: list[Any] = [asyncio.wait_for]
+    if sys.version_info >= (3, 11):
+
+        async def timeout(wish: Any, seconds: float) -> object:
+            async with asyncio.timeout(seconds):
+                return await wish
+
+        limits.append(timeout)
+    return limits
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_cancellations_at_random_instants_lose_no_place_and_no_wake_up(
+    loop: str, fault_server: FaultServer, census: Watch
+) -> None:
+    """Thirty tasks on three connections, each cancelled or not after a random time; whoever is not gets an answer."""
+    chance = random.Random(520)
+    paths = ("/ok", "/bytes?n=200000", "/chunked?n=5000", "/stall-head?seconds=0.002", "/redirect")
+
+    async def one(client: adieu.AsyncClient) -> int:
+        got = 0
+        for _ in range(12):
+            call = asyncio.ensure_future(client.get(chance.choice(paths)))
+            if chance.random() < 0.5:
+                asyncio.get_running_loop().call_later(chance.random() * 0.01, call.cancel)
+            await asyncio.wait([call])
+            if not call.cancelled():
+                assert call.result().status_code == 200
+                got += 1
+        return got
+
+    async def main() -> None:
+        limits = adieu.Limits(connections=3)
+        timeout = adieu.Timeout(pool=20)
+        async with adieu.AsyncClient(fault_server.url, limits=limits, timeout=timeout) as client:
+            got = await asyncio.gather(*(one(client) for _ in range(30)))
+            assert sum(got) > 0
+            assert len(client.connections()) <= 3
+            assert not [line for line in client.connections() if line.state != "idle"]
+        assert census.count() == 0
+
+    run(main(), LOOPS[loop])
+
+
+def test_an_interrupted_program_leaves_no_socket(fault_server: FaultServer, census: Watch) -> None:
+    """KeyboardInterrupt does not pass through a task as a cancellation does: it leaves the loop at once."""
+
+    async def main() -> None:
+        client = adieu.AsyncClient(fault_server.url, limits=_ONE)
+        asyncio.get_running_loop().call_later(0.01, interrupt)
+        async with client:
+            await client.get("/stall-head")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    assert census.count() == 0
+
+
+@pytest.mark.parametrize("path", ["/stall-body?n=1000&sent=500", "/bytes?n=300000", "/bytes?n=9"])
+def test_a_coroutine_that_is_closed_ends_its_stream_without_waiting(
+    path: str, fault_server: FaultServer, census: Watch
+) -> None:
+    """As those of a loop that has ended are: whoever waits then is told that it "ignored GeneratorExit"."""
+
+    async def main() -> None:
+        async with adieu.AsyncClient(fault_server.url, limits=_ONE) as client:
+
+            async def use() -> None:
+                async with client.stream("GET", path):
+                    await asyncio.get_running_loop().create_future()
+
+            async def pieces() -> AsyncIterator[bytes]:
+                async with client.stream("GET", path) as response:
+                    async for piece in response.iter_bytes(5):
+                        yield piece
+
+            using: Any = use()
+            task = asyncio.ensure_future(_stepped(using))
+            while not client.connections() or not client.connections()[0].lease:
+                await asyncio.sleep(0)
+                if path == "/bytes?n=9":
+                    break  # It came whole, and holds nothing.
+            await asyncio.sleep(0.02)
+            using.close()
+            assert not [line for line in client.connections() if line.state != "idle"]
+            task.cancel()
+            await asyncio.wait([task])
+            # An async generator may wait in its end, and so drain.
+            given: Any = pieces()
+            assert len(await anext(given)) == 5
+            await given.aclose()
+            assert (await client.get("/ok")).status_code == 200
+        assert census.count() == 0
+
+    run(main())
+
+
+async def _stepped(coroutine: Any) -> None:
+    """Runs another coroutine without being what closes it."""
+
+    @types.coroutine
+    def steps() -> Generator[Any, Any, None]:
+        with contextlib.suppress(StopIteration):
+            while True:
+                yield coroutine.send(None)
+
+    await steps()

@@ -1,0 +1,400 @@
+"""Cleanup policies: what each decides, and that what it decides is what happens, as far as the wire allows it."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu import CLOSE, RELEASE, STREAM, Drain, Read
+from adieu.lifecycle.cleanup import REFUSE
+from adieu.testing import payload
+from support.stage import POLICIES, Stage, caught
+
+if TYPE_CHECKING:
+    from adieu.testing import FaultServer
+    from support.runner import Runner
+    from support.watch import Watch
+
+pytestmark = pytest.mark.lifecycle
+
+EIGHT_MEGABYTES = "/bytes?n=8388608"
+
+
+def _view(**facts: Any) -> adieu.View:
+    usual: dict[str, Any] = {
+        "method": "GET",
+        "url": "http://example.org/",
+        "status": 200,
+        "framing": "length",
+        "received": 0,
+        "remaining": 5000,
+        "reusable": True,
+        "reused": False,
+        "age": 0.1,
+        "hop": 0,
+    }
+    return adieu.View(**{**usual, **facts})
+
+
+# Decisions ---------------------------------------------------------------------------------------------------------
+
+_DRAIN = Drain(64 * 1024, 0.1)
+
+DECISIONS = [
+    # policy, keep-alive, after the headers, body complete, left early, client exit
+    (adieu.CleanupPolicy(), True, STREAM, RELEASE, CLOSE, CLOSE),
+    (adieu.Prefetch(), True, Read(), RELEASE, _DRAIN, CLOSE),
+    (adieu.Prefetch(1000), True, Read(1000, None, REFUSE), RELEASE, _DRAIN, CLOSE),
+    (adieu.Prefetch(drain=0), True, Read(), RELEASE, CLOSE, CLOSE),
+    (adieu.ReleaseOnRead(), True, STREAM, RELEASE, _DRAIN, CLOSE),
+    (adieu.ReleaseOnRead(500, 0.5), True, STREAM, RELEASE, Drain(500, 0.5), CLOSE),
+    (adieu.ReleaseOnRead(drain=0), True, STREAM, RELEASE, CLOSE, CLOSE),
+    (adieu.ReleaseOnRead(within=0), True, STREAM, RELEASE, CLOSE, CLOSE),
+    (adieu.CloseOnExit(), False, STREAM, CLOSE, CLOSE, CLOSE),
+    (adieu.NoKeepAlive(), False, Read(), CLOSE, CLOSE, CLOSE),
+    (adieu.NoKeepAlive(adieu.ReleaseOnRead()), False, STREAM, CLOSE, CLOSE, CLOSE),
+    (adieu.PrefetchUpTo(), True, Read(1024 * 1024), RELEASE, _DRAIN, CLOSE),
+    (adieu.PrefetchUpTo(9), True, Read(9), RELEASE, _DRAIN, CLOSE),
+    (adieu.Strict(), True, STREAM, RELEASE, _DRAIN, CLOSE),
+]
+
+
+@pytest.mark.parametrize("row", DECISIONS, ids=lambda row: repr(row[0]))
+def test_what_each_policy_decides(row: tuple[Any, ...]) -> None:
+    policy, keep_alive, after_headers, complete, left, client_exit = row
+    for view in (_view(), _view(framing="chunked", remaining=None), _view(status=404, hop=3)):
+        assert policy.keep_alive is keep_alive
+        assert policy.on_headers(view) == after_headers
+        assert policy.on_complete(view) is complete
+        for why in ("exit", "redirect", "auth", "retry", "error"):
+            assert policy.on_close(view, why) == left
+        assert policy.on_client_close(view) is client_exit
+
+
+@pytest.mark.parametrize("row", DECISIONS, ids=lambda row: repr(row[0]))
+def test_a_policy_travels_and_says_what_it_is(row: tuple[Any, ...]) -> None:
+    policy = row[0]
+    there = pickle.loads(pickle.dumps(policy))
+    assert repr(there) == repr(policy)
+    assert type(policy).__name__ in repr(policy)
+    assert there.on_headers(_view()) == policy.on_headers(_view())
+    assert there.on_close(_view(), "exit") == policy.on_close(_view(), "exit")
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), True, "64k"])
+def test_a_bound_that_makes_no_sense_is_refused_when_it_is_set(wrong: Any) -> None:
+    for make, names in (
+        (adieu.ReleaseOnRead, ("drain", "within")),
+        (adieu.Prefetch, ("max_bytes", "drain", "within")),
+        (adieu.PrefetchUpTo, ("limit", "drain", "within")),
+    ):
+        for name in names:
+            with pytest.raises(adieu.InvalidRequest, match=f"{name} must be a number of at least"):
+                make(**{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [adieu.Prefetch, "prefetch", 1])
+def test_what_is_no_policy_is_refused(wrong: Any) -> None:
+    with pytest.raises(adieu.InvalidRequest, match="CleanupPolicy"):
+        adieu.Client(cleanup=wrong)
+
+
+# What the server sees ----------------------------------------------------------------------------------------------
+
+# One connection serves as many requests as there are, or each has one of its own.
+KEPT, EACH = "one", "each"
+
+PLAYS = {
+    "HEAD": ("HEAD", EIGHT_MEGABYTES, "leave", KEPT),
+    "empty": ("GET", "/empty", "leave", KEPT),
+    "read": ("GET", "/bytes?n=100000", "read", KEPT),
+    "read chunks": ("GET", "/chunked?n=100000&size=9999", "read", KEPT),
+    "read until the close": ("GET", "/until-close?n=5000", "read", EACH),
+    "read of HTTP/1.0": ("GET", "/http10", "read", EACH),
+    "read a last answer": ("GET", "/connection-close", "read", EACH),
+    "small unread": ("GET", "/bytes?n=1000", "leave", KEPT),
+    "10 kB of chunks unread": ("GET", "/chunked?n=10000&size=100", "leave", KEPT),
+    "404 unread": ("GET", "/status/404?body=1000", "leave", KEPT),
+}
+
+
+@pytest.mark.parametrize("play", PLAYS)
+def test_how_many_connections_twenty_requests_need(stage: Stage, play: str) -> None:
+    method, path, then, expected = PLAYS[play]
+    with stage.block(stage.client()) as client:
+        for _ in range(20):
+            with stage.block(client.stream(method, path)) as response:
+                if then == "read":
+                    stage.read(response)
+    keeps = stage.policy is not None and stage.policy.keep_alive and stage.adapter != "close"
+    assert stage.server.accepted == (1 if keeps and expected == KEPT else 20)
+    assert {request.header("connection") for request in stage.server.requests} == (
+        {None} if keeps else {"close"}
+    )
+
+
+def test_a_body_whose_length_is_too_much_to_drain_is_not_begun(bare: Stage) -> None:
+    patient = adieu.ReleaseOnRead(within=20)
+    with bare.block(bare.client(cleanup=patient)) as client:
+        for _ in range(20):
+            with bare.block(client.stream("GET", EIGHT_MEGABYTES)):
+                pass
+        started = time.monotonic()
+        with bare.block(client.stream("GET", "/stall-body?n=8388608&sent=10&seconds=30")):
+            pass
+        assert time.monotonic() - started < 2
+    assert bare.server.accepted == 21
+
+
+def test_a_body_longer_than_the_drain_allows_is_closed(bare: Stage) -> None:
+    with bare.block(bare.client(cleanup=adieu.ReleaseOnRead(drain=1000))) as client:
+        for _ in range(3):
+            with bare.block(client.stream("GET", "/chunked?n=900000&size=60000")):
+                pass
+    assert bare.server.accepted == 3
+
+
+@pytest.mark.parametrize(
+    "path", ["/stall-body?n=2000&sent=1000&seconds=30", "/drip?n=2000&seconds=30"]
+)
+def test_a_drain_gives_up_in_time(bare: Stage, path: str) -> None:
+    with bare.block(bare.one(cleanup=adieu.ReleaseOnRead())) as client:
+        started = time.monotonic()
+        with bare.block(client.stream("GET", path)):
+            pass
+        elapsed = time.monotonic() - started
+        bare.next_works(client)
+    if bare.adapter == "close":
+        assert elapsed < 2
+    else:
+        assert 0.08 < elapsed < 2
+    assert bare.server.accepted == 2
+
+
+def test_a_drain_does_not_outlast_the_call(bare: Stage) -> None:
+    patient = adieu.ReleaseOnRead(within=20)
+    total = adieu.Timeout(total=0.2)
+    with bare.block(bare.one(cleanup=patient)) as client:
+        started = time.monotonic()
+        path = "/stall-body?n=2000&sent=1000&seconds=30"
+        with bare.block(client.stream("GET", path, timeout=total)):
+            pass
+        assert time.monotonic() - started < 2
+        bare.next_works(client)
+
+
+# Reading ahead -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [0, 1, 999, 1000, 99_999, 100_000, 100_001])
+@pytest.mark.parametrize("path", ["/bytes", "/chunked", "/until-close"])
+def test_what_was_read_ahead_is_where_the_stream_begins(bare: Stage, path: str, limit: int) -> None:
+    for size in (1000, 100_000):
+        with bare.block(bare.one(cleanup=adieu.PrefetchUpTo(limit))) as client:
+            response = bare.get(client, f"{path}?n={size}")
+            if size <= limit:
+                assert response.is_closed
+                assert bare.in_use(client) == []
+            assert b"".join(bare.runner.each(response.iter_raw())) == payload(size)
+            again = bare.get(client, f"{path}?n={size}")
+            assert bare.read(again) == payload(size)
+            assert bare.in_use(client) == []
+
+
+@pytest.mark.parametrize("path", ["/bytes", "/chunked"])
+def test_a_body_over_the_bound_of_prefetch_is_an_error(bare: Stage, path: str) -> None:
+    with bare.block(bare.one(cleanup=adieu.Prefetch(5000))) as client:
+        assert bare.read(bare.get(client, f"{path}?n=5000")) == payload(5000)
+        error = caught(adieu.BodyTooLarge, bare.get, client, f"{path}?n=90001")
+        assert "5000 are allowed" in str(error)
+        assert f"GET {bare.server.url}{path}?n=90001" in str(error)
+        assert bare.nothing_open()
+        bare.next_works(client)
+
+
+def test_a_read_with_little_patience_hands_out_the_stream(bare: Stage) -> None:
+    class Impatient(adieu.ReleaseOnRead):
+        def on_headers(self, view: adieu.View) -> Any:
+            return Read(None, 0.05)
+
+    with bare.block(bare.one(cleanup=Impatient())) as client:
+        started = time.monotonic()
+        response = bare.get(client, "/stall-body?n=1000&sent=500&seconds=0.4")
+        assert time.monotonic() - started < 0.35
+        assert not response.is_closed
+        assert bare.read(response) == payload(1000)
+        bare.next_works(client)
+
+
+def test_a_policy_may_close_after_the_headers(bare: Stage) -> None:
+    class HeadOnly(adieu.CleanupPolicy):
+        """A small answer, or none: written by a user."""
+
+        def on_headers(self, view: adieu.View) -> Any:
+            if view.framing == "close" or (view.remaining or 0) > 4096:
+                return CLOSE
+            return Read(4096, 0.05, otherwise=CLOSE)
+
+    with bare.block(bare.one(cleanup=HeadOnly())) as client:
+        small = bare.get(client, "/bytes?n=4096")
+        assert bare.read(small) == payload(4096)
+        for path in (
+            "/bytes?n=4097",
+            "/chunked?n=9000",
+            "/until-close?n=10",
+            "/stall-body?n=4000&sent=10",
+        ):
+            response = bare.get(client, path)
+            assert response.status_code == 200
+            assert response.is_closed
+            assert bare.nothing_open()
+            caught(adieu.BodyClosed, bare.read, response)
+        bare.next_works(client)
+
+
+# What a policy cannot do -------------------------------------------------------------------------------------------
+
+
+class _Hoarder(adieu.CleanupPolicy):
+    """Wants to keep every connection, whatever happened on it."""
+
+    def on_headers(self, view: adieu.View) -> Any:
+        return STREAM
+
+    def on_complete(self, view: adieu.View) -> Any:
+        return RELEASE
+
+    def on_close(self, view: adieu.View, why: Any) -> Any:
+        return RELEASE
+
+    def on_client_close(self, view: adieu.View) -> Any:
+        return RELEASE
+
+
+class _Drainer(_Hoarder):
+    """The same, by draining without a bound."""
+
+    def on_close(self, view: adieu.View, why: Any) -> Any:
+        return Drain(10**9, 0.2)
+
+
+class _Nonsense(adieu.CleanupPolicy):
+    """Answers everything with something that is no answer."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def on_headers(self, view: adieu.View) -> Any:
+        return self.answer
+
+    on_complete = on_headers
+    on_client_close = on_headers
+
+    def on_close(self, view: adieu.View, why: Any) -> Any:
+        return self.answer
+
+
+HOSTILE = {
+    "hoarder": _Hoarder(),
+    "drainer": _Drainer(),
+    **{
+        f"nonsense {answer!r}": _Nonsense(answer)
+        for answer in (None, True, "release", 42, RELEASE, Drain(10**9, 0.2), Read(), object)
+    },
+}
+
+POISONED = [
+    "/until-close?n=500",
+    "/http10?n=500",
+    "/connection-close",
+    "/surplus",
+    "/second-response",
+    "/truncated?n=900&sent=500",
+    "/truncated-chunked",
+    "/reset-body?n=90000&sent=500",
+]
+
+
+@pytest.mark.parametrize("path", POISONED)
+@pytest.mark.parametrize("policy", HOSTILE.values(), ids=HOSTILE)
+def test_no_policy_can_keep_a_connection_that_cannot_be_kept(
+    bare: Stage, policy: adieu.CleanupPolicy, path: str
+) -> None:
+    with bare.block(bare.one(cleanup=policy)) as client:
+        for then in ("read", "leave"):
+            try:
+                with bare.block(client.stream("GET", path)) as response:
+                    if then == "read":
+                        bare.read(response)
+            except adieu.AdieuError:
+                pass
+            assert bare.in_use(client) == []
+            before = bare.server.accepted
+            bare.next_works(client)
+            assert bare.server.accepted == before + 1, f"the connection of {path} served again"
+            bare.server.hang_up()
+    assert bare.nothing_open()
+
+
+@pytest.mark.parametrize("policy", HOSTILE.values(), ids=HOSTILE)
+def test_no_policy_can_keep_a_socket_beyond_the_client(
+    bare: Stage, policy: adieu.CleanupPolicy
+) -> None:
+    with bare.block(bare.client(cleanup=policy)) as client:
+        held = [bare.run(client.stream("GET", "/bytes?n=900000")) for _ in range(3)]
+        held.append(bare.get(client, "/ok"))
+        with bare.block(client.stream("GET", "/redirect?n=2&body=900000")) as response:
+            held.append(response)
+    assert bare.nothing_open()
+    caught(adieu.ClientClosed, bare.read, held[0])
+
+
+# Which policy ------------------------------------------------------------------------------------------------------
+
+
+class _Spy(adieu.Prefetch):
+    """Notes that it was asked."""
+
+    def __init__(self, name: str, asked: list[str]) -> None:
+        super().__init__()
+        self.name = name
+        self.asked = asked
+
+    def on_headers(self, view: adieu.View) -> Any:
+        self.asked.append(self.name)
+        return super().on_headers(view)
+
+
+@pytest.mark.parametrize("adapter", ["urllib3", "h11"])
+def test_the_nearest_policy_wins(
+    runner: Runner, adapter: str, fault_server: FaultServer, census: Watch
+) -> None:
+    asked: list[str] = []
+    stage = Stage(runner, adapter, _Spy("client", asked), fault_server, census)
+    with stage.block(stage.client()) as client:
+        client.mount(f"{fault_server.url}/chunked", adapter, cleanup=_Spy("mount", asked))
+        client.mount(f"{fault_server.url}/bytes", adapter)
+        stage.get(client, "/status/404?body=9")
+        stage.get(client, "/chunked")
+        stage.get(client, "/bytes")
+        stage.get(client, "/chunked", cleanup=_Spy("request", asked))
+        stage.get(client, "/bytes", cleanup=_Spy("request", asked))
+        # Every hop chooses again, unless the call has chosen.
+        stage.get(client, "/redirect?n=1&to=/chunked")
+        stage.get(client, "/redirect?n=1&to=/chunked", cleanup=_Spy("request", asked))
+    assert asked == ["client", "mount", "client", "request", "request", "mount", "request"]
+
+
+def test_a_policy_serves_many_clients_at_once(bare: Stage) -> None:
+    policies = [make() for make in POLICIES.values()]
+    clients = [bare.client(cleanup=policy) for policy in policies * 2]
+    for client in clients:
+        with bare.block(client.stream("GET", "/bytes?n=5000")) as response:
+            assert len(bare.read(response)) == 5000
+    for client in clients:
+        bare.run(client.close())
+    assert bare.nothing_open()

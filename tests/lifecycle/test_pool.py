@@ -1,0 +1,758 @@
+"""The pool's bookkeeping, without a socket: limits, ages, fair waiting, and ends at the worst moments."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from support.alarm import HAS_ALARMS, Alarm
+from support.fake_pool import Bench, FakeLease, begin, end
+from support.stage import drop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.lifecycle
+
+
+# Which connection --------------------------------------------------------------------------------------------------
+
+
+def test_a_released_connection_serves_again() -> None:
+    bench = Bench()
+    first = bench.take()
+    end(first)
+    second = bench.take()
+    assert second.connection is first.connection
+    assert bench.states() == [("a", "leased")]
+
+
+def test_a_discarded_connection_is_closed_and_gone() -> None:
+    bench = Bench()
+    lease = bench.take()
+    end(lease, reuse=False, why="exit")
+    assert bench.states() == []
+    assert not bench.made[0].open
+    assert bench.listener.told == [("closed", lease.connection.id, "exit")]
+    assert bench.take().connection is bench.made[1]
+
+
+def test_the_newest_idle_connection_comes_first() -> None:
+    bench = Bench()
+    leases = [bench.take() for _ in range(3)]
+    for lease in leases:
+        bench.clock.now += 1
+        end(lease)
+    again = [bench.take().connection for _ in range(3)]
+    assert again == [lease.connection for lease in leases[::-1]]
+
+
+def test_connections_to_one_origin_do_not_serve_another() -> None:
+    bench = Bench()
+    end(bench.take("a"))
+    assert bench.take("b").connection is bench.made[1]
+    assert bench.states() == [("a", "idle"), ("b", "leased")]
+
+
+# Limits ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_connections_than_the_limit() -> None:
+    bench = Bench(2)
+    bench.take("a")
+    bench.take("b")
+    bench.wait("c")
+    bench.wait("a")
+    assert len(bench.made) == 2
+
+
+def test_no_more_connections_to_one_origin_than_its_limit() -> None:
+    bench = Bench(10, 2)
+    first, _ = bench.take("a"), bench.take("a")
+    waiting = bench.wait("a")
+    assert bench.take("b").connection is not None
+    end(first)
+    assert waiting.connection is first.connection
+
+
+def test_an_idle_connection_to_elsewhere_makes_room_the_longest_idle_one_first() -> None:
+    bench = Bench(3)
+    for key in ("a", "b", "c"):
+        bench.clock.now += 1
+        end(bench.take(key))
+    bench.take("d")
+    assert bench.states() == [("b", "idle"), ("c", "idle"), ("d", "leased")]
+    assert bench.made[0].closed == 1
+    assert bench.listener.told[-1] == ("closed", bench.made[0].id, "room for another origin")
+
+
+def test_a_connection_in_use_makes_room_for_nobody() -> None:
+    bench = Bench(1)
+    held = bench.take("a")
+    waiting = bench.wait("b")
+    assert held.connection.open
+    end(held)
+    assert waiting.connection.key == "b"
+    assert held.connection.closed == 1
+
+
+def test_an_idle_connection_grows_too_old_to_be_used_again() -> None:
+    bench = Bench(idle=10.0)
+    end(bench.take())
+    bench.clock.now += 9.9
+    end(bench.take())
+    assert len(bench.made) == 1
+    bench.clock.now += 10
+    end(bench.take())
+    assert len(bench.made) == 2
+    assert bench.made[0].closed == 1
+    assert ("closed", bench.made[0].id, "idle") in bench.listener.told
+
+
+def test_the_servers_shorter_hint_wins() -> None:
+    bench = Bench(idle=10.0)
+    lease = bench.take()
+    lease.connection.keep_for = 4.0
+    end(lease)
+    bench.clock.now += 4
+    bench.take()
+    assert len(bench.made) == 2
+    assert ("closed", bench.made[0].id, "the server's keep-alive time") in bench.listener.told
+
+
+def test_a_connection_is_not_used_beyond_its_age() -> None:
+    bench = Bench(age=60.0)
+    lease = bench.take()
+    bench.clock.now += 61
+    assert lease.connection.open
+    end(lease)
+    assert bench.states() == []
+    assert bench.listener.told == [("closed", lease.connection.id, "age")]
+
+
+def test_a_connection_is_not_used_more_often_than_allowed() -> None:
+    bench = Bench(requests=2)
+    for _ in range(5):
+        end(bench.take())
+    assert [connection.uses for connection in bench.made] == [2, 2, 1]
+    assert [connection.closed for connection in bench.made] == [1, 1, 0]
+
+
+def test_what_has_been_idle_too_long_goes_when_anybody_comes_by() -> None:
+    bench = Bench(idle=10.0)
+    for key in "abcdef":
+        end(bench.take(key))
+    bench.clock.now += 11
+    end(bench.take("z"))
+    assert bench.states() == [("z", "idle")]
+    assert sum(connection.closed for connection in bench.made) == 6
+
+
+@pytest.mark.parametrize("how", ["made room for", "idle too long"])
+def test_a_pool_keeps_nothing_of_the_origins_that_it_has_left(how: str) -> None:
+    bench = Bench(5, idle=5.0)
+    seen = []
+    for number in range(200):
+        if how == "idle too long":
+            bench.clock.now += 6
+        lease = bench.take(f"host-{number}")
+        seen.append(weakref.ref(_Tied(lease.connection)))
+        end(lease)
+        del lease
+        bench.made.clear()
+    bench.clock.now += 6
+    end(bench.take("last"))
+    bench.made.clear()
+    pool = bench.pool
+    known = sum(map(len, pool._idle.values()))
+    assert len(pool._rows) <= 5
+    assert known <= 5
+    assert len(pool._idle) <= 6
+    assert bench.states()[-1] == ("last", "idle")
+
+
+class _Tied:
+    def __init__(self, thing: object) -> None:
+        self.thing = thing
+
+
+# Waiting -----------------------------------------------------------------------------------------------------------
+
+
+def test_who_waited_longest_is_served_first_whatever_the_origin() -> None:
+    bench = Bench(1)
+    served: list[Any] = []
+    holder = bench.take("a")
+    order = ["b", "a", "a", "c", "b", "a"]
+    waiting = [bench.wait(key, served.append) for key in order]
+    for expected in waiting:
+        end(holder)
+        assert served[-1] is expected
+        holder = begin(expected)
+    assert served == waiting
+    end(holder)
+    assert bench.states() == [("a", "idle")]
+
+
+def test_one_origins_limit_keeps_nobody_else_waiting() -> None:
+    bench = Bench(2, 1)
+    first, second = bench.take("a"), bench.take("b")
+    behind = bench.wait("a")
+    free = bench.wait("c")
+    end(second)
+    assert free.connection is not None
+    assert behind.connection is None
+    end(first)
+    assert behind.connection is first.connection
+
+
+def test_nobody_overtakes_those_who_wait() -> None:
+    bench = Bench(1)
+    holder = bench.take()
+    waiting = bench.wait()
+    end(holder)
+    late = bench.wait()
+    assert waiting.connection is holder.connection
+    end(begin(waiting))
+    assert late.connection is holder.connection
+
+
+def test_who_stopped_waiting_is_passed_over() -> None:
+    bench = Bench(1)
+    holder = bench.take()
+    first, second = bench.wait(), bench.wait()
+    end(first, reuse=False, why="PoolTimeout")
+    end(holder)
+    assert first.connection is None
+    assert second.connection is holder.connection
+    end(begin(second))
+    bench.check()
+
+
+def test_who_was_served_and_does_not_want_it_any_more_passes_it_on() -> None:
+    bench = Bench(1)
+    woken: list[Any] = []
+    holder = bench.take()
+    first, second = bench.wait(log=woken.append), bench.wait(log=woken.append)
+    end(holder)
+    assert first.connection is holder.connection
+    # Cancelled between the wake-up and its first line (aio-libs/aiohttp#9670: there the pool stood still).
+    end(first, reuse=False, why="cancelled")
+    assert second.connection is not None
+    assert woken == [first, second]
+    bench.check()
+
+
+def test_asking_twice_is_waiting_once() -> None:
+    bench = Bench(1)
+    holder = bench.take()
+    waiting = bench.wait()
+    assert not bench.pool.checkout(waiting)
+    end(holder)
+    end(begin(waiting))
+    assert bench.states() == [("a", "idle")]
+    bench.check()
+
+
+# Ends --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lease_ends_once_however_often_it_is_ended() -> None:
+    bench = Bench()
+    lease = bench.take()
+    end(lease)
+    other = bench.take()
+    assert other.connection is lease.connection
+    for reuse in (True, False, True):
+        lease.finish(reuse, "again")
+    assert other.connection.open
+    assert bench.states() == [("a", "leased")]
+    assert bench.listener.told == [("released", lease.connection.id)]
+
+
+def test_a_lease_ended_by_many_threads_ends_once() -> None:
+    bench = Bench(4)
+    for _ in range(50):
+        lease = bench.take()
+        connection = lease.connection
+        connection.user = None
+        barrier = threading.Barrier(8)
+        bench.listener.told.clear()
+
+        def finish(
+            reuse: bool, lease: FakeLease = lease, barrier: threading.Barrier = barrier
+        ) -> None:
+            barrier.wait(5)
+            lease.finish(reuse, "race")
+
+        threads = [threading.Thread(target=finish, args=(n % 2 == 0,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+        assert len(bench.listener.told) == 1
+        assert connection.closed == (bench.listener.told[0][0] == "closed")
+        bench.check()
+
+
+def test_every_end_is_told_once_with_many_threads_at_work() -> None:
+    bench = Bench(3)
+    leased: list[int] = []
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(200):
+            lease = bench.lease(chance.choice("ab"))
+            woken = threading.Semaphore(0)
+            lease.wake = woken.release
+            while not bench.pool.checkout(lease):
+                woken.acquire(timeout=5)
+            begin(lease)
+            leased.append(lease.connection.id)
+            end(lease, chance.random() < 0.7, "done")
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    bench.check()
+    # An idle connection that makes room is closed without being leased: its end is told too, once.
+    closed = [told[1] for told in bench.listener.told if told[0] == "closed"]
+    assert len(closed) == len(set(closed))
+    ends = [told for told in bench.listener.told if told[-1] != "room for another origin"]
+    assert len(ends) == len(leased) == 1200
+
+
+def test_a_listener_that_raises_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+
+    class Loud(adieu.Events):
+        def closed(self, connection: int, why: str) -> None:
+            raise ValueError("not today")
+
+    bench = Bench()
+    lease = bench.take()
+    lease.connection.events = Loud()
+    end(lease, reuse=False)
+    assert bench.made[0].closed == 1
+    assert [report.exc_type for report in seen] == [ValueError]
+
+
+def test_a_finalizer_may_end_a_lease_in_the_middle_of_anything() -> None:
+    bench = Bench(4)
+    others = [bench.take() for _ in range(3)]
+    lease = bench.take()
+
+    def collector() -> float:
+        # The clock is read in the middle of a step, where the collector may run a finalizer as well.
+        if others:
+            end(others.pop(), reuse=False, why="abandoned")
+        return bench.clock.now
+
+    bench.pool._clock = collector
+    end(lease)
+    while others:
+        end(bench.take())
+    assert [state for _, state in bench.states()] == ["idle"]
+    bench.check()
+
+
+def test_a_finalizer_may_end_a_lease_while_a_connection_is_closed() -> None:
+    bench = Bench(2)
+    other, lease = bench.take(), bench.take()
+    dropped = [other]
+
+    def collector() -> None:
+        if dropped:  # A finalizer runs once.
+            end(dropped.pop(), reuse=False, why="abandoned")
+
+    lease.connection.at_close = collector
+    end(lease, reuse=False)
+    assert bench.states() == []
+    assert not any(connection.open for connection in bench.made)
+    assert sorted(told[0] for told in bench.listener.told) == ["closed", "closed"]
+
+
+def test_a_connection_that_cannot_be_closed_keeps_no_other_from_being_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    bench = Bench()
+    leases = [bench.take() for _ in range(3)]
+
+    def fail() -> None:
+        raise OSError("the descriptor is gone")
+
+    leases[1].connection.at_close = fail
+    bench.pool.close()
+    assert [connection.open for connection in bench.made] == [False, True, False]
+    assert [report.exc_type for report in seen] == [OSError]
+    bench.pool.close()
+    assert len(seen) == 1
+
+
+def test_a_detached_connection_is_not_the_pools_any_more() -> None:
+    bench = Bench(1)
+    lease = bench.take()
+    waiting = bench.wait()
+    bench.pool.detach(lease)
+    lease.finish(False, "exit")
+    assert waiting.connection is not None
+    assert lease.connection.open
+    bench.pool.close()
+    assert lease.connection.closed == 0
+    assert ("closed", lease.connection.id, "upgraded") in bench.listener.told
+
+
+def test_a_dead_connection_is_replaced_in_its_place() -> None:
+    bench = Bench(1)
+    end(bench.take())
+    lease = bench.take()
+    dead = lease.connection
+    dead.user = None
+    waiting = bench.wait()
+    assert bench.pool.replace(lease, "stale")
+    assert lease.connection is not dead
+    assert dead.closed == 1
+    assert waiting.connection is None
+    end(begin(lease))
+    assert waiting.connection is lease.connection
+    bench.check()
+
+
+def test_a_fresh_connection_is_one_that_was_never_used() -> None:
+    bench = Bench(3)
+    leases = [bench.take() for _ in range(3)]
+    for lease in leases:
+        end(lease)
+    lease = bench.take()
+    lease.connection.user = None
+    assert bench.pool.replace(lease, "died while idle", fresh=True)
+    assert lease.connection.uses == 0
+    bench.check()
+
+
+# The end of the pool -----------------------------------------------------------------------------------------------
+
+
+def test_closing_closes_what_is_idle_and_what_is_in_use() -> None:
+    bench = Bench()
+    end(bench.take())
+    leases = [bench.take(key) for key in "abc"]
+    end(leases[0])
+    assert bench.pool.close() == (1, 2)
+    assert bench.pool.close() == (0, 0)
+    assert not any(connection.open for connection in bench.made)
+    for lease in leases:
+        end(lease)
+    assert [connection.closed for connection in bench.made] == [1, 1, 1]
+
+
+def test_after_closing_nothing_is_to_be_had() -> None:
+    bench = Bench()
+    bench.pool.close()
+    with pytest.raises(adieu.ClientClosed):
+        bench.pool.checkout(bench.lease())
+    with pytest.raises(adieu.ClientClosed):
+        bench.pool.served(bench.lease())
+    assert bench.made == []
+
+
+def test_closing_wakes_whoever_waits() -> None:
+    bench = Bench(1)
+    woken: list[Any] = []
+    held = bench.take()
+    waiting = [bench.wait(key, woken.append) for key in "aba"]
+    bench.pool.close()
+    assert set(woken) == set(waiting)
+    for lease in waiting:
+        with pytest.raises(adieu.ClientClosed):
+            bench.pool.served(lease)
+    end(held)
+    assert bench.states() == []
+
+
+def test_what_may_outlive_the_pool_is_closed_at_its_own_end() -> None:
+    bench = Bench()
+    lease, cut = bench.take(), bench.take()
+    lease.outlives = True
+    assert bench.pool.close() == (0, 1)
+    assert lease.connection.open
+    assert not cut.connection.open
+    end(lease)
+    assert bench.states() == []
+    assert lease.connection.closed == 1
+
+
+def test_a_pool_that_is_forgotten_closes_what_is_idle() -> None:
+    bench = Bench()
+    end(bench.take())
+    made = bench.made
+    del bench
+    drop()
+    assert [connection.closed for connection in made] == [1]
+
+
+def test_in_a_forked_child_the_pool_forgets_the_parents_connections() -> None:
+    bench = Bench(3, 2)
+    end(bench.take("b"))
+    lease = bench.take("b")
+    bench.take("a"), bench.take("a")
+    waiting = bench.wait("a")
+    bench.pool.after_fork()
+    assert bench.states() == []
+    assert [connection.forgotten for connection in bench.made] == [True] * 3
+    assert [connection.closed for connection in bench.made] == [0] * 3
+    lease.finish(True, "complete")
+    waiting.finish(False, "gone")
+    assert bench.states() == []
+    fresh = [bench.take(key) for key in "abc"]
+    assert {lease.connection for lease in fresh}.isdisjoint(bench.made[:3])
+
+
+def test_what_was_about_to_be_closed_is_forgotten_in_a_forked_child() -> None:
+    bench = Bench(3)
+    lease = bench.take()
+    lease.connection.user = None
+    seen: list[bool] = []
+
+    class Forking(adieu.Events):
+        def released(self, connection: int) -> None:
+            # Another thread forks here: a connection is out of the table, and not closed yet.
+            bench.pool._aside.append(other.connection.close)
+            bench.pool._rows.pop(other.connection)
+            bench.pool.after_fork()
+            seen.append(other.connection.forgotten)
+
+    other = bench.take()
+    lease.connection.events = Forking()
+    end(lease)
+    assert seen == [True]
+    assert other.connection.closed == 0
+
+
+# Interrupts --------------------------------------------------------------------------------------------------------
+
+
+class _Snare:
+    """Raises at one of the operations on the pool's tables: before it is done, or when it has been."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.at = -1
+        self.late = False
+
+    def around(self, operation: Callable[..., Any], *args: Any) -> Any:
+        self.count += 1
+        caught = self.count == self.at
+        if caught and not self.late:
+            raise KeyboardInterrupt
+        result = operation(*args)
+        if caught:
+            raise KeyboardInterrupt
+        return result
+
+
+def _snared(kind: Any, snare: _Snare, names: tuple[str, ...]) -> Any:
+    def method(name: str) -> Callable[..., Any]:
+        operation = getattr(kind, name)
+        return lambda *args: snare.around(operation, *args)
+
+    return type(f"Snared{kind.__name__}", (kind,), {name: method(name) for name in names})
+
+
+def _ensnare(bench: Bench, snare: _Snare) -> None:
+    """Let the snare see every operation on the pool's tables, and every change of a lease."""
+    pool: Any = bench.pool
+    reading = ("__getitem__", "__setitem__", "__delitem__", "get", "pop", "items", "setdefault")
+    table = _snared(dict, snare, reading)
+    queue = _snared(deque, snare, ("append", "popleft", "__getitem__", "remove", "extend"))
+    pool._rows, pool._idle, pool._waiting = (
+        table(pool._rows),
+        table(pool._idle),
+        table(pool._waiting),
+    )
+    pool._inbox, pool._aside = queue(pool._inbox), queue(pool._aside)
+    pool._clock = lambda: snare.around(bench.clock)
+
+
+class _SnaredLease(FakeLease):
+    """A lease whose changes are seen by the snare."""
+
+    snare: _Snare
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.snare.around(super().__setattr__, name, value)
+
+
+def _release(bench: Bench, lease: Any) -> None:
+    end(lease)
+
+
+def _discard(bench: Bench, lease: Any) -> None:
+    end(lease, reuse=False, why="exit")
+
+
+def _replace(bench: Bench, lease: Any) -> None:
+    lease.connection.user = None
+    bench.pool.replace(lease, "stale")
+    begin(lease)
+
+
+def _close(bench: Bench, lease: Any) -> None:
+    lease.connection.user = None
+    bench.pool.close()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("again", ["the same", "another"])
+@pytest.mark.parametrize("what", [_release, _discard, _replace, _close])
+def test_a_step_interrupted_anywhere_is_taken_up_again(
+    what: Callable[[Bench, Any], None], again: str, late: bool
+) -> None:
+    """Each operation on a table is interrupted once; then whoever owns the lease ends it, as an exchange does.
+
+    Or, when the step was posted already, anybody else who comes by: then nothing is lost either.
+    """
+    for at in itertools.count(1):
+        bench = Bench(2)
+        snare = _Snare()
+        lease: Any = _SnaredLease.__new__(_SnaredLease)
+        type(lease).snare = snare
+        lease.__init__(bench.pool, "a")
+        bench.pool.checkout(lease)
+        begin(lease)
+        idle = bench.take("b")
+        end(idle)
+        held = bench.take("b")
+        first, second = bench.wait("a"), bench.wait("c")
+        _ensnare(bench, snare)
+        snare.count, snare.at, snare.late = 0, at, late
+        try:
+            what(bench, lease)
+        except KeyboardInterrupt:
+            pass
+        else:
+            assert snare.count < at
+            break
+        snare.at = -1
+        posted = lease.ended or bench.pool._inbox or bench.pool.closed
+        if again == "the same" or not posted:
+            lease.finish(False, "KeyboardInterrupt")
+            if what is _close:
+                bench.pool.close()
+        elif not bench.pool.closed:
+            held.finish(True, "complete")  # Whoever comes by; its own lease is over as well.
+            held.connection.user = None
+        if what is _close:
+            assert not any(connection.open for connection in bench.made), at
+            continue
+        if again == "another" and what is _replace:
+            lease.finish(False, "KeyboardInterrupt")
+        assert first.connection is not None, f"the first in the queue was forgotten at {at}"
+        begin(first)
+        bench.check()
+        end(held)
+        assert second.connection is not None, f"the second in the queue was forgotten at {at}"
+        begin(second)
+        end(first)
+        end(second)
+        bench.check()
+        assert all(state == "idle" for _, state in bench.states())
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("state", ["new", "idle", "full"])
+def test_a_checkout_interrupted_anywhere_loses_nothing(state: str, late: bool) -> None:
+    for at in itertools.count(1):
+        bench = Bench(1)
+        snare = _Snare()
+        type_: Any = _SnaredLease
+        type_.snare = snare
+        held = bench.take("a") if state != "new" else None
+        if state == "idle" and held is not None:
+            end(held)
+        lease = _SnaredLease(bench.pool, "a")
+        _ensnare(bench, snare)
+        snare.count, snare.at, snare.late = 0, at, late
+        try:
+            bench.pool.checkout(lease)
+        except KeyboardInterrupt:
+            pass
+        else:
+            assert snare.count < at
+            break
+        snare.at = -1
+        lease.finish(False, "KeyboardInterrupt")
+        if state == "full" and held is not None:
+            end(held)
+        bench.check()
+        end(bench.take("a"))
+        bench.check()
+
+
+@pytest.mark.skipif(not HAS_ALARMS, reason="this platform has no interval timers")
+def test_real_interrupts_lose_no_connection() -> None:
+    """Thousands of checkouts and ends, while another thread does the same and is never interrupted."""
+    bench = Bench(3)
+    chance = random.Random(520)
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def play(rounds: int, chance: random.Random, leases: list[FakeLease]) -> None:
+        for _ in range(rounds):
+            lease = bench.lease(chance.choice("abc"))
+            leases.append(lease)
+            woken = threading.Semaphore(0)
+            lease.wake = woken.release
+            until = time.monotonic() + 5
+            while not bench.pool.checkout(lease):
+                assert time.monotonic() < until, "never served"
+                woken.acquire(timeout=0.2)
+            begin(lease)
+            end(lease, chance.random() < 0.8)
+            leases.pop()
+
+    def neighbour() -> None:
+        own = random.Random(7)
+        try:
+            while not over.is_set():
+                play(20, own, [])
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=neighbour)
+    thread.start()
+    ends_at = time.monotonic() + 4
+    try:
+        with Alarm(520, scale=4e-4) as alarm:
+            while time.monotonic() < ends_at and not failures:
+                leases: list[FakeLease] = []
+                alarm.call(lambda: play(20, chance, leases))  # noqa: B023
+                for lease in leases:
+                    # What an exchange does with any exception.
+                    end(lease, reuse=False, why="KeyboardInterrupt")
+    finally:
+        over.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert failures == []
+    assert alarm.hits > 100
+    bench.check()
+    assert all(state == "idle" for _, state in bench.states())
+    for lease in [bench.take(key) for key in "abc"]:
+        end(lease)
+    bench.check()

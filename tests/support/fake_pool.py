@@ -1,0 +1,148 @@
+"""A pool without sockets: connections that note what is done to them, a clock that is set by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import adieu
+from adieu.lifecycle.pool import Pool, Pooled, PoolLease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+__all__ = ["Bench", "Clock", "FakeConnection", "FakeLease", "Listener", "begin", "end"]
+
+
+class FakeConnection(Pooled):
+    """A connection that is open from `opened()` to `close()`, and used by one lease at a time."""
+
+    __slots__ = ("at_close", "closed", "forgotten", "open", "user")
+
+    def __init__(self, key: Hashable, number: int, now: float) -> None:
+        super().__init__(key, number, now)
+        self.open = False
+        self.closed = 0
+        self.forgotten = False
+        self.user: object = None
+        self.at_close: Callable[[], object] = bool
+
+    def close(self) -> None:
+        self.at_close()
+        self.open = False
+        self.closed += 1
+
+    def forget(self) -> None:
+        self.forgotten = True
+
+
+class FakeLease(PoolLease[Any]):
+    """A lease with as much of a description as the pool asks for."""
+
+    connection: Any
+
+    def info(self) -> adieu.LeaseInfo:
+        number = 0 if self.connection is None else self.connection.id
+        return adieu.LeaseInfo(number, "GET", f"http://{self.key}/", 1.0, None)
+
+
+class Listener(adieu.Events):
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def released(self, connection: int) -> None:
+        self.told.append(("released", connection))
+
+    def closed(self, connection: int, why: str) -> None:
+        self.told.append(("closed", connection, why))
+
+
+class Clock:
+    """Stands still until somebody sets it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """A pool with all that was made for it."""
+
+    def __init__(self, *limits: Any, **more: Any) -> None:
+        self.clock = clock = Clock()
+        self.made: list[FakeConnection] = []
+        self.listener = Listener()
+        more.setdefault("idle", None)
+        made, listener = self.made, self.listener
+
+        def new(key: Hashable, number: int, now: float) -> FakeConnection:
+            connection = FakeConnection(key, number, now)
+            connection.events = listener
+            made.append(connection)
+            return connection
+
+        self.pool: Pool[Any] = Pool(new, adieu.Limits(*limits, **more), clock)
+
+    def lease(self, key: str = "a") -> FakeLease:
+        """A lease that has no connection yet; `woken` says how often it was told that it has."""
+        return FakeLease(self.pool, key)
+
+    def take(self, key: str = "a") -> FakeLease:
+        """A lease with its connection, which is open and used."""
+        lease = self.lease(key)
+        assert self.pool.checkout(lease), f"no connection for {key}"
+        return begin(lease)
+
+    def wait(self, key: str = "a", log: Callable[[FakeLease], object] = id) -> FakeLease:
+        """A lease that has to wait."""
+        lease = self.lease(key)
+        lease.wake = _Bell(lease, log).ring
+        assert not self.pool.checkout(lease), f"there was a connection for {key}"
+        return lease
+
+    def states(self) -> list[tuple[Any, str]]:
+        """The table, in words."""
+        return [(line.origin, line.state) for line in self.pool.snapshot()]
+
+    def check(self) -> None:
+        """The invariants I1 to I3: one owner each, nothing open without one, no more than the limit."""
+        rows = dict(self.pool._rows)
+        limit = self.pool._limits.connections
+        assert limit is None or len(rows) <= limit, rows
+        for connection in self.made:
+            assert not connection.open or connection in rows, "open, and nobody's"
+        for connection, lease in rows.items():
+            assert not connection.closed, "closed, and still in the table"
+            if lease is None:
+                assert connection.user is None, "idle, and in use"
+            else:
+                assert lease.connection is connection, "leased to one who does not know of it"
+
+
+class _Bell:
+    def __init__(self, lease: FakeLease, log: Callable[[FakeLease], object]) -> None:
+        self._lease = lease
+        self._log = log
+
+    def ring(self) -> None:
+        self._log(self._lease)
+
+
+def begin(lease: FakeLease) -> FakeLease:
+    """What an engine does when it has a connection: opens it, and uses it."""
+    connection = lease.connection
+    assert connection.user is None, "two exchanges on one connection"
+    connection.open = True
+    connection.uses += 1
+    connection.user = lease
+    return lease
+
+
+def end(lease: FakeLease, reuse: bool = True, why: str = "complete") -> None:
+    """What the end of an exchange does."""
+    if lease.connection is not None and lease.connection.user is lease:
+        lease.connection.user = None
+    lease.finish(reuse, why)
