@@ -158,6 +158,17 @@ def test_a_body_longer_than_the_drain_allows_is_closed(bare: Stage) -> None:
     assert bare.server.accepted == 3
 
 
+def test_what_was_drained_is_closed_and_not_empty(bare: Stage) -> None:
+    with bare.block(bare.one(cleanup=adieu.ReleaseOnRead())) as client:
+        with bare.block(client.stream("GET", "/chunked?n=20000&size=500")) as response:
+            pass
+        caught(adieu.BodyClosed, bare.read, response)
+        caught(adieu.BodyClosed, lambda: list(bare.runner.each(response.iter_bytes())))
+        redirected = bare.get(client, "/redirect?n=1&body=3000")
+        caught(adieu.BodyClosed, bare.read, redirected.history[0])
+    assert bare.server.accepted == (1 if bare.adapter != "close" else 3)
+
+
 @pytest.mark.parametrize(
     "path", ["/stall-body?n=2000&sent=1000&seconds=30", "/drip?n=2000&seconds=30"]
 )

@@ -11,8 +11,8 @@ from typing import Final, Literal, NamedTuple
 
 import h11
 
-from adieu.errors import InvalidRequest
 from adieu.http1.chunks import ChunkGuard, LooseChunk
+from adieu.http1.writing import Writing
 
 __all__ = ["MAX_HEAD", "Codec", "Head", "Malformed", "Truncated"]
 
@@ -20,7 +20,6 @@ MAX_HEAD: Final = 64 * 1024
 """How long a response head, a chunk's header or the trailers may be (bytes)."""
 
 _MAX_FIELDS: Final = 1000
-_END_OF_MESSAGE: Final = h11.EndOfMessage()
 _ENDED: Final = (h11.DONE, h11.MUST_CLOSE)
 _FRAMING_FIELDS: Final = frozenset(
     ("content-length", "transfer-encoding", "connection", "keep-alive")
@@ -57,37 +56,32 @@ class Head(NamedTuple):
 class Codec:
     """The protocol state of one connection.
 
-    h11 writes and reads the heads, and the chunks. A body that has a length, or that ends with the connection, is
-    counted here, in both directions: an event for bytes that are handed on as they came costs more than the bytes.
+    h11 reads the heads, and the chunks. A body that has a length, or that ends with the connection, is counted here: an
+    event for bytes that are handed on as they came costs more than the bytes.
     """
 
     __slots__ = (
+        "_asked",
         "_buffered",
-        "_checked",
         "_closed",
-        "_fields",
         "_framing",
         "_guard",
         "_left",
-        "_method",
         "_parser",
-        "_sent_all",
-        "_to_send",
+        "_writing",
         "trailers",
     )
 
-    def __init__(self) -> None:
-        self._fields: list[tuple[str, str]] = []
-        self._checked: h11._headers.Headers | None = None
-        self._begin("", 0)
+    _writing: Writing
 
-    def _begin(self, method: str, length: int | None) -> None:
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def request(self, method: str, target: str, fields: list[tuple[str, str]]) -> bytes:
+        """The bytes of a request head. Begins a new exchange."""
+        self._writing = writing = Writing(method, target, fields)
+        self._asked = method, target, fields
         # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        self._method = method
-        # Bytes of the request's body that are still to be sent; None: it is chunked.
-        self._to_send = length
-        self._sent_all = False
         # What has come and is not handed on yet: of a head, of a body that is counted here, or after its end.
         self._buffered = b""
         self._closed = False
@@ -96,49 +90,15 @@ class Codec:
         self._left = 0
         self._guard: ChunkGuard | None = None
         self.trailers: list[tuple[str, str]] = []
-
-    # -- out ---------------------------------------------------------------------------------------------------------
-
-    def request(
-        self, method: str, target: str, fields: list[tuple[str, str]], length: int | None
-    ) -> bytes:
-        """The bytes of a request head, for a body of so many bytes (None: chunked). Begins a new exchange."""
-        self._begin(method, length)
-        # The same fields go over a connection again and again; h11 has checked them the first time.
-        checked = self._checked if fields == self._fields else None
-        try:
-            event = h11.Request(
-                method=method,
-                target=target,
-                headers=checked
-                or [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
-            )
-            data = self._parser.send(event) or b""
-        except h11.LocalProtocolError as error:
-            raise InvalidRequest(f"this request cannot be sent as HTTP/1.1: {error}") from error
-        if checked is None:
-            self._fields, self._checked = fields, event.headers
-        return data
+        return writing.head
 
     def data(self, chunk: bytes) -> bytes:
         """The bytes that carry a piece of the request's body."""
-        left = self._to_send
-        if left is None:
-            return self._parser.send(h11.Data(data=chunk)) or b""
-        if len(chunk) > left:
-            raise InvalidRequest(
-                f"the content is at least {len(chunk) - left} bytes longer than its Content-Length"
-            )
-        self._to_send = left - len(chunk)
-        return chunk
+        return self._writing.data(chunk)
 
     def end(self) -> bytes:
         """The bytes that end the request's body."""
-        left = self._to_send
-        if left:
-            raise InvalidRequest(f"the content is {left} bytes shorter than its Content-Length")
-        self._sent_all = True
-        return b"" if left is not None else self._parser.send(_END_OF_MESSAGE) or b""
+        return self._writing.end()
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -173,10 +133,13 @@ class Codec:
         _check_lines(buffered[: end - 4])
         self._buffered = rest = buffered[end:]
         parser = self._parser
-        parser.receive_data(buffered[:end])
         try:
+            if buffered[9:10] == b"1" and parser.our_state is h11.IDLE:
+                # Only an interim response depends on what was asked for: an upgrade that nobody wanted is refused.
+                parser.send(_told(*self._asked))
+            parser.receive_data(buffered[:end])
             event = parser.next_event()
-        except h11.RemoteProtocolError as error:
+        except (h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             raise Malformed(str(error)) from error
         if not isinstance(event, (h11.Response, h11.InformationalResponse)):
             raise Malformed("it sent something that is no response head")
@@ -221,7 +184,7 @@ class Codec:
             )
         status = event.status_code
         announced = length
-        if status < 200 or status in (204, 304) or self._method == "HEAD":
+        if status < 200 or status in (204, 304) or self._asked[0] == "HEAD":
             length = 0
         framing = _framing(length, chunked)
         return Head(
@@ -291,7 +254,7 @@ class Codec:
 
     def clean(self) -> bool:
         """Both halves are done, and not one byte came after the end: the next answer would be the next request's."""
-        if not self._sent_all:
+        if not self._writing.done or self._writing.closes:
             return False
         if self._framing == "chunked":
             parser = self._parser
@@ -300,11 +263,16 @@ class Codec:
 
     def sent_all(self) -> bool:
         """The request has been sent in full."""
-        return self._sent_all
+        return self._writing.done
 
     def leftover(self) -> bytes:
         """The bytes that came after the head of an upgrade: they belong to the next protocol."""
         return self._buffered
+
+
+def _told(method: str, target: str, fields: list[tuple[str, str]]) -> h11.Request:
+    encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
+    return h11.Request(method=method, target=target, headers=encoded)
 
 
 def _check_lines(head: bytes) -> None:

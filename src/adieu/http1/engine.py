@@ -220,9 +220,7 @@ class Engine(Generic[R]):
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
         content = request.content
-        out = codec.request(
-            request.method, request.url.target, _fields(request, exchange), content.length
-        )
+        out = codec.request(request.method, request.url.target, _fields(request, exchange))
         phase: Phase = "write"
         try:
             lease.sent = "partly"

@@ -220,6 +220,9 @@ class BodyCore:
             while size <= wish.max_bytes:
                 chunk = yield lease.read(deadline)
                 if not chunk:
+                    self.state = (
+                        "CLOSED"  # Not ENDED: who reads it now must not take it for an empty body.
+                    )
                     self._complete(lease)
                     return
                 size += len(chunk)

@@ -22,6 +22,8 @@ from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from adieu.errors import InvalidRequest
+from adieu.messages._json import encode_json
+from adieu.messages.form import encode_form
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
         def read(self, size: int, /) -> bytes: ...
 
 
-__all__ = ["AsyncContent", "Content", "ContentLike", "DataLike", "encode_content"]
+__all__ = ["NOTHING", "AsyncContent", "Content", "ContentLike", "DataLike", "encode_content"]
 
 Piece: TypeAlias = "bytes | bytearray | memoryview | str"
 ContentLike: TypeAlias = "Piece | Readable | Iterable[Piece] | AsyncIterable[Piece]"
@@ -180,20 +182,17 @@ def encode_content(
         given = [name for name, value in named if value is not None]
         raise InvalidRequest(f"{' and '.join(given)} were given: a request has one content")
     if json is not None:
-        from adieu.messages._json import encode_json
-
         return Content(encode_json(json), "application/json")
     if data is not None:
         if isinstance(data, (dict, list, tuple, Mapping, ItemsView)):
-            from adieu.messages.form import encode_form
-
             fields: Any = data
             return Content(encode_form(fields).encode("ascii"), "application/x-www-form-urlencoded")
         return _content(data)
-    return _NOTHING if content is None else _content(content)
+    return NOTHING if content is None else _content(content)
 
 
-_NOTHING = Content(b"")
+NOTHING = Content(b"")
+"""The content of every request that has none."""
 
 
 def _content(content: Any) -> Content:

@@ -65,9 +65,11 @@ class Headers(MutableMapping[str, str]):
     def __init__(self, fields: HeaderFields | None = None) -> None:
         self._fields = []
         self._index = None
+        if fields is None:
+            return
         if isinstance(fields, Headers):
             self._fields += fields._fields
-        elif fields is not None:
+        else:
             for name, value in _pairs(fields):
                 _append(self._fields, checked_name(name), value)
 

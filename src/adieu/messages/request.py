@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from adieu.errors import InvalidRequest
+from adieu.messages.content import NOTHING, Content, encode_content
 from adieu.messages.headers import Headers
 from adieu.messages.url import URL
-
-if TYPE_CHECKING:
-    from adieu.messages.content import Content
 
 __all__ = ["NOT_GIVEN", "HeadersLike", "Request"]
 
@@ -87,9 +85,7 @@ class Request:
             if self.method in _EXPECTING_A_BODY and "content-length" not in self.headers:
                 # RFC 9110, section 8.6: a method that has content says so, also when it is empty.
                 self.headers["Content-Length"] = "0"
-            return _nothing()
-        from adieu.messages.content import encode_content
-
+            return NOTHING
         encoded = encode_content(content=content, data=data, json=json)
         headers = self.headers
         if encoded.media_type is not None and "content-type" not in headers:
@@ -120,16 +116,3 @@ class Request:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.method, self.url, self.headers, self.content = state
-
-
-_empty: Content | None = None
-
-
-def _nothing() -> Content:
-    # The one content of every request without any; made when the first such request is.
-    global _empty
-    if _empty is None:
-        from adieu.messages.content import encode_content
-
-        _empty = encode_content()
-    return _empty

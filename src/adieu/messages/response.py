@@ -8,6 +8,7 @@ that is dropped half way loses nothing either.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, DecodeError, InvalidRequest
@@ -377,6 +378,7 @@ class Response(ResponseHead):
             body.abort("interrupted")
 
 
+@lru_cache(128)  # looking into an enum is a Python call, with an import before it
 def _phrase(status: int) -> str:
     from http import HTTPStatus
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTLSStream", "TLSStream"]
 
 _BLOCK = 64 * 1024
-# What a record carries at most (RFC 8446, section 5.1). A read gives one record, and would reserve all that it may give.
+# What a record carries at most (RFC 8446, section 5.1). A read gives one, and would reserve all that it may give.
 _RECORD = 16 * 1024
 _A_GLANCE = 0.001
 
@@ -47,7 +47,7 @@ class _Layer:
                 break
             except ssl.SSLWantReadError:
                 yield from self._flush(opening.left())
-                yield from self._fill(_BLOCK, opening.left())
+                yield from self._fill(opening.left())
             except ssl.SSLError:
                 try:
                     # An alert, for the server's log. It is a few bytes, for which nobody has to wait.
@@ -63,7 +63,7 @@ class _Layer:
                 not self._unsent
             ):  # Else the peer takes nothing, and answers before it has everything.
                 yield from self._flush(timeout)
-            yield from self._fill(max_bytes, timeout)
+            yield from self._fill(timeout)
         return data
 
     def _decrypted(self, max_bytes: int) -> bytes | None:
@@ -98,7 +98,7 @@ class _Layer:
                 return self._tls.write(data[:_BLOCK])
             except ssl.SSLWantReadError:  # The peer wants to renegotiate keys first.
                 yield from self._flush(timeout)
-                yield from self._fill(_BLOCK, timeout)
+                yield from self._fill(timeout)
 
     def _write_or_read(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
         """See `SocketStream.send_or_recv`. What was encrypted has to go as it is, so it is kept until it has gone."""
@@ -134,8 +134,9 @@ class _Layer:
         if self._out.pending:
             yield self._below.send(self._out.read(), timeout)
 
-    def _fill(self, max_bytes: int, timeout: float | None) -> Steps[None]:
-        self._feed((yield self._below.recv(max(max_bytes, _BLOCK), timeout)))
+    def _fill(self, timeout: float | None) -> Steps[None]:
+        # Never more: for 128 KiB and beyond the allocator may map fresh pages each time, which doubles what TLS costs.
+        self._feed((yield self._below.recv(_BLOCK, timeout)))
 
     def _feed(self, data: bytes) -> None:
         if data:

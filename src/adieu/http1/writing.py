@@ -1,0 +1,79 @@
+"""What goes out: the bytes of one request, framed as its own head says (RFC 9112, section 6).
+
+The parts were checked when the request was made. Here the head is looked at once more as a whole, so that nothing that
+got past those checks can become a second field or a second request.
+"""
+
+from __future__ import annotations
+
+from adieu.errors import InvalidRequest
+
+__all__ = ["Writing"]
+
+_WATCHED = frozenset(("host", "content-length", "transfer-encoding", "connection"))
+
+
+class Writing:
+    """One request on its way out. `head` are the bytes of its head; `done`: it has been written in full."""
+
+    __slots__ = ("_chunked", "_left", "closes", "done", "head")
+
+    def __init__(self, method: str, target: str, fields: list[tuple[str, str]]) -> None:
+        self.done = False
+        # The request says that its connection is not to be kept.
+        self.closes = False
+        # The bytes that the Content-Length still asks for.
+        self._left = 0
+        self._chunked = False
+        seen: set[str] = set()
+        for name, value in fields:
+            key = name.lower()
+            if key in _WATCHED:
+                if key in seen and key != "connection":
+                    raise InvalidRequest(f"a request has one {name} field, not two")
+                seen.add(key)
+                self._learn(key, value)
+        if self._chunked and "content-length" in seen:
+            raise InvalidRequest("a request has a Content-Length or a Transfer-Encoding, not both")
+        lines = [f"{name}: {value}\r\n" for name, value in fields]
+        text = f"{method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n"
+        ends = len(lines) + 2
+        if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
+            raise InvalidRequest("a line of this request has a line break or a NUL in it")
+        try:
+            self.head = text.encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(f"this request cannot be sent as HTTP/1.1: {error}") from error
+
+    def _learn(self, key: str, value: str) -> None:
+        if key == "content-length":
+            if not (value.isascii() and value.isdigit()):
+                raise InvalidRequest(f"{value!r} is no Content-Length")
+            self._left = int(value)
+        elif key == "transfer-encoding":
+            if value.lower() != "chunked":
+                raise InvalidRequest(
+                    f"adieu sends the transfer coding chunked alone, not {value!r}"
+                )
+            self._chunked = True
+        elif key == "connection":
+            options = [option.strip() for option in value.lower().split(",")]
+            self.closes = self.closes or "close" in options
+
+    def data(self, chunk: bytes) -> bytes:
+        """The bytes that carry a piece of the body, which is not empty."""
+        if self._chunked:
+            return b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise InvalidRequest(
+                f"the body is longer than its Content-Length, by {-self._left} bytes so far"
+            )
+        return chunk
+
+    def end(self) -> bytes:
+        """The bytes that end the body."""
+        if self._left > 0:
+            raise InvalidRequest(f"the body is {self._left} bytes shorter than its Content-Length")
+        self.done = True
+        return b"0\r\n\r\n" if self._chunked else b""
