@@ -236,9 +236,8 @@ class ClientBase:
                 else:
                     body.cut()
             except BaseException as error:
-                failure = (
-                    error  # The policy's own, or an interrupt: told when everything is closed.
-                )
+                # The policy's own, or an interrupt: told when everything is closed.
+                failure = error
                 body.cut()
         idle = in_use = 0
         for adapter in self._adapters():

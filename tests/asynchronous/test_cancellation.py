@@ -541,11 +541,8 @@ def test_a_coroutine_that_is_closed_ends_its_stream_without_waiting(
 
             using: Any = use()
             task = asyncio.ensure_future(_stepped(using))
-            while not client.connections() or not client.connections()[0].lease:
-                await asyncio.sleep(0)
-                if path == "/bytes?n=9":
-                    break  # It came whole, and holds nothing.
-            await asyncio.sleep(0.02)
+            await asyncio.wait([task], timeout=0.05)
+            assert client.connections()
             using.close()
             assert not [line for line in client.connections() if line.state != "idle"]
             task.cancel()

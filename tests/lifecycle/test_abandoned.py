@@ -222,7 +222,9 @@ class _Knot:
         self.me = self
 
 
-def test_in_a_cycle_with_the_collector_off_the_next_call_works_all_the_same(bare: Stage) -> None:
+def test_in_a_cycle_with_the_collector_off_the_next_call_works_all_the_same(
+    bare: Stage, afresh: None
+) -> None:
     """The pool has one place, and who holds it can be found by the collector alone."""
     with _warned() as warned, bare.block(bare.one(cleanup=adieu.ReleaseOnRead())) as client:
         for _ in range(3):
@@ -234,7 +236,7 @@ def test_in_a_cycle_with_the_collector_off_the_next_call_works_all_the_same(bare
     assert bare.nothing_open()
 
 
-def test_in_a_cycle_those_who_wait_already_are_served_too(bare: Stage) -> None:
+def test_in_a_cycle_those_who_wait_already_are_served_too(bare: Stage, afresh: None) -> None:
     with _warned(), bare.block(bare.one(cleanup=adieu.ReleaseOnRead())) as client:
         _Knot(bare.get(client, LARGE))
         answers: list[Any] = []

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(not HAS_ALARMS, reason="this platform has no interval timers"),
 ]
 
-_ROUNDS = 250
+_ROUNDS = 150
 _SECONDS = 4.0
 
 

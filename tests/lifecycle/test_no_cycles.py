@@ -43,17 +43,6 @@ def _root(name: object) -> str:
 
 
 @pytest.fixture
-def afresh(uncollected: None) -> Iterator[None]:
-    """The collector knows of what the test makes, and of nothing else."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@pytest.fixture
 def garbage(afresh: None) -> Iterator[list[Any]]:
     """What the collector would have had to find, once `gc.collect` has been called."""
     gc.set_debug(gc.DEBUG_SAVEALL)

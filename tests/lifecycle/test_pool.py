@@ -736,7 +736,7 @@ def test_real_interrupts_lose_no_connection() -> None:
 
     thread = threading.Thread(target=neighbour)
     thread.start()
-    ends_at = time.monotonic() + 4
+    ends_at = time.monotonic() + 2.5
     try:
         with Alarm(520, scale=4e-4) as alarm:
             while time.monotonic() < ends_at and not failures:
@@ -750,7 +750,7 @@ def test_real_interrupts_lose_no_connection() -> None:
         thread.join(10)
     assert not thread.is_alive()
     assert failures == []
-    assert alarm.hits > 100
+    assert alarm.hits > 50
     bench.check()
     assert all(state == "idle" for _, state in bench.states())
     for lease in [bench.take(key) for key in "abc"]:

@@ -223,7 +223,7 @@ class Machine(RuleBasedStateMachine):
 
 
 _SETTINGS = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

@@ -107,7 +107,7 @@ class Exchange:
         """Take the lease over. An earlier one that was not finished is discarded: an exchange has one connection."""
         former = self.lease
         self.lease = lease
-        if former is not None:
+        if former is not None and former is not lease:
             former.finish(False, "replaced")
 
     def end(self, reuse: bool, why: str) -> None:

@@ -27,6 +27,8 @@ __all__ = ["AsyncByteStream", "AsyncSocketStream", "wrong_loop"]
 _PIECE = 64 * 1024
 # So many operations in a row may succeed without waiting; then the other tasks get their turn.
 _GREED = 16
+# After an answer that was not there at once, so many are waited for without trying.
+_LATE = 15
 
 
 class AsyncByteStream(Protocol):
@@ -48,6 +50,7 @@ class AsyncSocketStream:
         "_closed",
         "_data",
         "_greed",
+        "_late",
         "_loop",
         "_poll",
         "_reading",
@@ -65,6 +68,7 @@ class AsyncSocketStream:
         self._closed = False
         self._registered = False
         self._greed = 0
+        self._late = 0
         self._size = 0
         self._data = b""
         self._reading = Wait(loop)
@@ -78,9 +82,10 @@ class AsyncSocketStream:
             try:
                 data = self._recv(max_bytes)
                 self._greed += 1
+                self._late = 0
                 return data
             except (BlockingIOError, InterruptedError):
-                pass
+                self._late = _LATE
         self._greed = 0
         self._size = max_bytes
         reading = self._begun(self._reading, timeout)
@@ -128,6 +133,9 @@ class AsyncSocketStream:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     async def send(self, data: bytes, timeout: float | None) -> None:
+        if self._late:
+            self._late -= 1
+            self._greed = _GREED
         sent = self._send_some(data)
         if sent == len(data):
             return
@@ -176,6 +184,8 @@ class AsyncSocketStream:
                     self._unregister()
 
     def _begun(self, wait: Wait, timeout: float | None) -> Wait:
+        if self._closed:
+            raise ConnectionAbortedError("the connection was closed")
         if _get_running_loop() is not self._loop:
             raise wrong_loop(self._loop)
         wait.begin(timeout)

@@ -161,7 +161,7 @@ class ThreadAdapter:
 class _Relay(Exchange):
     """The exchange as the sync adapter sees it, in its thread. What it owns, the real one owns."""
 
-    __slots__ = ("_forsaken", "_outer", "_seat")
+    __slots__ = ("_forsaken", "_outer", "_owned", "_seat")
 
     def __init__(self, outer: Exchange, seat: Seat) -> None:
         super().__init__(
@@ -176,13 +176,20 @@ class _Relay(Exchange):
         )
         self._outer = outer
         self._seat = seat
+        self._owned: _ThreadLease | None = None
         self._forsaken = False
 
     def own(self, lease: AnyLease) -> None:
+        if lease is self.lease:
+            return
         super().own(lease)
-        outer = self._outer
+        outer, former = self._outer, self._owned
         if not self._forsaken:
-            outer.own(owned := _ThreadLease(lease, self._seat))
+            self._owned = owned = _ThreadLease(lease, self._seat)
+            if former is not None and outer.lease is former:
+                outer.lease = owned  # Its sync lease is over; `outer.own` would end its seat, too, which is needed.
+            else:
+                outer.own(owned)
             # Asked again, because `forsake` may have looked just before that.
             if not self._forsaken:
                 return
