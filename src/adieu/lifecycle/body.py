@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from adieu.errors import BodyBusy, BodyClosed, BodyTooLarge, ClientClosed
+from adieu.errors import (
+    AdieuError,
+    BodyBusy,
+    BodyClosed,
+    BodyTooLarge,
+    ClientClosed,
+    ReadError,
+    TransportError,
+)
 from adieu.lifecycle.cleanup import (
     CLOSE,
     REFUSE,
@@ -155,6 +163,8 @@ class BodyCore:
             chunk: bytes = yield lease.read(deadline)
         except BaseException as error:
             self._broken(error, deadline)
+            if isinstance(error, Exception) and not isinstance(error, AdieuError):
+                raise self._explained(error, deadline) from error
             raise
         finally:
             self._reading = False
@@ -175,6 +185,22 @@ class BodyCore:
         if isinstance(error, TimeoutError) and deadline is not self.exchange.deadline:
             return  # A policy's own patience ended, not the call's: the lease is as good as before.
         self._finish("CLOSED", False, type(error).__name__)
+
+    def _explained(self, error: Exception, deadline: Deadline) -> TransportError:
+        """What a lease raised unmapped, as an error of ours: leases are written by others, too."""
+        what: TransportError
+        if isinstance(error, TimeoutError):
+            what = deadline.exceeded("read")
+        elif isinstance(error, OSError):
+            what = ReadError(f"the connection broke while the body was read: {error}")
+        else:
+            what = TransportError(f"the body failed with {type(error).__name__}: {error}")
+        exchange = self.exchange
+        what.phase, what.request_sent, what.response_started = "body", "wholly", True
+        what.method, what.url = exchange.method, str(exchange.url)
+        if what.elapsed is None:
+            what.elapsed = exchange.deadline.elapsed()
+        return what
 
     def _next(self) -> Steps[bytes]:
         """The next raw bytes for a reader, b"" at the end."""

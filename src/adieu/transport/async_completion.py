@@ -63,6 +63,8 @@ class AsyncCompletionStream(AsyncSocketStream):
         except (BlockingIOError, InterruptedError):
             operation = self._loop.sock_recv(self._sock, max_bytes)
             return await self._done(operation, timeout)  # type: ignore[no-any-return]
+        except OSError as error:
+            raise self._closed_or(error) from None
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         rest = memoryview(data)

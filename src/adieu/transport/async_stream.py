@@ -86,6 +86,8 @@ class AsyncSocketStream:
                 return data
             except (BlockingIOError, InterruptedError):
                 self._late = _LATE
+            except OSError as error:
+                raise self._closed_or(error) from None
         self._greed = 0
         self._size = max_bytes
         reading = self._begun(self._reading, timeout)
@@ -149,6 +151,12 @@ class AsyncSocketStream:
             return self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
+        except OSError as error:
+            raise self._closed_or(error) from None
+
+    def _closed_or(self, error: OSError) -> OSError:
+        """What to say of an operation that failed: of a closed stream not EBADF, but that it was closed."""
+        return ConnectionAbortedError("the connection was closed") if self._closed else error
 
     async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
         """See `SocketStream.send_or_recv`."""

@@ -85,8 +85,7 @@ class AsyncUnixWire:
             raise InvalidRequest("this platform has no Unix sockets")
 
     async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        opening.own(sock)
+        sock = dial.new_socket(opening, socket.AF_UNIX)
         sock.setblocking(False)
         pause = _SOON
         # It is connected at once, or its queue is full, of which nothing tells when that has passed.
@@ -151,12 +150,12 @@ class _Answer:
 class _Dialling:
     """The sockets that race for one connection, and their watch: for the race it stands for the opening."""
 
-    __slots__ = ("_closed", "_loop", "_opening", "_ready", "_sockets", "_wait", "_watched")
+    __slots__ = ("_loop", "_opening", "_ready", "_sockets", "_wait", "_watched", "closed")
 
     def __init__(self, opening: Opening) -> None:
         self._loop = asyncio.get_running_loop()
         self._opening: Opening | None = opening
-        self._closed = False
+        self.closed = False
         self._sockets: list[socket.socket] = []
         self._watched: set[socket.socket] = set()
         self._ready: list[socket.socket] = []
@@ -165,8 +164,7 @@ class _Dialling:
 
     def own(self, sock: socket.socket) -> None:
         self._sockets.append(sock)
-        if self._closed:
-            sock.close()
+        if self.closed:
             raise ConnectionAbortedError("the connection was closed")
 
     def left(self) -> float | None:
@@ -216,7 +214,7 @@ class _Dialling:
 
     def close(self) -> None:
         """Close them all: see `AsyncSocketStream.close`."""
-        self._closed = True
+        self.closed = True
         if _get_running_loop() is self._loop or not self._loop.is_running():
             self._close()
             return
@@ -234,4 +232,4 @@ class _Dialling:
         self._unwatch()
         self._wait.close()
         for sock in self._sockets:
-            sock.close()
+            dial.shut(sock)

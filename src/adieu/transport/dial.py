@@ -11,9 +11,9 @@ import os
 import selectors
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.errors import ConnectError, DNSError
+from adieu.errors import ClientClosed, ConnectError, DNSError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from adieu.messages.origin import Origin
     from adieu.transport.wire import Opening
 
-__all__ = ["Address", "look_up_aside", "lookup", "lookup_within", "race", "single", "writable"]
+__all__ = [
+    "Address",
+    "Closable",
+    "look_up_aside",
+    "lookup",
+    "lookup_within",
+    "new_socket",
+    "race",
+    "shut",
+    "single",
+    "writable",
+]
 
 Address = tuple[int, Any]
 
@@ -36,16 +47,67 @@ _UNDER_WAY = frozenset(
 _HEAD_START = 0.25
 
 
+class Closable(Protocol):
+    """Anything with a `close()`."""
+
+    def close(self) -> object: ...
+
+
+class Owner(Protocol):
+    """What sockets belong to while they are being connected: an `Opening`, or the race in it."""
+
+    closed: bool
+
+    def own(self, thing: Any) -> None: ...
+
+
+def new_socket(owner: Owner, family: int) -> socket.socket:
+    """A new stream socket, which is owned before it has a descriptor: an interrupt finds none without an owner."""
+    sock = socket.socket.__new__(socket.socket)
+    owner.own(sock)
+    sock.__init__(family, socket.SOCK_STREAM)  # type: ignore[misc]
+    if owner.closed:  # Meanwhile, by another thread, which found nothing to close.
+        shut(sock)
+        raise ClientClosed("the client was closed while a connection was being opened")
+    return sock
+
+
+def shut(thing: Closable) -> None:
+    """Close it, and wake whoever waits for it. Never raises."""
+    try:
+        if isinstance(thing, socket.socket):
+            _wake(thing)
+            # Python's own half of a socket may be missing still; the descriptor is in the other half.
+            socket.SocketType.close(thing)
+        thing.close()
+    except Exception:
+        pass  # One that cannot be closed must not keep the others open.
+
+
+def _wake(sock: socket.socket) -> None:
+    """End a `connect` or a handshake that waits in another thread, which closing a descriptor does not."""
+    try:
+        # Not the TLS socket's own shutdown, which would take its state away from a thread that reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # Not connecting (any more).
+
+
 def lookup(host: str, port: int) -> list[Address]:
     """The addresses of a name, as the system's resolver has them, the families taking turns."""
     try:
         found: list[Any] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except (
-        UnicodeError
-    ) as error:  # The resolver's own codec refuses labels that are empty or too long.
-        raise DNSError(f"the host name {host!r} cannot be looked up: {error}") from error
+    except UnicodeError as error:
+        # The resolver's own codec refuses labels that are empty or too long.
+        raise DNSError(f"the host name {host!r} cannot be looked up: {error}") from (
+            error.with_traceback(None)
+        )
     except socket.gaierror as error:
-        raise DNSError(f"the host name {host!r} could not be resolved: {error.strerror}") from error
+        raise DNSError(f"the host name {host!r} could not be resolved: {error.strerror}") from (
+            error.with_traceback(
+                None
+            )  # It would lead to the frames of whoever called; see `look_up_aside`.
+        )
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     return _interleaved(addresses)
 
@@ -57,9 +119,8 @@ def look_up_aside(host: str, port: int, answer: Callable[[Any], object]) -> None
         try:
             found = lookup(host, port)
         except Exception as error:
-            answer(
-                error
-            )  # From here, and not from a variable: this frame is in the error's own traceback.
+            # Without frames, of which this one refers to `answer`: an error that nobody takes would refer to itself.
+            answer(error.with_traceback(None))
             return
         answer(found)
 
@@ -97,8 +158,7 @@ def _interleaved(addresses: list[Address]) -> list[Address]:
 def single(address: Address, origin: Origin, opening: Opening) -> socket.socket:
     """Connect to the one address there is, blocking."""
     family, place = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    opening.own(sock)
+    sock = new_socket(opening, family)
     sock.settimeout(opening.left())
     try:
         sock.connect(place)
@@ -127,13 +187,11 @@ def race(
         if waiting:
             family, place = waiting.pop(0)
             try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
-            except (
-                OSError
-            ) as error:  # A kernel without IPv6, as containers have: the other family may do.
+                sock = new_socket(opening, family)
+            except OSError as error:
+                # A kernel without IPv6, as containers have: the other family may do.
                 failures.append(_reason(place, error))
                 continue
-            opening.own(sock)
             sock.setblocking(False)
             code = sock.connect_ex(place)
             if code not in _UNDER_WAY:

@@ -20,31 +20,27 @@ from adieu.transport.stream import ByteStream, SocketStream
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.messages.origin import Origin
-    from adieu.transport.dial import Address
+    from adieu.transport.dial import Address, Closable
     from adieu.transport.tls import TLSConfig
 
 __all__ = ["Opening", "TCPWire", "UnixWire", "Wire"]
 
 
-class _Closable(Protocol):
-    def close(self) -> object: ...
-
-
 class Opening:
     """Owner of everything that opening one stream creates, until the stream stands.
 
-    `tls` says how to encrypt, `left()` how long a wait may last.
+    `tls` says how to encrypt, `left()` how long a wait may last. `closed`: it was ended, perhaps from another thread.
     """
 
-    __slots__ = ("_closed", "_deadline", "_ends_at", "_owned", "tls")
+    __slots__ = ("_deadline", "_ends_at", "_owned", "closed", "tls")
 
     def __init__(self, deadline: Deadline, tls: TLSConfig | None) -> None:
         self._deadline = deadline
         limit = deadline.timeout.connect
         self._ends_at = None if limit is None else deadline.now() + limit
         self.tls = tls
-        self._owned: list[_Closable] = []
-        self._closed = False
+        self._owned: list[Closable] = []
+        self.closed = False
 
     def left(self) -> float | None:
         """Seconds left for the name, the connection and TLS together (None: no limit); raises when none is."""
@@ -60,32 +56,18 @@ class Opening:
         """The error to raise when `left()` has passed."""
         return self._deadline.exceeded("connect")
 
-    def own(self, thing: _Closable) -> None:
+    def own(self, thing: Closable) -> None:
         """Take over something with a `close()`, as soon as it exists."""
         self._owned.append(thing)
-        if self._closed:
-            thing.close()
+        if self.closed:
+            dial.shut(thing)
             raise ClientClosed("the client was closed while a connection was being opened")
 
     def close(self) -> None:
         """Close whatever has been made so far. Never raises; any number of calls."""
-        self._closed = True
+        self.closed = True
         for thing in reversed(self._owned):  # What watches a socket goes before the socket.
-            try:
-                if isinstance(thing, socket.socket):
-                    _wake(thing)
-                thing.close()
-            except Exception:
-                pass  # One that cannot be closed must not keep the others open.
-
-
-def _wake(sock: socket.socket) -> None:
-    """End a `connect` or a handshake that waits in another thread, which closing a descriptor does not."""
-    try:
-        # Not the TLS socket's own shutdown, which would take its state away from a thread that reads.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass  # Not connecting (any more).
+            dial.shut(thing)
 
 
 class Wire(Protocol):
@@ -124,9 +106,8 @@ class TCPWire:
         The system's resolver cannot be interrupted, so a name is looked up in a thread, which is left behind (it ends
         by itself) when the deadline comes first.
         """
-        if (
-            ":" in host or host[-1].isdigit()
-        ):  # A name cannot end in a digit (WHATWG): an address needs no resolver.
+        if ":" in host or host[-1].isdigit():
+            # A name cannot end in a digit (WHATWG): an address needs no resolver.
             return dial.lookup(host, port)
         seconds = opening.left()
         if seconds is None:
@@ -146,8 +127,7 @@ class UnixWire:
             raise InvalidRequest("this platform has no Unix sockets")
 
     def open(self, origin: Origin, opening: Opening) -> ByteStream:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        opening.own(sock)
+        sock = dial.new_socket(opening, socket.AF_UNIX)
         sock.settimeout(opening.left())
         try:
             sock.connect(self.path)
