@@ -159,7 +159,7 @@ class ClientBase:
             target = target.with_params(self._params)
         if (defaults := self._headers) is None:
             self._headers = defaults = _default_headers(self._own_headers)
-            "host" in defaults  # noqa: B015 - builds the index, which every copy carries along
+            defaults.get("host")  # It builds the index, which every copy carries along.
         headers = defaults.copy()
         if not options:
             request = Request(method, target, headers=headers)
@@ -395,9 +395,8 @@ def _tls(verify: Any, cert: Any) -> TLSConfig | None:
         return None
     from adieu.transport.tls import TLSConfig
 
-    if hasattr(verify, "wrap_socket"):
-        return TLSConfig(context=verify, cert=cert)
-    return TLSConfig(verify=verify, cert=cert)
+    context: Any = verify if hasattr(verify, "wrap_socket") else None
+    return TLSConfig(verify=True if context is not None else verify, cert=cert, context=context)
 
 
 def _hooks(hooks: Mapping[str, Iterable[Hook]] | None) -> tuple[list[Hook], list[Hook]] | None:
