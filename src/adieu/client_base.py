@@ -328,7 +328,15 @@ class _Named:
         self.limits = limits
 
     def __call__(self) -> Adapter:
-        adapter: Adapter = find_adapter(self.name, self.group)(**self.limits)
+        make = find_adapter(self.name, self.group)
+        try:
+            adapter: Adapter = make(**self.limits)
+        except TypeError as error:
+            if not self.limits:
+                raise
+            raise InvalidRequest(
+                f"the adapter {self.name!r} cannot be made with limits=: {error}"
+            ) from error
         return adapter
 
 

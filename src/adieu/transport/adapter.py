@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union, overload
 
-from adieu.errors import ClientClosed
-
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo
@@ -45,23 +43,23 @@ Answering = Union["Callable[[Request], Response]", "Callable[[Request, Exchange]
 
 
 class FunctionAdapter:
-    """An adapter made of one function: files, mocks, replays."""
+    """An adapter made of one function: files, mocks, replays.
+
+    It holds nothing, so there is nothing to close: unlike others it may serve one client after the other.
+    """
 
     def __init__(self, function: Answering, schemes: Sequence[str] = ()) -> None:
         self._function: Callable[..., Response] = function
         self._wants_exchange = _positional(function) >= 2
-        self._closed = False
         self.schemes = tuple(schemes)
 
     def send(self, request: Request, exchange: Exchange) -> Response:
-        if self._closed:
-            raise ClientClosed(f"{self!r} is closed")
         if self._wants_exchange:
             return self._function(request, exchange)
         return self._function(request)
 
     def close(self) -> None:
-        self._closed = True
+        """Nothing: see above."""
 
     def __repr__(self) -> str:
         return f"adapter({getattr(self._function, '__qualname__', self._function)})"
@@ -135,11 +133,14 @@ class AsyncMiddleware:
 
 
 def _positional(function: Callable[..., Any]) -> int:
-    """How many positional arguments a function takes. `inspect` would cost 10 ms of import for this one number."""
-    code = getattr(function, "__code__", None)
+    """How many positional arguments a function requires. `inspect` would cost 10 ms of import for this one number."""
+    called: Any = function
+    bound = getattr(function, "__self__", None) is not None
+    if not hasattr(called, "__code__"):
+        called, bound = getattr(type(function), "__call__"), True  # noqa: B004, B009
+    code = getattr(called, "__code__", None)
     if code is None:
-        code = getattr(getattr(type(function), "__call__"), "__code__", None)  # noqa: B004, B009
-        return code.co_argcount - 1 if code is not None else 1
-    bound = 1 if getattr(function, "__self__", None) is not None else 0
-    taken: int = code.co_argcount - bound
-    return taken
+        return 1  # Written in C, or a `functools.partial`.
+    # A second argument with a default is the function's own affair.
+    required: int = code.co_argcount - bound - len(called.__defaults__ or ())
+    return required
