@@ -252,3 +252,15 @@ def test_a_scheme_that_no_adapter_serves_is_refused_before_anything_is_sent(
         assert "mount" in str(caught.value)
         assert client.connections() == []
     assert fault_server.accepted == 0
+
+
+def test_limits_for_an_adapter_that_takes_none_are_named(installed: Path) -> None:
+    (installed / "adieu_paper.py").write_text(
+        "class Paper:\n    def send(self, request, exchange): ...\n    def close(self): ...\n"
+    )
+    with (
+        adieu.Client(adapter="paper", limits=adieu.Limits(connections=1)) as client,
+        pytest.raises(adieu.InvalidRequest, match="'paper' cannot be made with limits=") as caught,
+    ):
+        client.get("paper://x/")
+    assert type(caught.value.__cause__) is TypeError
