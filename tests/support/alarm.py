@@ -5,13 +5,15 @@ Raising from a trace function would be no model of it: that hits places where Py
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from typing_extensions import Self
@@ -55,17 +57,27 @@ class Alarm:
             self._armed = False
             raise KeyboardInterrupt
 
+    def rounds(self, hits: int, seconds: float = 30.0) -> Iterator[int]:
+        """Numbers, until so many calls were interrupted; a failure if they have not been within so many seconds."""
+        ends_at = time.monotonic() + seconds
+        for number in itertools.count():
+            if self.hits >= hits:
+                return
+            assert time.monotonic() < ends_at, f"only {self.hits} calls were interrupted"
+            yield number
+
     def call(self, function: Callable[[], Any]) -> KeyboardInterrupt | None:
         """Call it, and interrupt it at a random moment, if it still runs then: the interrupt that came out of it."""
         seconds = self._chance.uniform(1e-6, self.scale)
         self.scale = max(self.scale * 0.97, 1e-5)
-        self._armed = True
         try:
             try:
+                self._armed = True
                 signal.setitimer(signal.ITIMER_REAL, seconds)
                 function()
             finally:
                 self._armed = False
+                signal.setitimer(signal.ITIMER_REAL, 0)
         except KeyboardInterrupt as interrupt:
             self.hits += 1
             self.scale *= 1.06
