@@ -146,7 +146,11 @@ class Engine(Generic[R]):
         if now >= self._collect_at and any(
             line.lease is not None and line.lease.place for line in self.pool.snapshot()
         ):
-            gc.collect()
+            self._collect_at = now + _COLLECT_REST  # First: of many who wait, one asks.
+            try:
+                gc.collect()
+            except ValueError:
+                pass  # PyPy's refuses while it is at work already, in another thread.
             started, now = now, monotonic()
             self._collect_at = now + max((now - started) * _COLLECT_PART, _COLLECT_REST)
         return max(self._collect_at - now, _COLLECT_REST)

@@ -187,12 +187,12 @@ class Pool(Generic[C]):
         """Give the lease a connection: an idle one, newest first, else a new one if the limits allow.
 
         False: there is none to be had; the lease is in the queue, first come first served, and its `wake` is called
-        once it has a connection. Raises `ClientClosed` when the pool is closed.
+        once it has a connection. Asking again is allowed. Raises `ClientClosed` when the pool is closed.
         """
         with self._lock:
             # Nothing to catch up with, as nearly always. Should an interrupt fall in here, whoever made the lease ends
             # it, so it need not be taken up again as the steps in the inbox are.
-            if not self._inbox and not self._working:
+            if not self._inbox and not self._working and lease.connection is None:
                 try:
                     self._working = True
                     self._take_newest(lease)
