@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adieu.testing.faults import FaultServer
+from adieu.transport._pypy_ssl import mended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -74,7 +75,7 @@ class Authority:
             self._authority.issue_cert(*names).configure_cert(context)
         else:
             context.load_cert_chain(self.chain, self.key)
-        return context
+        return mended(context)
 
     def client_context(self) -> ssl.SSLContext:
         """A client's context that trusts this authority alone."""

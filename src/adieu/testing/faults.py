@@ -21,6 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from adieu.testing.mischief import ROUTES
+from adieu.transport._pypy_ssl import mended
 from adieu.testing.peer import Ending, HungUp, Peer
 from adieu.testing.request import Refused, Request
 from adieu.testing.routing import Entry, Route, payload
@@ -63,7 +64,7 @@ class FaultServer:
     ) -> None:
         self.path = None if unix is None else os.fspath(unix)
         self.port = 0
-        self._tls = tls
+        self._tls = None if tls is None else mended(tls)
         self._listener = self._listen(host, backlog)
         scheme = "http" if tls is None else "https"
         authority = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"

@@ -180,11 +180,7 @@ class Peer:
 
     def _write(self, data: bytes) -> None:
         self.sock.settimeout(None)
-        try:
-            self.sock.sendall(data)
-        except RuntimeError as error:
-            # PyPy's ssl looks for the name of an error that has none: the client has reset the connection.
-            raise HungUp from error
+        self.sock.sendall(data)
 
     def head(
         self, status: int | str, headers: Iterable[tuple[str, str]] = (), version: str = "1.1"

@@ -210,6 +210,8 @@ def _unreadable(name: str, path: str, error: Exception) -> InvalidRequest:
 def _build(verify: bool | str | bytes, cert: _Loaded | None) -> ssl.SSLContext:
     import ssl
 
+    from adieu.transport._pypy_ssl import mended
+
     if verify is False:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -221,7 +223,7 @@ def _build(verify: bool | str | bytes, cert: _Loaded | None) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     if cert is not None:
         _load_cert(context, *cert)
-    return context
+    return mended(context)
 
 
 def _trusting(verify: bool | str | bytes) -> ssl.SSLContext:
