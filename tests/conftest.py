@@ -6,6 +6,7 @@ that tests which do without it run on every interpreter.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,11 @@ from support.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Whatever this machine's way to the world is, these tests do not take it.
+for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
 
 
 @pytest.fixture

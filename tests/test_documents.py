@@ -24,6 +24,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 JSON = b'{"page": 2, "items": ["a", "b"]}'
 LINES = b"a line of the export\n" * 20_000
+EVENTS = b"id: 1\ndata: vase\n\nevent: done\ndata: -\n\n"
 
 
 def answer(body: bytes, media_type: bytes) -> bytes:
@@ -34,6 +35,8 @@ def answer(body: bytes, media_type: bytes) -> bytes:
 def script(server: FaultServer) -> None:
     server.reply("/items", answer(JSON, b"application/json"))
     server.reply("/export", answer(LINES, b"text/plain"))
+    for path in ("/feed", "/chat"):
+        server.reply(path, answer(EVENTS, b"text/event-stream"))
 
 
 @pytest.fixture

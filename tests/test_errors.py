@@ -50,7 +50,9 @@ TREE = {
     "ConnectError": (errors.TransportError,),
     "DNSError": (errors.ConnectError,),
     "TLSError": (errors.ConnectError,),
+    "ProxyError": (errors.ConnectError,),
     "ReadError": (errors.TransportError,),
+    "GuardError": (errors.ConnectError,),
     "WriteError": (errors.TransportError,),
     "ProtocolError": (errors.TransportError,),
     "PeerClosed": (errors.ProtocolError,),
@@ -86,6 +88,8 @@ def an_error(kind: type[adieu.AdieuError], text: str = "what was wrong") -> adie
         facts = {**facts, "received": 5, "expected": 9}
     if kind is errors.PoolTimeout:
         facts = {**facts, "holders": ("GET https://example.org/",)}
+    if kind is errors.GuardError:
+        facts = {**facts, "refused": (("10.0.0.1", "private"),)}
     return kind(text, **facts)
 
 
@@ -130,6 +134,9 @@ def test_the_facts_of_an_error_are_its_attributes() -> None:
             assert {name: getattr(error, name) for name in FACTS} == FACTS
     truncated = errors.BodyTruncated("text", received=5, expected=9)
     assert (truncated.received, truncated.expected) == (5, 9)
+    refused = errors.ProxyError("text", status=403, reason="Forbidden", answer=b"no")
+    assert (refused.status, refused.reason, refused.answer) == (403, "Forbidden", b"no")
+    assert refused.phase == "proxy"
     assert errors.PoolTimeout("text", holders=("GET x",)).holders == ("GET x",)
 
 

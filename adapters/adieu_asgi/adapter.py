@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.messages.async_response import AsyncResponse
+from adieu.transport.async_home import in_trio
 from adieu_asgi.lease import AppLease
 from adieu_asgi.lifespan import Lifespan, Mode
 from adieu_asgi.scope import checked_root_path, scope_of
@@ -92,6 +93,10 @@ class AsyncASGIAdapter:
 
     def _bound(self) -> Lifespan:
         """The lifespan in this loop."""
+        if in_trio():
+            raise InvalidRequest(
+                f"{self!r} runs its app in tasks of asyncio's, and here trio runs: use it in an asyncio event loop"
+            )
         loop, former = asyncio.get_running_loop(), self._loop
         lifespan = self._lifespan
         if lifespan is not None and loop is former:

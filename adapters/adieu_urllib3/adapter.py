@@ -13,8 +13,6 @@ from adieu.http1.adapter import HTTP1Adapter
 from adieu_urllib3.wire import Urllib3Wire
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from adieu.lifecycle.pool import Limits
 
 __all__ = ["Urllib3Adapter"]
@@ -23,11 +21,9 @@ __all__ = ["Urllib3Adapter"]
 class Urllib3Adapter(HTTP1Adapter):
     """HTTP/1.1 over urllib3's connections.
 
-    `options` go to `urllib3.connection.HTTPConnection` and `HTTPSConnection`: `source_address`, `assert_fingerprint`,
-    `assert_hostname`, `server_hostname` ... `limits` and `replay` are as in `HTTP1Adapter`.
+    `limits` and `replay` are as in `HTTP1Adapter`. What urllib3's connections have options for is set on the client:
+    fingerprints and host names by `adieu.TLSConfig`, source address and socket options by `adieu.Connect`.
     """
 
-    def __init__(
-        self, *, limits: Limits | None = None, replay: bool = True, **options: Any
-    ) -> None:
-        super().__init__(Urllib3Wire(**options), limits=limits, replay=replay)
+    def __init__(self, *, limits: Limits | None = None, replay: bool = True) -> None:
+        super().__init__(Urllib3Wire(), limits=limits, replay=replay)

@@ -7,58 +7,63 @@ own SOCKS support uses it, and the TLS context it is given); everything between 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from adieu.errors import ConnectError, TLSError
-from adieu.transport.stream import SocketStream
-from adieu.transport.tls import TLSConfig, describe_tls_error, handshake
+from adieu.transport.stream import SocketStream, secured
+from adieu.transport.tls import TLSConfig, describe_tls_error
 from adieu.transport.wire import TCPWire
 
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Callable
 
     from adieu.messages.origin import Origin
+    from adieu.transport.stream import ByteStream
     from adieu.transport.wire import Opening
 
 __all__ = ["Urllib3Wire"]
 
-_TLS_ONLY = ("assert_fingerprint", "assert_hostname", "server_hostname")
-
 
 class Urllib3Wire(TCPWire):
-    """Opens TCP and TLS through urllib3. `options` go to urllib3's connection classes."""
+    """Opens TCP and TLS through urllib3."""
 
     does_tls = True
 
-    def __init__(self, **options: Any) -> None:
-        # Refused now, by the class that knows its options, and not at the first request.
-        HTTPSConnection("localhost", **options)
-        self._options = options
-
-    def open(self, origin: Origin, opening: Opening) -> SocketStream:
-        connection: HTTPConnection
-        if origin.scheme == "https":
-            context = (opening.tls or TLSConfig()).context_for()
-            owning: Any = _OwningContext(context, opening)
-            connection = _TLSConnection(
-                origin.host, origin.port, ssl_context=owning, **self._options
-            )
+    def open(self, origin: Origin, opening: Opening) -> ByteStream:
+        if origin.scheme != "https":
+            connection: HTTPConnection = _PlainConnection(origin.host, origin.port)
         else:
-            plain = {name: self._options[name] for name in self._options if name not in _TLS_ONLY}
-            connection = _PlainConnection(origin.host, origin.port, **plain)
-        connection.timeout = opening.left()
-        connection.born = lambda: self.connect(origin, opening)
-        try:
-            connection.connect()
-        except exceptions.HTTPError as error:
-            raise _translated(error, origin) from error
-        finally:
-            del connection.born  # It refers to what refers to it.
-        return SocketStream(connection.sock)
+            connection = self._under_tls(origin.host, origin.port, opening)
+        return _connected(connection, lambda: SocketStream(self.connect(origin, opening)), opening)
+
+    def secured(self, stream: ByteStream, hostname: str, opening: Opening) -> ByteStream:
+        """TLS over the stream that a proxy's tunnel gave."""
+        return _connected(self._under_tls(hostname, None, opening), lambda: stream, opening)
+
+    def _under_tls(self, host: str, port: int | None, opening: Opening) -> HTTPConnection:
+        context: Any = _OwningContext((opening.tls or TLSConfig()).context_for(), opening)
+        # A context of the user's that checks no names is used as it is, as on every adapter.
+        unchecked: Literal[False] | None = None if context.check_hostname else False
+        return _TLSConnection(host, port, ssl_context=context, assert_hostname=unchecked)
+
+
+def _connected(connection: Any, born: Callable[[], ByteStream], opening: Opening) -> ByteStream:
+    """Let urllib3 connect, with the stream that is born when it wants a socket."""
+    connection.timeout = opening.left()
+    connection.born = born
+    try:
+        connection.connect()
+    except exceptions.HTTPError as error:
+        raise _translated(error, connection.host) from error
+    finally:
+        del connection.born  # It refers to what refers to it.
+    made = connection.sock
+    return made.stream if isinstance(made, _Secured) else made  # type: ignore[no-any-return]
 
 
 class _PlainConnection(HTTPConnection):
@@ -75,36 +80,37 @@ class _TLSConnection(HTTPSConnection):
         return self.born()  # type: ignore[no-any-return]
 
 
+class _Secured:
+    """A stream under TLS, as urllib3 looks at one."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.getpeercert = stream.tls.getpeercert
+        self.close = stream.close
+
+
 class _OwningContext:
-    """A TLS context whose sockets belong to an opening before their handshake begins."""
+    """A TLS context whose sockets belong to an opening before their handshake begins.
+
+    What urllib3 sets on it stays here: the context is shared, by other clients too.
+    """
 
     def __init__(self, context: ssl.SSLContext, opening: Opening) -> None:
-        self.__dict__.update(_context=context, _opening=opening)
+        self._context = context
+        self._opening = opening
 
-    def wrap_socket(self, sock: socket.socket, server_hostname: str | None = None) -> ssl.SSLSocket:
-        wrapped: ssl.SSLSocket = self._context.wrap_socket(
-            sock,
-            server_hostname=server_hostname,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
-        self._opening.own(wrapped)
-        wrapped.settimeout(self._opening.left())
-        handshake(wrapped)
-        return wrapped
+    def wrap_socket(self, stream: ByteStream, server_hostname: str) -> _Secured:
+        return _Secured(secured(stream, server_hostname, self._opening))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._context, name, value)
 
-
-def _translated(error: exceptions.HTTPError, origin: Origin) -> ConnectError:
+def _translated(error: exceptions.HTTPError, host: str) -> ConnectError:
     cause = error.__cause__ or error.__context__
     if isinstance(error, exceptions.SSLError):
         reason = error.args[0] if error.args else error
         return TLSError(
-            describe_tls_error(reason if isinstance(reason, Exception) else error, origin.host)
+            describe_tls_error(reason if isinstance(reason, Exception) else error, host)
         )
-    return ConnectError(f"cannot connect to {origin}: {cause or error}")
+    return ConnectError(f"cannot connect to {host}: {cause or error}")

@@ -23,6 +23,7 @@ from adieu.errors import (
     DeadlineExceeded,
     DecodeError,
     DNSError,
+    GuardError,
     InvalidHeader,
     InvalidRequest,
     InvalidURL,
@@ -31,6 +32,7 @@ from adieu.errors import (
     PeerClosed,
     PoolTimeout,
     ProtocolError,
+    ProxyError,
     ReadError,
     ReadTimeout,
     RedirectError,
@@ -60,7 +62,7 @@ from adieu.lifecycle.cleanup import (
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import Events, LeaseInfo
-from adieu.lifecycle.exchange import Exchange, Lease
+from adieu.lifecycle.exchange import AsyncLease, Exchange, Lease
 from adieu.lifecycle.pool import ConnectionInfo, Limits
 from adieu.messages.async_response import AsyncResponse
 from adieu.messages.headers import Headers
@@ -68,10 +70,21 @@ from adieu.messages.request import Request
 from adieu.messages.response import Response, StatusError
 from adieu.messages.url import URL
 from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware, adapter
+from adieu.transport.proxy import Proxy
 from adieu.transport.stream import ByteStream, SocketStream
 from adieu.transport.wire import Opening, TCPWire, UnixWire, Wire
 
 if TYPE_CHECKING:
+    from adieu.download import DownloadError
+    from adieu.flow.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
+    from adieu.flow.digest import DigestAuth
+    from adieu.flow.retries import Retry
+    from adieu.flow.retry_budget import RetryBudget
+    from adieu.messages.cookies import Cookie, Cookies
+    from adieu.messages.sse import ServerSentEvent
+    from adieu.retry_adapter import AsyncRetryAdapter, RetryAdapter
+    from adieu.transport.connect import Connect
+    from adieu.transport.guard import AsyncGuard, Guard
     from adieu.transport.tls import InsecureRequestWarning, TLSConfig
     from adieu.transport.to_async import to_async
 
@@ -85,8 +98,14 @@ __all__ = [
     "AdieuError",
     "AsyncAdapter",
     "AsyncClient",
+    "AsyncGuard",
+    "AsyncLease",
     "AsyncMiddleware",
     "AsyncResponse",
+    "AsyncRetryAdapter",
+    "Auth",
+    "BasicAuth",
+    "BearerAuth",
     "BodyBusy",
     "BodyClosed",
     "BodyTooLarge",
@@ -97,17 +116,24 @@ __all__ = [
     "ClientClosed",
     "CloseOnExit",
     "CloseReport",
+    "Connect",
     "ConnectError",
     "ConnectTimeout",
     "ConnectionInfo",
     "ContentError",
+    "Cookie",
+    "Cookies",
     "DNSError",
     "Deadline",
     "DeadlineExceeded",
     "DecodeError",
+    "DigestAuth",
+    "DownloadError",
     "Drain",
     "Events",
     "Exchange",
+    "Guard",
+    "GuardError",
     "Headers",
     "InsecureRequestWarning",
     "InvalidHeader",
@@ -119,6 +145,7 @@ __all__ = [
     "Middleware",
     "MissingExtra",
     "MountError",
+    "NetrcAuth",
     "NoKeepAlive",
     "Opening",
     "PeerClosed",
@@ -126,6 +153,8 @@ __all__ = [
     "Prefetch",
     "PrefetchUpTo",
     "ProtocolError",
+    "Proxy",
+    "ProxyError",
     "Read",
     "ReadError",
     "ReadTimeout",
@@ -134,6 +163,10 @@ __all__ = [
     "Request",
     "RequestTimeout",
     "Response",
+    "Retry",
+    "RetryAdapter",
+    "RetryBudget",
+    "ServerSentEvent",
     "SocketStream",
     "StatusError",
     "Strict",
@@ -164,14 +197,34 @@ __all__ = [
 ]
 
 
+# What not everybody uses is loaded by who does; some of it needs asyncio, or ssl.
+_LATER = {
+    "AsyncGuard": "adieu.transport.guard",
+    "AsyncRetryAdapter": "adieu.retry_adapter",
+    "Auth": "adieu.flow.auth",
+    "BasicAuth": "adieu.flow.auth",
+    "BearerAuth": "adieu.flow.auth",
+    "Connect": "adieu.transport.connect",
+    "Cookie": "adieu.messages.cookies",
+    "Cookies": "adieu.messages.cookies",
+    "DigestAuth": "adieu.flow.digest",
+    "DownloadError": "adieu.download",
+    "Guard": "adieu.transport.guard",
+    "InsecureRequestWarning": "adieu.transport.tls",
+    "NetrcAuth": "adieu.flow.auth",
+    "Retry": "adieu.flow.retries",
+    "RetryAdapter": "adieu.retry_adapter",
+    "RetryBudget": "adieu.flow.retry_budget",
+    "ServerSentEvent": "adieu.messages.sse",
+    "TLSConfig": "adieu.transport.tls",
+    "to_async": "adieu.transport.to_async",
+}
+
+
 def __getattr__(name: str) -> object:
-    # TLS settings bring nothing with them, but their room is loaded only by who uses it.
-    if name in ("TLSConfig", "InsecureRequestWarning"):
-        from adieu.transport import tls
+    room = _LATER.get(name)
+    if room is None:
+        raise AttributeError(f"module 'adieu' has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(tls, name)
-    if name == "to_async":
-        from adieu.transport.to_async import to_async  # It needs asyncio.
-
-        return to_async
-    raise AttributeError(f"module 'adieu' has no attribute {name!r}")
+    return getattr(import_module(room), name)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
 
 _FOR_THE_CLIENT = frozenset(
-    ("adapter", "verify", "cert", "tls", "max_redirects", "events", "event_hooks")
+    ("adapter", "verify", "cert", "tls", "connect", "max_redirects", "events", "event_hooks")
 )
 
 

@@ -10,20 +10,28 @@ from adieu.errors import ClientClosed
 from adieu.lifecycle.body import AsyncBody
 from adieu.lifecycle.steps import adrive
 from adieu.messages.request import NOT_GIVEN, Request
+from adieu.messages.response import MAX_EVENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
 
     from adieu.async_map import AsyncMap, Requests, Wanted
     from adieu.client_base import CallOptions, Hook
+    from adieu.download import Downloaded, Progress
+    from adieu.event_stream import AsyncEventStream
+    from adieu.flow.auth import AuthLike
+    from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Timeout
     from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
+    from adieu.messages.cookies import Cookie
     from adieu.messages.url import URL
+    from adieu.transport.route import ProxySetting
 
 __all__ = ["AsyncClient"]
 
@@ -36,6 +44,7 @@ class AsyncClient(ClientBase):
     """
 
     body = AsyncBody
+    awaits = True
     default_adapter = "h11"
     adapter_group = "adieu.async_adapters"
 
@@ -96,11 +105,79 @@ class AsyncClient(ClientBase):
         cleanup: CleanupPolicy | None = None,
         follow_redirects: bool | None = None,
         extras: Mapping[str, object] | None = None,
+        max_body: int | object | None = NOT_GIVEN,
+        proxy: ProxySetting | object = NOT_GIVEN,
+        auth: AuthLike | object | None = NOT_GIVEN,
+        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+        retry: Retry | int | object | None = NOT_GIVEN,
     ) -> AsyncResponse:
         """Send a request that was built before: see `Client.send`."""
-        steps = self._sending(request, stream, timeout, cleanup, follow_redirects, extras)
+        steps = self._sending(
+            request,
+            stream,
+            timeout,
+            cleanup,
+            follow_redirects,
+            extras,
+            max_body,
+            proxy,
+            auth=auth,
+            cookies=cookies,
+            retry=retry,
+        )
         response: AsyncResponse = await adrive(steps)
         return response
+
+    async def download(
+        self,
+        url: URL | str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
+        checksum: str | None = None,
+        progress: Progress | None = None,
+        fsync: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Downloaded:
+        """GET into a file: see `Client.download`. The file is written in a thread, so that no disk stops the loop."""
+        from adieu.download import AsyncDownload
+
+        download = AsyncDownload(
+            self,
+            url,
+            path,
+            options,
+            resume=resume,
+            checksum=checksum,
+            progress=progress,
+            fsync=fsync,
+        )
+        return await adrive(download.steps())
+
+    def event_stream(
+        self,
+        url: URL | str,
+        method: str = "GET",
+        *,
+        last_event_id: str = "",
+        wait: float = 3.0,
+        attempts: int = 5,
+        max_event: int = MAX_EVENT,
+        **options: Unpack[CallOptions],
+    ) -> AsyncEventStream:
+        """Iterate over server-sent events, with `async with` and `async for`: see `Client.event_stream`."""
+        from adieu.event_stream import AsyncEventStream
+
+        return AsyncEventStream(
+            self,
+            method,
+            url,
+            options,
+            last_event_id=last_event_id,
+            wait=wait,
+            attempts=attempts,
+            max_event=max_event,
+        )
 
     def map(
         self,
@@ -149,6 +226,12 @@ class AsyncClient(ClientBase):
         given: Any = hook(subject)
         if hasattr(given, "__await__"):
             await given
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, holding nothing."""
+        from adieu.transport.async_home import room
+
+        await room().sleep(seconds)
 
     # -- ends --------------------------------------------------------------------------------------------------------
 

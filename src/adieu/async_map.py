@@ -1,21 +1,31 @@
 """Many requests over one pool: a bounded number at a time, the outcomes as they come.
 
-Theory of operation. What is under way and what has finished but was not taken yet is in `_Flow`, which the tasks share
+Theory of operation. What is under way and what has finished but was not taken yet is in a `Flow`, which the tasks share
 with the iterator. The tasks know the flow and never the iterator, so an iterator that is dropped is freed, and its end
 cancels them. New requests are started when an outcome is asked for, as many as the limit leaves room for; so a reader
 who takes his time is waited for, and an endless source of requests is read no faster than its outcomes are.
+
+The tasks are asyncio's or trio's, each with a flow of its own. In trio a task belongs to a block, so there the map has
+to be used as one.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
 
 from adieu.errors import ClientClosed, InvalidRequest
+from adieu.transport.async_home import in_trio
 
 if TYPE_CHECKING:
-    import asyncio
     from types import TracebackType
 
     from typing_extensions import Self
@@ -52,6 +62,57 @@ class Outcome(NamedTuple):
             raise self.error
         return self.response
 
+    def discard(self) -> None:
+        """Nobody will take it: close what it has open."""
+        if self.response is not None and self.response.body is not None:
+            self.response.body.abort("map left")
+
+
+class Flow(Protocol):
+    """The tasks of a map."""
+
+    @property
+    def load(self) -> int:
+        """How many are under way or wait to be taken."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Nothing is under way, and nothing waits to be taken."""
+        ...
+
+    async def enter(self) -> None:
+        """The block of the map begins."""
+        ...
+
+    def start(self, outcome: Coroutine[Any, Any, Outcome]) -> None: ...
+
+    def take(self) -> Outcome | None:
+        """One that has finished, the oldest first."""
+        ...
+
+    def pull(self, source: AsyncIterator[Any], end: object) -> list[Any]:
+        """The next of the source, or `end`, if it has come; what the source raised is raised."""
+        ...
+
+    async def more(self) -> None:
+        """Wait until something has finished, or a request has come."""
+        ...
+
+    def cancel(self) -> None: ...
+
+    async def ended(self) -> None:
+        """Wait until those that were cancelled are over."""
+        ...
+
+    async def leave(self) -> None:
+        """The block of the map ends, and what was cancelled with it."""
+        ...
+
+    def abandon(self) -> None:
+        """The iterator was dropped, in whatever thread."""
+        ...
+
 
 class AsyncMap:
     """The outcomes of `AsyncClient.map`, as they come: an async iterator, and an async context manager."""
@@ -65,7 +126,7 @@ class AsyncMap:
         self._limit = limit
         self._count = 0
         self._ended = False
-        self._flow: _Flow | None = None
+        self._flow: Flow | None = None
         self._source: Iterator[Wanted] = iter(())
         self._pulled: AsyncIterator[Wanted] | None = None
         if isinstance(requests, AsyncIterable):
@@ -81,27 +142,32 @@ class AsyncMap:
     async def __anext__(self) -> Outcome:
         flow = self._flow
         if flow is None:
-            self._flow = flow = _Flow()
+            if in_trio():
+                raise InvalidRequest(
+                    "under trio, map is used in a block, to which its tasks belong: "
+                    "`async with client.map(...) as outcomes:`"
+                )
+            self._flow = flow = _new_flow()
         while True:
             self._start(flow)
-            if flow.finished:
-                outcome: Outcome = flow.finished.popleft().result()
+            outcome = flow.take()
+            if outcome is not None:
                 if isinstance(outcome.error, ClientClosed):
                     raise outcome.error  # And so would every other end.
                 return outcome
-            if not flow.running and flow.pulling is None:
+            if flow.over:
                 raise StopAsyncIteration
             await flow.more()
 
-    def _start(self, flow: _Flow) -> None:
+    def _start(self, flow: Flow) -> None:
         """Start as many as there is room for."""
-        while not self._ended and len(flow.running) + len(flow.finished) < self._limit:
+        while not self._ended and flow.load < self._limit:
             wanted: Any = _END
             if self._pulled is not None:
-                pull = flow.pull(self._pulled)
-                if pull is None:
+                pulled = flow.pull(self._pulled, _END)
+                if not pulled:
                     return
-                wanted = pull.result()
+                wanted = pulled[0]
             else:
                 wanted = next(self._source, _END)
             if wanted is _END:
@@ -121,6 +187,9 @@ class AsyncMap:
     aclose = close
 
     async def __aenter__(self) -> Self:
+        if self._flow is None:
+            self._flow = flow = _new_flow()
+            await flow.enter()
         return self
 
     async def __aexit__(
@@ -129,110 +198,26 @@ class AsyncMap:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        self._ended = True
+        flow = self._flow
+        if flow is not None:
+            flow.cancel()
+            await flow.leave()
 
     def __del__(self) -> None:
         flow = getattr(self, "_flow", None)
-        if flow is not None and (flow.running or flow.finished or flow.pulling):
+        if flow is not None:
             flow.abandon()
 
 
-class _Flow:
-    """The tasks under way, those that have finished, and who waits for the next."""
+def _new_flow() -> Flow:
+    if in_trio():
+        from adieu.map_trio import TrioFlow
 
-    __slots__ = ("_loop", "_waiter", "cancelled", "finished", "pulling", "running")
+        return TrioFlow()
+    from adieu.map_asyncio import AsyncioFlow
 
-    def __init__(self) -> None:
-        import asyncio
-
-        self._loop = asyncio.get_running_loop()
-        self.running: set[asyncio.Task[Outcome]] = set()
-        self.finished: deque[asyncio.Task[Outcome]] = deque()
-        # The task that waits for the next request of an async source.
-        self.pulling: asyncio.Task[object] | None = None
-        self.cancelled = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def start(self, outcome: Any) -> None:
-        task: asyncio.Task[Outcome] = self._loop.create_task(outcome)
-        self.running.add(task)
-        task.add_done_callback(self._finish)
-
-    def _finish(self, task: asyncio.Task[Outcome]) -> None:
-        self.running.discard(task)
-        self.finished.append(task)
-        if self.cancelled:
-            self._discard()
-        self._tell()
-
-    def pull(self, source: AsyncIterator[Wanted]) -> asyncio.Task[object] | None:
-        """The next request, if it has come."""
-        pulling = self.pulling
-        if pulling is None:
-            self.pulling = pulling = self._loop.create_task(_next(source))
-            pulling.add_done_callback(self._come)
-        if not pulling.done():
-            return None
-        self.pulling = None
-        return pulling
-
-    def _come(self, pulling: asyncio.Task[object]) -> None:
-        if not pulling.cancelled():
-            pulling.exception()  # Who left the map does not want to hear of it.
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def more(self) -> None:
-        """Wait until something has finished, or a request has come."""
-        if self._waiter is not None:
-            raise RuntimeError("another task is waiting for the next outcome of this map")
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        for task in list(self.running):
-            task.cancel()
-        if self.pulling is not None:
-            self.pulling.cancel()
-        self._discard()
-
-    def _discard(self) -> None:
-        """Close what nobody will take."""
-        while self.finished:
-            task = self.finished.popleft()
-            if task.cancelled() or task.exception() is not None:
-                continue
-            response = task.result().response
-            if response is not None and response.body is not None:
-                response.body.abort("map left")
-
-    async def ended(self) -> None:
-        """Wait until those that were cancelled are over."""
-        import asyncio
-
-        left = [task for task in (*self.running, self.pulling) if task is not None]
-        if left:
-            await asyncio.wait(left)
-        self.pulling = None
-
-    def abandon(self) -> None:
-        """The iterator was dropped, in whatever thread."""
-        from asyncio.events import _get_running_loop
-
-        if _get_running_loop() is self._loop:
-            self.cancel()
-        else:
-            try:
-                self._loop.call_soon_threadsafe(self.cancel)
-            except RuntimeError:
-                pass  # Its loop has ended, and the tasks with it.
+    return AsyncioFlow()
 
 
 async def _outcome(send: Send, nth: int, request: Wanted) -> Outcome:
@@ -240,7 +225,3 @@ async def _outcome(send: Send, nth: int, request: Wanted) -> Outcome:
         return Outcome(nth, request, await send(request), None)
     except Exception as error:
         return Outcome(nth, request, None, error)
-
-
-async def _next(source: AsyncIterator[Wanted]) -> object:
-    return await anext(source, _END)

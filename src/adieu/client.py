@@ -6,6 +6,7 @@ alone, so that `close()` can end it.
 
 from __future__ import annotations
 
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from adieu.client_base import ClientBase, CloseReport
@@ -13,19 +14,27 @@ from adieu.errors import ClientClosed
 from adieu.lifecycle.body import Body
 from adieu.lifecycle.steps import drive
 from adieu.messages.request import NOT_GIVEN
+from adieu.messages.response import MAX_EVENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
 
     from adieu.client_base import CallOptions, Hook
+    from adieu.download import Downloaded, Progress
+    from adieu.event_stream import EventStream
+    from adieu.flow.auth import AuthLike
+    from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Timeout
+    from adieu.messages.cookies import Cookie
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.url import URL
+    from adieu.transport.route import ProxySetting
 
 __all__ = ["Client"]
 
@@ -37,13 +46,21 @@ class Client(ClientBase):
     ("urllib3", "h11", "close", or any installed one) or an object; `cleanup` the policy for how connections end;
     `limits` bounds the pool of an adapter chosen by name. `timeout` is a `Timeout`, seconds for each wait, or None for
     no limit at all. `verify` is True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`;
-    `cert` a client certificate. `events` listens to what happens to connections; `event_hooks` holds lists of functions
-    that get every "request" before it is sent and every "response" before it is returned.
+    `cert` a client certificate; `tls`, a `TLSConfig`, says all about TLS, and `connect`, a `Connect`, how connections
+    are made. `events` listens to what happens to connections; `event_hooks` holds lists of functions
+    that get every "request" before it is sent and every "response" before it is returned. `max_body` bounds bodies that
+    are read whole (bytes, decoded; 1 GiB): a longer one, or a decompression bomb, is `BodyTooLarge`. None: no bound.
+    `proxy` is a proxy's URL, an `adieu.Proxy`, a mapping from patterns to these, or None; left out, the environment
+    decides (`http_proxy`, `no_proxy` and so on), once, at the first request. `cookies` is a jar, or what it begins with
+    (see `Cookies`); False keeps none. `retry` is how often what failed is sent again: a number, or a `Retry`.
+    `auth` is (user name, password) for Basic, `BearerAuth`, `DigestAuth`, `NetrcAuth`, an `Auth` or a function; it goes
+    to the origin of `base_url` alone, or without one to the origin of the URL that is called.
 
     A client may be shared between threads. Use it in a `with` block or call `close()`: then nothing of it stays open.
     """
 
     body = Body
+    awaits = False
     default_adapter = "urllib3"
     adapter_group = "adieu.adapters"
 
@@ -105,11 +122,103 @@ class Client(ClientBase):
         cleanup: CleanupPolicy | None = None,
         follow_redirects: bool | None = None,
         extras: Mapping[str, object] | None = None,
+        max_body: int | object | None = NOT_GIVEN,
+        proxy: ProxySetting | object = NOT_GIVEN,
+        auth: AuthLike | object | None = NOT_GIVEN,
+        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+        retry: Retry | int | object | None = NOT_GIVEN,
     ) -> Response:
         """Send a request that was built before, any number of times if its content can be read again."""
-        steps = self._sending(request, stream, timeout, cleanup, follow_redirects, extras)
+        steps = self._sending(
+            request,
+            stream,
+            timeout,
+            cleanup,
+            follow_redirects,
+            extras,
+            max_body,
+            proxy,
+            auth=auth,
+            cookies=cookies,
+            retry=retry,
+        )
         response: Response = drive(steps)
         return response
+
+    def download(
+        self,
+        url: URL | str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
+        checksum: str | None = None,
+        progress: Progress | None = None,
+        fsync: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Downloaded:
+        """GET into a file, which is there whole or not at all.
+
+        `path` is the file, which is replaced, or a folder: then the server chooses a name in it, made harmless, that
+        replaces nothing. Until all is there the bytes are in `path.part`. A transfer that breaks leaves that behind,
+        and the next call (`resume`) asks for the rest, if the server can tell that nothing has changed.
+
+        `checksum`: "sha256:…" in hexadecimal, or any algorithm of hashlib; `progress(received, total)`: called for
+        every piece, in bytes, with None for a total that is not known; `fsync`: on the disk before it is in its place.
+
+        Raises `StatusError` for anything but a success, which is never written to the file; `DownloadError` for a wrong
+        checksum and for a name that exists; what a call raises; and the `OSError` of the file.
+        """
+        from adieu.download import Download
+
+        download = Download(
+            self,
+            url,
+            path,
+            options,
+            resume=resume,
+            checksum=checksum,
+            progress=progress,
+            fsync=fsync,
+        )
+        return drive(download.steps())
+
+    def event_stream(
+        self,
+        url: URL | str,
+        method: str = "GET",
+        *,
+        last_event_id: str = "",
+        wait: float = 3.0,
+        attempts: int = 5,
+        max_event: int = MAX_EVENT,
+        **options: Unpack[CallOptions],
+    ) -> EventStream:
+        """Iterate over server-sent events, connecting again where the stream ends (the WHATWG's EventSource).
+
+        ```python
+        with client.event_stream("/feed") as events:
+            for event in events:
+                handle(event.event, event.json())
+        ```
+
+        `wait`: seconds between two connections, until the server says otherwise; longer after each that brought no
+        event. After `attempts` of those in a row the error is raised; the very first connection has one attempt. A 204
+        ends the iteration. Raises `StatusError` for any other status than 200, `DecodeError` for another type than
+        `text/event-stream`, `BodyTooLarge` for an event of more than `max_event` bytes. Content must be one that can be
+        sent again.
+        """
+        from adieu.event_stream import EventStream
+
+        return EventStream(
+            self,
+            method,
+            url,
+            options,
+            last_event_id=last_event_id,
+            wait=wait,
+            attempts=attempts,
+            max_event=max_event,
+        )
 
     def _begin(self, method: str, url: URL | str, options: Any, stream: bool) -> Response:
         response: Response = drive(self._beginning(method, url, options, stream))
@@ -118,6 +227,10 @@ class Client(ClientBase):
     def hooked(self, hook: Hook, subject: Any) -> None:
         """Call one hook."""
         hook(subject)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, holding nothing."""
+        sleep(seconds)
 
     def close(self) -> CloseReport:
         """Close every connection, also those in use: whoever reads from one gets `ClientClosed`. Any number of calls.

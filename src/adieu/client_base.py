@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
 
 from adieu.call import Call
 from adieu.errors import ClientClosed, InvalidRequest, InvalidURL
+from adieu.flow.cookies import for_one_call
+from adieu.flow.identity import Identity
 from adieu.lifecycle.cleanup import STREAM, CleanupPolicy, Prefetch
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.messages.headers import Headers, merge
 from adieu.messages.request import NOT_GIVEN, Request
+from adieu.messages.response import MAX_BODY
 from adieu.messages.url import URL
 from adieu.transport.mounts import Mount, Mounts, Pattern
 from adieu.transport.registry import find_adapter
+from adieu.transport.route import Routes
 
 Hook = Callable[[Any], object]
 
@@ -25,13 +29,20 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypedDict, Unpack
 
+    from adieu.flow.auth import AuthLike
+    from adieu.flow.retries import Retry
     from adieu.lifecycle.body import BodyCore
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo, Limits
     from adieu.lifecycle.steps import Steps
+    from adieu.messages.cookies import Cookie, Cookies
+    from adieu.messages.multipart import FilesLike
     from adieu.messages.request import HeadersLike
+    from adieu.messages.trailers import TrailersLike
     from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.connect import Connect
+    from adieu.transport.route import ProxySetting
     from adieu.transport.tls import TLSConfig
 
     class CallOptions(TypedDict, total=False):
@@ -42,10 +53,17 @@ if TYPE_CHECKING:
         content: Any
         data: Any
         json: Any
+        files: FilesLike | None
+        trailers: TrailersLike | None
         timeout: Timeout | float | None
         cleanup: CleanupPolicy | None
         follow_redirects: bool | None
         extras: Mapping[str, object] | None
+        auth: AuthLike | None
+        cookies: Mapping[str, str] | Iterable[Cookie] | None
+        max_body: int | None
+        retry: Retry | int | None
+        proxy: ProxySetting
 
     class ClientOptions(CallOptions, total=False):
         """What a one-shot takes besides."""
@@ -54,6 +72,7 @@ if TYPE_CHECKING:
         verify: bool | str | os.PathLike[str] | ssl.SSLContext
         cert: Any
         tls: TLSConfig | None
+        connect: Connect | None
         max_redirects: int
         events: Events | None
         event_hooks: Mapping[str, Iterable[Hook]] | None
@@ -67,15 +86,22 @@ _WHOLE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//").match
 _DEFAULT_TIMEOUT = Timeout()
 _OPTIONS = frozenset(
     (
+        "auth",
         "cleanup",
         "content",
+        "cookies",
         "data",
         "extras",
+        "files",
         "follow_redirects",
         "headers",
         "json",
+        "max_body",
         "params",
+        "proxy",
+        "retry",
         "timeout",
+        "trailers",
     )
 )
 
@@ -101,11 +127,16 @@ class ClientBase:
     """The settings of a client, and its calls as steps. Subclasses drive them."""
 
     body: Callable[[Exchange, int], BodyCore]
+    awaits: bool
     default_adapter: str
     adapter_group: str
 
     def hooked(self, hook: Hook, subject: Any) -> Any:
         """Call one hook (async: an awaitable)."""
+        raise NotImplementedError
+
+    def pause(self, seconds: float) -> Any:
+        """Wait, holding nothing (async: an awaitable)."""
         raise NotImplementedError
 
     def __init__(
@@ -121,12 +152,17 @@ class ClientBase:
         verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
         cert: Any = None,
         tls: TLSConfig | None = None,
+        connect: Connect | None = None,
         follow_redirects: bool = True,
         max_redirects: int = 20,
         events: Events | None = None,
         event_hooks: Mapping[str, Iterable[Hook]] | None = None,
+        auth: AuthLike | None = None,
+        cookies: Mapping[str, str] | Iterable[Cookie] | Literal[False] | None = None,
+        max_body: int | None = MAX_BODY,
+        proxy: ProxySetting | object = NOT_GIVEN,
+        retry: Retry | int | None = None,
     ) -> None:
-        self._closed = False
         self._base = _base(base_url)
         self._params = params
         # Refused here if they cannot be sent; merged when they are: what can be decoded is not cheap to find out.
@@ -137,13 +173,20 @@ class ClientBase:
         self.cleanup = as_policy(cleanup) or _PREFETCH
         self._timeout = _DEFAULT_TIMEOUT if timeout is NOT_GIVEN else Timeout.of(timeout)  # type: ignore[arg-type]
         self._limits = limits
-        self.tls = tls if tls is not None else _tls(verify, cert)
+        self.tls = _tls(tls, verify, cert)
+        self.connect = _checked_connect(connect)
         self._follow_redirects = follow_redirects
         self._max_redirects = max_redirects
         self.events = events
         self.hooks = _hooks(event_hooks)
+        self.identity = Identity(self._base, self._own_headers, auth, cookies)
+        self._max_body = _checked_bound(max_body)
+        self._retry = None if retry is None else _checked_retry(retry, None)
+        self._routes = Routes(proxy)
         self._open: WeakSet[BodyCore] = WeakSet()
         self.mounts = Mounts(Mount(None, self._chosen(adapter or self.default_adapter), None))
+        # Last: what was refused half way has nothing to close, and its finalizer nothing to report.
+        self._closed = False
 
     def build_request(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Request:
         """The request that `request()` would send: with the client's base URL, parameters and headers."""
@@ -179,10 +222,15 @@ class ClientBase:
                 content=options.get("content"),
                 data=options.get("data"),
                 json=options.get("json"),
+                files=options.get("files"),
+                trailers=options.get("trailers"),
             )
-        if request.url.username is not None:
-            _use_userinfo(request)
         return request
+
+    @property
+    def cookies(self) -> Cookies:
+        """The jar: cookies that responses set, and those that you put in. Made when it is first needed."""
+        return self.identity.cookies()
 
     # -- calls, as steps -----------------------------------------------------------------------------------------------
 
@@ -196,6 +244,11 @@ class ClientBase:
             get("cleanup"),
             get("follow_redirects"),
             get("extras"),
+            get("max_body", NOT_GIVEN),
+            get("proxy", NOT_GIVEN),
+            auth=get("auth", NOT_GIVEN),
+            cookies=get("cookies"),
+            retry=get("retry", NOT_GIVEN),
         )
 
     def _sending(
@@ -206,12 +259,39 @@ class ClientBase:
         cleanup: Any,
         follow_redirects: bool | None,
         extras: Mapping[str, object] | None,
+        max_body: Any = NOT_GIVEN,
+        proxy: Any = NOT_GIVEN,
+        *,
+        auth: Any = NOT_GIVEN,
+        cookies: Any = None,
+        retry: Any = NOT_GIVEN,
     ) -> Steps[Any]:
         if self._closed:
             raise ClientClosed("this client is closed")
+        if request.content.is_async and not self.awaits:
+            request.content.chunks()  # It raises, and says why.
         setting = self._timeout if timeout is NOT_GIVEN else Timeout.of(timeout)
         following = self._follow_redirects if follow_redirects is None else follow_redirects
-        call = Call(self, Deadline(setting), as_policy(cleanup), stream, extras)
+        bound = self._max_body if max_body is NOT_GIVEN else _checked_bound(max_body)
+        routes = self._routes if proxy is NOT_GIVEN else Routes(proxy)
+        credentials = None
+        own = self.identity.auth
+        if auth is not NOT_GIVEN or own is not None or request.url.username is not None:
+            from adieu.flow.auth import settled
+
+            request, credentials = settled(request, auth, own)
+        call = Call(
+            self,
+            Deadline(setting),
+            as_policy(cleanup),
+            stream,
+            extras,
+            bound,
+            routes,
+            credentials,
+            None if cookies is None else for_one_call(request, cookies),
+            self._retry if retry is NOT_GIVEN else _checked_retry(retry, self._retry),
+        )
         return call.run(request, self._max_redirects if following else None)
 
     def watch(self, body: BodyCore) -> None:
@@ -272,8 +352,10 @@ class ClientBase:
         adapter: Adapter | AsyncAdapter | str,
         *,
         cleanup: CleanupPolicy | None = None,
+        tls: TLSConfig | None = None,
+        connect: Connect | None = None,
     ) -> None:
-        """Let an adapter (and a policy, if given) serve every URL that matches the pattern.
+        """Let an adapter serve every URL that matches the pattern, with settings of their own where some are given.
 
         Patterns: `https://api.example.org/v1/`, `https://*.example.org/`, `http://localhost:*/`, `mock://`. The most
         specific one wins, and every hop of a call selects again; `client.mounts.explain(url)` tells which, and why.
@@ -281,7 +363,15 @@ class ClientBase:
         """
         if self._closed:
             raise ClientClosed("this client is closed, and would never close what is mounted now")
-        self.mounts.add(Mount(Pattern.parse(pattern), self._chosen(adapter), as_policy(cleanup)))
+        self.mounts.add(
+            Mount(
+                Pattern.parse(pattern),
+                self._chosen(adapter),
+                as_policy(cleanup),
+                _checked_tls(tls),
+                _checked_connect(connect),
+            )
+        )
 
     def _chosen(self, adapter: Adapter | AsyncAdapter | str) -> Any:
         if isinstance(adapter, str):
@@ -348,6 +438,25 @@ def as_policy(policy: Any) -> CleanupPolicy | None:
     raise InvalidRequest(f"cleanup takes a CleanupPolicy, not {policy!r}{hint}")
 
 
+def _checked_bound(max_body: Any) -> int | None:
+    if max_body is None or (type(max_body) is int and max_body >= 0):
+        bound: int | None = max_body
+        return bound
+    raise InvalidRequest(
+        f"max_body is a number of bytes, or None for no bound at all, not {max_body!r}"
+    )
+
+
+def _checked_retry(retry: Any, own: Retry | None) -> Retry | None:
+    from adieu.flow.retries import Retry
+
+    if own is not None and type(retry) is int and retry > 0:
+        return own.replace(
+            limit=retry
+        )  # Another number changes neither the rest, nor whose budget it is.
+    return Retry.of(retry)
+
+
 def _base(url: URL | str | None) -> URL | None:
     if url is None:
         return None
@@ -387,29 +496,33 @@ def _default_headers(own: HeadersLike | None) -> Headers:
     return merge(defaults, own)
 
 
-def _use_userinfo(request: Request) -> None:
-    """What stands before the @ of a URL is for Basic authentication (RFC 7617), and not a part of the address."""
-    from base64 import b64encode
-
-    url = request.url
-    request.url = url.without_userinfo()
-    if "authorization" not in request.headers:
-        pair = f"{url.username or ''}:{url.password or ''}".encode()
-        request.headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
-
-
-def _tls(verify: Any, cert: Any) -> TLSConfig | None:
+def _tls(tls: Any, verify: Any, cert: Any) -> TLSConfig | None:
     if verify is True and cert is None:
-        return None
+        return _checked_tls(tls)
+    if tls is not None:
+        raise InvalidRequest("tls= says all there is to say: give verify and cert to its TLSConfig")
     from adieu.transport.tls import TLSConfig
 
     context: Any = verify if hasattr(verify, "wrap_socket") else None
     return TLSConfig(verify=True if context is not None else verify, cert=cert, context=context)
 
 
-def _hooks(hooks: Mapping[str, Iterable[Hook]] | None) -> tuple[list[Hook], list[Hook]] | None:
-    if not hooks:
-        return None
+def _checked_tls(tls: Any) -> TLSConfig | None:
+    if tls is not None and not hasattr(tls, "context_for"):
+        raise InvalidRequest(f"tls= is an adieu.TLSConfig, not {type(tls).__name__}")
+    checked: TLSConfig | None = tls
+    return checked
+
+
+def _checked_connect(connect: Any) -> Connect | None:
+    if connect is not None and not hasattr(connect, "pinned"):
+        raise InvalidRequest(f"connect= is an adieu.Connect, not {type(connect).__name__}")
+    checked: Connect | None = connect
+    return checked
+
+
+def _hooks(hooks: Mapping[str, Iterable[Hook]] | None) -> tuple[list[Hook], list[Hook]]:
+    hooks = hooks or {}
     unknown = set(hooks) - {"request", "response"}
     if unknown:
         raise InvalidRequest(f"event_hooks knows 'request' and 'response', not {min(unknown)!r}")

@@ -22,6 +22,7 @@ __all__ = [
     "DNSError",
     "DeadlineExceeded",
     "DecodeError",
+    "GuardError",
     "InvalidHeader",
     "InvalidRequest",
     "InvalidURL",
@@ -30,6 +31,7 @@ __all__ = [
     "PeerClosed",
     "PoolTimeout",
     "ProtocolError",
+    "ProxyError",
     "ReadError",
     "ReadTimeout",
     "RedirectError",
@@ -42,7 +44,7 @@ __all__ = [
     "WriteTimeout",
 ]
 
-Phase = Literal["pool", "dns", "connect", "tls", "write", "head", "body", "drain", "send"]
+Phase = Literal["pool", "dns", "connect", "proxy", "tls", "write", "head", "body", "drain", "send"]
 Sent = Literal["no", "partly", "wholly"]
 
 _E = TypeVar("_E", bound="AdieuError")
@@ -160,10 +162,57 @@ class DNSError(ConnectError):
     phase: Phase = "dns"
 
 
+class GuardError(ConnectError):
+    """A guard refused to connect. `refused` has pairs of address and rule, as in the text.
+
+    Do not show either to whoever gave the URL: they tell what your names stand for.
+    """
+
+    refused: tuple[tuple[str, str], ...] = ()
+
+    def __init__(
+        self, message: str, *, refused: tuple[tuple[str, str], ...] = (), **facts: Any
+    ) -> None:
+        super().__init__(message, **facts)
+        self.refused = refused
+
+    @property
+    def retry_safe(self) -> bool:
+        """False: nothing was sent, but a refusal stays one."""
+        return False
+
+
 class TLSError(ConnectError):
     """The TLS handshake failed; the text says which check failed for which host."""
 
     phase: Phase = "tls"
+
+
+class ProxyError(ConnectError):
+    """A proxy could not be reached, or made no connection to the origin; nothing of the request was sent to anybody.
+
+    `phase` is "proxy" if it answered, and refused; else where reaching it failed. `status` and `reason` are of its
+    answer to CONNECT, `answer` the first bytes of what came with it (None, "" and b"" where there was none).
+    """
+
+    phase: Phase = "proxy"
+    status: int | None = None
+    reason: str = ""
+    answer: bytes = b""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        reason: str = "",
+        answer: bytes = b"",
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.status = status
+        self.reason = reason
+        self.answer = answer
 
 
 class ReadError(TransportError):

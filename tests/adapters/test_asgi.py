@@ -11,7 +11,7 @@ import pytest
 
 import adieu
 from adieu_asgi import AppError, AsyncASGIAdapter, NotASGI
-from asynchronous.steering import LOOPS, MODES, Cut, outcome, settle
+from asynchronous.steering import ASYNCIO_LOOPS, LOOPS, MODES, Cut, outcome, settle
 from asynchronous.steering import run as run_in
 from support.stage import COUNTS_REFERENCES, POLICIES, drop
 
@@ -1395,7 +1395,7 @@ def test_a_loop_that_ends_takes_the_app_along_without_a_word(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", ASYNCIO_LOOPS)
 def test_every_kind_of_loop_will_do(loop: str) -> None:
     app = Watched()
 
@@ -1406,7 +1406,7 @@ def test_every_kind_of_loop_will_do(loop: str) -> None:
             assert (await client.head("/")).content == b""
         assert app.ends == ["disconnected"] * 3
 
-    run_in(main(), LOOPS[loop])
+    run_in(main(), ASYNCIO_LOOPS[loop])
 
 
 def test_a_closed_adapter_refuses() -> None:
@@ -1420,3 +1420,15 @@ def test_a_closed_adapter_refuses() -> None:
             await caught(adieu.ClientClosed, client.get("/"))
 
     run(main())
+
+
+@pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
+def test_under_trio_it_says_that_its_tasks_are_asyncios() -> None:
+    async def main() -> None:
+        async with client_of(hello()) as client:
+            with pytest.raises(
+                adieu.InvalidRequest, match="tasks of asyncio's, and here trio runs"
+            ):
+                await client.get("/")
+
+    run_in(main(), LOOPS["trio"])

@@ -7,9 +7,9 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import adieu
-from adieu.transport.async_completion import AsyncCompletionStream, watches
-from adieu.transport.async_stream import AsyncSocketStream
+from adieu.transport.async_home import in_trio, room
 from adieu_h11 import AsyncH11Adapter
+from asynchronous.steering import spawn, wait
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,7 +28,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.accepted = 0
-        self._served: set[asyncio.Task[None]] = set()
+        self._served: list[Any] = []
 
     def client(self, **options: Any) -> adieu.AsyncClient:
         """A client that reaches nothing but this."""
@@ -37,33 +37,39 @@ class Memory:
         return adieu.AsyncClient("http://memory.example", adapter=adapter, **options)
 
     async def open(self, origin: Any, opening: Opening) -> AsyncByteStream:
-        loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         opening.own(ours)
         ours.setblocking(False)
         theirs.setblocking(False)
         self.accepted += 1
-        task = loop.create_task(self._serve(theirs))
-        self._served.add(task)
-        task.add_done_callback(self._served.discard)
-        kind = AsyncSocketStream if watches(loop) else AsyncCompletionStream
-        stream = kind(ours, loop)
-        opening.own(stream)
-        return stream
+        self._served.append(spawn(self._serve(theirs)))
+        return room().stream(ours, opening)
 
     async def _serve(self, sock: socket.socket) -> None:
+        if in_trio():
+            await self._serve_in_trio(sock)
+            return
         loop = asyncio.get_running_loop()
         with sock:
             while request := await loop.sock_recv(sock, 65_536):
-                name = request.split(b" ", 2)[1]
-                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(name)
-                await loop.sock_sendall(sock, head + name)
+                await loop.sock_sendall(sock, _answer(request))
+
+    async def _serve_in_trio(self, sock: socket.socket) -> None:
+        import trio
+
+        with trio.socket.from_stdlib_socket(sock) as other:
+            while request := await other.recv(65_536):
+                await other.send(_answer(request))
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:
         # The clients have gone, so each has read the end of its stream, or will.
-        if self._served:
-            await asyncio.wait(self._served, timeout=5)
-        assert not self._served
+        await wait(self._served, timeout=5)
+        assert all(task.done() and task.exception() is None for task in self._served)
+
+
+def _answer(request: bytes) -> bytes:
+    name = request.split(b" ", 2)[1]
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(name) + name

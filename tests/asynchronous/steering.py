@@ -1,4 +1,7 @@
-"""Runs coroutines for these tests: in every kind of event loop, and cancelled at any of their waits."""
+"""Runs coroutines for these tests: in every kind of event loop, and cancelled at any of their waits.
+
+The tests are written once. What asyncio and trio call differently (tasks, pauses, time limits) has its words here.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,198 @@ import gc
 import importlib.util
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from adieu.transport.async_home import in_trio
 from adieu.transport.async_wire import AsyncTCPWire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 
     from adieu.transport.async_stream import AsyncByteStream
     from adieu.transport.dial import Address
     from adieu.transport.wire import Opening
 
 __all__ = [
+    "ASYNCIO_LOOPS",
     "LOOPS",
     "MODES",
+    "SCOPES",
     "Cut",
     "FussyWire",
     "NarrowWire",
     "TwoAddresses",
     "Unwatched",
+    "gather",
+    "later",
+    "limited",
     "outcome",
     "run",
     "settle",
+    "sleep",
+    "spawn",
+    "to_thread",
+    "trio_loop",
+    "wait",
 ]
+
+# Tasks, in the words of both -----------------------------------------------------------------------------------------
+
+
+class TrioTask:
+    """A task of trio's that can be asked as one of asyncio's."""
+
+    def __init__(self, wish: Coroutine[Any, Any, Any]) -> None:
+        import trio
+
+        self._wish = wish
+        self._over = trio.Event()
+        self._scope = trio.CancelScope()
+        self._result: list[Any] = []
+        _trio.tasks.start_soon(self._run)
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                try:
+                    self._result = [await self._wish, None]
+                except asyncio.CancelledError as error:  # In the words of these tests.
+                    self._result = [None, error]
+                except Exception as error:
+                    self._result = [None, error]
+                    _trio.failures.append(self)
+        finally:
+            if not self._result:
+                self._result = [None, asyncio.CancelledError()]
+            self._over.set()
+
+    def cancel(self) -> None:
+        self._scope.cancel()
+
+    def done(self) -> bool:
+        return self._over.is_set()
+
+    def cancelled(self) -> bool:
+        return self.done() and isinstance(self._result[1], asyncio.CancelledError)
+
+    def exception(self) -> Any:
+        if self in _trio.failures:
+            _trio.failures.remove(self)  # Somebody has been told.
+        return self._result[1]
+
+    def result(self) -> Any:
+        if self.exception() is not None:
+            raise self._result[1]
+        return self._result[0]
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        yield from self._over.wait().__await__()
+        return self.result()
+
+    async def wait(self) -> None:
+        await self._over.wait()
+
+
+class _Trio(threading.local):
+    """Of the run of trio's in this thread: where tasks go, where pauses go, and the tasks whose errors nobody saw."""
+
+    tasks: Any
+    services: Any
+    failures: list[TrioTask]
+
+
+_trio = _Trio()
+
+
+def spawn(wish: Coroutine[Any, Any, Any]) -> Any:
+    """A task: `cancel`, `done`, `cancelled`, `result`, `exception`, and to be awaited."""
+    return TrioTask(wish) if in_trio() else asyncio.ensure_future(wish)
+
+
+async def sleep(seconds: float) -> None:
+    """A pause; of 0 seconds: a turn for the others."""
+    if not in_trio():
+        await asyncio.sleep(seconds)
+        return
+    import trio
+
+    await trio.sleep(seconds)
+
+
+def later(seconds: float, function: Callable[..., object], *args: Any) -> None:
+    """Call this in so many seconds, by the loop."""
+    if not in_trio():
+        asyncio.get_running_loop().call_later(seconds, function, *args)
+        return
+    import trio
+
+    async def call() -> None:
+        await trio.sleep(seconds)
+        function(*args)
+
+    _trio.services.start_soon(call)
+
+
+async def wait(tasks: Iterable[Any], timeout: float | None = None) -> None:
+    """Wait for tasks, so long at most; what becomes of them is their own affair."""
+    tasks = list(tasks)
+    if not in_trio():
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+        return
+    import trio
+
+    with trio.move_on_after(float("inf") if timeout is None else timeout):
+        for task in tasks:
+            await task.wait()
+
+
+async def gather(*wishes: Any, return_exceptions: bool = False) -> list[Any]:
+    """What all of them give, side by side."""
+    tasks = [one if hasattr(one, "done") else spawn(one) for one in wishes]
+    await wait(tasks)
+    if return_exceptions:
+        return [_error(task) or task.result() for task in tasks]
+    return [task.result() for task in tasks]
+
+
+def _error(task: Any) -> Any:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+async def limited(wish: Any, seconds: float) -> Any:
+    """As `asyncio.wait_for`, by whatever the loop has for it."""
+    if not in_trio():
+        return await asyncio.wait_for(wish, seconds)
+    import trio
+
+    with trio.move_on_after(seconds) as scope:
+        return await wish
+    assert scope.cancelled_caught
+    raise asyncio.TimeoutError
+
+
+async def to_thread(function: Callable[[], Any]) -> Any:
+    """What this gives, called in another thread."""
+    if not in_trio():
+        return await asyncio.to_thread(function)
+    import trio
+
+    return await trio.to_thread.run_sync(function)
+
+
+# Cancelled anywhere --------------------------------------------------------------------------------------------------
 
 MODES: Final = ("early", "late", "twice", "scope")
 """When a cancellation comes: before what was waited for; after it, but before the task has seen it; once more before
 the task has seen the first; from a clock, as `asyncio.timeout` does it."""
+
+SCOPES: Final = (
+    *(("timeout",) if sys.version_info >= (3, 11) else ()),
+    *(("anyio",) if importlib.util.find_spec("anyio") is not None else ()),
+)
+"""By which block: `asyncio.timeout` (under trio: a deadline), or a cancel scope of anyio's."""
 
 
 class Cut:
@@ -50,6 +218,8 @@ class Cut:
         self._mode = mode
         self.waits = 0
         self.after = 0
+        # Whatever can be cancelled besides the task: a scope, or several.
+        self.scopes: list[Any] = []
 
     @property
     def happened(self) -> bool:
@@ -57,46 +227,105 @@ class Cut:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         error: BaseException | None = None
+        value: Any = None
         told = False
         wish = self._wish
         try:
             while True:
-                told = told or isinstance(error, asyncio.CancelledError)
-                future = wish.send(None) if error is None else wish.throw(error)
-                error = None
+                # Trio sends a result or an error for the coroutine to unwrap, and throws nothing.
+                told = told or _is_cancellation(error or getattr(value, "error", None))
+                future = wish.send(value) if error is None else wish.throw(error)
+                error = value = None
                 self.after += told
                 self.waits += 1
                 if self.waits == self._nth:
                     self._cancel()
                 try:
-                    yield future
+                    value = yield future
                     if self.waits == self._nth and self._mode == "late":
-                        error = asyncio.CancelledError()
+                        if self.scopes:
+                            self.scopes[0].cancel()
+                        else:
+                            error = asyncio.CancelledError()
                 except BaseException as thrown:
                     error = thrown
         except StopIteration as end:
             return end.value
         finally:
-            del error
+            del error, value
 
     def _cancel(self) -> None:
+        mode = self._mode
+        if mode in {"timeout", "anyio"} or self.scopes:
+            self._cancel_scopes()
+            return
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
-        if self._mode in {"early", "twice"}:
+        if mode in {"early", "twice"}:
             task.cancel()
-        if self._mode in {"scope", "twice"}:
+        if mode in {"scope", "twice"}:
             loop.call_soon(task.cancel)
+
+    def _cancel_scopes(self) -> None:
+        inner, outer = self.scopes[0], self.scopes[-1]
+        if hasattr(inner, "reschedule"):
+            inner.reschedule(asyncio.get_running_loop().time())
+        elif self._mode in {"early", "twice", "anyio"}:
+            inner.cancel()
+        elif self._mode == "timeout":
+            inner.deadline = float("-inf")
+        if self._mode == "scope":
+            later(0, inner.cancel)
+        elif self._mode == "twice":
+            later(0, outer.cancel)
+
+
+def _is_cancellation(error: object) -> bool:
+    return type(error).__name__ in {"CancelledError", "Cancelled"}
 
 
 async def _awaited(cut: Cut) -> object:
+    """What the coroutine gives or raises; `CancelledError` if it was a scope that ended it."""
+    if cut._mode == "anyio":
+        import anyio
+
+        with anyio.CancelScope() as scope:
+            cut.scopes.append(scope)
+            return await cut
+        assert scope.cancelled_caught
+        raise asyncio.CancelledError
+    if in_trio():
+        import trio
+
+        with trio.CancelScope() as outer, trio.CancelScope() as inner:
+            cut.scopes += [inner, outer]
+            return await cut
+        raise asyncio.CancelledError
+    if cut._mode == "timeout":
+        limit = _timeout()
+        try:
+            async with limit:
+                cut.scopes.append(limit)
+                return await cut
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise asyncio.CancelledError from None
     return await cut
+
+
+def _timeout() -> Any:
+    if sys.version_info >= (3, 11):
+        return asyncio.timeout(None)
+    raise AssertionError
 
 
 async def outcome(cut: Cut) -> Any:
     """What the coroutine gave or raised, run in a task of its own."""
-    task = asyncio.ensure_future(_awaited(cut))
-    await asyncio.wait([task])
+    task = spawn(_awaited(cut))
+    await wait([task])
+    cut.scopes.clear()
     if task.cancelled():
         return asyncio.CancelledError
     error = task.exception()
@@ -105,14 +334,20 @@ async def outcome(cut: Cut) -> Any:
 
 async def settle() -> None:
     """Let the tasks end that only clean up (Python's own for async generators that were dropped); no other is left."""
-    me = asyncio.current_task()
-    left = asyncio.all_tasks() - {me}
+    left: Any = ()
     for _ in range(10):
-        left = asyncio.all_tasks() - {me}
+        left = _trio.tasks.child_tasks if in_trio() else _others()
         if not left:
             return
-        await asyncio.sleep(0)
+        await sleep(0)
     raise AssertionError(f"tasks are left: {left}")
+
+
+def _others() -> set[Any]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+# Wires ---------------------------------------------------------------------------------------------------------------
 
 
 class Fussy:
@@ -141,9 +376,9 @@ class Fussy:
 
 @contextlib.asynccontextmanager
 async def _fuss() -> AsyncIterator[None]:
-    await asyncio.sleep(0)
+    await sleep(0)
     yield
-    await asyncio.sleep(0)
+    await sleep(0)
 
 
 class NarrowWire(AsyncTCPWire):
@@ -178,6 +413,9 @@ class TwoAddresses(AsyncTCPWire):
         return self._addresses
 
 
+# Loops ---------------------------------------------------------------------------------------------------------------
+
+
 class Unwatched(asyncio.SelectorEventLoop):
     """A loop that cannot watch sockets for others, as Windows' proactor."""
 
@@ -185,14 +423,23 @@ class Unwatched(asyncio.SelectorEventLoop):
     add_writer = asyncio.AbstractEventLoop.add_writer
 
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+def trio_loop() -> Any:
+    """Stands for a run of trio's, which nobody can make before it runs."""
+    raise AssertionError("trio's loops are not made but run")
+
+
+ASYNCIO_LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
     "unwatched": Unwatched,
 }
 if importlib.util.find_spec("uvloop") is not None:
     import uvloop
 
-    LOOPS["uvloop"] = uvloop.new_event_loop
+    ASYNCIO_LOOPS["uvloop"] = uvloop.new_event_loop
+
+LOOPS = dict(ASYNCIO_LOOPS)
+if importlib.util.find_spec("trio") is not None:
+    LOOPS["trio"] = trio_loop
 
 
 def run(
@@ -203,19 +450,46 @@ def run(
     complaints: list[dict[str, Any]] = []
 
     async def watched() -> object:
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+        if not in_trio():
+            handler = asyncio.get_running_loop().set_exception_handler
+            handler(lambda _, said: complaints.append(said))
         result = await main
         await settle()
         # What was never retrieved is told by finalizers.
         gc.collect()
-        await asyncio.sleep(0)
+        await sleep(0)
         return result
 
     try:
-        result = _run(watched(), loop)
+        result = _run_trio(watched()) if loop is trio_loop else _run(watched(), loop)
     finally:
         main.close()
     assert not complaints, complaints
+    return result
+
+
+def _run_trio(main: Any) -> Any:
+    import trio
+
+    async def inside() -> Any:
+        async with trio.open_nursery() as services, trio.open_nursery() as tasks:
+            _trio.services, _trio.tasks, _trio.failures = services, tasks, []
+            try:
+                result = [await main, None]
+                assert not _trio.failures, [task.exception() for task in list(_trio.failures)]
+            except BaseException as error:
+                result = [None, error]
+            finally:
+                tasks.cancel_scope.cancel()
+                services.cancel_scope.cancel()
+        return result
+
+    result, error = trio.run(inside)
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error
     return result
 
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.testing import FaultServer
-from adieu.transport.async_completion import AsyncCompletionStream, watches
+from adieu.transport.async_home import room
 from adieu.transport.async_stream import AsyncSocketStream
 from adieu.transport.async_wait import Wait
 from adieu.transport.async_wire import AsyncTCPWire, AsyncUnixWire
+from adieu.transport.wire import Opening
 from adieu_h11 import AsyncH11Adapter
-from asynchronous.steering import LOOPS, run
+from asynchronous.steering import ASYNCIO_LOOPS, LOOPS, later, run, sleep, spawn, to_thread, wait
 from support.stage import COUNTS_REFERENCES, eventually
 
 if TYPE_CHECKING:
@@ -34,14 +36,17 @@ pytestmark = pytest.mark.lifecycle
 every_loop = pytest.mark.parametrize("loop", LOOPS)
 
 
+def _stream_over(sock: socket.socket) -> Any:
+    return room().stream(sock, Opening(Deadline(Timeout()), None))
+
+
 @contextlib.asynccontextmanager
-async def _pair() -> AsyncIterator[tuple[AsyncSocketStream, socket.socket]]:
+async def _pair() -> AsyncIterator[tuple[Any, socket.socket]]:
     """A stream, and the other end as a blocking socket that is never waited for."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.settimeout(5)
-    loop = asyncio.get_running_loop()
-    stream = (AsyncSocketStream if watches(loop) else AsyncCompletionStream)(ours, loop)
+    stream = _stream_over(ours)
     try:
         yield stream, theirs
     finally:
@@ -66,9 +71,9 @@ def test_recv_gives_what_is_there_and_waits_for_what_is_not(loop: str) -> None:
         peer.send(b"here")
         assert await stream.recv(3, 5) == b"her"
         assert await stream.recv(100, 5) == b"e"
-        asyncio.get_running_loop().call_later(0.01, peer.send, b"later")
+        later(0.01, peer.send, b"later")
         assert await stream.recv(100, 5) == b"later"
-        asyncio.get_running_loop().call_later(0.01, peer.close)
+        later(0.01, peer.close)
         assert await stream.recv(100, 5) == b""
         assert await stream.recv(100, 5) == b""
 
@@ -82,7 +87,7 @@ def test_recv_ends_at_its_limit_and_loses_nothing_by_that(loop: str) -> None:
         with pytest.raises(TimeoutError):
             await stream.recv(100, 0.03)
         assert 0.028 < time.monotonic() - started < 2
-        asyncio.get_running_loop().call_later(0.01, peer.send, b"after all")
+        later(0.01, peer.send, b"after all")
         assert await stream.recv(100, 5) == b"after all"
 
     _play(loop, test)
@@ -93,10 +98,9 @@ def test_every_wait_has_a_limit_of_its_own(loop: str) -> None:
     """The timer is set once and moved; it must not end a later wait, and must not forget a shorter one."""
 
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        later = asyncio.get_running_loop().call_later
-        for wait, limit in ((0.001, 0.05), (0.06, 5), (0.001, None), (0.02, 0.5), (0.001, 0.01)):
-            later(wait, peer.send, b"x")
-            assert await stream.recv(100, limit) == b"x", (wait, limit)
+        for pause, limit in ((0.001, 0.05), (0.06, 5), (0.001, None), (0.02, 0.5), (0.001, 0.01)):
+            later(pause, peer.send, b"x")
+            assert await stream.recv(100, limit) == b"x", (pause, limit)
         later(0.002, peer.send, b"x")
         await stream.recv(100, 60)
         for limit in (0.02, 0.01, 0.03):
@@ -112,11 +116,11 @@ def test_every_wait_has_a_limit_of_its_own(loop: str) -> None:
 def test_a_cancelled_recv_loses_nothing(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
         for _ in range(5):
-            reading = asyncio.ensure_future(stream.recv(100, 5))
-            await asyncio.sleep(0.002)
+            reading = spawn(stream.recv(100, 5))
+            await sleep(0.002)
             reading.cancel()
             peer.send(b"for the next")
-            await asyncio.wait([reading])
+            await wait([reading])
             assert reading.cancelled()
             assert await stream.recv(100, 5) == b"for the next"
 
@@ -135,16 +139,17 @@ def test_a_connection_that_is_reset_is_an_error(loop: str) -> None:
     run(main(), LOOPS[loop])
 
 
-def test_a_second_reader_is_refused() -> None:
+@pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "unwatched"])
+def test_a_second_reader_is_refused(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        first = asyncio.ensure_future(stream.recv(100, 5))
-        await asyncio.sleep(0)
+        first = spawn(stream.recv(100, 5))
+        await sleep(0.01)
         with pytest.raises(RuntimeError, match="another task is waiting for this connection"):
             await stream.recv(100, 5)
         peer.send(b"for the first")
         assert await first == b"for the first"
 
-    _play("asyncio", test)
+    _play(loop, test)
 
 
 @every_loop
@@ -185,12 +190,12 @@ def test_the_reader_is_registered_once_for_all_exchanges() -> None:
     async def main() -> None:
         async with _pair() as (stream, peer):
             for _ in range(10):
-                asyncio.get_running_loop().call_later(0.001, peer.send, b"x")
+                later(0.001, peer.send, b"x")
                 await stream.recv(100, 5)
             assert (loop.added, loop.removed) == (1, 0)
             # What comes while nobody reads must not make the loop spin: it is taken out once.
             peer.send(b"surplus")
-            await asyncio.sleep(0.01)
+            await sleep(0.01)
             assert (loop.added, loop.removed) == (1, 1)
 
     run(main(), lambda: loop)
@@ -248,9 +253,9 @@ def test_one_task_may_read_while_another_one_writes(loop: str) -> None:
     data = bytes(3_000_000)
 
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        reading = asyncio.ensure_future(stream.recv(100, 5))
-        writing = asyncio.ensure_future(stream.send(data, 5))
-        await asyncio.sleep(0.01)
+        reading = spawn(stream.recv(100, 5))
+        writing = spawn(stream.send(data, 5))
+        await sleep(0.01)
         peer.send(b"meanwhile")
         assert await reading == b"meanwhile"
         assert not writing.done()
@@ -268,7 +273,7 @@ def test_send_or_recv_gives_what_the_peer_says_in_the_middle(loop: str) -> None:
         data = memoryview(bytes(9_000_000))
         sent = 0
         said: list[bytes] = []
-        asyncio.get_running_loop().call_later(0.05, peer.send, b"stop")
+        later(0.05, peer.send, b"stop")
         while not said:
             done = await stream.send_or_recv(data[sent:], 5)
             if isinstance(done, int):
@@ -280,7 +285,7 @@ def test_send_or_recv_gives_what_the_peer_says_in_the_middle(loop: str) -> None:
         with pytest.raises(TimeoutError):
             await stream.send_or_recv(data, 0.02)
         # What was registered for it is out of the loop's tables: the stream reads as before.
-        asyncio.get_running_loop().call_later(0.01, peer.send, b"more")
+        later(0.01, peer.send, b"more")
         assert await stream.recv(100, 5) == b"more"
 
     _play(loop, test)
@@ -292,10 +297,10 @@ def test_send_or_recv_gives_what_the_peer_says_in_the_middle(loop: str) -> None:
 @every_loop
 def test_closing_ends_whoever_waits(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        waiting: list[Any] = [asyncio.ensure_future(stream.recv(100, 5))]
+        waiting: list[Any] = [spawn(stream.recv(100, 5))]
         if loop != "unwatched":  # Its imitation, over a selector, would stumble over two at once.
-            waiting.append(asyncio.ensure_future(stream.send(bytes(9_000_000), 5)))
-        await asyncio.sleep(0.01)
+            waiting.append(spawn(stream.send(bytes(9_000_000), 5)))
+        await sleep(0.01)
         stream.close()
         for task in waiting:
             with pytest.raises(ConnectionAbortedError, match="the connection was closed"):
@@ -310,31 +315,30 @@ def test_closing_ends_whoever_waits(loop: str) -> None:
 @every_loop
 def test_closing_from_another_thread_tells_the_peer_at_once(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        reading = asyncio.ensure_future(stream.recv(100, 5))
-        await asyncio.sleep(0.005)
+        reading = spawn(stream.recv(100, 5))
+        await sleep(0.005)
         thread = threading.Thread(target=stream.close)
         thread.start()
         thread.join()
         # The loop has had no turn: the descriptor is still there, so nobody else can have it; the connection is not.
         assert stream._sock.fileno() >= 0
         assert peer.recv(1) == b""
-        await asyncio.wait([reading])
+        await wait([reading])
         assert reading.result() == b"" if reading.exception() is None else True
-        await asyncio.sleep(0)
+        await sleep(0)
         assert stream._sock.fileno() == -1
 
     _play(loop, test)
 
 
-@every_loop
+@pytest.mark.parametrize("loop", ASYNCIO_LOOPS)
 def test_closing_when_the_loop_does_not_run_closes_at_once(loop: str) -> None:
-    made = LOOPS[loop]()
+    made = ASYNCIO_LOOPS[loop]()
 
     async def opened() -> tuple[AsyncSocketStream, socket.socket]:
         ours, peer = socket.socketpair()
         ours.setblocking(False)
-        here = asyncio.get_running_loop()
-        stream = (AsyncSocketStream if watches(here) else AsyncCompletionStream)(ours, here)
+        stream = _stream_over(ours)
         with contextlib.suppress(TimeoutError):
             await stream.recv(1, 0.001)
         return stream, peer
@@ -358,8 +362,8 @@ def test_a_closed_stream_is_not_kept_by_its_loop(loop: str) -> None:
     async def main() -> None:
         gc.disable()
         async with _pair() as (stream, peer):
-            reading = asyncio.ensure_future(stream.recv(100, 3600))
-            await asyncio.sleep(0.002)
+            reading = spawn(stream.recv(100, 3600))
+            await sleep(0.002)
             peer.send(b"x")
             await reading
             gone = weakref.ref(stream._sock)
@@ -487,7 +491,8 @@ def test_a_unix_socket_is_opened_and_named_in_its_errors(loop: str, tmp_path: Pa
     run(main(), LOOPS[loop])
 
 
-def test_a_unix_socket_whose_queue_is_full_is_asked_again(tmp_path: Path) -> None:
+@every_loop
+def test_a_unix_socket_whose_queue_is_full_is_asked_again(loop: str, tmp_path: Path) -> None:
     """Its connect does not wait, as that of TCP does: it fails, and nothing tells when there is room."""
     path = str(tmp_path / "socket")
     listener = socket.socket(socket.AF_UNIX)
@@ -506,24 +511,25 @@ def test_a_unix_socket_whose_queue_is_full_is_asked_again(tmp_path: Path) -> Non
         async with adieu.AsyncClient("http://localhost", adapter=adapter) as client:
             with pytest.raises(adieu.ConnectTimeout):
                 await client.get("/", timeout=adieu.Timeout(connect=0.03))
-            call = asyncio.ensure_future(client.get("/"))
-            await asyncio.sleep(0.02)
+            call = spawn(client.get("/"))
+            await sleep(0.02)
             accepted = [listener.accept()[0] for _ in fillers[1:]]
-            peer = await asyncio.to_thread(lambda: listener.accept()[0])
+            peer = await to_thread(lambda: listener.accept()[0])
             peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
             assert (await call).status_code == 204
             for sock in (*accepted, peer):
                 sock.close()
 
     try:
-        run(main())
+        run(main(), LOOPS[loop])
     finally:
         for sock in (listener, *fillers):
             sock.close()
 
 
+@every_loop
 def test_a_client_closed_while_a_name_is_looked_up_tells_its_callers_at_once(
-    monkeypatch: pytest.MonkeyPatch, census: Watch
+    loop: str, monkeypatch: pytest.MonkeyPatch, census: Watch
 ) -> None:
     answered = threading.Event()
 
@@ -535,22 +541,23 @@ def test_a_client_closed_while_a_name_is_looked_up_tells_its_callers_at_once(
 
     async def main() -> None:
         client = adieu.AsyncClient()
-        call = asyncio.ensure_future(client.get("http://slow.example/"))
-        await asyncio.sleep(0.01)
+        call = spawn(client.get("http://slow.example/"))
+        await sleep(0.01)
         await client.close()
         started = time.monotonic()
         with pytest.raises(adieu.ClientClosed):
             await call
         assert time.monotonic() - started < 1
 
-    run(main())
+    run(main(), LOOPS[loop])
     answered.set()
     eventually(lambda: not [t for t in threading.enumerate() if "adieu-dns" in t.name])
     assert census.count() == 0
 
 
+@every_loop
 def test_a_name_is_not_looked_up_for_longer_than_connecting_may_take(
-    monkeypatch: pytest.MonkeyPatch,
+    loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered = threading.Event()
     monkeypatch.setattr(
@@ -562,12 +569,13 @@ def test_a_name_is_not_looked_up_for_longer_than_connecting_may_take(
             with pytest.raises(adieu.ConnectTimeout):
                 await client.get("http://slow.example/")
 
-    run(main())
+    run(main(), LOOPS[loop])
     answered.set()
     eventually(lambda: not [t for t in threading.enumerate() if "adieu-dns" in t.name])
 
 
-def test_a_wire_of_ones_own_says_where_to_connect() -> None:
+@every_loop
+def test_a_wire_of_ones_own_says_where_to_connect(loop: str) -> None:
     class Pinned(AsyncTCPWire):
         async def addresses(self, host: str, port: int, opening: Any) -> Any:
             assert (host, port) == ("pinned.example", 80)
@@ -580,4 +588,4 @@ def test_a_wire_of_ones_own_says_where_to_connect() -> None:
             assert dict(response.json()["headers"])["Host"] == "pinned.example"
 
     with FaultServer() as server:
-        run(main())
+        run(main(), LOOPS[loop])

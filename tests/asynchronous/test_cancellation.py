@@ -15,30 +15,48 @@ import socket
 import sys
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
 import adieu
 from adieu.testing import BlackHole, refused_port
+from adieu.testing.census import established
 from adieu.transport import dial
 from adieu_h11 import AsyncH11Adapter
 from asynchronous.steering import (
     LOOPS,
     MODES,
+    SCOPES,
     Cut,
     FussyWire,
     NarrowWire,
     TwoAddresses,
+    gather,
+    later,
+    limited,
     outcome,
     run,
     settle,
+    sleep,
+    spawn,
+    wait,
 )
+from support.proxies import FaultProxy, SocksServer, digest_challenges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+    )
 
     from adieu.testing import FaultServer
-    from servers import TLSServer
+    from servers import Authority, TLSServer
     from support.watch import Watch
 
 pytestmark = pytest.mark.lifecycle
@@ -149,13 +167,15 @@ async def _early_hints(client: adieu.AsyncClient) -> None:
 
 @scenario
 async def _upload_to_a_slow_reader(client: adieu.AsyncClient) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncGenerator[bytes, None]:
         for _ in range(3):
-            await asyncio.sleep(0)
+            await sleep(0)
             yield bytes(30_000)
 
     target = "/slow-read?piece=65536&seconds=0.0005"
-    assert (await client.post(target, content=pieces())).status_code == 200
+    # Whoever gives a generator closes it, says trio; asyncio does it by itself.
+    async with contextlib.aclosing(pieces()) as content:
+        assert (await client.post(target, content=content)).status_code == 200
 
 
 @scenario
@@ -200,6 +220,22 @@ async def _replay(client: adieu.AsyncClient) -> None:
 
 
 @scenario
+async def _retry(client: adieu.AsyncClient) -> None:
+    retry = adieu.Retry(2, backoff=0.002)
+    assert (await client.get("/status/503?body=3000", retry=retry)).status_code == 503
+
+
+@scenario
+async def _auth(client: adieu.AsyncClient) -> None:
+    """A challenge, whose body is done with, and the answer to it on the same connection."""
+    challenge = quote('www-authenticate: Digest realm="r", nonce="n", qop="auth"')
+    path = f"/status/401?body=3000&header={challenge}"
+    response = await client.get(path, auth=adieu.DigestAuth("me", "secret"))
+    assert response.status_code == 401
+    assert "nonce=" in response.request.headers["authorization"]
+
+
+@scenario
 async def _upgrade(client: adieu.AsyncClient) -> None:
     headers = {"upgrade": "shout", "connection": "upgrade"}
     response = await client.get("/upgrade", headers=headers)
@@ -226,7 +262,7 @@ async def _many(client: adieu.AsyncClient) -> None:
 async def _many_from_a_slow_source(client: adieu.AsyncClient) -> None:
     async def urls() -> AsyncIterator[str]:
         for n in range(3):
-            await asyncio.sleep(0)
+            await sleep(0)
             yield f"/bytes?n={n}"
 
     async with client.map(urls(), limit=2) as outcomes:
@@ -238,18 +274,17 @@ async def _many_from_a_slow_source(client: adieu.AsyncClient) -> None:
 async def _pool_that_is_full(client: adieu.AsyncClient) -> None:
     """Three wait for the one connection; the cancelled one is the second of them."""
     held = await client.stream("GET", "/bytes?n=1000000")
-    neighbours = [asyncio.ensure_future(client.get("/ok")) for _ in range(2)]
-    asyncio.get_running_loop().call_later(0.002, held.body.abort, "test")
-    try:
+
+    async def neighbour() -> None:
         assert (await client.get("/ok")).status_code == 200
-    finally:
-        # They get their turn, whatever has become of this one. Not awaited: this one may be cancelled.
-        for one in neighbours:
-            one.add_done_callback(_is_fine)
+
+    # They get their turn, whatever becomes of this one. Not awaited here, where a cancellation would come between.
+    _neighbours.extend(spawn(neighbour()) for _ in range(2))
+    later(0.002, held.body.abort, "test")
+    assert (await client.get("/ok")).status_code == 200
 
 
-def _is_fine(one: asyncio.Task[adieu.AsyncResponse]) -> None:
-    assert one.result().status_code == 200
+_neighbours: list[Any] = []
 
 
 @scenario
@@ -261,8 +296,14 @@ async def _own_client_in_a_block(client: adieu.AsyncClient) -> None:
             await own.get("/ok")
 
 
-# These wait by themselves after the cancellation, which is Python's way to end a group of tasks.
+# These wait by themselves after the cancellation, which is Python's way to end a group of tasks,
 _WAITS_FOR_ITS_TASKS = {"many", "many_from_a_slow_source"}
+# and these under trio, where to wait for the one or the other takes a task for each.
+_WAITS_UNDER_TRIO = {
+    "upload_to_a_slow_reader",
+    "upload_that_fills_the_socket",
+    "upload_that_is_answered_early",
+}
 
 
 class Setting(NamedTuple):
@@ -275,9 +316,10 @@ class Setting(NamedTuple):
         return f"{self.loop}-{'fussy' if self.wire is FussyWire else 'plain'}"
 
 
-SETTINGS = [Setting(loop, wire) for loop in LOOPS for wire in (NarrowWire,)] + [
-    Setting("asyncio", FussyWire)
-]
+# One of each kind, for what takes long.
+_TWO = [loop for loop in LOOPS if loop in {"asyncio", "trio"}]
+SETTINGS = [Setting(loop, NarrowWire) for loop in LOOPS]
+SETTINGS += [Setting(loop, FussyWire) for loop in _TWO]
 
 
 async def _cut_everywhere(
@@ -285,10 +327,11 @@ async def _cut_everywhere(
     census: Watch,
     client: Callable[[], adieu.AsyncClient],
     may_wait: bool = False,
+    modes: Iterable[str] = MODES,
 ) -> int:
     """Cancel it everywhere, in every mode; how many waits the last run had."""
     waits = 0
-    for mode in MODES:
+    for mode in modes:
         for nth in range(1, _MOST_WAITS):
             cut = Cut(_played(play, one := client()), nth, mode)
             where = f"cancelled at wait {nth}, {mode}"
@@ -297,6 +340,8 @@ async def _cut_everywhere(
             assert result is None or (cut.happened and result is asyncio.CancelledError), where
             assert may_wait or cut.after == 0, f"{where}: it waited {cut.after} times after that"
             assert (await one.get("/ok")).json()["request"], where
+            await gather(*_neighbours)
+            _neighbours.clear()
             await settle()
             assert not [line for line in one.connections() if line.state != "idle"], where
             await one.close()
@@ -337,10 +382,29 @@ def test_a_cancelled_call_costs_nothing_but_its_own_connection(
         adapter = AsyncH11Adapter(setting.wire(), limits=_ONE)
         return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
 
-    may_wait = name in _WAITS_FOR_ITS_TASKS
-    cuts = _cut_everywhere(SCENARIOS[name], census, client, may_wait)
+    cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop))
     waits = run(cuts, LOOPS[setting.loop])
     assert waits > 0 or setting.wire is NarrowWire
+
+
+def _may_wait(name: str, loop: str) -> bool:
+    return name in _WAITS_FOR_ITS_TASKS or (loop == "trio" and name in _WAITS_UNDER_TRIO)
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("loop", _TWO)
+def test_a_block_that_ends_its_calls_costs_nothing_but_their_connections(
+    loop: str, name: str, fault_server: FaultServer, census: Watch
+) -> None:
+    """`asyncio.timeout`, a deadline of trio's, and anyio's cancel scopes, each at every wait."""
+
+    def client() -> adieu.AsyncClient:
+        adapter = AsyncH11Adapter(NarrowWire(), limits=_ONE)
+        return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
+
+    may_wait = _may_wait(name, loop)
+    run(_cut_everywhere(SCENARIOS[name], census, client, may_wait, SCOPES), LOOPS[loop])
 
 
 _OVER_TLS = (
@@ -361,7 +425,7 @@ _OVER_TLS = (
 
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("name", _OVER_TLS)
-@every_setting
+@pytest.mark.parametrize("setting", [s for s in SETTINGS if str(s) != "trio-fussy"], ids=str)
 def test_a_cancelled_call_over_tls_costs_nothing_but_its_own_connection(
     setting: Setting, name: str, tls_server: TLSServer, census: Watch
 ) -> None:
@@ -370,7 +434,56 @@ def test_a_cancelled_call_over_tls_costs_nothing_but_its_own_connection(
         context = tls_server.client_context
         return adieu.AsyncClient(tls_server.url, adapter=adapter, timeout=_PATIENCE, verify=context)
 
-    run(_cut_everywhere(SCENARIOS[name], census, client), LOOPS[setting.loop])
+    cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop))
+    run(cuts, LOOPS[setting.loop])
+
+
+_PROXIES: dict[str, Callable[[Authority], tuple[FaultProxy | SocksServer, str, bool]]] = {
+    "CONNECT": lambda authority: (FaultProxy(), "http", False),
+    "Digest": lambda authority: (FaultProxy(auth=digest_challenges("me")), "http", True),
+    "TLS in TLS": lambda authority: (FaultProxy(tls=authority.server_context()), "https", False),
+    "SOCKS5": lambda authority: (SocksServer(auth=("me", "s3cret")), "socks5", False),
+    "SOCKS4A": lambda authority: (SocksServer(), "socks4a", False),
+}
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("kind", _PROXIES)
+@pytest.mark.parametrize("wire", [NarrowWire, FussyWire])
+@pytest.mark.parametrize("loop", _TWO)
+def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_no_socket(
+    loop: str,
+    wire: type[NarrowWire],
+    kind: str,
+    tls_server: TLSServer,
+    authority: Authority,
+    census: Watch,
+) -> None:
+    server, scheme, digest = _PROXIES[kind](authority)
+    auth = ("me", "" if scheme == "socks4a" else "s3cret")
+    proxy = adieu.Proxy(f"{scheme}://127.0.0.1:{server.port}", auth=auth, digest=digest)
+
+    class OwnEnds:
+        """The proxy lives in this process, too: its connections to the origin are not the client's."""
+
+        def count(self) -> int:
+            return established(to_ports={server.port})
+
+        rows = census.rows
+
+    def client() -> adieu.AsyncClient:
+        adapter = AsyncH11Adapter(wire(), limits=_ONE)
+        return adieu.AsyncClient(
+            tls_server.url,
+            adapter=adapter,
+            timeout=_PATIENCE,
+            verify=str(tls_server.ca_path),
+            proxy=proxy,
+        )
+
+    watch: Any = OwnEnds()
+    with server:
+        run(_cut_everywhere(_plain, watch, client), LOOPS[loop])
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -403,15 +516,17 @@ def test_a_cancelled_race_between_two_addresses_leaves_no_socket(
             return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
 
         watch: Any = Counted()
-        run(_cut_everywhere(_plain, watch, client), LOOPS[loop])
+        # Under trio each of the two sockets is watched by a task.
+        run(_cut_everywhere(_plain, watch, client, loop == "trio"), LOOPS[loop])
 
 
 @pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("loop", _TWO)
 def test_a_call_cancelled_in_a_hook_costs_nothing_but_its_own_connection(
-    fault_server: FaultServer, census: Watch
+    loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     async def hook(_: object) -> None:
-        await asyncio.sleep(0)
+        await sleep(0)
 
     def client() -> adieu.AsyncClient:
         adapter = AsyncH11Adapter(FussyWire(), limits=_ONE)
@@ -421,18 +536,19 @@ def test_a_call_cancelled_in_a_hook_costs_nothing_but_its_own_connection(
         )
 
     for play in (_plain, _redirect, _unread):
-        run(_cut_everywhere(play, census, client))
+        run(_cut_everywhere(play, census, client), LOOPS[loop])
 
 
 @pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("loop", _TWO)
 def test_a_call_cancelled_under_the_close_adapter_leaves_no_socket(
-    fault_server: FaultServer, census: Watch
+    loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     def client() -> adieu.AsyncClient:
         return adieu.AsyncClient(fault_server.url, adapter="close", limits=_ONE, timeout=_PATIENCE)
 
     for play in (_plain, _redirect, _unread, _partly_read):
-        run(_cut_everywhere(play, census, client))
+        run(_cut_everywhere(play, census, client), LOOPS[loop])
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -443,11 +559,11 @@ def test_a_call_cancelled_under_the_close_adapter_leaves_no_socket(
 def test_time_limits_from_outside_cost_nothing_but_the_calls_connection(
     loop: str, path: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """`asyncio.wait_for`, and `asyncio.timeout` where there is one, around calls that do not end in time."""
+    """`asyncio.wait_for`, `asyncio.timeout`, `trio.move_on_after`, around calls that do not end in time."""
 
     async def main() -> None:
         async with adieu.AsyncClient(fault_server.url, limits=_ONE, timeout=_PATIENCE) as client:
-            for limit in _limits():
+            for limit in _limits(loop):
                 content = bytes(9_000_000) if "read" in path else None
                 method = "POST" if content else "GET"
                 with pytest.raises(asyncio.TimeoutError):
@@ -459,9 +575,9 @@ def test_time_limits_from_outside_cost_nothing_but_the_calls_connection(
     run(main(), LOOPS[loop])
 
 
-def _limits() -> list[Any]:
-    limits: list[Any] = [asyncio.wait_for]
-    if sys.version_info >= (3, 11):
+def _limits(loop: str) -> list[Any]:
+    limits: list[Any] = [limited]
+    if sys.version_info >= (3, 11) and loop != "trio":
 
         async def timeout(wish: Any, seconds: float) -> object:
             async with asyncio.timeout(seconds):
@@ -482,10 +598,10 @@ def test_cancellations_at_random_instants_lose_no_place_and_no_wake_up(
     async def one(client: adieu.AsyncClient) -> int:
         got = 0
         for _ in range(12):
-            call = asyncio.ensure_future(client.get(chance.choice(paths)))
+            call = spawn(client.get(chance.choice(paths)))
             if chance.random() < 0.5:
-                asyncio.get_running_loop().call_later(chance.random() * 0.01, call.cancel)
-            await asyncio.wait([call])
+                later(chance.random() * 0.01, call.cancel)
+            await wait([call])
             if not call.cancelled():
                 assert call.result().status_code == 200
                 got += 1
@@ -495,7 +611,7 @@ def test_cancellations_at_random_instants_lose_no_place_and_no_wake_up(
         limits = adieu.Limits(connections=3)
         timeout = adieu.Timeout(pool=20)
         async with adieu.AsyncClient(fault_server.url, limits=limits, timeout=timeout) as client:
-            got = await asyncio.gather(*(one(client) for _ in range(30)))
+            got = await gather(*(one(client) for _ in range(30)))
             assert sum(got) > 0
             assert len(client.connections()) <= 3
             assert not [line for line in client.connections() if line.state != "idle"]

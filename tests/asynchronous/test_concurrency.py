@@ -14,7 +14,7 @@ import pytest
 import adieu
 from adieu_h11 import AsyncH11Adapter
 from asynchronous.peers import Memory
-from asynchronous.steering import LOOPS, run
+from asynchronous.steering import LOOPS, gather, run, sleep, spawn, wait
 
 if TYPE_CHECKING:
     from adieu.testing import FaultServer
@@ -44,7 +44,7 @@ def test_ten_thousand_requests_by_a_thousand_tasks_share_fifty_connections(
         timeout = adieu.Timeout(pool=60)
         async with Memory() as peer:
             async with peer.client(limits=limits, timeout=timeout) as client:
-                await asyncio.gather(*(worker(client, number) for number in range(tasks)))
+                await gather(*(worker(client, number) for number in range(tasks)))
                 assert len(client.connections()) <= connections
             return peer.accepted
 
@@ -74,7 +74,7 @@ def test_ten_thousand_requests_to_a_server_with_a_thread_for_each_connection(
     async def main() -> list[int]:
         limits, timeout = adieu.Limits(connections=50), adieu.Timeout(pool=60)
         async with adieu.AsyncClient(fault_server.url, limits=limits, timeout=timeout) as client:
-            every = await asyncio.gather(*(worker(client) for _ in range(1000)))
+            every = await gather(*(worker(client) for _ in range(1000)))
         return [number for numbers in every for number in numbers if number]
 
     numbers = run(main())
@@ -84,7 +84,10 @@ def test_ten_thousand_requests_to_a_server_with_a_thread_for_each_connection(
     assert census.count() == 0
 
 
-def test_waiters_are_served_in_the_order_in_which_they_came(fault_server: FaultServer) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_waiters_are_served_in_the_order_in_which_they_came(
+    loop: str, fault_server: FaultServer
+) -> None:
     order: list[int] = []
 
     async def one(client: adieu.AsyncClient, number: int) -> None:
@@ -95,19 +98,22 @@ def test_waiters_are_served_in_the_order_in_which_they_came(fault_server: FaultS
         limits = adieu.Limits(connections=1)
         async with adieu.AsyncClient(fault_server.url, limits=limits) as client:
             held = await client.stream("GET", "/bytes?n=1000000")
-            waiting = [asyncio.ensure_future(one(client, number)) for number in range(20)]
-            await asyncio.sleep(0)
+            waiting = []
+            for number in range(20):
+                waiting.append(spawn(one(client, number)))
+                await sleep(0)  # Trio starts in no order what is to be started at once.
             for number in (3, 7, 19):
                 waiting[number].cancel()
             await held.close()
-            await asyncio.wait(waiting)
+            await wait(waiting)
 
-    run(main())
+    run(main(), LOOPS[loop])
     assert order == [number for number in range(20) if number not in {3, 7, 19}]
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 def test_a_place_that_was_given_to_a_cancelled_waiter_goes_to_the_next(
-    fault_server: FaultServer,
+    loop: str, fault_server: FaultServer
 ) -> None:
     """The wake-up and the cancellation come in one turn of the loop: nobody may wait for ever."""
 
@@ -116,18 +122,23 @@ def test_a_place_that_was_given_to_a_cancelled_waiter_goes_to_the_next(
         async with adieu.AsyncClient(fault_server.url, limits=limits) as client:
             for _ in range(20):
                 held = await client.stream("GET", "/bytes?n=1000000")
-                waiting = [asyncio.ensure_future(client.get("/ok")) for _ in range(3)]
-                await asyncio.sleep(0)
+                waiting = []
+                for _ in range(3):
+                    waiting.append(spawn(client.get("/ok")))
+                    await sleep(0)
                 await held.close()  # The first of them has the place now, and does not know it yet.
                 waiting[0].cancel()
-                done = await asyncio.gather(*waiting, return_exceptions=True)
+                done = await gather(*waiting, return_exceptions=True)
                 assert isinstance(done[0], asyncio.CancelledError)
-                assert [answer.status_code for answer in done[1:]] == [200, 200]  # type: ignore[union-attr]
+                assert [answer.status_code for answer in done[1:]] == [200, 200]
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_pool_timeout_names_who_holds_the_connections(fault_server: FaultServer) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_pool_timeout_names_who_holds_the_connections(
+    loop: str, fault_server: FaultServer
+) -> None:
     async def main() -> None:
         limits, timeout = adieu.Limits(connections=2), adieu.Timeout(pool=0.02)
         async with adieu.AsyncClient(fault_server.url, limits=limits, timeout=timeout) as client:
@@ -144,10 +155,13 @@ def test_a_pool_timeout_names_who_holds_the_connections(fault_server: FaultServe
         assert f"opened at {__file__}" in str(error)
         assert error.retry_safe
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_fast_download_does_not_starve_the_other_tasks(fault_server: FaultServer) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_fast_download_does_not_starve_the_other_tasks(
+    loop: str, fault_server: FaultServer
+) -> None:
     """Bytes that are always there already would let the task that reads them run for ever."""
 
     async def main() -> None:
@@ -157,10 +171,10 @@ def test_a_fast_download_does_not_starve_the_other_tasks(fault_server: FaultServ
             nonlocal ticks
             while True:
                 ticks += 1
-                await asyncio.sleep(0)
+                await sleep(0)
 
         async with adieu.AsyncClient(fault_server.url) as client:
-            other = asyncio.ensure_future(tick())
+            other = spawn(tick())
             async with client.stream("GET", "/bytes?n=50000000") as response:
                 size = sum([len(piece) async for piece in response.iter_bytes()])
             other.cancel()
@@ -168,10 +182,13 @@ def test_a_fast_download_does_not_starve_the_other_tasks(fault_server: FaultServ
         # At most sixteen reads of 256 KiB between two turns of another.
         assert ticks >= size / (16 * 256 * 1024)
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_fast_upload_does_not_starve_the_other_tasks(fault_server: FaultServer) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_fast_upload_does_not_starve_the_other_tasks(
+    loop: str, fault_server: FaultServer
+) -> None:
     async def main() -> None:
         ticks = 0
 
@@ -179,16 +196,16 @@ def test_a_fast_upload_does_not_starve_the_other_tasks(fault_server: FaultServer
             nonlocal ticks
             while True:
                 ticks += 1
-                await asyncio.sleep(0)
+                await sleep(0)
 
         async with adieu.AsyncClient(fault_server.url) as client:
-            other = asyncio.ensure_future(tick())
+            other = spawn(tick())
             response = await client.post("/echo", content=[bytes(65_536)] * 400)
             other.cancel()
         assert response.json()["length"] == 400 * 65_536
         assert ticks >= 400 / 16
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
 def test_a_request_costs_the_same_however_many_are_under_way() -> None:
@@ -200,7 +217,7 @@ def test_a_request_costs_the_same_however_many_are_under_way() -> None:
                 await client.get("/1024")
 
         started = time.process_time()
-        await asyncio.gather(*(worker() for _ in range(tasks)))
+        await gather(*(worker() for _ in range(tasks)))
         return time.process_time() - started
 
     async def main() -> float:
@@ -224,7 +241,7 @@ def test_a_request_costs_the_same_however_many_are_under_way() -> None:
 def test_a_thousand_waiters_cost_no_more_than_a_hundred() -> None:
     async def cost(client: adieu.AsyncClient, tasks: int) -> float:
         started = time.process_time()
-        await asyncio.gather(*(client.get("/1") for _ in range(tasks)))
+        await gather(*(client.get("/1") for _ in range(tasks)))
         return (time.process_time() - started) / tasks
 
     async def main() -> float:
@@ -245,32 +262,36 @@ def test_a_thousand_waiters_cost_no_more_than_a_hundred() -> None:
     assert ratio < 2
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 def test_a_client_may_be_closed_while_many_are_waiting(
-    fault_server: FaultServer, census: Watch
+    loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     async def main() -> None:
         client = adieu.AsyncClient(fault_server.url, limits=adieu.Limits(connections=2))
-        calls = [asyncio.ensure_future(client.get("/stall-head")) for _ in range(20)]
-        await asyncio.sleep(0.05)
+        calls = [spawn(client.get("/stall-head")) for _ in range(20)]
+        await sleep(0.05)
         report = await client.close()
         assert report.in_use == 2
         assert census.count() == 0
-        done = await asyncio.gather(*calls, return_exceptions=True)
+        done = await gather(*calls, return_exceptions=True)
         assert {type(error) for error in done} == {adieu.ClientClosed}
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_two_clients_of_one_adapter_share_its_connections(fault_server: FaultServer) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_two_clients_of_one_adapter_share_its_connections(
+    loop: str, fault_server: FaultServer
+) -> None:
     async def main() -> None:
         adapter: Any = AsyncH11Adapter(limits=adieu.Limits(connections=1))
         one = adieu.AsyncClient(fault_server.url, adapter=adapter)
         other = adieu.AsyncClient(fault_server.url, adapter=adapter)
-        await asyncio.gather(*(client.get("/ok") for client in (one, other) * 5))
+        await gather(*(client.get("/ok") for client in (one, other) * 5))
         await one.close()
         with pytest.raises(adieu.ClientClosed):
             await other.get("/ok")
         await other.close()
 
-    run(main())
+    run(main(), LOOPS[loop])
     assert fault_server.accepted == 1

@@ -10,7 +10,7 @@ import pytest
 
 import adieu
 from asynchronous.peers import Memory
-from asynchronous.steering import LOOPS, run, settle
+from asynchronous.steering import LOOPS, later, run, settle, sleep, spawn, to_thread, wait
 from support.stage import COUNTS_REFERENCES
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from support.watch import Watch
 
 pytestmark = pytest.mark.lifecycle
+
+every_kind = pytest.mark.parametrize(
+    "loop", [loop for loop in LOOPS if loop in {"asyncio", "trio"}]
+)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -47,7 +51,10 @@ def test_every_request_has_one_outcome_and_knows_its_place(
     run(main(), LOOPS[loop])
 
 
-def test_outcomes_come_as_they_finish_and_not_in_order(fault_server: FaultServer) -> None:
+@every_kind
+def test_outcomes_come_as_they_finish_and_not_in_order(
+    loop: str, fault_server: FaultServer
+) -> None:
     async def main() -> None:
         urls = ["/stall-head?seconds=0.1", "/ok", "/stall-head?seconds=0.05", "/ok"]
         async with (
@@ -58,10 +65,13 @@ def test_outcomes_come_as_they_finish_and_not_in_order(fault_server: FaultServer
         assert order[2:] == [2, 0]
         assert sorted(order[:2]) == [1, 3]
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_the_error_of_one_is_an_outcome_and_ends_no_other(fault_server: FaultServer) -> None:
+@every_kind
+def test_the_error_of_one_is_an_outcome_and_ends_no_other(
+    loop: str, fault_server: FaultServer
+) -> None:
     async def main() -> None:
         urls = ["/ok", "/reset", "ftp://nowhere", "http://[", "/truncated", "/ok"]
         async with (
@@ -82,10 +92,11 @@ def test_the_error_of_one_is_an_outcome_and_ends_no_other(fault_server: FaultSer
         with pytest.raises(adieu.ReadError):
             got[1].result()
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_no_more_than_the_limit_are_under_way_or_wait_to_be_taken() -> None:
+@every_kind
+def test_no_more_than_the_limit_are_under_way_or_wait_to_be_taken(loop: str) -> None:
     taken = 0
 
     async def main() -> None:
@@ -101,15 +112,16 @@ def test_no_more_than_the_limit_are_under_way_or_wait_to_be_taken() -> None:
         async with Memory() as peer, peer.client() as client, client.map(urls(), limit=4) as map_:
             async for _ in map_:
                 taken += 1
-                await asyncio.sleep(0.001)  # A reader who takes his time is not run away from.
+                await sleep(0.001)  # A reader who takes his time is not run away from.
                 assert started - taken <= 4
             assert peer.accepted <= 4
 
-    run(main())
+    run(main(), LOOPS[loop])
     assert taken == 50
 
 
-def test_an_endless_source_is_read_no_faster_than_its_outcomes() -> None:
+@every_kind
+def test_an_endless_source_is_read_no_faster_than_its_outcomes(loop: str) -> None:
     async def main() -> None:
         given = 0
 
@@ -127,51 +139,61 @@ def test_an_endless_source_is_read_no_faster_than_its_outcomes() -> None:
             with pytest.raises(StopAsyncIteration):
                 await anext(outcomes)
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_an_async_source_may_be_slower_than_the_answers(limit: int) -> None:
+@every_kind
+def test_an_async_source_may_be_slower_than_the_answers(loop: str, limit: int) -> None:
     async def main() -> None:
         async def urls() -> AsyncIterator[str]:
             for number in range(6):
-                await asyncio.sleep(0.002)
+                await sleep(0.002)
                 yield f"/{number}"
 
-        async with Memory() as peer, peer.client() as client:
-            got = [outcome.result().text async for outcome in client.map(urls(), limit=limit)]
+        async with (
+            Memory() as peer,
+            peer.client() as client,
+            client.map(urls(), limit=limit) as outcomes,
+        ):
+            got = [outcome.result().text async for outcome in outcomes]
         assert sorted(got) == [f"/{number}" for number in range(6)]
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_an_outcome_is_given_while_the_source_still_thinks() -> None:
+@every_kind
+def test_an_outcome_is_given_while_the_source_still_thinks(loop: str) -> None:
     async def main() -> None:
-        more = asyncio.Event()
+        more = False
 
         async def urls() -> AsyncIterator[str]:
             yield "/first"
-            await more.wait()
+            while not more:
+                await sleep(0.001)
             yield "/second"
 
         async with Memory() as peer, peer.client() as client, client.map(urls()) as outcomes:
             assert (await anext(outcomes)).result().text == "/first"
-            more.set()
+            more = True
             assert (await anext(outcomes)).result().text == "/second"
             with pytest.raises(StopAsyncIteration):
                 await anext(outcomes)
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_source_that_fails_ends_the_map(fault_server: FaultServer, census: Watch) -> None:
+@every_kind
+def test_a_source_that_fails_ends_the_map(
+    loop: str, fault_server: FaultServer, census: Watch
+) -> None:
     def urls() -> Iterator[str]:
         yield "/stall-head"
         raise KeyError("the list is broken")
 
     async def slowly() -> AsyncIterator[str]:
         yield "/stall-head"
-        await asyncio.sleep(0)
+        await sleep(0)
         raise KeyError("the list is broken")
 
     async def main() -> None:
@@ -183,16 +205,17 @@ def test_a_source_that_fails_ends_the_map(fault_server: FaultServer, census: Wat
                 assert not [line for line in client.connections() if line.state != "idle"]
         assert census.count() == 0
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_source_that_fails_after_it_was_left_says_nothing() -> None:
+@every_kind
+def test_a_source_that_fails_after_it_was_left_says_nothing(loop: str) -> None:
     """Nobody waits for it any more, and nothing may be logged of it."""
 
     async def main() -> None:
         async def urls() -> AsyncIterator[str]:
             yield "/first"
-            await asyncio.sleep(0.01)
+            await sleep(0.01)
             raise KeyError("too late")
 
         async with (
@@ -201,9 +224,9 @@ def test_a_source_that_fails_after_it_was_left_says_nothing() -> None:
             client.map(urls(), limit=2) as outcomes,
         ):
             await anext(outcomes)
-            await asyncio.sleep(0.02)
+            await sleep(0.02)
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -218,7 +241,7 @@ def test_leaving_the_block_early_cancels_the_rest(
                 async for outcome in outcomes:
                     assert outcome.nth == 0
                     break
-            assert not asyncio.all_tasks() - {asyncio.current_task()}
+            await settle()
             assert not [line for line in client.connections() if line.state != "idle"]
             assert census.count() <= 1
             assert (await client.get("/ok")).status_code == 200
@@ -256,8 +279,8 @@ def test_a_map_that_another_threads_collector_finds_is_ended_in_its_loop(
             ring.append(ring)
             await anext(ring[0])
             del ring
-            await asyncio.to_thread(gc.collect)
-            await asyncio.sleep(0.01)
+            await to_thread(gc.collect)
+            await sleep(0.01)
             await settle()
             assert not [line for line in client.connections() if line.state != "idle"]
         assert census.count() == 0
@@ -265,7 +288,10 @@ def test_a_map_that_another_threads_collector_finds_is_ended_in_its_loop(
     run(main())
 
 
-def test_what_was_not_taken_is_closed_too(fault_server: FaultServer, census: Watch) -> None:
+@every_kind
+def test_what_was_not_taken_is_closed_too(
+    loop: str, fault_server: FaultServer, census: Watch
+) -> None:
     """Answers that were not read yet, under a policy that hands them out open."""
 
     async def main() -> None:
@@ -273,16 +299,17 @@ def test_what_was_not_taken_is_closed_too(fault_server: FaultServer, census: Wat
             policy = adieu.ReleaseOnRead()
             async with client.map(["/bytes?n=900000"] * 4, cleanup=policy, limit=4) as outcomes:
                 first = (await anext(outcomes)).result()
-                await asyncio.sleep(0.05)
+                await sleep(0.05)
                 assert census.count() == 4
             assert census.count() == 1
             assert len(await first.read()) == 900_000
         assert census.count() == 0
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_cancelled_reader_may_go_on_and_misses_nothing() -> None:
+@every_kind
+def test_a_cancelled_reader_may_go_on_and_misses_nothing(loop: str) -> None:
     async def main() -> None:
         got: list[str] = []
         async with (
@@ -291,15 +318,16 @@ def test_a_cancelled_reader_may_go_on_and_misses_nothing() -> None:
             client.map([f"/{n}" for n in range(8)], limit=2) as outcomes,
         ):
             while len(got) < 8:
-                waiting: Any = asyncio.ensure_future(_next(outcomes))
-                await asyncio.sleep(0)
-                cancelled = waiting.cancel()
-                await asyncio.wait([waiting])
+                waiting: Any = spawn(_next(outcomes))
+                await sleep(0)
+                waiting.cancel()
+                await wait([waiting])
+                cancelled = waiting.cancelled()
                 outcome = await anext(outcomes) if cancelled else waiting.result()
                 got.append(outcome.result().text)
         assert sorted(got) == [f"/{n}" for n in range(8)]
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
 async def _all(outcomes: Any) -> list[Outcome]:
@@ -311,22 +339,24 @@ async def _next(outcomes: Any) -> Outcome:
     return outcome
 
 
-def test_two_readers_at_once_are_refused(fault_server: FaultServer) -> None:
+@every_kind
+def test_two_readers_at_once_are_refused(loop: str, fault_server: FaultServer) -> None:
     async def main() -> None:
         async with (
             adieu.AsyncClient(fault_server.url) as client,
             client.map(["/stall-head?seconds=0.05"]) as outcomes,
         ):
-            first = asyncio.ensure_future(_next(outcomes))
-            await asyncio.sleep(0)
+            first = spawn(_next(outcomes))
+            await sleep(0.01)
             with pytest.raises(RuntimeError, match="another task is waiting"):
                 await anext(outcomes)
             assert (await first).error is None
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_client_closed_in_the_middle_ends_the_map(fault_server: FaultServer) -> None:
+@every_kind
+def test_a_client_closed_in_the_middle_ends_the_map(loop: str, fault_server: FaultServer) -> None:
     """Also one whose source has no end, where every further outcome would be the same error."""
 
     def urls() -> Iterator[str]:
@@ -335,31 +365,33 @@ def test_a_client_closed_in_the_middle_ends_the_map(fault_server: FaultServer) -
 
     async def main() -> None:
         client = adieu.AsyncClient(fault_server.url)
-        asyncio.get_running_loop().call_later(
-            0.05, lambda: closing.append(asyncio.ensure_future(client.close()))
-        )
-        closing: list[asyncio.Future[Any]] = []
+        closing: list[Any] = []
+        later(0.05, lambda: closing.append(spawn(client.close())))
         async with client.map(urls(), limit=3) as outcomes:
             with pytest.raises(adieu.ClientClosed):
                 await _all(outcomes)
         await closing[0]
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_the_settings_of_a_call_hold_for_each(fault_server: FaultServer) -> None:
+@every_kind
+def test_the_settings_of_a_call_hold_for_each(loop: str, fault_server: FaultServer) -> None:
     async def main() -> None:
         async with adieu.AsyncClient(fault_server.url) as client:
             timeout = adieu.Timeout(read=0.02)
-            async for outcome in client.map(["/stall-head", "/drip"], timeout=timeout):
-                assert isinstance(outcome.error, adieu.ReadTimeout)
-            async for outcome in client.map(["/redirect"], follow_redirects=False):
-                assert outcome.result().status_code == 302
+            async with client.map(["/stall-head", "/drip"], timeout=timeout) as outcomes:
+                async for outcome in outcomes:
+                    assert isinstance(outcome.error, adieu.ReadTimeout)
+            async with client.map(["/redirect"], follow_redirects=False) as outcomes:
+                async for outcome in outcomes:
+                    assert outcome.result().status_code == 302
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_what_cannot_be_mapped_is_refused_at_once() -> None:
+@every_kind
+def test_what_cannot_be_mapped_is_refused_at_once(loop: str) -> None:
     async def main() -> None:
         async with adieu.AsyncClient() as client:
             wrong: Any
@@ -369,9 +401,10 @@ def test_what_cannot_be_mapped_is_refused_at_once() -> None:
             for wrong in ("http://one.example/", b"", 7, None):
                 with pytest.raises(adieu.InvalidRequest, match="map takes an iterable"):
                     client.map(wrong)
-            assert [outcome async for outcome in client.map([])] == []
+            async with client.map([]) as outcomes:
+                assert [outcome async for outcome in outcomes] == []
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
 def test_a_loop_that_ends_under_a_map_is_no_traceback(fault_server: FaultServer) -> None:
@@ -386,3 +419,29 @@ def test_a_loop_that_ends_under_a_map_is_no_traceback(fault_server: FaultServer)
     asyncio.run(main())
     held.clear()
     gc.collect()
+
+
+@pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
+def test_under_trio_a_map_is_a_block(fault_server: FaultServer) -> None:
+    """There a task belongs to a block, and somebody has to be there who waits for its end."""
+
+    async def left(client: adieu.AsyncClient) -> None:
+        async with client.map(["/ok", "/stall-head"]) as outcomes:
+            await anext(outcomes)
+            raise KeyError("mine")
+
+    async def main() -> None:
+        async with adieu.AsyncClient(fault_server.url) as client:
+            with pytest.raises(adieu.InvalidRequest, match=r"`async with client\.map\(\.\.\.\) as"):
+                await anext(client.map(["/ok"]))
+            with pytest.raises(KeyError, match="mine"):  # And not in a group.
+                await left(client)
+            async with client.map(["/ok", "/stall-head"]) as outcomes:
+                await anext(outcomes)
+                await outcomes.close()
+                with pytest.raises(StopAsyncIteration):
+                    await anext(outcomes)
+            with pytest.raises(StopAsyncIteration):
+                await anext(outcomes)
+
+    run(main(), LOOPS["trio"])

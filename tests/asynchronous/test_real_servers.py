@@ -12,7 +12,7 @@ import pytest
 
 import adieu
 import servers
-from asynchronous.steering import LOOPS, run
+from asynchronous.steering import LOOPS, gather, limited, run
 from servers import KNOWN_PORTS, free_ports
 
 if TYPE_CHECKING:
@@ -223,8 +223,8 @@ async def _ask(url: str, authority: Authority, census: Watch) -> None:
         async with client.stream("GET", "/never") as response:
             assert await anext(aiter(response.iter_bytes())) == b"half"
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(response.read(), 0.02)
-        answers = await asyncio.gather(*(client.get("/small") for _ in range(30)))
+                await limited(response.read(), 0.02)
+        answers = await gather(*(client.get("/small") for _ in range(30)))
         assert {answer.text for answer in answers} == {"small"}
         async with client.map(["/small"] * 20, limit=5) as outcomes:
             assert [outcome.result().text async for outcome in outcomes] == ["small"] * 20

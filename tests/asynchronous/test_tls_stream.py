@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import random
@@ -10,19 +9,20 @@ import socket
 import ssl
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 import adieu
 from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.transport.async_completion import AsyncCompletionStream, watches
-from adieu.transport.async_stream import AsyncSocketStream
+from adieu.transport.async_home import room
 from adieu.transport.stream import SocketStream
 from adieu.transport.tls import TLSConfig
 from adieu.transport.tls_stream import AsyncTLSStream, TLSStream
 from adieu.transport.wire import Opening
-from asynchronous.steering import LOOPS, run
+from asynchronous.steering import ASYNCIO_LOOPS, LOOPS, run, sleep, spawn
+from support.portal import TrioPortal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,14 +76,16 @@ class Async:
     """`AsyncTLSStream`, in a loop that runs while somebody waits."""
 
     def __init__(self, loop: str) -> None:
-        self.loop = LOOPS[loop]()
+        self.loop = ASYNCIO_LOOPS[loop]()
 
     def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
         sock.setblocking(False)
-        kind = AsyncSocketStream if watches(self.loop) else AsyncCompletionStream
-        inner = kind(sock, self.loop)
-        opening.own(inner)
-        return self.run(lambda: AsyncTLSStream.start(inner, hostname, opening))
+
+        async def started() -> object:
+            inner = room().stream(sock, opening)
+            return await AsyncTLSStream.start(inner, hostname, opening)
+
+        return self.run(started)
 
     def run(self, wish: Callable[[], Any]) -> Any:
         async def awaited() -> object:
@@ -95,9 +97,17 @@ class Async:
         self.loop.close()
 
 
+class Trio(Async):
+    """The same, in a run of trio's in a thread of its own."""
+
+    def __init__(self) -> None:
+        portal = TrioPortal()
+        self.run, self.close = portal.run, portal.close  # type: ignore[method-assign]
+
+
 COLOURS: dict[str, Callable[[], Colour]] = {"sync": Sync, "bare": Bare}
 for _name in LOOPS:
-    COLOURS[f"async, {_name}"] = lambda name=_name: Async(name)  # type: ignore[misc]
+    COLOURS[f"async, {_name}"] = Trio if _name == "trio" else partial(Async, _name)
 
 
 @pytest.fixture(params=COLOURS)
@@ -414,8 +424,9 @@ def test_every_kind_of_exchange_works_over_tls(
     run(main(), LOOPS[loop])
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 def test_an_early_answer_over_tls_is_heard_long_before_the_write_limit(
-    tls_server: TLSServer,
+    loop: str, tls_server: TLSServer
 ) -> None:
     """The server takes nothing more, and its answer says why."""
     over = threading.Event()
@@ -438,10 +449,13 @@ def test_an_early_answer_over_tls_is_heard_long_before_the_write_limit(
             assert time.monotonic() - started < 3
             over.set()
 
-    run(main())
+    run(main(), LOOPS[loop])
 
 
-def test_a_fast_download_over_tls_does_not_starve_the_other_tasks(tls_server: TLSServer) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_fast_download_over_tls_does_not_starve_the_other_tasks(
+    loop: str, tls_server: TLSServer
+) -> None:
     async def main() -> None:
         ticks = 0
 
@@ -449,13 +463,13 @@ def test_a_fast_download_over_tls_does_not_starve_the_other_tasks(tls_server: TL
             nonlocal ticks
             while True:
                 ticks += 1
-                await asyncio.sleep(0)
+                await sleep(0)
 
         verify = tls_server.client_context
         async with adieu.AsyncClient(tls_server.url, verify=verify) as client:
-            other = asyncio.ensure_future(tick())
+            other = spawn(tick())
             assert len((await client.get("/bytes?n=20000000")).content) == 20_000_000
             other.cancel()
         assert ticks >= 20_000_000 / (16 * 262_144)
 
-    run(main())
+    run(main(), LOOPS[loop])

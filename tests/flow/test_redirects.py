@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.flow.redirects import redirected
 from adieu.testing.faults import FaultServer
 from servers import KNOWN_PORTS
 from support.clients import ADAPTERS, Books, sockets
@@ -348,7 +349,6 @@ def test_what_is_not_the_web_may_send_people_there(fault_server: FaultServer, ad
 SECRETS = {
     "authorization": "Bearer secret",
     "cookie": "session=secret",
-    "proxy-authorization": "Basic secret",
 }
 
 
@@ -393,6 +393,13 @@ def test_credentials_do_not_go_to_another_scheme(fault_server: FaultServer, adap
         client.mount("https://127.0.0.1:*", secure)
         client.get(f"{fault_server.url}/from", headers=SECRETS)
     assert not any(name in seen[0] for name in SECRETS)
+
+
+def test_what_only_a_proxy_may_know_is_left_behind_too() -> None:
+    """No adapter of ours sends it to an origin; others might."""
+    request = adieu.Request("GET", "http://a.test/", headers={"Proxy-Authorization": "Basic s"})
+    response = adieu.Response(302, {"location": "http://b.test/"})
+    assert "proxy-authorization" not in redirected(request, response).headers
 
 
 def test_credentials_that_were_left_behind_do_not_come_back(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
+COLOURS = ("sync", "async", "async-trio")
+
 
 class _Aside:
     """A call in a thread of its own, and what came of it."""
@@ -307,7 +309,7 @@ def test_a_client_may_be_closed_by_its_own_hook(bare: Stage) -> None:
     clients: list[Any] = []
 
     def close(subject: object) -> None:
-        bare.run(clients.pop().close())
+        bare.runner.now(clients.pop().close())
 
     for kind in ("request", "response"):
         client = bare.client(event_hooks={kind: [close]})
@@ -319,19 +321,20 @@ def test_a_client_may_be_closed_by_its_own_hook(bare: Stage) -> None:
 class _Closing(adieu.Events):
     """Closes the client as soon as a certain thing happens."""
 
-    def __init__(self, at: str) -> None:
+    def __init__(self, stage: Stage, at: str) -> None:
         self.clients: list[Any] = []
+        self._now = stage.runner.now
         setattr(self, at, self._close)
 
     def _close(self, *facts: object) -> None:
         while self.clients:
-            self.clients.pop().close()
+            self._now(self.clients.pop().close())
 
 
 @pytest.mark.parametrize("at", ["leased", "connect_started", "connected"])
 def test_a_client_may_be_closed_at_any_moment_of_a_call(bare: Stage, at: str) -> None:
     """Between having a connection and opening it, above all: what is opened then would be nobody's."""
-    events: Any = _Closing(at)
+    events: Any = _Closing(bare, at)
     client = bare.client(events=events)
     events.clients.append(client)
     caught(adieu.ClientClosed, bare.get, client, "/ok")
@@ -340,7 +343,7 @@ def test_a_client_may_be_closed_at_any_moment_of_a_call(bare: Stage, at: str) ->
 
 
 def test_a_client_may_be_closed_when_a_kept_connection_is_used_again(bare: Stage) -> None:
-    events: Any = _Closing("leased")
+    events: Any = _Closing(bare, "leased")
     client = bare.client(events=events)
     bare.get(client, "/ok")
     events.clients.append(client)
@@ -349,7 +352,7 @@ def test_a_client_may_be_closed_when_a_kept_connection_is_used_again(bare: Stage
 
 
 def test_an_answer_that_was_here_when_the_client_closed_is_whole_or_none(bare: Stage) -> None:
-    events: Any = _Closing("informational")
+    events: Any = _Closing(bare, "informational")
     reply = b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
     for sent in (0, 50, 100):
         bare.server.reply("/early", reply + b"x" * sent)

@@ -13,6 +13,7 @@ import adieu
 from adieu.testing import payload, refused_port
 from adieu.transport import dial
 from support.faulty import FAULTS, Plan
+from support.thrice import Thrice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,11 @@ def _redirected(stage: Stage, client: Any) -> None:
     assert stage.get(client, "/redirect?n=2&body=500").status_code == 200
 
 
+def _on_one_connection(stage: Stage, client: Any) -> None:
+    answer = stage.get(client, "/bytes?n=1000", auth=Thrice())
+    assert stage.read(answer) == payload(1000)
+
+
 def _raced(stage: Stage, client: Any) -> None:
     """A name with two addresses, the first of which nobody listens to."""
     with refused_port() as refused:
@@ -79,7 +85,18 @@ def _raced(stage: Stage, client: Any) -> None:
             assert stage.read(stage.get(client, url)) == payload(1000)
 
 
-PLAYS = [_plain, _twice, _chunked, _posted, _uploaded, _left, _drained, _redirected, _raced]
+PLAYS = [
+    _plain,
+    _twice,
+    _chunked,
+    _posted,
+    _uploaded,
+    _left,
+    _drained,
+    _redirected,
+    _on_one_connection,
+    _raced,
+]
 
 
 def _name(thing: Any) -> str:

@@ -15,6 +15,7 @@ import pytest
 import adieu
 from support.alarm import HAS_ALARMS, Alarm
 from support.stage import COUNTS_REFERENCES, drop
+from support.thrice import Thrice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +50,10 @@ def _redirected(stage: Stage, client: Any) -> None:
     stage.get(client, "/redirect?n=2&body=2000")
 
 
+def _on_one_connection(stage: Stage, client: Any) -> None:
+    stage.get(client, "/bytes?n=20000", auth=Thrice())
+
+
 def _streamed(stage: Stage, client: Any) -> None:
     with stage.block(client.stream("GET", "/bytes?n=200000")) as response:
         for _ in stage.runner.each(response.iter_bytes()):
@@ -64,7 +69,7 @@ def _dropped(stage: Stage, client: Any) -> None:
     stage.run(client.stream("GET", "/bytes?n=900000"))
 
 
-PLAYS = [_plain, _posted, _redirected, _streamed, _left, _dropped]
+PLAYS = [_plain, _posted, _redirected, _on_one_connection, _streamed, _left, _dropped]
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__.strip("_"))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
 
+COLOURS = ("sync", "async", "async-trio")
+
 
 def _named(scenario: Scenario) -> str:
     return scenario.name

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
+COLOURS = ("sync", "async", "async-trio")
+
 EIGHT_MEGABYTES = "/bytes?n=8388608"
 
 

@@ -1,20 +1,27 @@
 """Drives a client for a test: the test is written once, and each colour has a runner.
 
 A test calls `run(client.get(...))`. What a sync client gives has happened by then and is handed back; an async
-client's awaitable would be awaited. The rest of the words are what differs between the colours besides.
+client's awaitable is awaited in an event loop that has a thread of its own, so that several threads of a test may call
+at once. The rest of the words are what differs between the colours besides.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib.util
 from typing import TYPE_CHECKING, Any, Protocol
 
 import adieu
+from support.portal import AsyncioPortal, TrioPortal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["RUNNERS", "Runner", "SyncRunner"]
+    from support.portal import Portal
+
+__all__ = ["RUNNERS", "AsyncRunner", "Runner", "SyncRunner"]
 
 
 class Runner(Protocol):
@@ -31,6 +38,10 @@ class Runner(Protocol):
         """The result of a call."""
         ...
 
+    def now(self, wish: Any) -> Any:
+        """The result of a call that does not wait, made by what the client itself has called."""
+        ...
+
     def block(self, thing: Any) -> AbstractContextManager[Any]:
         """A client or a stream as a `with` block."""
         ...
@@ -41,6 +52,14 @@ class Runner(Protocol):
 
     def one_shot(self, method: str, url: str, **options: Any) -> Any:
         """A call in a client of its own."""
+        ...
+
+    def settle(self) -> None:
+        """What was asked of an event loop from elsewhere has been done."""
+        ...
+
+    def close(self) -> None:
+        """The test is over."""
         ...
 
     def one_stream(self, method: str, url: str, **options: Any) -> AbstractContextManager[Any]:
@@ -59,6 +78,8 @@ class SyncRunner:
     def run(self, wish: Any) -> Any:
         return wish
 
+    now = run
+
     def block(self, thing: Any) -> AbstractContextManager[Any]:
         held: AbstractContextManager[Any] = thing
         return held
@@ -72,5 +93,117 @@ class SyncRunner:
     def one_stream(self, method: str, url: str, **options: Any) -> AbstractContextManager[Any]:
         return adieu.stream(method, url, **options)
 
+    def settle(self) -> None:
+        pass
 
-RUNNERS: dict[str, type[Runner]] = {"sync": SyncRunner}
+    def close(self) -> None:
+        pass
+
+
+class AsyncRunner:
+    """For `adieu.AsyncClient`, in the event loop of a portal."""
+
+    kind = adieu.AsyncClient
+
+    def __init__(self, portal: Callable[[], Portal]) -> None:
+        self._portal = portal()
+
+    def client(self, **options: Any) -> Any:
+        return adieu.AsyncClient(**options)
+
+    def run(self, wish: Any) -> Any:
+        if not hasattr(wish, "__await__"):
+            return wish
+        wishes = [wish]
+        del wish
+        return self._portal.run(lambda: _awaited(wishes.pop()))
+
+    def now(self, wish: Any) -> Any:
+        try:
+            wish.send(None)
+        except StopIteration as end:
+            return end.value
+        wish.close()
+        raise AssertionError("it waited")
+
+    def block(self, thing: Any) -> AbstractContextManager[Any]:
+        return _Block(self, thing)
+
+    def each(self, pieces: Any) -> Iterator[Any]:
+        return _Each(self, pieces)
+
+    def one_shot(self, method: str, url: str, **options: Any) -> Any:
+        async def call() -> object:
+            own = _own(options)
+            async with adieu.AsyncClient(**own) as client:
+                return await client.request(method, url, **options)
+
+        return call()
+
+    @contextlib.contextmanager
+    def one_stream(self, method: str, url: str, **options: Any) -> Iterator[Any]:
+        with (
+            self.block(adieu.AsyncClient(**_own(options))) as client,
+            self.block(client.stream(method, url, **options)) as response,
+        ):
+            yield response
+
+    def settle(self) -> None:
+        self._portal.settle()
+
+    def close(self) -> None:
+        self._portal.close()
+
+
+def _own(options: dict[str, Any]) -> dict[str, Any]:
+    """What a client of its own is made of."""
+    return {name: options.pop(name) for name in ("adapter", "verify") if name in options}
+
+
+async def _awaited(wish: Awaitable[Any]) -> Any:
+    return await wish
+
+
+class _Block:
+    """An `async with` block, entered and left from a test's thread."""
+
+    def __init__(self, runner: AsyncRunner, thing: Any) -> None:
+        self._runner = runner
+        self._thing = thing
+
+    def __enter__(self) -> Any:
+        return self._runner.run(self._thing.__aenter__())
+
+    def __exit__(self, *error: Any) -> Any:
+        try:
+            return self._runner.run(self._thing.__aexit__(*error))
+        finally:
+            del error
+
+
+class _Each:
+    """An async iterator, asked from a test's thread."""
+
+    def __init__(self, runner: AsyncRunner, pieces: Any) -> None:
+        self._runner = runner
+        self._pieces = pieces
+
+    def __iter__(self) -> _Each:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._runner.run(self._pieces.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        self._runner.run(self._pieces.aclose())
+
+
+RUNNERS: dict[str, Callable[[], Runner]] = {
+    "sync": SyncRunner,
+    "async": functools.partial(AsyncRunner, AsyncioPortal),
+}
+if importlib.util.find_spec("trio") is not None:
+    RUNNERS["async-trio"] = functools.partial(AsyncRunner, TrioPortal)

@@ -15,7 +15,9 @@ from unittest import mock
 
 import adieu
 from adieu.testing import BlackHole, TLSFaults, refused_port
+from support.proxies import FaultProxy
 from support.stage import caught
+from support.thrice import Thrice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -449,6 +451,25 @@ def _dns_stall(stage: Stage, client: Any) -> object:
         over.set()
 
 
+def _proxy(fault: str) -> Play:
+    def play(stage: Stage, client: Any) -> object:
+        with FaultProxy(fault) as proxy:
+            stage.watch.also(proxy.port)
+            brief = adieu.Timeout(connect=0.02 if fault == "hangs" else 5)
+            expected = adieu.ConnectTimeout if fault == "hangs" else adieu.ProxyError
+            url, options = "https://127.0.0.1:9/", {"timeout": brief, "proxy": proxy.url}
+            return (
+                caught(expected, _whole, stage, client, url, **options),
+                stage.nothing_open(),
+            )
+
+    return play
+
+
+for _tunnel in ("refuses", "garbage", "hangs", "closes", "resets", "surplus"):
+    scenario(f"proxy-{_tunnel}", connects=False)(_proxy(_tunnel))
+
+
 # Redirects ---------------------------------------------------------------------------------------------------------
 
 
@@ -513,3 +534,16 @@ def _invalid_request(stage: Stage, client: Any) -> object:
         caught(adieu.AdieuError, _whole, stage, client, "ftp://127.0.0.1/"),
         caught(adieu.InvalidHeader, _whole, stage, client, "/ok", headers={"x": "a\r\nb"}),
     )
+
+
+# Authentication ----------------------------------------------------------------------------------------------------
+
+
+@scenario()
+def _auth_on_one_connection(stage: Stage, client: Any) -> object:
+    return _whole(stage, client, "/chunked?n=2000", auth=Thrice())
+
+
+@scenario()
+def _auth_flow_raises_between(stage: Stage, client: Any) -> object:
+    return caught(Oops, _whole, stage, client, "/chunked?n=2000", auth=Thrice(Oops))

@@ -82,10 +82,12 @@ class Stage:
 
     def sockets(self) -> int:
         """How many client sockets the operating system counts."""
+        self.runner.settle()
         return self.watch.count()
 
     def nothing_open(self) -> bool:
         """No client socket is open; if one is, the test fails with the system's rows."""
+        self.runner.settle()
         self.watch.check()
         return True
 

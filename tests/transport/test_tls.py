@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adieu.errors import InvalidRequest
-from adieu.transport import _handshake, tls
+from adieu.transport import _handshake, _tls_context, tls
 from adieu.transport.tls import InsecureRequestWarning, TLSConfig, describe_tls_error, handshake
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ def test_a_file_that_was_replaced_makes_a_new_context(ca_file: str) -> None:
 
 def test_threads_that_come_together_wait_for_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
-    build = tls._build
+    build = _tls_context.build
 
     def slowly(*settings: Any) -> ssl.SSLContext:
         built.append(settings)

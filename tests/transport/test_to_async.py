@@ -17,7 +17,8 @@ import pytest
 import adieu
 from adieu.transport.registry import find_adapter
 from adieu.transport.threads import Seat
-from asynchronous.steering import MODES, Cut, outcome, settle
+from asynchronous.steering import LOOPS, MODES, Cut, limited, outcome, settle
+from asynchronous.steering import run as run_in
 from support.clients import ADAPTERS, Books
 from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually
 
@@ -970,3 +971,72 @@ def test_a_forked_child_makes_threads_of_its_own() -> None:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     asyncio.run(_close(client))
+
+
+# -- ended while it waits, and under trio --------------------------------------------
+
+
+def test_a_cancelled_call_that_waits_in_its_adapters_pool_gives_its_thread_back(
+    fault_server: FaultServer,
+) -> None:
+    """The pool wakes whom it ends: it would wait, for all of `Timeout.pool`, for what it will never get."""
+
+    async def main() -> None:
+        limits, timeout = adieu.Limits(connections=1), adieu.Timeout(pool=30)
+        client = client_of(fault_server, "h11", limits=limits, timeout=timeout)
+        async with client:
+            held = await client.stream("GET", "/bytes?n=900000")
+            waiting = [asyncio.ensure_future(client.get("/ok")) for _ in range(3)]
+            adapter: Any = client.mounts.select(adieu.URL(fault_server.url)).adapter
+            threads = adapter._threads
+            await so(lambda: len(threads.holders()) == 4)
+            await asyncio.sleep(0.02)  # Into the queue.
+            waiting[1].cancel()
+            waiting[2].cancel()
+            await so(lambda: len(threads.holders()) == 2)
+            await held.close()
+            assert (await waiting[0]).status_code == 200
+
+    run(main())
+
+
+@pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_under_trio_it_is_the_same(name: str, fault_server: FaultServer) -> None:
+    async def main() -> None:
+        timeout = adieu.Timeout(pool=0.05)
+        async with client_of(fault_server, name, threads=2, timeout=timeout) as client:
+            assert (await client.post("/echo", json={"a": 1})).status_code == 200
+            async with client.stream("GET", "/bytes?n=900000") as response:
+                assert len(await response.read()) == 900_000
+            with pytest.raises(adieu.PeerClosed):
+                await client.get("/close")
+            first, second = [await client.stream("GET", "/bytes?n=900000") for _ in range(2)]
+            with pytest.raises(adieu.PoolTimeout, match="All 2 are in use"):
+                await client.get("/ok")
+            await first.close()
+            await second.close()
+            with pytest.raises(asyncio.TimeoutError):
+                await limited(client.get("/stall-head"), 0.02)
+            assert (await client.get("/ok")).status_code == 200
+
+    run_in(main(), LOOPS["trio"])
+
+
+@pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
+@pytest.mark.parametrize("mode", MODES)
+def test_under_trio_a_call_cancelled_anywhere_is_over_at_once(
+    mode: str, fault_server: FaultServer
+) -> None:
+    async def main() -> None:
+        for nth in range(1, 50):
+            async with client_of(fault_server, "h11", threads=1) as client:
+                cut = Cut(client.get("/bytes?n=300000"), nth, mode)
+                await outcome(cut)
+                assert cut.after == 0
+                assert (await client.get("/ok")).status_code == 200
+            if not cut.happened:
+                return
+        raise AssertionError("it never ended")
+
+    run_in(main(), LOOPS["trio"])

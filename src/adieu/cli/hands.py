@@ -46,7 +46,7 @@ def ours(adapter: str, policy: str) -> Player:
 
     @contextlib.contextmanager
     def opened() -> Iterator[Hands]:
-        with adieu.Client(adapter=adapter, cleanup=POLICIES[policy]()) as client:
+        with adieu.Client(adapter=adapter, cleanup=POLICIES[policy](), proxy=None) as client:
             yield _AdieuHands(client)
 
     return Player(adapter, policy, opened)

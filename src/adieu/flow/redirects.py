@@ -64,11 +64,10 @@ def redirected(request: Request, response: ResponseHead, allow_downgrade: bool =
             "(files, say) is not for servers of the web to choose"
         )
     method = _method(request.method, status)
-    following = Request.__new__(Request)
+    following = request.copy()
     following.method = method
     following.url = target
-    following.headers = headers = request.headers.copy()
-    following.content = request.content
+    headers = following.headers
     headers.pop("host", None)
     if method != request.method:
         for name in _CONTENT:

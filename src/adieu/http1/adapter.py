@@ -77,5 +77,10 @@ class HTTP1Adapter:
         """What every connection of this adapter is doing now."""
         return self._engine.pool.snapshot()
 
+    @property
+    def guards(self) -> bool:
+        """Whether a `Guard` can be put around it: its wire asks before it connects."""
+        return getattr(self.wire, "guards", False) is True
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"

@@ -7,6 +7,7 @@ answers. A reply that two parsers could read differently is refused, because the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import h11
@@ -96,9 +97,9 @@ class Codec:
         """The bytes that carry a piece of the request's body."""
         return self._writing.data(chunk)
 
-    def end(self) -> bytes:
+    def end(self, trailers: Sequence[tuple[str, str]] = ()) -> bytes:
         """The bytes that end the request's body."""
-        return self._writing.end()
+        return self._writing.end(trailers)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -184,7 +185,13 @@ class Codec:
             )
         status = event.status_code
         announced = length
-        if status < 200 or status in (204, 304) or self._asked[0] == "HEAD":
+        asked = self._asked[0]
+        if (
+            status < 200
+            or status in (204, 304)
+            or asked == "HEAD"
+            or (asked == "CONNECT" and status < 300)
+        ):
             length = 0
         framing = _framing(length, chunked)
         return Head(
@@ -248,9 +255,9 @@ class Codec:
         return bool(self._buffered)
 
     def final_head_begun(self) -> bool:
-        """What has arrived of the next head does not look like a 1xx: the peer answers."""
+        """What has arrived of the next head is none that another one follows: the peer answers."""
         begun = self._buffered
-        return len(begun) > 9 and begun[9:10] != b"1"
+        return len(begun) > 11 and (begun[9:10] != b"1" or begun[9:12] == b"101")
 
     def clean(self) -> bool:
         """Both halves are done, and not one byte came after the end: the next answer would be the next request's."""
@@ -260,6 +267,10 @@ class Codec:
             parser = self._parser
             return parser.their_state in _ENDED and not parser.trailing_data[0]
         return self._framing is not None and not self._left and not self._buffered
+
+    def expects(self) -> bool:
+        """The request says that its content is to be asked for (RFC 9110, section 10.1.1)."""
+        return self._writing.expects
 
     def sent_all(self) -> bool:
         """The request has been sent in full."""
@@ -290,7 +301,13 @@ def _check_unfinished(data: bytes) -> None:
     if len(data) > MAX_HEAD:
         raise Malformed(f"its head is longer than {MAX_HEAD} bytes")
     if not b"HTTP/1.".startswith(data[:7]) and not data.startswith(b"HTTP/1."):
-        raise Malformed(f"it does not speak HTTP/1: its first bytes are {data[:24]!r}")
+        # RFC 9113, section 3.4: a server that speaks HTTP/2 begins with a SETTINGS frame, of stream 0.
+        found = (
+            "it speaks HTTP/2"
+            if data[3:9] == b"\4\0\0\0\0\0"
+            else f"its first bytes are {data[:24]!r}"
+        )
+        raise Malformed(f"it does not speak HTTP/1: {found}")
     if b"\n\n" in data:
         raise Malformed("its head has a line that does not end in CR LF")
 

@@ -63,6 +63,8 @@ class H1Lease(PoolLease[Connection]):
 
     __slots__ = (
         "framing",
+        "interim",
+        "invited",
         "keep_alive",
         "method",
         "place",
@@ -85,6 +87,9 @@ class H1Lease(PoolLease[Connection]):
         self.since = exchange.deadline
         self.place: str | None = None
         self.framing: Framing = "close"
+        # How many 1xx came, and whether a 100 was among them.
+        self.interim = 0
+        self.invited = False
         self.keep_alive = False
         self.received = 0
         self.remaining: int | None = None
@@ -111,6 +116,12 @@ class H1Lease(PoolLease[Connection]):
     def connection_id(self) -> int:
         return self.connection.id if self.connection is not None else 0
 
+    @property
+    def trailers(self) -> list[tuple[str, str]] | None:
+        """The fields after the body, once it has ended (RFC 9112, section 7.1.2)."""
+        connection = self.connection
+        return connection.codec.trailers if connection is not None else None
+
     def info(self) -> LeaseInfo:
         seconds = self.since.elapsed()
         return LeaseInfo(self.connection_id, self.method, str(self.url), seconds, self.place)
@@ -130,6 +141,18 @@ class H1Lease(PoolLease[Connection]):
             # RFC 9112, section 9.3: what came after the end belongs to nobody, least of all to the next request.
             reuse, why = False, "surplus bytes"
         super().finish(reuse, why)
+
+    def inherit(self, former: object) -> None:
+        """Take over the connection of a lease whose message is complete, if this one could have got it."""
+        if (
+            isinstance(former, H1Lease)
+            and former.pool is self.pool
+            and former.key == self.key
+            and former.reusable
+            and former.connection is not None
+            and former.connection.codec.clean()
+        ):
+            self.pool.inherit(self, former)
 
     def peek(self) -> bytes | None:
         """Body bytes that are here already; None: none are."""

@@ -19,10 +19,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from adieu.errors import AdieuError, ClientClosed, ContentError, PoolTimeout, TransportError
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.connection import Connection, H1Lease
-from adieu.http1.faults import explain, state_facts
+from adieu.http1.faults import explain, is_alert, state_facts
+from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.events import tell
 from adieu.lifecycle.pool import Limits, Pool
 from adieu.messages.headers import Headers
+from adieu.messages.trailers import sent_trailers
+from adieu.transport.apart import key_of, target_of
+from adieu.transport.proxy import Via
 from adieu.transport.wire import Opening
 
 if TYPE_CHECKING:
@@ -38,6 +42,8 @@ _READ = 64 * 1024
 _ONE_WRITE = 64 * 1024
 _A_GLANCE = 0.001
 _MAX_INFORMATIONAL = 32
+# How long a peer that was asked whether it wants the content may keep silent (seconds): many do not know the question.
+_INVITATION = 1.0
 # RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
 # How long a full pool is waited for before the collector is asked (seconds).
@@ -80,19 +86,27 @@ class Engine(Generic[R]):
     ) -> None:
         self.pool: Pool[Connection] = Pool(Connection, limits)
         self._wire = wire
+        # A Unix socket, or a peer in memory, is not behind anything.
+        self._is_direct = getattr(wire, "is_direct", False)
+        self._does_tls = getattr(wire, "does_tls", False)
+        self._tunnels = Tunnels(wire, secured)
+        # What a wire that does TLS itself does with the stream that a tunnel gave, it does as it does with its own.
+        self._secured = getattr(wire, "secured", secured)
         self._respond = respond
         self._waiter = waiter
         self._lease = lease
-        self._secured = secured
         self._replay = replay
         self._collect_at = 0.0
 
     def send(self, request: Request, exchange: Exchange) -> Steps[R]:
         """Send the request and receive the final head."""
         pool = self.pool
-        lease = self._lease(pool, exchange, request.url.origin)
+        target: Any = request.url.origin
+        if exchange.route is not None and not self._is_direct:
+            target = Via(exchange.route, target)
+        lease = self._lease(pool, exchange, key_of(target, exchange))
         exchange.own(lease)
-        if not pool.checkout(lease):
+        if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
             yield from self._queue(lease, exchange)
         if not self._alive(lease, exchange):
             yield from self._open(lease, exchange)
@@ -103,10 +117,9 @@ class Engine(Generic[R]):
                 raise
             if exchange.events is not None:
                 tell(exchange.events.replayed, lease.method, str(lease.url))
-            pool.replace(lease, "died while idle", fresh=True)
-            if not self._alive(lease, exchange):
-                yield from self._open(lease, exchange)
-            head = yield from self._converse(lease, request, exchange)
+            head = yield from self._once_more(lease, request, exchange, "died while idle")
+        if head.status == 407 and self._may_answer(lease, request, head):
+            head = yield from self._once_more(lease, request, exchange, "proxy authentication")
         response = self._respond(
             head.status,
             Headers.from_wire(head.fields),
@@ -116,6 +129,16 @@ class Engine(Generic[R]):
         if head.status == 101:
             self._detach(response, lease, exchange)
         return response
+
+    def _once_more(
+        self, lease: H1Lease, request: Request, exchange: Exchange, why: str
+    ) -> Steps[Head]:
+        """The same request on a connection that nobody has used, in the place of this one."""
+        self.pool.replace(lease, why, fresh=True)
+        lease.started = False
+        if not self._alive(lease, exchange):
+            yield from self._open(lease, exchange)
+        return (yield from self._converse(lease, request, exchange))
 
     # -- a connection ------------------------------------------------------------------------------------------------
 
@@ -128,6 +151,11 @@ class Engine(Generic[R]):
         pool = self.pool
         patience = _PATIENCE
         while not pool.served(lease):
+            if lease.ended:
+                # From outside: whoever asked for it has gone, and has nobody to be told but this thread.
+                raise ClientClosed(
+                    f"{exchange.method} {exchange.url} was ended while it waited for a connection"
+                )
             left = patience if ends_at is None else max(ends_at - monotonic(), 0.0)
             yield waiter.wait(min(patience, left))
             if pool.served(lease):
@@ -188,9 +216,11 @@ class Engine(Generic[R]):
     def _open(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
         connection = lease.connection
         assert connection is not None
-        origin: Any = lease.key
+        origin: Any = target_of(lease.key)
         events = exchange.events
-        opening = connection.opening = Opening(exchange.deadline, exchange.tls)
+        opening = connection.opening = Opening(
+            exchange.deadline, exchange.tls, exchange.connect, exchange.guard
+        )
         phase: Phase = "connect"
         try:
             if events is not None:
@@ -198,9 +228,15 @@ class Engine(Generic[R]):
             if connection.closed:
                 # Since it was leased. From here on the one who closes it closes the opening, and so what it makes.
                 raise ClientClosed("the client was closed before a connection was opened")
-            stream = yield self._wire.open(origin, opening)
+            if type(origin) is Via:
+                stream, plain = (yield from self._tunnels.open(origin, opening)), True
+                origin = origin.origin
+            else:
+                stream, plain = (yield self._wire.open(origin, opening)), not self._does_tls
             connection.stream = stream
-            if origin.scheme == "https" and not getattr(self._wire, "does_tls", False):
+            if opening.guard is not None and not opening.checked:
+                raise opening.guard.unasked(origin, self._wire)
+            if origin.scheme == "https" and plain:
                 phase = "tls"
                 connection.stream = yield self._secured(stream, origin.host.rstrip("."), opening)
             if connection.closed:
@@ -224,12 +260,19 @@ class Engine(Generic[R]):
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
         content = request.content
-        out = codec.request(request.method, request.url.target, _fields(request, exchange))
+        target, fields = request.url.target, _fields(request, exchange)
+        if exchange.route is not None:
+            via = target_of(lease.key)
+            if type(via) is Via and via.forwards:
+                target, fields = self._tunnels.forwarded(
+                    via.proxy, request.method, request.url, fields
+                )
+        out = codec.request(request.method, target, fields)
         phase: Phase = "write"
         try:
             lease.sent = "partly"
             body = content.body
-            if body is not None and len(body) <= _ONE_WRITE:
+            if body is not None and len(body) <= _ONE_WRITE and not (body and codec.expects()):
                 if body:
                     out += codec.data(body)
                 yield stream.send(out + codec.end(), deadline.left("write"))
@@ -237,7 +280,6 @@ class Engine(Generic[R]):
             else:
                 yield from self._upload(lease, out, request, exchange)
             phase = "head"
-            informational = 0
             while True:
                 head = codec.head()
                 if head is None:
@@ -251,12 +293,11 @@ class Engine(Generic[R]):
                 elif head.status >= 200 or head.status == 101:
                     break
                 else:
-                    informational += 1
-                    if informational > _MAX_INFORMATIONAL:
-                        raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
-                    if exchange.events is not None:
-                        tell(exchange.events.informational, connection.id, head.status)
+                    self._interim(lease, head, exchange)
         except (Malformed, OSError, EOFError) as error:
+            if phase == "write" and lease.sent == "partly" and getattr(stream, "tls", None):
+                said = yield from _last_words(stream, error)
+                raise explain(said, phase, lease, deadline) from said
             raise explain(error, phase, lease, deadline) from error
         lease.take(head)
         return head
@@ -269,21 +310,21 @@ class Engine(Generic[R]):
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
         content: Any = request.content
-        chunks = content.async_chunks() if content.is_async else content.chunks()
         yield stream.send(head, deadline.left("write"))
+        if codec.expects() and not (yield from self._invited(lease, exchange)):
+            return
+        reading = _Reading(request)
+        trailers: list[tuple[str, str]] = []
+        with reading:
+            chunks = content.async_chunks() if content.is_async else content.chunks()
         while True:
-            try:
+            with reading:
                 chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
-            except Exception as error:
-                if isinstance(error, AdieuError):
-                    raise
-                # Not a fault of the connection, however much an OSError of the user's own file looks like one.
-                raise ContentError(
-                    f"the content of {request.method} {request.url} could not be read: {error!r}"
-                ) from error
+                if chunk is None and content.trailers is not None:
+                    trailers = sent_trailers(content)
             if chunk == b"":
                 continue  # An empty chunk would end a chunked body.
-            rest = memoryview(codec.end() if chunk is None else codec.data(bytes(chunk)))
+            rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
             while rest:
                 try:
                     done = yield from self._talk(stream, rest, deadline)
@@ -296,11 +337,55 @@ class Engine(Generic[R]):
                     return
                 lease.started = True
                 codec.feed(done)
-                if codec.final_head_begun():
+                if self._answered(lease, exchange):
                     return
             if chunk is None:
                 break
         lease.sent = "wholly"
+
+    def _invited(self, lease: H1Lease, exchange: Exchange) -> Steps[bool]:
+        """Whether to send the content that the peer was asked about: not if it answers without it, or has hung up."""
+        connection = lease.connection
+        assert connection is not None
+        codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
+        lease.invited = False
+        until = monotonic() + _INVITATION
+        while (left := until - monotonic()) > 0:
+            limit = deadline.left("read")
+            try:
+                data = yield stream.recv(_READ, left if limit is None else min(left, limit))
+            except TimeoutError:
+                continue
+            if not data:
+                return False
+            lease.started = True
+            codec.feed(data)
+            if self._answered(lease, exchange):
+                return False
+            if lease.invited:
+                return True
+        return True
+
+    def _answered(self, lease: H1Lease, exchange: Exchange) -> bool:
+        """Whether a final head has begun to arrive; interim ones that came before it are told, and done with."""
+        connection = lease.connection
+        assert connection is not None
+        codec = connection.codec
+        while not codec.final_head_begun():
+            head = codec.head()
+            if head is None:
+                return False
+            self._interim(lease, head, exchange)
+        return True
+
+    def _interim(self, lease: H1Lease, head: Head, exchange: Exchange) -> None:
+        """A 1xx (RFC 9110, section 15.2)."""
+        lease.interim += 1
+        if lease.interim > _MAX_INFORMATIONAL:
+            raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
+        lease.invited = lease.invited or head.status == 100
+        if exchange.events is not None:
+            tell(exchange.events.informational, lease.connection_id, head.status)
 
     def _talk(self, stream: Any, rest: memoryview, deadline: Deadline) -> Steps[int | bytes]:
         """The number of bytes of `rest` that the peer took, or the bytes that it said instead."""
@@ -331,12 +416,56 @@ class Engine(Generic[R]):
             and not lease.ended
         )
 
+    def _may_answer(self, lease: H1Lease, request: Request, head: Head) -> bool:
+        """Whether a proxy that forwards wants Digest credentials, which nobody can know before it has asked."""
+        via = target_of(lease.key)
+        return (
+            type(via) is Via
+            and via.forwards
+            and self._tunnels.challenged(via.proxy, head)
+            and request.content.replayable
+            and not self.pool.closed
+            and not lease.ended
+        )
+
     def _detach(self, response: R, lease: H1Lease, exchange: Exchange) -> None:
         connection = lease.connection
         assert connection is not None
         response.upgraded = lease.upgraded(connection.stream, connection.codec.leftover())  # type: ignore[attr-defined]
         self.pool.detach(lease)
         exchange.lease = None
+
+
+class _Reading:
+    """What the user's content raises while it is read is no fault of the connection, even if it is an OSError."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, AdieuError):
+            raise ContentError(
+                f"the content of {self._request.method} {self._request.url} could not be read: {error!r}"
+            ) from error
+
+
+def _last_words(stream: Any, error: Exception) -> Steps[Exception]:
+    """What a TLS peer said before it hung up, if it did; else the error of the write.
+
+    In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section 4.4.2), so
+    its alert is found where the first answer is expected, and the request may be cut off before that.
+    """
+    try:
+        yield stream.recv(_READ, _A_GLANCE)
+    except OSError as said:
+        if is_alert(said):
+            return said
+    return error
 
 
 def _fields(request: Request, exchange: Exchange) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adieu.http1.connection import H1Lease
     from adieu.lifecycle.deadline import Deadline, Wait
 
-__all__ = ["explain", "state_facts"]
+__all__ = ["explain", "is_alert", "state_facts"]
 
 _WAITS: dict[Phase, Wait] = {
     "dns": "connect",
@@ -64,7 +64,9 @@ def explain(
         what = ProtocolError(f"{lease.url} does not answer in HTTP/1.1: {error}", phase=phase)
     elif isinstance(error, EOFError):
         what = PeerClosed(f"{lease.url} closed the connection without an answer")
-    elif phase in ("connect", "tls", "dns"):
+    elif phase in ("connect", "tls", "dns") or (
+        is_alert(error) and not lease.started and not lease.reused
+    ):
         what = _connecting(error, phase, lease)
     elif phase == "write":
         what = WriteError(
@@ -75,6 +77,11 @@ def explain(
             f"the connection to {lease.url} broke while the response was read: {error}", phase=phase
         )
     return state_facts(what, lease)
+
+
+def is_alert(error: Exception) -> bool:
+    """The peer refused something about our TLS, in its own words."""
+    return type(error).__name__ == "SSLError" and "alert" in str(error).lower()
 
 
 def state_facts(error: TransportError, lease: H1Lease) -> TransportError:

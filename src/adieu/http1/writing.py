@@ -6,22 +6,30 @@ got past those checks can become a second field or a second request.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adieu.errors import InvalidRequest
 
 __all__ = ["Writing"]
 
-_WATCHED = frozenset(("host", "content-length", "transfer-encoding", "connection"))
+_WATCHED = frozenset(
+    ("host", "content-length", "transfer-encoding", "connection", "expect", "proxy-authorization")
+)
 
 
 class Writing:
-    """One request on its way out. `head` are the bytes of its head; `done`: it has been written in full."""
+    """One request on its way out. `head` are the bytes of its head; `done`: it has been written in full.
 
-    __slots__ = ("_chunked", "_left", "closes", "done", "head")
+    `expects`: the peer is to say that it wants the content before that is sent (`Expect: 100-continue`).
+    """
+
+    __slots__ = ("_chunked", "_left", "closes", "done", "expects", "head")
 
     def __init__(self, method: str, target: str, fields: list[tuple[str, str]]) -> None:
         self.done = False
         # The request says that its connection is not to be kept.
         self.closes = False
+        self.expects = False
         # The bytes that the Content-Length still asks for.
         self._left = 0
         self._chunked = False
@@ -33,8 +41,18 @@ class Writing:
                     raise InvalidRequest(f"a request has one {name} field, not two")
                 seen.add(key)
                 self._learn(key, value)
+        if "proxy-authorization" in seen and target[0] in "/*":
+            # RFC 9110, section 11.7.2: it is for the proxy alone, and this request goes past it.
+            raise InvalidRequest(
+                "a Proxy-Authorization field would tell the origin what only a proxy may know: "
+                "give it to the proxy, by proxy=adieu.Proxy(url, auth=(user, password))"
+            )
         if self._chunked and "content-length" in seen:
             raise InvalidRequest("a request has a Content-Length or a Transfer-Encoding, not both")
+        if self.expects and not (self._chunked or self._left):
+            # RFC 9110, section 10.1.1: never without content. A client's own default says it of every request.
+            self.expects = False
+            fields = [field for field in fields if field[0].lower() != "expect"]
         lines = [f"{name}: {value}\r\n" for name, value in fields]
         text = f"{method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n"
         ends = len(lines) + 2
@@ -59,6 +77,8 @@ class Writing:
         elif key == "connection":
             options = [option.strip() for option in value.lower().split(",")]
             self.closes = self.closes or "close" in options
+        elif key == "expect":
+            self.expects = value.lower() == "100-continue"
 
     def data(self, chunk: bytes) -> bytes:
         """The bytes that carry a piece of the body, which is not empty."""
@@ -71,9 +91,12 @@ class Writing:
             )
         return chunk
 
-    def end(self) -> bytes:
-        """The bytes that end the body."""
+    def end(self, trailers: Sequence[tuple[str, str]] = ()) -> bytes:
+        """The bytes that end the body. The trailers are checked, as every `Headers` are."""
         if self._left > 0:
             raise InvalidRequest(f"the body is {self._left} bytes shorter than its Content-Length")
         self.done = True
-        return b"0\r\n\r\n" if self._chunked else b""
+        if not self._chunked:
+            return b""
+        fields = "".join([f"{name}: {value}\r\n" for name, value in trailers])
+        return b"0\r\n%b\r\n" % fields.encode("latin-1")

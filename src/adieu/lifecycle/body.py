@@ -31,7 +31,7 @@ from adieu.lifecycle.cleanup import (
     Why,
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.lifecycle.exchange import Exchange, Guard, caller
+from adieu.lifecycle.exchange import Exchange, Sentinel, caller
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 __all__ = ["AsyncBody", "Body", "BodyCore"]
@@ -42,7 +42,16 @@ State = Literal["OPEN", "ENDED", "CLOSED", "CUT"]
 class BodyCore:
     """What both colours share: the state, what has been read ahead, and the policy's actions as steps."""
 
-    __slots__ = ("__weakref__", "_ahead", "_guard", "_reading", "exchange", "state", "status")
+    __slots__ = (
+        "__weakref__",
+        "_ahead",
+        "_reading",
+        "_sentinel",
+        "exchange",
+        "state",
+        "status",
+        "trailers",
+    )
 
     def __init__(self, exchange: Exchange, status: int) -> None:
         self.exchange = exchange
@@ -52,6 +61,8 @@ class BodyCore:
         self._ahead: list[bytes] = []
         # Somebody waits for bytes. Nobody else may then read: what two readers get is in no order.
         self._reading = False
+        # The fields that came after the body, once it has ended.
+        self.trailers: list[tuple[str, str]] | None = None
 
     def view(self) -> View:
         """The snapshot for a policy."""
@@ -67,6 +78,25 @@ class BodyCore:
         """End the lease now, without asking the policy: for interrupts and cancellation."""
         self._ahead = []
         self._finish("CLOSED", False, why)
+
+    def refuse(self, size: int | None = None) -> BodyTooLarge:
+        """End the lease, because the body is longer than `max_body`; `size`: how long it is, if that is known.
+
+        Gives the error to raise.
+        """
+        exchange = self.exchange
+        self.abort("body too large")
+        known = f"{size} bytes, " if size is not None else ""
+        return BodyTooLarge(
+            f"the body of {exchange.method} {exchange.url} has {known}more than max_body={exchange.max_body}; "
+            "raise max_body (None: no bound), or read it as a stream"
+        )
+
+    @property
+    def remaining(self) -> int:
+        """How many bytes are still to come, at least."""
+        remaining: int | None = getattr(self.exchange.lease, "remaining", None)
+        return remaining or 0
 
     def cut(self) -> None:
         """The client closes: end the lease now; whoever reads gets `ClientClosed`."""
@@ -85,7 +115,12 @@ class BodyCore:
         reads_all = hook is Prefetch.on_headers and policy.max_bytes is None
         if not (streaming or reads_all or hook is CleanupPolicy.on_headers):
             return False
-        return self._take_what_is_here(self.exchange.lease)
+        complete = self._take_what_is_here(self.exchange.lease)
+        if complete and reads_all and not streaming:
+            bound = self.exchange.max_body
+            if bound is not None and (size := sum(map(len, self._ahead))) > bound:
+                raise self.refuse(size)
+        return complete
 
     def _take_what_is_here(self, lease: Any) -> bool:
         """Read ahead what can be had without waiting; True if that was all."""
@@ -127,7 +162,7 @@ class BodyCore:
                 )
         if self._take_what_is_here(lease):
             return
-        self._guard = Guard(exchange)
+        self._sentinel = Sentinel(exchange)
         exchange.place = place = caller()
         if hasattr(lease, "place"):
             # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
@@ -137,9 +172,15 @@ class BodyCore:
         """Carry out a Read; True if the body is complete."""
         limit, seconds, ahead = wish.max_bytes, wish.max_seconds, self._ahead
         deadline = self.exchange.deadline if seconds is None else self._within(seconds)
-        size = 0
+        size = sum(map(len, ahead))
         remaining = getattr(lease, "remaining", None)
-        if limit is not None and remaining is not None and remaining > limit:
+        bound, refused = self.exchange.max_body, False
+        if bound is not None and (limit is None or limit > bound):
+            # Who would read all of it, or nothing, gets the error of `max_body`; who would stream the rest, the stream.
+            limit, refused = bound, limit is None or wish.otherwise is REFUSE
+        if limit is not None and remaining is not None and size + remaining > limit:
+            if refused:
+                raise self.refuse(size + remaining)
             return False
         while limit is None or size <= limit:
             try:
@@ -152,6 +193,8 @@ class BodyCore:
                 return True
             ahead.append(chunk)
             size += len(chunk)
+        if refused:
+            raise self.refuse()
         return False
 
     def _pull(self, lease: Any, deadline: Deadline) -> Steps[bytes]:
@@ -234,7 +277,8 @@ class BodyCore:
         action = self._ask(exchange.policy.on_close, self.view(), why) if ask else CLOSE
         if type(action) is Drain:
             yield from self._drain(lease, action)
-        self._finish("CLOSED", False, why)
+        if self.state == "OPEN":
+            self._finish("CLOSED", False, why)
 
     def _drain(self, lease: Any, wish: Drain) -> Steps[None]:
         remaining = getattr(lease, "remaining", None)
@@ -268,6 +312,7 @@ class BodyCore:
         )
 
     def _complete(self, lease: Any) -> None:
+        self.trailers = getattr(lease, "trailers", None)
         policy = self.exchange.policy
         # Most policies release, and do not look: then nobody has to draw the view.
         releases = type(policy).on_complete is CleanupPolicy.on_complete

@@ -9,6 +9,7 @@ timeouts, cancellation and interrupts close it without asking.
 
 from __future__ import annotations
 
+import warnings
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -135,8 +136,6 @@ class CleanupPolicy:
 
     def on_abandoned(self, info: LeaseInfo) -> None:
         """The response was dropped without being read or closed. Runs in a finalizer: report, and nothing else."""
-        import warnings
-
         warnings.warn(
             f"a response was dropped unread, and its connection had to be closed: {info}. "
             "Read it, close it, or open it with `with client.stream(...)`.",

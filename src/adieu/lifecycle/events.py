@@ -60,6 +60,12 @@ class Events:
     def replayed(self, method: str, url: str) -> None:
         """A kept-alive connection had died, and a safe request was sent once more on a new one (RFC 9110, 9.2.2)."""
 
+    def retrying(self, method: str, url: str, retry: int, wait: float, reason: str) -> None:
+        """After `wait` seconds a request is sent once more, for the first, second ... time, because of `reason`.
+
+        That is the status ("503") or the kind of the error ("ConnectTimeout") that the attempt before ended with.
+        """
+
     def leaked(self, lease: LeaseInfo) -> None:
         """A response was dropped unread; its connection has just been closed. May be called by a finalizer."""
 

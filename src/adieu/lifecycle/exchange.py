@@ -21,7 +21,7 @@ from adieu.lifecycle.events import Events, LeaseInfo, tell
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
 
-__all__ = ["AnyLease", "AsyncLease", "Exchange", "Guard", "Lease", "caller"]
+__all__ = ["AnyLease", "AsyncLease", "Exchange", "Lease", "Sentinel", "caller"]
 
 # Frames of these packages are not the place where the user opened a response.
 _OURS = ("adieu", "adieu_", "contextlib")
@@ -42,7 +42,9 @@ class Lease(_Ending, Protocol):
     """The right to use one connection for one exchange: what an adapter hands to the exchange.
 
     Optional attributes, looked up by name: `framing`, `received`, `remaining`, `reused`, `age`, `connection_id`
-    (what a policy's `View` shows), and `peek() -> bytes | None` (body bytes that are already here; None: not yet).
+    (what a policy's `View` shows), `peek() -> bytes | None` (body bytes that are already here; None: not yet),
+    `trailers` (the fields that came after the body, as pairs, or None), and `inherit(former)` (take the connection over
+    from a lease whose message is complete, if it can be used: see `adieu.lifecycle.held`).
     """
 
     def read(self, deadline: Deadline) -> bytes:
@@ -62,20 +64,26 @@ AnyLease = Lease | AsyncLease
 class Exchange:
     """One request, its response, and the one connection that carries both.
 
-    `deadline`: the running clock of the call. `policy`: the cleanup policy in force. `tls`: the TLS settings. `events`:
-    the listener or None. `hop`: 0 for the first exchange of a call. `extras`: what a caller passes to an adapter by
-    name; unknown names are ignored.
+    `deadline`: the running clock of the call. `policy`: the cleanup policy in force. `tls`: the TLS settings.
+    `connect`: how TCP connections are made. `guard`: which addresses may be connected to (None: all). `route`: the
+    proxy that the client has chosen (None: the direct way). `events`: the listener or None. `hop`: 0 for the first
+    exchange of a call. `max_body`: the most bytes of a body that is read whole (None: no bound). `extras`: what a
+    caller passes to an adapter by name; unknown names are ignored.
     """
 
     __slots__ = (
+        "connect",
         "deadline",
         "events",
         "extras",
+        "guard",
         "hop",
         "lease",
+        "max_body",
         "method",
         "place",
         "policy",
+        "route",
         "tls",
         "url",
     )
@@ -88,9 +96,12 @@ class Exchange:
         policy: CleanupPolicy,
         *,
         tls: Any = None,
+        connect: Any = None,
         events: Events | None = None,
         hop: int = 0,
         extras: Mapping[str, object] | None = None,
+        max_body: int | None = None,
+        route: Any = None,
     ) -> None:
         self.lease: Any = None
         self.method = method
@@ -98,9 +109,13 @@ class Exchange:
         self.deadline = deadline
         self.policy = policy
         self.tls = tls
+        self.connect = connect
+        self.guard: Any = None
         self.events = events
         self.hop = hop
         self.extras = extras
+        self.max_body = max_body
+        self.route = route
         self.place: str | None = None
 
     def own(self, lease: AnyLease) -> None:
@@ -157,7 +172,7 @@ class Exchange:
         try:
             self.end(False, "abandoned")
         finally:
-            self.end(False, "abandoned")  # See `Guard`; the second time there is nothing to do.
+            self.end(False, "abandoned")  # See `Sentinel`; the second time there is nothing to do.
         info = self._about(lease)
         if self.events is not None:
             tell(self.events.leaked, info)
@@ -167,7 +182,7 @@ class Exchange:
         self.dropped()
 
 
-class Guard:
+class Sentinel:
     """A second finalizer for an exchange whose body is handed out open.
 
     An interrupt that falls into a finalizer is printed and forgotten, and that finalizer is not called again: the place

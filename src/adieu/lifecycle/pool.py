@@ -6,10 +6,10 @@ connections, the counters) is an index that is checked against it, so an interru
 stale but never a connection without an owner.
 
 Changes are posted to an inbox and worked off by whoever holds the lock, each until it is done: a step interrupted in
-the middle is taken up again by the next caller, and every step may run twice. The lock is an `RLock`, which is C: no
-interrupt falls between taking it and owning it (`Condition`, `Event` and `queue.Queue` are Python and lose it there).
-A finalizer may run at any line, also at one that holds the lock; it then enters a second time, sees that its own
-thread is working below it, leaves its step in the inbox and returns. So ending a lease never waits for anything.
+the middle is taken up again by the next caller, and every step may run twice. The lock is an `RLock`, which is C:
+an interrupt cannot make it lose its count, as it can with `Condition`, `Event` and `queue.Queue`, which are Python.
+A finalizer may run at any line, also at one that holds the lock; it sees that its own thread is at work below it,
+leaves its step in the inbox and returns. So ending a lease never waits for anything.
 
 What takes longer or runs foreign code (closing a connection, waking a waiter) is put aside and done after the lock is
 free, and stays put aside until it has been done. So it may be done twice, but for what a listener is told: that has one
@@ -31,6 +31,7 @@ from weakref import WeakSet
 from adieu._value import Value
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.lifecycle.events import Events, LeaseInfo, tell
+from adieu.lifecycle.lock import free, taken
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock
@@ -176,7 +177,6 @@ class Pool(Generic[C]):
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._aside: deque[Callable[[], object]] = deque()
         self._lock = threading.RLock()
-        self._working = False
         self._next_sweep = 0.0
         self._closed = False
         _POOLS.add(self)
@@ -189,15 +189,16 @@ class Pool(Generic[C]):
         False: there is none to be had; the lease is in the queue, first come first served, and its `wake` is called
         once it has a connection. Asking again is allowed. Raises `ClientClosed` when the pool is closed.
         """
-        with self._lock:
-            # Nothing to catch up with, as nearly always. Should an interrupt fall in here, whoever made the lease ends
-            # it, so it need not be taken up again as the steps in the inbox are.
-            if not self._inbox and not self._working and lease.connection is None:
-                try:
-                    self._working = True
+        lock = self._lock
+        try:
+            with lock:
+                # Nothing to catch up with, as nearly always. Should an interrupt fall in here, whoever made the lease
+                # ends it, so it need not be taken up again as the steps in the inbox are.
+                if not self._inbox and lease.connection is None:
                     self._take_newest(lease)
-                finally:
-                    self._working = False
+        except BaseException:
+            free(lock)
+            raise
         if lease.connection is None or self._inbox or self._aside:
             self._post(self._want, lease)
         return self.served(lease)
@@ -210,11 +211,16 @@ class Pool(Generic[C]):
         self._post(self._swap, lease, lease.connection, why, fresh)
         return self.served(lease)
 
+    def inherit(self, lease: PoolLease[C], former: PoolLease[C]) -> bool:
+        """Give the connection of one lease to another; the former has ended."""
+        self._post(self._pass_on, lease, former)
+        return self.holds(lease)
+
     def served(self, lease: PoolLease[C]) -> bool:
         """Whether the lease has its connection. Raises `ClientClosed` when it will never get one."""
         if self.holds(lease):
             return True
-        if self._inbox and not self._working:
+        if self._inbox:
             # What an interrupt left behind, and what this lease may be waiting for.
             self._work()
             if self.holds(lease):
@@ -275,23 +281,28 @@ class Pool(Generic[C]):
             raise
 
     def _work(self) -> None:
-        inbox = self._inbox
-        with self._lock:
-            if self._working:
-                return  # A finalizer, entered while this very thread works below: it will find the step.
+        inbox, lock = self._inbox, self._lock
+        if taken(lock):
+            return  # A finalizer, entered while this very thread is at work below: it will find the step.
+        while inbox:  # Again, if a finalizer left a step when the block was all but over.
             try:
-                self._working = True
-                while inbox:
-                    step, args = inbox[0]
-                    step(*args)
-                    inbox.popleft()
-            except Exception:
-                inbox.popleft()  # A step that fails would fail for ever; an interrupt leaves it to the next caller.
+                with lock:
+                    self._carry_out(inbox)
+            except BaseException:
+                free(lock)
                 raise
-            finally:
-                self._working = False
         if self._aside:
             self._tidy()
+
+    def _carry_out(self, inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+        try:
+            while inbox:
+                step, args = inbox[0]
+                step(*args)
+                inbox.popleft()
+        except Exception:
+            inbox.popleft()  # A step that fails would fail for ever; an interrupt leaves it to the next caller.
+            raise
 
     def _tidy(self) -> None:
         aside = self._aside
@@ -374,6 +385,15 @@ class Pool(Generic[C]):
             # Its own row has just become free, and nobody can have come in between.
             self._serve(lease, self._clock(), fresh)
 
+    def _pass_on(self, lease: PoolLease[C], former: PoolLease[C]) -> None:
+        conn = former.connection
+        if conn is not None and self._rows.get(conn) is former and not lease.ended:
+            if conn.events is not None:
+                self._tell(conn, _token(former), "released")
+            lease.connection = conn
+            self._rows[conn] = lease
+            former.ended = True
+
     def _let_go(self, lease: PoolLease[C]) -> None:
         lease.ended = True
         conn = lease.connection
@@ -400,6 +420,9 @@ class Pool(Generic[C]):
                 self._rows[conn] = None
             else:
                 self._drop(conn, why)
+        elif lease.turn and conn is None and lease.wake is not None:
+            # It waits in the queue, perhaps in a thread: it shall not wait for what it will never get.
+            self._aside.append(lease.wake)
         if now >= self._next_sweep:
             self._sweep(now)
         if self._waiting:
@@ -486,7 +509,6 @@ class Pool(Generic[C]):
         """In a forked child: the parent's connections are not ours. Forget them without a word on the wire."""
         rows, self._rows = self._rows, {}
         self._lock = threading.RLock()
-        self._working = False
         self._idle.clear()
         self._waiting.clear()
         self._inbox.clear()

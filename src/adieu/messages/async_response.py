@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import BodyClosed, DecodeError, InvalidRequest
-from adieu.messages.response import ResponseHead
+from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
+from adieu.messages.async_pieces import AsyncPieces
+from adieu.messages.response_head import MAX_EVENT, ResponseHead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from adieu.lifecycle.body import AsyncBody
+    from adieu.lifecycle.steps import Steps
+    from adieu.messages.sse import ServerSentEvent
 
 __all__ = ["AsyncResponse"]
 
@@ -37,10 +40,11 @@ class AsyncResponse(ResponseHead):
         if self._content is not None:
             return self._content
         if self._raw is None:
-            chunks = []
+            chunks: list[bytes] = []
+            size = 0
             while chunk := await self._pull():
-                chunks.append(chunk)
-            self.received(chunks)
+                size = self._collect(chunks, size, chunk)
+            self.received(chunks, self._trailers)
         return self._decoded()
 
     @property
@@ -69,71 +73,96 @@ class AsyncResponse(ResponseHead):
             raise BodyClosed("the body of this response was not kept")
         return await body.read()
 
-    async def iter_raw(self) -> AsyncIterator[bytes]:
+    def iter_raw(self) -> AsyncIterator[bytes]:
         """The body as it comes over the wire, without undoing its content coding."""
+        return AsyncPieces(self._raw_steps())
+
+    def _raw_steps(self) -> Steps[None]:
         if self._raw is not None:
             if self._raw:
                 yield self._raw
             return
-        while chunk := await self._pull():
+        while chunk := (yield self._pull()):
             yield chunk
 
-    async def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+    def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """The content in pieces, decoded; with `chunk_size`, in pieces of so many bytes (the last may be shorter)."""
-        if chunk_size is not None and chunk_size < 1:
+        if chunk_size is None:
+            return AsyncPieces(self._decoded_steps())
+        if chunk_size < 1:
             raise InvalidRequest(f"chunk_size must be at least 1 byte, not {chunk_size}")
+        return AsyncPieces(self._sized_steps(chunk_size))
+
+    def _sized_steps(self, size: int) -> Steps[None]:
         kept = bytearray()
-        async for piece in self._decoded_pieces():
-            if chunk_size is None:
-                yield piece
-                continue
+        pieces = AsyncPieces[bytes](self._decoded_steps())
+        while (piece := (yield pieces.next())) is not None:
             kept += piece
-            while len(kept) >= chunk_size:
-                yield bytes(kept[:chunk_size])
-                del kept[:chunk_size]
+            while len(kept) >= size:
+                yield bytes(kept[:size])
+                del kept[:size]
         if kept:
             yield bytes(kept)
 
-    async def _decoded_pieces(self) -> AsyncIterator[bytes]:
-        if self._content is not None or self._raw is not None:
-            if content := self._decoded():
-                yield content
+    def _decoded_steps(self) -> Steps[None]:
+        if self._content is not None:
+            if self._content:
+                yield self._content
             return
         decoder = self._decoder()
+        if decoder is None:
+            yield from self._raw_steps()
+            return
+        raw = AsyncPieces[bytes](self._raw_steps())
         try:
-            async for chunk in self.iter_raw():
-                if decoder is None:
-                    yield chunk
-                    continue
-                for piece in decoder.pieces(chunk):
-                    yield piece
-            if decoder is not None:
-                for piece in decoder.pieces(None):
-                    yield piece
+            while (chunk := (yield raw.next())) is not None:
+                yield from decoder.pieces(chunk)
+            yield from decoder.pieces(None)
         except DecodeError:
             if self.body is not None:
-                await self.body.close("error")
+                yield self.body.close("error")
             raise
 
-    async def iter_text(self) -> AsyncIterator[str]:
+    def iter_text(self) -> AsyncIterator[str]:
         """The content as text, in pieces."""
+        return AsyncPieces(self._text_steps())
+
+    def _text_steps(self) -> Steps[None]:
         decoder = self._text_decoder()
-        async for piece in self.iter_bytes():
+        pieces = AsyncPieces[bytes](self._decoded_steps())
+        while (piece := (yield pieces.next())) is not None:
             if text := decoder.feed(piece):
                 yield text
         if text := decoder.finish():
             yield text
 
-    async def iter_lines(self) -> AsyncIterator[str]:
+    def iter_lines(self) -> AsyncIterator[str]:
         """The content line by line, without the line ends (LF, CR LF or CR)."""
+        return AsyncPieces(self._line_steps())
+
+    def _line_steps(self) -> Steps[None]:
         from adieu.messages.charset import LineSplitter
 
         splitter = LineSplitter()
-        async for piece in self.iter_text():
-            for line in splitter.feed(piece):
-                yield line
-        for line in splitter.finish():
-            yield line
+        texts = AsyncPieces[str](self._text_steps())
+        while (piece := (yield texts.next())) is not None:
+            yield from splitter.feed(piece)
+        yield from splitter.finish()
+
+    def iter_events(self, max_event: int = MAX_EVENT) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events, as they come: see `Response.iter_events`."""
+        return AsyncPieces(self._event_steps(max_event))
+
+    def _event_steps(self, max_event: int) -> Steps[None]:
+        parser = self._event_parser(max_event)
+        pieces = AsyncPieces[bytes](self._decoded_steps())
+        try:
+            while (piece := (yield pieces.next())) is not None:
+                yield from parser.feed(piece)
+        except BodyTooLarge:
+            if self.body is not None:
+                self.body.abort("event too large")
+            raise
 
     # -- ends --------------------------------------------------------------------------------------------------------
 

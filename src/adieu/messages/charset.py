@@ -6,7 +6,8 @@ codec registry of Python: a header chooses among the text encodings listed below
 
 The order is that of browsers (https://encoding.spec.whatwg.org/#decode), with JSON added: a byte
 order mark; the charset parameter of Content-Type; for JSON what its first bytes show; the default,
-which is UTF-8 for every type (ISO-8859-1 for text went with RFC 2616). Nothing is guessed.
+which is UTF-8 for every type (ISO-8859-1 for text went with RFC 2616). Nothing is guessed, unless
+somebody asks for it: `detect`, of an extra.
 
 Labels mean what browsers take them to mean: "iso-8859-1", "latin1" and "us-ascii" are windows-1252,
 "gb2312" is gb18030, "shift_jis" is windows-31j and so on: the superset that servers really send
@@ -24,7 +25,10 @@ from encodings import normalize_encoding
 from encodings.aliases import aliases
 from functools import lru_cache
 
-__all__ = ["IncrementalText", "LineSplitter", "charset_of", "decode_text"]
+from adieu.errors import MissingExtra
+from adieu.messages._parameters import parameters
+
+__all__ = ["IncrementalText", "LineSplitter", "charset_of", "decode_text", "detect"]
 
 _NAMES = """
 utf_8 utf_16_le utf_16_be utf_32_le utf_32_be
@@ -88,10 +92,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# One parameter: a name, and a token or a quoted string (RFC 9110, section 5.6.6). More lenient than
-# the RFC: spaces around "=", an unclosed quote, empty parameters. A whole parameter is taken at a
-# time, so that nothing inside a quoted value looks like one.
-_PARAMETER = re.compile(r';[ \t]*([^\s;=",]*)[ \t]*(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)|([^;,\s]*)))?')
+# How much of a body its charset is guessed from.
+_SAMPLE = 64 * 1024
+
 _ISO_8859 = re.compile(r"(?:cs)?iso_?8859_?([0-9]{1,2})(?:_?[ei])?(?:_[0-9]{4})?").fullmatch
 _IS_JSON = re.compile(r"\s*(?:application|text)/(?:[^;\s]*\+)?json\s*(?:;|$)", re.IGNORECASE).match
 
@@ -109,11 +112,9 @@ def charset_of(content_type: str | None) -> str | None:
 
 @lru_cache(maxsize=256)
 def _charset_of(content_type: str) -> str | None:
-    for match in _PARAMETER.finditer(content_type):
-        name, quoted, token = match.groups()
-        if name.lower() == "charset":  # The first one counts, as in browsers.
-            label = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-            return _codec(label or "")
+    for name, label in parameters(content_type):
+        if name == "charset":  # The first one counts, as in browsers.
+            return _codec(label)
     return None
 
 
@@ -164,6 +165,30 @@ def _json_codec(head: bytes) -> str:
     if zeros[:2] == [False, True]:
         return "utf-16-le"
     return "utf-8"
+
+
+def detect(data: bytes) -> str | None:
+    """The codec that bytes without a declared charset seem to be text in; None: in none.
+
+    What is UTF-8 is UTF-8; the rest is guessed by charset-normalizer (extra `charset`), from the
+    first 64 KiB: of all of a large body it would take minutes. Raises `MissingExtra`.
+    """
+    head = data[:_SAMPLE]
+    try:
+        # A character may be cut off by the end of the sample, and by the end of the data not.
+        codecs.getincrementaldecoder("utf-8")().decode(head, len(head) == len(data))
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:
+        raise MissingExtra(
+            "guessing a charset needs charset-normalizer: pip install 'adieu[charset]'"
+        ) from None
+    best = from_bytes(head).best()
+    return None if best is None else best.encoding.replace("_", "-")
 
 
 class IncrementalText:

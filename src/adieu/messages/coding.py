@@ -43,7 +43,7 @@ MAX_CODINGS = 5
 MAX_RATIO = 200.0
 """What one coded byte may become in a body that is read whole, once that has `RATIO_FROM` bytes.
 
-The size as such has no bound: only the caller knows whether 5 GB are a bomb or a backup. Text, JSON
+The size as such is bounded by the caller (`max_body`). Text, JSON
 and logs shrink 5 to 50 times, tables of nearly equal rows 100 times. deflate ends at 1032 times, br
 and zstd go to many thousands, but only for runs of one byte: a bomb, or the image of an empty disk,
 which is better read as a stream, and a stream has no such bound.
@@ -172,14 +172,14 @@ def refuse_bomb(decoder: Decoder, max_bytes: int | None, max_ratio: float | None
     given, taken = decoder.bytes_out, decoder.bytes_in
     if max_bytes is not None and given > max_bytes:
         raise BodyTooLarge(
-            f"{taken} bytes of {decoder.coding} decode to more than max_bytes={max_bytes}; "
-            "raise max_bytes, or read the body as a stream"
+            f"{taken} bytes of {decoder.coding} decode to more than max_body={max_bytes}; "
+            "raise max_body (None: no bound), or read the body as a stream"
         )
     if max_ratio is not None and given > RATIO_FROM and given > taken * max_ratio:
         raise BodyTooLarge(
             f"{taken} bytes of {decoder.coding} decode to {given} and more, over "
-            f"{given // taken} times as much (max_ratio={max_ratio:g}): a decompression bomb? "
-            "If you trust the server, raise max_ratio (None: no bound), or read a stream"
+            f"{given // taken} times as much (the limit is {max_ratio:g} times): a decompression "
+            "bomb? If you trust the server, read it as a stream, or set max_body=None"
         )
 
 
@@ -199,8 +199,8 @@ def decode(
     if decoder is None:
         if max_bytes is not None and len(data) > max_bytes:
             raise BodyTooLarge(
-                f"the body has {len(data)} bytes, more than max_bytes={max_bytes}; "
-                "raise max_bytes, or read the body as a stream"
+                f"the body has {len(data)} bytes, more than max_body={max_bytes}; "
+                "raise max_body (None: no bound), or read the body as a stream"
             )
         return data
     step = BLOCK

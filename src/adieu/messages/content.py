@@ -7,6 +7,7 @@ content can be given a second time (a redirect, a replay) is decided once, when 
   pieces; for the async client an async iterable. The caller closes what the caller opened.
 - `data=`: a mapping, or a list or tuple of pairs: a form. Anything else is taken as `content=`, as
   users of requests do; text is then `text/plain`, and no form, unless the headers say so.
+- `files=`, with fields in `data=` or without: see `adieu.messages.multipart`.
 - `json=`: as UTF-8, without spaces, and strictly JSON: no NaN (RFC 8259, section 6). None is not
   given: wrappers pass their own `json=None` on, and must not send `null` with every GET. To send
   it: `content="null"` with a Content-Type of application/json.
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from adieu.messages.form import FormFields
+    from adieu.messages.multipart import FilesLike
+    from adieu.messages.trailers import TrailersLike
 
     class Readable(Protocol):
         """A binary file: `read(n)` gives up to n bytes, and b"" at its end."""
@@ -37,7 +40,16 @@ if TYPE_CHECKING:
         def read(self, size: int, /) -> bytes: ...
 
 
-__all__ = ["NOTHING", "AsyncContent", "Content", "ContentLike", "DataLike", "encode_content"]
+__all__ = [
+    "NOTHING",
+    "AsyncContent",
+    "Content",
+    "ContentLike",
+    "DataLike",
+    "as_content",
+    "encode_content",
+    "with_trailers",
+]
 
 Piece: TypeAlias = "bytes | bytearray | memoryview | str"
 ContentLike: TypeAlias = "Piece | Readable | Iterable[Piece] | AsyncIterable[Piece]"
@@ -51,10 +63,10 @@ class Content:
 
     `body`: all of it, if it is in memory; `length`: bytes, None if only the end will tell;
     `media_type`: what it says about itself, if anything; `replayable`: `chunks` may be called again;
-    `is_async`: only the async client can read it.
+    `is_async`: only the async client can read it; `trailers`: what is to be sent after it, if anything.
     """
 
-    __slots__ = ("body", "length", "media_type", "replayable")
+    __slots__ = ("body", "length", "media_type", "replayable", "trailers")
 
     is_async: ClassVar[bool] = False
 
@@ -70,6 +82,7 @@ class Content:
         self.length = length if body is None else len(body)
         self.media_type = media_type
         self.replayable = replayable
+        self.trailers: Any = None
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes, from the beginning, in chunks that are never empty.
@@ -85,13 +98,16 @@ class Content:
 
 
 class _Source(Content):
-    """Content that is still somewhere else."""
+    """Content that is still somewhere else. `where` names the argument that it was given as."""
 
-    __slots__ = ("_source",)
+    __slots__ = ("_source", "_where")
 
-    def __init__(self, source: Any, *, length: int | None = None, replayable: bool) -> None:
+    def __init__(
+        self, source: Any, where: str, *, length: int | None = None, replayable: bool
+    ) -> None:
         super().__init__(None, length=length, replayable=replayable)
         self._source = source
+        self._where = where
 
     def _take(self) -> Any:
         """The source; what cannot be read twice is let go of, so that it is not sent half."""
@@ -110,24 +126,24 @@ class _Pieces(_Source):
     __slots__ = ()
 
     def chunks(self) -> Iterator[bytes]:
-        return _checked(iter(self._take()))
+        return _checked(iter(self._take()), self._where)
 
 
 class _File(_Source):
     __slots__ = ("_start",)
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, where: str) -> None:
         start, length = _measure(file)
-        super().__init__(file, length=length, replayable=length is not None)
+        super().__init__(file, where, length=length, replayable=length is not None)
         self._start = start
 
     def chunks(self) -> Iterator[bytes]:
         file = self._take()
         if getattr(file, "closed", False):
-            raise InvalidRequest("the file in content= was closed before it was sent")
+            raise InvalidRequest(f"the file in {self._where} was closed before it was sent")
         if self.replayable:
             file.seek(self._start)
-        return _checked(_blocks(file.read))
+        return _checked(_blocks(file.read, self._where), self._where)
 
 
 class AsyncContent(_Source):
@@ -140,22 +156,23 @@ class AsyncContent(_Source):
     def chunks(self) -> Iterator[bytes]:
         """Refuse: waiting is for the async client."""
         raise InvalidRequest(
-            f"content= is an async iterable ({type(self._source).__name__}), which a sync client "
+            f"{self._where} is an async iterable ({type(self._source).__name__}), which a sync client "
             "cannot wait for: use AsyncClient"
         )
 
     def async_chunks(self) -> AsyncIterator[bytes]:
         """As `chunks`, awaited."""
-        return _AsyncChunks(self._take().__aiter__())
+        return _AsyncChunks(self._take().__aiter__(), self._where)
 
 
 class _AsyncChunks:
     """No async generator: one that is dropped half way would leave its end to the event loop."""
 
-    __slots__ = ("_index", "_pieces")
+    __slots__ = ("_index", "_pieces", "_where")
 
-    def __init__(self, pieces: AsyncIterator[Any]) -> None:
+    def __init__(self, pieces: AsyncIterator[Any], where: str) -> None:
         self._pieces = pieces
+        self._where = where
         self._index = 0
 
     def __aiter__(self) -> _AsyncChunks:
@@ -163,53 +180,76 @@ class _AsyncChunks:
 
     async def __anext__(self) -> bytes:
         while True:
-            piece = _bytes(await self._pieces.__anext__(), self._index)
+            piece = _bytes(await self._pieces.__anext__(), self._index, self._where)
             self._index += 1
             if piece:
                 return piece
 
 
 def encode_content(
-    content: ContentLike | None = None, data: DataLike | None = None, json: object = None
+    content: ContentLike | None = None,
+    data: DataLike | None = None,
+    json: object = None,
+    files: FilesLike | None = None,
+    *,
+    boundary: str | None = None,
 ) -> Content:
     """The content of a request, from the one argument that was given; empty if none was.
 
-    Raises `InvalidRequest` if there is more than one, or if it cannot be sent: the text says why,
-    and for JSON where in it.
+    `data` and `files` go together; `boundary` is for those, random if left out. Raises
+    `InvalidRequest` if there is more than one, or if it cannot be sent: the text says why, and for
+    JSON where in it.
     """
-    if (content is not None) + (data is not None) + (json is not None) > 1:
-        named = (("content=", content), ("data=", data), ("json=", json))
+    if (content is not None) + (data is not None or bool(files)) + (json is not None) > 1:
+        named = (("content=", content), ("data=", data), ("json=", json), ("files=", files or None))
         given = [name for name, value in named if value is not None]
         raise InvalidRequest(f"{' and '.join(given)} were given: a request has one content")
     if json is not None:
         return Content(encode_json(json), "application/json")
+    if files:
+        from adieu.messages.multipart import encode_multipart
+
+        fields: Any = data
+        return encode_multipart(fields, files, boundary)
     if data is not None:
         if isinstance(data, (dict, list, tuple, Mapping, ItemsView)):
-            fields: Any = data
+            fields = data
             return Content(encode_form(fields).encode("ascii"), "application/x-www-form-urlencoded")
-        return _content(data)
-    return NOTHING if content is None else _content(content)
+        return as_content(data)
+    return NOTHING if content is None else as_content(content)
 
 
 NOTHING = Content(b"")
 """The content of every request that has none."""
 
 
-def _content(content: Any) -> Content:
+def with_trailers(content: Content, trailers: TrailersLike) -> Content:
+    """The same content, to be sent in chunks, with fields after it."""
+    if content.body is not None:
+        pieces = _Pieces([content.body] if content.body else [], "content=", replayable=True)
+        pieces.media_type = content.media_type
+        content = pieces
+    content.length = None
+    content.trailers = trailers
+    return content
+
+
+def as_content(content: Any, where: str = "content=") -> Content:
+    """Bytes, text, a file or an iterable as a content. `where` names the argument in errors."""
     if isinstance(content, (bytes, bytearray, memoryview)):
         return Content(bytes(content))  # A copy, if it could change while it is sent.
     if isinstance(content, str):
         return Content(_utf8(content), "text/plain; charset=utf-8")
     iterable = hasattr(content, "__iter__")
     if hasattr(content, "__aiter__") and not iterable:
-        return AsyncContent(content, replayable=not hasattr(content, "__anext__"))
+        return AsyncContent(content, where, replayable=not hasattr(content, "__anext__"))
     if hasattr(content, "read"):
-        _refuse_unreadable(content)
-        return _File(content)
+        _refuse_unreadable(content, where)
+        return _File(content, where)
     if iterable and not isinstance(content, Mapping):
-        return _Pieces(content, replayable=not hasattr(content, "__next__"))
+        return _Pieces(content, where, replayable=not hasattr(content, "__next__"))
     raise InvalidRequest(
-        f"content= takes bytes, text, a binary file or an iterable of bytes, not "
+        f"{where} takes bytes, text, a binary file or an iterable of bytes, not "
         f"{type(content).__name__}{_hint(content)}"
     )
 
@@ -220,20 +260,20 @@ def _hint(content: object) -> str:
     return ": open the file with 'rb'" if hasattr(content, "__fspath__") else ""
 
 
-def _refuse_unreadable(file: Any) -> None:
+def _refuse_unreadable(file: Any, where: str) -> None:
     # Wrappers of text files (tempfile's, codecs') are no TextIOBase, but they have its encoding.
     if isinstance(file, io.TextIOBase) or isinstance(getattr(file, "encoding", None), str):
-        raise InvalidRequest(f"{_named(file)} is open for text: open it with 'rb'")
+        raise InvalidRequest(f"{_named(file, where)} is open for text: open it with 'rb'")
     if getattr(file, "closed", False):
-        raise InvalidRequest(f"{_named(file)} is closed")
+        raise InvalidRequest(f"{_named(file, where)} is closed")
     readable = getattr(file, "readable", None)
     if callable(readable) and not readable():
-        raise InvalidRequest(f"{_named(file)} is not open for reading")
+        raise InvalidRequest(f"{_named(file, where)} is not open for reading")
 
 
-def _named(file: Any) -> str:
+def _named(file: Any, where: str) -> str:
     name = getattr(file, "name", None)
-    return f"the file {name!r} in content=" if isinstance(name, str) else "the file in content="
+    return f"the file {name!r} in {where}" if isinstance(name, str) else f"the file in {where}"
 
 
 def _measure(file: Any) -> tuple[int, int | None]:
@@ -248,23 +288,23 @@ def _measure(file: Any) -> tuple[int, int | None]:
     return start, max(end - start, 0)
 
 
-def _blocks(read: Callable[[int], Any]) -> Iterator[Any]:
+def _blocks(read: Callable[[int], Any], where: str) -> Iterator[Any]:
     while block := read(_BLOCK):
         if isinstance(block, str):
-            raise InvalidRequest("the file in content= gives text: open it with 'rb'")
+            raise InvalidRequest(f"the file in {where} gives text: open it with 'rb'")
         yield block
     if block is None:
-        raise InvalidRequest("the file in content= is non-blocking, and has nothing to give yet")
+        raise InvalidRequest(f"the file in {where} is non-blocking, and has nothing to give yet")
 
 
-def _checked(pieces: Iterator[Any]) -> Iterator[bytes]:
+def _checked(pieces: Iterator[Any], where: str) -> Iterator[bytes]:
     for index, piece in enumerate(pieces):
         # An empty chunk would be the end of the content (RFC 9112, section 7.1).
-        if chunk := _bytes(piece, index):
+        if chunk := _bytes(piece, index, where):
             yield chunk
 
 
-def _bytes(piece: object, index: int) -> bytes:
+def _bytes(piece: object, index: int, where: str) -> bytes:
     if type(piece) is bytes:
         return piece
     if isinstance(piece, (bytes, bytearray, memoryview)):
@@ -272,7 +312,7 @@ def _bytes(piece: object, index: int) -> bytes:
     if isinstance(piece, str):
         return _utf8(piece)
     raise InvalidRequest(
-        f"content= has to give bytes or text, but its item {index} is {type(piece).__name__}"
+        f"{where} has to give bytes or text, but its item {index} is {type(piece).__name__}"
     )
 
 

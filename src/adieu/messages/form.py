@@ -7,12 +7,19 @@ space is `+`, and only ASCII letters, digits and `*-._` stand for themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from adieu.errors import InvalidRequest
 
-__all__ = ["FormFields", "FormScalar", "FormValue", "encode_form"]
+__all__ = [
+    "FormFields",
+    "FormScalar",
+    "FormValue",
+    "encode_form",
+    "form_bytes",
+    "form_items",
+]
 
 FormScalar: TypeAlias = "str | bytes | int | float | bool | None"
 FormValue: TypeAlias = "FormScalar | Sequence[FormScalar]"
@@ -35,12 +42,40 @@ def encode_form(fields: FormFields) -> str:
     >>> encode_form({"q": "a b", "page": [1, 2], "draft": None})
     'q=a+b&page=1&page=2'
     """
-    encoded: list[str] = []
+    return "&".join(
+        [f"{_encode(name, name)}={_encode(item, name)}" for name, item in form_items(fields)]
+    )
+
+
+def form_items(fields: FormFields) -> Iterator[tuple[str, object]]:
+    """Each field with each of its values, those left out that are None. `form_bytes` checks them."""
     for name, value in fields.items() if isinstance(fields, Mapping) else _pairs(fields):
-        key = _encode(name, name)
-        values = value if isinstance(value, (list, tuple)) else (value,)
-        encoded += [f"{key}={_encode(item, name)}" for item in values if item is not None]
-    return "&".join(encoded)
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if item is not None:
+                yield name, item
+
+
+def form_bytes(item: object, name: object) -> bytes:
+    """One name or value as the bytes that a form carries. Raises `InvalidRequest`, naming the field."""
+    if isinstance(item, str):
+        try:
+            return item.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"form field {name!r} has a lone surrogate, which UTF-8 cannot encode"
+            ) from None
+    if isinstance(item, bool):
+        return b"true" if item else b"false"
+    if isinstance(item, int):
+        return int.__repr__(item).encode()  # str() of an IntEnum is its name on Python 3.10
+    if isinstance(item, float):
+        return float.__repr__(item).encode()
+    if isinstance(item, bytes):
+        return item
+    raise InvalidRequest(
+        f"form field {name!r} is {type(item).__name__}; it must be str, bytes, int, float,"
+        " bool, None, or a list of those"
+    )
 
 
 def _pairs(fields: Iterable[object]) -> Iterable[tuple[str, FormValue]]:
@@ -61,26 +96,6 @@ def _pairs(fields: Iterable[object]) -> Iterable[tuple[str, FormValue]]:
 
 
 def _encode(item: object, name: object) -> str:
-    if isinstance(item, str):
-        if _PLAIN(item):
-            return item
-        try:
-            data = item.encode()
-        except UnicodeEncodeError:
-            raise InvalidRequest(
-                f"form field {name!r} has a lone surrogate, which UTF-8 cannot encode"
-            ) from None
-    elif isinstance(item, bool):
-        return "true" if item else "false"
-    elif isinstance(item, int):
-        return int.__repr__(item)  # str() of an IntEnum is its name on Python 3.10
-    elif isinstance(item, float):
-        data = float.__repr__(item).encode()
-    elif isinstance(item, bytes):
-        data = item
-    else:
-        raise InvalidRequest(
-            f"form field {name!r} is {type(item).__name__}; it must be str, bytes, int, float,"
-            " bool, None, or a list of those"
-        )
-    return "".join([_ENCODED[byte] for byte in data])
+    if isinstance(item, str) and _PLAIN(item):
+        return item
+    return "".join([_ENCODED[byte] for byte in form_bytes(item, name)])

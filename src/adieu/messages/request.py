@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from adieu.errors import InvalidRequest
-from adieu.messages.content import NOTHING, Content, encode_content
+from adieu.messages.content import NOTHING, Content, encode_content, with_trailers
 from adieu.messages.headers import Headers
 from adieu.messages.url import URL
+
+if TYPE_CHECKING:
+    from adieu.messages.multipart import FilesLike
+    from adieu.messages.trailers import TrailersLike
 
 __all__ = ["NOT_GIVEN", "HeadersLike", "Request"]
 
@@ -56,9 +60,10 @@ def _method(text: Any) -> str:
 class Request:
     """A request: method, URL, header fields and content.
 
-    `content` takes bytes, text, a binary file or an iterable of bytes; `data` form fields; `json` what `json.dumps`
-    takes (None is "not given": JSON's null is `content="null"`). Raises `InvalidURL`, `InvalidHeader`
-    or `InvalidRequest` for what cannot be sent.
+    `content` takes bytes, text, a binary file or an iterable of bytes; `data` form fields; `files` the files of a form
+    (`adieu.messages.multipart` says how); `json` what `json.dumps` takes (None is "not given": JSON's null is
+    `content="null"`). `trailers` are fields to be sent after the content, or a function that gives them then. Raises
+    `InvalidURL`, `InvalidHeader` or `InvalidRequest` for what cannot be sent.
     """
 
     __slots__ = ("content", "headers", "method", "url")
@@ -73,25 +78,49 @@ class Request:
         content: Any = None,
         data: Any = None,
         json: Any = None,
+        files: FilesLike | None = None,
+        trailers: TrailersLike | None = None,
     ) -> None:
         self.method = _method(method)
         target = url if type(url) is URL else URL(url)
         self.url = target if params is None else target.with_params(params)
         self.headers = headers if type(headers) is Headers else Headers(headers)
-        self.content = self._encoded(content, data, json)
+        self.content = self._encoded(content, data, json, files)
+        if trailers is not None:
+            self._trail(trailers)
 
-    def _encoded(self, content: Any, data: Any, json: Any) -> Content:
-        if content is None and data is None and json is None:
+    def _encoded(self, content: Any, data: Any, json: Any, files: Any) -> Content:
+        if content is None and data is None and json is None and not files:
             if self.method in _EXPECTING_A_BODY and "content-length" not in self.headers:
                 # RFC 9110, section 8.6: a method that has content says so, also when it is empty.
                 self.headers["Content-Length"] = "0"
             return NOTHING
-        encoded = encode_content(content=content, data=data, json=json)
         headers = self.headers
+        boundary = None
+        if files and (own := headers.get("content-type")) is not None:
+            from adieu.messages.multipart import boundary_of
+
+            boundary = boundary_of(own)
+        encoded = encode_content(content, data, json, files, boundary=boundary)
         if encoded.media_type is not None and "content-type" not in headers:
             headers["Content-Type"] = encoded.media_type
         self._framed(encoded)
         return encoded
+
+    def _trail(self, trailers: TrailersLike) -> None:
+        headers = self.headers
+        if self.content is NOTHING:
+            raise InvalidRequest("trailers= come after content, and this request has none")
+        if not callable(trailers):
+            from adieu.messages.trailers import checked_trailers
+
+            names = ", ".join(checked_trailers(trailers))
+            if names and "trailer" not in headers:
+                headers["Trailer"] = names  # RFC 9110, section 6.6.2
+        self.content = with_trailers(self.content, trailers)
+        # RFC 9112, section 7.1.2: only chunks have room for them.
+        headers.pop("content-length", None)
+        headers["Transfer-Encoding"] = "chunked"
 
     def _framed(self, encoded: Content) -> None:
         headers = self.headers
@@ -107,6 +136,27 @@ class Request:
             )
         elif "content-length" not in headers:
             headers["Content-Length"] = str(encoded.length)
+
+    def copy(self) -> Request:
+        """The same request with headers of its own; the content is shared."""
+        other = Request.__new__(Request)
+        other.method = self.method
+        other.url = self.url
+        other.headers = self.headers.copy()
+        other.content = self.content
+        return other
+
+    def as_curl(self, *, show_secrets: bool = False) -> str:
+        """This request as a curl command for a POSIX shell, secrets masked unless they are to be shown.
+
+        Content that is not in memory, or is no text, is read from curl's standard input.
+
+        >>> Request("GET", "https://example.org/", headers={"Accept": "*/*"}).as_curl()
+        "curl --header 'Accept: */*' --header User-Agent: https://example.org/"
+        """
+        from adieu.messages.curl import as_curl
+
+        return as_curl(self, show_secrets)
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"

@@ -6,12 +6,22 @@ certificate says is read from the chain that failed, for the text alone; nothing
 
 from __future__ import annotations
 
+import selectors
 import socket
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adieu.transport.tls import TLSConfig
 
 __all__ = ["describe_tls_error", "handshake"]
 
 _OWN_CA = "If it is a CA of your own, or a proxy's that you trust, pass verify='/path/to/ca.pem'"
+
+_RENEWED = (
+    "Ask the server's owner, by another way than this one: if it was renewed, put the new SHA-256 "
+    "fingerprint into fingerprints=, and if not, somebody is in between"
+)
 
 # X509_V_ERR_*, the numbers of OpenSSL's checks: what is wrong, and what to do.
 _CHECKS = {
@@ -46,7 +56,7 @@ _REASONS = (
         "Check the port; if it is plain HTTP, and nothing private is sent, the URL is http://",
     ),
     (
-        ("CERTIFICATE_REQUIRED",),
+        ("CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
         "the server wants a client certificate",
         "Pass cert=('/path/to/cert.pem', '/path/to/key.pem')",
     ),
@@ -57,7 +67,7 @@ _REASONS = (
     ),
     (
         ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "NO_PROTOCOLS_AVAILABLE"),
-        "the server and this client have no TLS version in common; here it is 1.2 and later",
+        "the server and this client have no TLS version in common; here it is 1.2 and later, or 1.3",
         "The server has to be updated; what cannot be updated needs a TLSConfig(context=...)",
     ),
     (
@@ -67,8 +77,8 @@ _REASONS = (
     ),
     (
         ("NO_APPLICATION_PROTOCOL",),
-        "the server does not speak HTTP/1.1 over TLS",
-        "Check the port",
+        "the server does not speak HTTP/1.1 over TLS, perhaps HTTP/2 alone",
+        "Check the port; adieu speaks HTTP/1.1",
     ),
     (
         ("HANDSHAKE_FAILURE", "NO_SHARED_CIPHER", "INSUFFICIENT_SECURITY"),
@@ -100,7 +110,10 @@ def describe_tls_error(error: Exception, host: str) -> str:
     if found is None:
         found = _cause(error, OSError) or error
     code = getattr(found, "verify_code", None)
-    if code:
+    if (pins := getattr(found, "pins", None)) is not None:
+        said = f"it has {pins[0]}, expected is {' or '.join(pins[1])}"
+        fault, remedy = "its certificate is none of those that are pinned", _RENEWED
+    elif code:
         said = str(getattr(found, "verify_message", found))
         fault, remedy = _CHECKS.get(code, ("its certificate did not pass a check", ""))
         names = getattr(found, "certificate_names", ())
@@ -115,8 +128,10 @@ def describe_tls_error(error: Exception, host: str) -> str:
 def _by_reason(error: BaseException, said: str) -> tuple[str, str]:
     if isinstance(error, (ConnectionError, EOFError)):
         said = "EOF"
+    # What is newer than Python's table has a text instead of a name.
+    name = said.upper().replace(" ", "_")
     for needles, fault, remedy in _REASONS:
-        if any(needle in said for needle in needles):
+        if any(needle in name for needle in needles):
             return fault, remedy
     return "the handshake did not succeed", ""
 
@@ -136,19 +151,70 @@ def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | N
     return None
 
 
-def handshake(sock: Any) -> None:
-    """Do the handshake of an `SSLSocket` or `SSLObject`; a refused certificate's names are kept.
+def handshake(sock: Any, config: TLSConfig | None = None) -> None:
+    """Do the handshake of an `SSLSocket` or `SSLObject`, and check what OpenSSL does not: the pins of `config`.
 
-    They stand in the error's `certificate_names`, for `describe_tls_error`: after the handshake the
-    socket, and the certificate with it, is gone. Raises what `do_handshake` raises.
+    A refused certificate's names are kept in the error's `certificate_names`, for
+    `describe_tls_error`: after the handshake the socket, and the certificate with it, is gone.
+    Raises what `do_handshake` raises.
     """
     import ssl
 
     try:
-        sock.do_handshake()
+        if config is not None and config.trust == "system" and hasattr(sock, "settimeout"):
+            _without_blocking(sock)
+        else:
+            sock.do_handshake()
     except ssl.SSLCertVerificationError as error:
         vars(error)["certificate_names"] = _names(sock)
         raise
+    if config is not None and config.fingerprints:
+        _check_pins(sock, config.fingerprints)
+
+
+def _without_blocking(sock: Any) -> None:
+    """Never wait inside `do_handshake`.
+
+    There truststore holds a lock of its context: one silent server would keep all the others waiting.
+    """
+    import ssl
+
+    timeout = sock.gettimeout()
+    ends_at = None if timeout is None else monotonic() + timeout
+    sock.settimeout(0.0)
+    while True:
+        try:
+            sock.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            wanted = selectors.EVENT_READ
+        except ssl.SSLWantWriteError:
+            wanted = selectors.EVENT_WRITE
+        # A selector without a descriptor of its own, so that there is nothing more to lose.
+        selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+        try:
+            selector.register(sock, wanted)
+        except ValueError:
+            raise ConnectionAbortedError("the connection was closed") from None
+        if not selector.select(None if ends_at is None else max(ends_at - monotonic(), 0.0)):
+            raise TimeoutError("the handshake took too long")
+    sock.settimeout(timeout)
+
+
+def _check_pins(sock: Any, pins: tuple[str, ...]) -> None:
+    import ssl
+    from hashlib import sha256
+
+    shown = sha256(sock.getpeercert(True) or b"").hexdigest()
+    if shown not in pins:
+        error = ssl.SSLCertVerificationError(1, "certificate is not pinned")
+        vars(error)["pins"] = (_spelled(shown), tuple(map(_spelled, pins)))
+        raise error
+
+
+def _spelled(fingerprint: str) -> str:
+    """As OpenSSL and browsers show it."""
+    return ":".join(fingerprint[at : at + 2] for at in range(0, len(fingerprint), 2)).upper()
 
 
 def _names(sock: Any) -> tuple[str, ...]:

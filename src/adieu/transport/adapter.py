@@ -5,7 +5,8 @@ The contract, for people who write one:
   there is one. Without connections (a file, a mock, a cache) the exchange can be ignored.
 - If `send` raises, the client ends what the exchange owns; an adapter need not clean up after itself.
 - `close` is idempotent, ends every connection, and makes a later `send` raise `ClientClosed`.
-- Optional, found by name: `connections()` (for `client.connections()`), `schemes` (which it serves).
+- Optional, found by name: `connections()` (for `client.connections()`), `schemes` (which it serves), `guards` (true:
+  what it connects to has gone through `dial.permitted`, so that a `Guard` can be put around it).
 """
 
 from __future__ import annotations
@@ -107,6 +108,10 @@ class Middleware:
         found: Sequence[str] = getattr(self.inner, "schemes", ())
         return found
 
+    @property
+    def guards(self) -> bool:
+        return getattr(self.inner, "guards", False) is True
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
 
@@ -127,6 +132,15 @@ class AsyncMiddleware:
         listed: Callable[[], Sequence[ConnectionInfo]] | None
         listed = getattr(self.inner, "connections", None)
         return listed() if listed is not None else ()
+
+    @property
+    def schemes(self) -> Sequence[str]:
+        found: Sequence[str] = getattr(self.inner, "schemes", ())
+        return found
+
+    @property
+    def guards(self) -> bool:
+        return getattr(self.inner, "guards", False) is True
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"

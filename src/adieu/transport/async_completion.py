@@ -11,7 +11,9 @@ import select
 import types
 from typing import TYPE_CHECKING, Any
 
-from adieu.transport.async_stream import AsyncSocketStream, wrong_loop
+from adieu.transport.async_home import wrong_loop
+from adieu.transport.async_stream import AsyncSocketStream
+from adieu.transport.socket_end import PIECE
 
 if TYPE_CHECKING:
     import socket
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncCompletionStream", "polled", "watches"]
 
-_PIECE = 64 * 1024
+# So many operations in a row may succeed without waiting; then the other tasks get their turn.
+_GREED = 16
 # Seconds between two looks at sockets that nobody watches, at most.
 _BLINK = 0.01
 
@@ -58,6 +61,10 @@ class AsyncCompletionStream(AsyncSocketStream):
         self._futures: set[asyncio.Future[Any]] = set()
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+        self._greed += 1
+        if self._greed > _GREED:
+            self._greed = 0
+            await asyncio.sleep(0)
         try:
             return self._recv(max_bytes)
         except (BlockingIOError, InterruptedError):
@@ -69,9 +76,9 @@ class AsyncCompletionStream(AsyncSocketStream):
     async def send(self, data: bytes, timeout: float | None) -> None:
         rest = memoryview(data)
         while rest:
-            sent = self._send_some(rest[:_PIECE])
+            sent = self._send_some(rest[:PIECE])
             if not sent:
-                sent = len(rest[:_PIECE])
+                sent = len(rest[:PIECE])
                 await self._done(self._loop.sock_sendall(self._sock, rest[:sent]), timeout)
             rest = rest[sent:]
 
@@ -101,6 +108,7 @@ class AsyncCompletionStream(AsyncSocketStream):
                     self._futures.discard(future)
                     if timer is not None:
                         timer.cancel()
+                    del future, timer  # What it raised refers to this frame.
         except StopIteration as end:
             return end.value
         finally:

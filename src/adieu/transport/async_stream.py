@@ -11,20 +11,18 @@ loop, and the loop would call again for nothing.
 from __future__ import annotations
 
 import asyncio
-import select
-import socket
 from asyncio.events import _get_running_loop
 from typing import TYPE_CHECKING, Protocol
 
-from adieu.errors import ClientClosed
+from adieu.transport.async_home import wrong_loop
 from adieu.transport.async_wait import Wait
+from adieu.transport.socket_end import PIECE, SocketEnd, farewell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
 
-__all__ = ["AsyncByteStream", "AsyncSocketStream", "wrong_loop"]
+__all__ = ["AsyncByteStream", "AsyncSocketStream"]
 
-_PIECE = 64 * 1024
 # So many operations in a row may succeed without waiting; then the other tasks get their turn.
 _GREED = 16
 # After an answer that was not there at once, so many are waited for without trying.
@@ -43,29 +41,23 @@ class AsyncByteStream(Protocol):
     def close(self) -> None: ...
 
 
-class AsyncSocketStream:
+class AsyncSocketStream(SocketEnd):
     """An `AsyncByteStream` over a connected, non-blocking socket. One task may read and another one write."""
 
     __slots__ = (
-        "_closed",
         "_data",
         "_greed",
         "_late",
         "_loop",
-        "_poll",
         "_reading",
-        "_recv",
         "_registered",
         "_size",
-        "_sock",
         "_writing",
     )
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        self._sock = sock
-        self._recv = sock.recv
+        super().__init__(sock)
         self._loop = loop
-        self._closed = False
         self._registered = False
         self._greed = 0
         self._late = 0
@@ -73,7 +65,6 @@ class AsyncSocketStream:
         self._data = b""
         self._reading = Wait(loop)
         self._writing: Wait | None = None
-        self._poll: Callable[[int], object] | None = None
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -121,17 +112,6 @@ class AsyncSocketStream:
             self._registered = False
             self._loop.remove_reader(self._sock)
 
-    def readable(self) -> bool:
-        if self._closed:
-            return True
-        if self._poll is None:
-            if not hasattr(select, "poll"):  # Windows
-                return bool(select.select([self._sock], [], [], 0)[0])
-            poll = select.poll()
-            poll.register(self._sock, select.POLLIN)
-            self._poll = poll.poll
-        return bool(self._poll(0))
-
     # -- writing -----------------------------------------------------------------------------------------------------
 
     async def send(self, data: bytes, timeout: float | None) -> None:
@@ -146,27 +126,15 @@ class AsyncSocketStream:
             await self._until_writable(timeout)
             rest = rest[self._send_some(rest) :]
 
-    def _send_some(self, data: bytes | memoryview) -> int:
-        try:
-            return self._sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-        except OSError as error:
-            raise self._closed_or(error) from None
-
-    def _closed_or(self, error: OSError) -> OSError:
-        """What to say of an operation that failed: of a closed stream not EBADF, but that it was closed."""
-        return ConnectionAbortedError("the connection was closed") if self._closed else error
-
     async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
         """See `SocketStream.send_or_recv`."""
         while True:
             if self.readable():
                 try:
-                    return self._recv(_PIECE)
+                    return self._recv(PIECE)
                 except (BlockingIOError, InterruptedError):
                     pass
-            if sent := self._send_some(data[:_PIECE]):
+            if sent := self._send_some(data[:PIECE]):
                 self._greed += 1
                 if self._greed >= _GREED:
                     self._greed = 0
@@ -210,10 +178,7 @@ class AsyncSocketStream:
             return
         # The loop's tables may be touched by its own thread alone. Until it gets there the descriptor stays, so that it
         # cannot be another socket's meanwhile; the peer is told at once.
-        try:
-            self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # The peer was faster, or another thread was.
+        farewell(self._sock)
         try:
             loop.call_soon_threadsafe(self._close)
         except RuntimeError:  # It was closed between the lines.
@@ -237,20 +202,3 @@ class AsyncSocketStream:
                 self._sock.close()
             except OSError:
                 pass  # The descriptor is gone all the same.
-
-    def forget(self) -> None:
-        """Close the descriptor of a forked child, whose parent goes on with the connection and the loop."""
-        self._closed = True
-        try:
-            self._sock.close()
-        except OSError:
-            pass
-
-
-def wrong_loop(loop: asyncio.AbstractEventLoop) -> ClientClosed:
-    """The error for who comes from elsewhere than the event loop that a connection belongs to."""
-    state = "has ended" if loop.is_closed() else "is not this one"
-    return ClientClosed(
-        f"the event loop in which this client opened its connections {state}: "
-        "make a client in each loop, and close it before the loop ends"
-    )

@@ -11,24 +11,28 @@ import os
 import selectors
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.errors import ClientClosed, ConnectError, DNSError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from adieu.lifecycle.steps import Steps
     from adieu.messages.origin import Origin
+    from adieu.transport.connect import Connect
     from adieu.transport.wire import Opening
 
 __all__ = [
     "Address",
     "Closable",
+    "interleaved",
     "look_up_aside",
     "lookup",
     "lookup_within",
     "new_socket",
+    "permitted",
     "race",
     "shut",
     "single",
@@ -36,6 +40,9 @@ __all__ = [
 ]
 
 Address = tuple[int, Any]
+LookUp = Callable[[str, int], "list[Address]"]
+
+_UNIX = getattr(socket, "AF_UNIX", None)
 
 _UNDER_WAY = frozenset(
     getattr(errno, name)
@@ -58,6 +65,9 @@ class Owner(Protocol):
 
     closed: bool
 
+    @property
+    def connect(self) -> Connect | None: ...
+
     def own(self, thing: Any) -> None: ...
 
 
@@ -69,6 +79,8 @@ def new_socket(owner: Owner, family: int) -> socket.socket:
     if owner.closed:  # Meanwhile, by another thread, which found nothing to close.
         shut(sock)
         raise ClientClosed("the client was closed while a connection was being opened")
+    if owner.connect is not None and family != _UNIX:
+        owner.connect.prepare(sock)
     return sock
 
 
@@ -109,15 +121,17 @@ def lookup(host: str, port: int) -> list[Address]:
             )  # It would lead to the frames of whoever called; see `look_up_aside`.
         )
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-    return _interleaved(addresses)
+    return interleaved(addresses)
 
 
-def look_up_aside(host: str, port: int, answer: Callable[[Any], object]) -> None:
+def look_up_aside(
+    host: str, port: int, answer: Callable[[Any], object], look_up: LookUp = lookup
+) -> None:
     """Look up in a thread of its own, which gives the addresses or the exception to `answer`."""
 
     def look() -> None:
         try:
-            found = lookup(host, port)
+            found = look_up(host, port)
         except Exception as error:
             # Without frames, of which this one refers to `answer`: an error that nobody takes would refer to itself.
             answer(error.with_traceback(None))
@@ -127,12 +141,14 @@ def look_up_aside(host: str, port: int, answer: Callable[[Any], object]) -> None
     threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True).start()
 
 
-def lookup_within(host: str, port: int, seconds: float) -> list[Address] | None:
+def lookup_within(
+    host: str, port: int, seconds: float, look_up: LookUp = lookup
+) -> list[Address] | None:
     """Look up, for so many seconds at most; None when they have passed."""
     import queue
 
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    look_up_aside(host, port, answers.put)
+    look_up_aside(host, port, answers.put, look_up)
     try:
         answer = answers.get(timeout=seconds)
     except queue.Empty:
@@ -145,7 +161,7 @@ def lookup_within(host: str, port: int, seconds: float) -> list[Address] | None:
     return answer  # type: ignore[no-any-return]
 
 
-def _interleaved(addresses: list[Address]) -> list[Address]:
+def interleaved(addresses: list[Address]) -> list[Address]:
     """The resolver's order, with the families taking turns (RFC 8305, section 4)."""
     first = [a for a in addresses if a[0] == addresses[0][0]]
     other = [a for a in addresses if a[0] != addresses[0][0]]
@@ -153,6 +169,19 @@ def _interleaved(addresses: list[Address]) -> list[Address]:
     for index in range(max(len(first), len(other))):
         mixed += first[index : index + 1] + other[index : index + 1]
     return mixed
+
+
+def permitted(addresses: Sequence[Address], target: Origin, opening: Opening) -> Sequence[Address]:
+    """Those of the addresses that the settings and the guard let us connect to. Raises if none is left.
+
+    What comes out of here is connected to as it is: no name is looked up again.
+    """
+    if opening.connect is not None:
+        addresses = opening.connect.chosen(addresses, target)
+    if opening.guard is not None:
+        addresses = opening.guard.permitted(addresses, target)
+        opening.checked = True
+    return addresses
 
 
 def single(address: Address, origin: Origin, opening: Opening) -> socket.socket:
@@ -164,7 +193,7 @@ def single(address: Address, origin: Origin, opening: Opening) -> socket.socket:
         sock.connect(place)
     except TimeoutError:
         raise
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # The latter for a port beyond all ports.
         raise ConnectError(f"cannot connect to {origin}: {_reason(place, error)}") from error
     return sock
 
@@ -192,8 +221,7 @@ def race(
                 # A kernel without IPv6, as containers have: the other family may do.
                 failures.append(_reason(place, error))
                 continue
-            sock.setblocking(False)
-            code = sock.connect_ex(place)
+            code = _begin(sock, place)
             if code not in _UNDER_WAY:
                 # Refused on the spot (no such network): the socket's own error says nothing of it afterwards.
                 sock.close()
@@ -223,6 +251,15 @@ def race(
     return winner
 
 
+def _begin(sock: socket.socket, place: Any) -> int:
+    """Begin to connect without blocking: the system's error number."""
+    sock.setblocking(False)
+    try:
+        return sock.connect_ex(place)
+    except OverflowError:
+        return errno.EADDRNOTAVAIL  # A port beyond all ports.
+
+
 def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[Any]:
     """Block until one of the sockets can be written to."""
     # A selector without a descriptor of its own, so that there is nothing more to lose.
@@ -232,6 +269,6 @@ def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[An
     return [key.fileobj for key, _ in selector.select(seconds)]
 
 
-def _reason(address: Any, error: OSError) -> str:
+def _reason(address: Any, error: Exception) -> str:
     where = address[0] if isinstance(address, tuple) else address
-    return f"{where}: {error.strerror or error}"
+    return f"{where}: {getattr(error, 'strerror', None) or error}"

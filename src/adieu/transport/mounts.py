@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.messages.origin import Origin
     from adieu.transport.adapter import Adapter
+    from adieu.transport.connect import Connect
+    from adieu.transport.tls import TLSConfig
 
 __all__ = ["Mount", "Mounts", "Pattern"]
 
@@ -118,18 +120,22 @@ class Pattern(NamedTuple):
 
 
 class Mount:
-    """An adapter, and a policy if wished, for the URLs that match a pattern (None: every URL)."""
+    """An adapter, and settings of its own if wished, for the URLs that match a pattern (None: every URL)."""
 
-    __slots__ = ("_adapter", "_make", "pattern", "policy", "schemes")
+    __slots__ = ("_adapter", "_make", "connect", "pattern", "policy", "schemes", "tls")
 
     def __init__(
         self,
         pattern: Pattern | None,
         adapter: Adapter | Callable[[], Adapter],
         policy: CleanupPolicy | None,
+        tls: TLSConfig | None = None,
+        connect: Connect | None = None,
     ) -> None:
         self.pattern = pattern
         self.policy = policy
+        self.tls = tls
+        self.connect = connect
         # An adapter chosen by name is made when it is first used: what nobody uses is not even imported.
         made = hasattr(adapter, "send")
         # What the adapter serves, once there is one; empty: it does not say.

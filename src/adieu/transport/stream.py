@@ -13,9 +13,10 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    import ssl
+from adieu.lifecycle.lock import free
 
+if TYPE_CHECKING:
+    from adieu.transport.tls_stream import TLSStream
     from adieu.transport.wire import Opening
 
 __all__ = ["ByteStream", "SocketStream", "secured"]
@@ -64,53 +65,68 @@ class SocketStream:
         self._poll: select.poll | None = None
 
     def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        with self._busy:
-            if timeout != self._timeout:
-                self._sock.settimeout(timeout)
-                self._timeout = timeout
-            return self._recv(max_bytes)
+        try:
+            with self._busy:
+                if timeout != self._timeout:
+                    self._sock.settimeout(timeout)
+                    self._timeout = timeout
+                return self._recv(max_bytes)
+        except BaseException:
+            free(self._busy)
+            raise
 
     def send(self, data: bytes, timeout: float | None) -> None:
-        with self._busy:
-            sock = self._sock
-            if timeout != self._timeout:
-                sock.settimeout(timeout)
-                self._timeout = timeout
-            sent = sock.send(data)
-            if sent < len(data):
-                # Not sendall: its timeout covers the whole transfer, and a slow upload is not a dead one.
-                rest = memoryview(data)[sent:]
-                while rest:
-                    rest = rest[sock.send(rest) :]
+        try:
+            with self._busy:
+                sock = self._sock
+                if timeout != self._timeout:
+                    sock.settimeout(timeout)
+                    self._timeout = timeout
+                sent = sock.send(data)
+                if sent < len(data):
+                    # Not sendall: its timeout covers the whole transfer, and a slow upload is not a dead one.
+                    rest = memoryview(data)[sent:]
+                    while rest:
+                        rest = rest[sock.send(rest) :]
+        except BaseException:
+            free(self._busy)
+            raise
 
     def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
         """Wait until the peer takes some of `data` or speaks: the number of bytes taken, or the bytes it said.
 
         A long upload needs both ears: a peer that answers early and stops reading would block a plain `send`.
         """
-        with self._busy:
-            sock = self._sock
-            if self._timeout != 0.0:
-                sock.settimeout(0.0)
-                self._timeout = 0.0
-            waited = False
-            while True:
-                if self.readable():
-                    try:
-                        return self._recv(_PIECE)
-                    except OSError as error:
-                        if not _would_block(error):
-                            raise
+        try:
+            with self._busy:
+                return self._send_or_recv(data, timeout)
+        except BaseException:
+            free(self._busy)
+            raise
+
+    def _send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+        sock = self._sock
+        if self._timeout != 0.0:
+            sock.settimeout(0.0)
+            self._timeout = 0.0
+        waited = False
+        while True:
+            if self.readable():
                 try:
-                    return sock.send(data[:_PIECE])
+                    return self._recv(_PIECE)
                 except OSError as error:
                     if not _would_block(error):
                         raise
-                if waited:
-                    raise TimeoutError("the peer takes nothing and says nothing")
-                selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
-                selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
-                waited = not selector.select(timeout)
+            try:
+                return sock.send(data[:_PIECE])
+            except OSError as error:
+                if not _would_block(error):
+                    raise
+            if waited:
+                raise TimeoutError("the peer takes nothing and says nothing")
+            selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+            selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            waited = not selector.select(timeout)
 
     def readable(self) -> bool:
         sock = self._sock
@@ -126,6 +142,11 @@ class SocketStream:
             self._poll.register(sock, select.POLLIN)
         return bool(self._poll.poll(0))
 
+    @property
+    def tls(self) -> Any:
+        """The `SSLSocket` that knows certificate, version and cipher; None: this is plain."""
+        return self._sock if hasattr(self._sock, "pending") else None
+
     def close(self) -> None:
         sock = self._sock
         try:
@@ -133,11 +154,14 @@ class SocketStream:
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
         except OSError:
             pass  # The peer was faster, or it is closed already.
-        with self._busy:
-            try:
+        try:
+            with self._busy:
                 sock.close()
-            except OSError:
-                pass  # The descriptor is gone all the same.
+        except OSError:
+            pass  # The descriptor is gone all the same.
+        except BaseException:
+            free(self._busy)
+            raise
 
     def forget(self) -> None:
         """Close the descriptor of a forked child, without a shutdown, which the parent's connection would feel."""
@@ -146,21 +170,26 @@ class SocketStream:
         except OSError:
             pass
 
-    def start_tls(self, hostname: str, opening: Opening) -> SocketStream:
+    def start_tls(self, hostname: str, opening: Opening) -> SocketStream | TLSStream:
         """The same connection under TLS, as `opening.tls` wants it, with the handshake done."""
+        if self.tls is not None:
+            # It is under TLS to a proxy already, and OpenSSL would encrypt past that.
+            from adieu.transport.tls_stream import TLSStream
+
+            return TLSStream.start(self, hostname, opening)
         from adieu.transport.tls import TLSConfig, handshake
 
-        context: ssl.SSLContext = (opening.tls or TLSConfig()).context_for()
-        sock = context.wrap_socket(
+        config = opening.tls or TLSConfig()
+        sock = config.context_for().wrap_socket(
             self._sock,
-            server_hostname=hostname,
+            server_hostname=config.name_for(hostname),
             do_handshake_on_connect=False,
             # A stream cut without close_notify may have been cut by anybody (RFC 9112, section 9.8): not an end.
             suppress_ragged_eofs=False,
         )
         opening.own(sock)
         sock.settimeout(opening.left())
-        handshake(sock)
+        handshake(sock, config)
         return SocketStream(sock)
 
 

@@ -11,7 +11,6 @@ here, finalizers would run here, some time. Hence the lists, out of which things
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections import deque
@@ -21,14 +20,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed
+from adieu.transport.async_home import room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Outcome", "Seat", "Threads", "settle", "taken"]
+    from adieu.transport.async_home import Answer
+
+__all__ = ["Outcome", "Seat", "Threads", "answer", "taken"]
 
 Call = list[Any]
-"""A future, and the function whose result it wants. Who makes the call takes the function out."""
+"""An answer, and the function whose outcome it wants to be. Who makes the call takes the function out."""
 Outcome = list[Any]
 """A result, and an error or None. Who hands them on takes them out."""
 
@@ -47,13 +49,13 @@ class Seat:
         self.outlives = False
         self.since = monotonic()
 
-    def call(self, function: Callable[[], object]) -> asyncio.Future[Outcome]:
+    def call(self, function: Callable[[], object]) -> Answer:
         """Have the thread call this; see `taken`. Whoever stops waiting for it leaves the thread to itself."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._calls.put([future, function])
+        wanted = answer()
+        self._calls.put([wanted, function])
         if self._left:
             self._refuse()
-        return future
+        return wanted
 
     def here(self, function: Callable[[], object]) -> None:
         """Call this now, in the context of the seat's other calls, if none of them is running."""
@@ -90,13 +92,13 @@ class Seat:
             if call is None:
                 break
             outcome = self._outcome(call)
-            settle(call.pop(), outcome)
+            call.pop().give(outcome)
             del call, outcome
         self._left = True
         self._refuse()
 
     def _outcome(self, call: Call) -> Outcome:
-        # The frame of this is in the error's traceback, and must not refer to the error, nor to the future.
+        # The frame of this is in the error's traceback, and must not refer to the error, nor to the answer.
         function = call.pop()
         del call
         try:
@@ -111,7 +113,7 @@ class Seat:
             except Empty:
                 return
             if call is not None:
-                settle(call[0], [None, error or BodyClosed(f"{self.name} has been ended")])
+                call[0].give([None, error or BodyClosed(f"{self.name} has been ended")])
 
 
 class Threads:
@@ -207,24 +209,15 @@ def _work(
         idle.append(None)
 
 
-def settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    """Give an outcome to who waits in an event loop, from any thread. A loop that has ended waits no more."""
-    try:
-        future.get_loop().call_soon_threadsafe(_settle, future, outcome)
-    except RuntimeError:
-        pass
+def answer() -> Answer:
+    """A place for an outcome, in the event loop that runs here. What comes too late is let go of there, too."""
+    return room().answer(list.clear)
 
 
-def _settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    if future.done():
-        outcome.clear()
-    else:
-        future.set_result(outcome)
-
-
-async def taken(future: asyncio.Future[Outcome]) -> Any:
+async def taken(wanted: Answer) -> Any:
     """Wait for an outcome: its result is given, its error raised."""
-    outcome = await future
+    await wanted.come()
+    outcome: Outcome = wanted.take()
     error, result = outcome.pop(), outcome.pop()
     try:
         if error is not None:

@@ -9,24 +9,24 @@ when the first context is made; it takes 15 ms, so clients of equal settings sha
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 from adieu._value import Value
 from adieu.errors import InvalidRequest
+from adieu.transport import _tls_checks as checks
 from adieu.transport._handshake import describe_tls_error, handshake
+from adieu.transport._tls_context import build as _build
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["InsecureRequestWarning", "TLSConfig", "describe_tls_error", "handshake"]
+    from adieu.transport._tls_checks import Cert, Loaded, Path
 
-Path: TypeAlias = "str | os.PathLike[str]"
-Cert: TypeAlias = "Path | tuple[Path, Path | None] | tuple[Path, Path | None, str | bytes | None]"
-_Loaded: TypeAlias = "tuple[str, str | None, str | bytes | None]"
+__all__ = ["InsecureRequestWarning", "TLSConfig", "describe_tls_error", "handshake"]
 
 
 class InsecureRequestWarning(UserWarning):
@@ -36,47 +36,101 @@ class InsecureRequestWarning(UserWarning):
 class TLSConfig(Value):
     """How TLS is spoken: whom to trust, and what to show.
 
-    - `verify`: True for the CAs that Mozilla trusts (`certifi`); the path of a PEM file of CAs, or
-      of a directory of them as `openssl rehash` makes it; PEM as bytes; or False for no check at
-      all, with an `InsecureRequestWarning`.
+    - `verify`: True for the CAs that `trust` names; the path of a PEM file of CAs, or of a directory
+      of them as `openssl rehash` makes it; PEM as bytes; or False for no check at all, with an
+      `InsecureRequestWarning`.
     - `cert`: the client's own certificate: the path of a PEM file that also has the key, or
       `(certificate, key)`, or `(certificate, key, password)`.
-    - `context`: an `ssl.SSLContext` that says all of it. It is used as it is.
+    - `context`: an `ssl.SSLContext` that says all of the above, and is used as it is. Only
+      `server_hostname` and `fingerprints` can be set beside it.
+    - `trust`: "certifi", the CAs that Mozilla trusts, or "system", those of the operating system
+      (needs the extra `system-trust`).
+    - `minimum_version`: "1.2" (the default) or "1.3".
+    - `ciphers`: for TLS 1.2, in OpenSSL's syntax. Those of TLS 1.3 are OpenSSL's choice.
+    - `server_hostname`: the name that is sent (SNI) and that the certificate must have, instead of
+      the URL's host: for servers that are asked by address. It holds for every host, so mount it.
+    - `fingerprints`: the SHA-256 fingerprints of the certificates that the server may show, in
+      hexadecimal. They are checked after all else; with `verify=False` they alone are checked (for
+      self-signed certificates), and there is no warning.
+    - `keylog`: a file to which the keys of each connection are written, for Wireshark. True: the
+      one that the variable SSLKEYLOGFILE names, if there is one. Without this it is not obeyed.
 
-    Raises `InvalidRequest` for files that cannot be read, and for what makes no sense together.
+    Raises `InvalidRequest` for files that cannot be read, and for what makes no sense together;
+    `MissingExtra`.
 
     ```python
     adieu.TLSConfig(verify="/etc/company/ca.pem", cert=("client.pem", "client.key"))
-    adieu.TLSConfig(context=ssl.create_default_context())  # the CAs of the system
+    adieu.TLSConfig(trust="system", minimum_version="1.3")
     ```
     """
 
-    __slots__ = ("cert", "context", "verify")
+    __slots__ = (
+        "cert",
+        "ciphers",
+        "context",
+        "fingerprints",
+        "keylog",
+        "minimum_version",
+        "server_hostname",
+        "trust",
+        "verify",
+    )
 
     verify: bool | str | bytes
-    cert: _Loaded | None
+    cert: Loaded | None
     context: ssl.SSLContext | None
+    trust: str
+    minimum_version: str | None
+    ciphers: str | None
+    server_hostname: str | None
+    fingerprints: tuple[str, ...]
+    keylog: str | None
 
     def __init__(
         self,
         verify: bool | Path | bytes = True,
         cert: Cert | None = None,
         context: ssl.SSLContext | None = None,
+        *,
+        trust: Literal["certifi", "system"] = "certifi",
+        minimum_version: Literal["1.2", "1.3"] | ssl.TLSVersion | None = None,
+        ciphers: str | None = None,
+        server_hostname: str | None = None,
+        fingerprints: str | Iterable[str] = (),
+        keylog: bool | Path | None = None,
     ) -> None:
         if context is not None:
             if not hasattr(context, "wrap_socket"):
                 raise InvalidRequest(f"context= is {type(context).__name__}, not an SSLContext")
-            if verify is not True or cert is not None:
+            if verify is not True or (cert, minimum_version, ciphers, keylog, trust) != (
+                *(None,) * 4,
+                "certifi",
+            ):
                 raise InvalidRequest(
-                    "context= says all there is to say: set verify and cert on the context itself"
+                    "context= says all there is to say, but for server_hostname and fingerprints: "
+                    "set verify and cert on the context itself"
                 )
-        self._set(verify=_checked_verify(verify), cert=_checked_cert(cert), context=context)
-        if verify is False:
+        self._set(
+            verify=checks.checked_verify(verify),
+            cert=checks.checked_cert(cert),
+            context=context,
+            trust=checks.checked_trust(trust, verify),
+            minimum_version=checks.checked_version(minimum_version),
+            ciphers=checks.checked_ciphers(ciphers),
+            server_hostname=checks.checked_hostname(server_hostname),
+            fingerprints=checks.checked_fingerprints(fingerprints),
+            keylog=checks.checked_keylog(keylog),
+        )
+        if verify is False and not self.fingerprints:
             _warn(
                 "verify=False: no certificate is checked, so whoever is on the way can read and "
                 "change all that is sent, credentials too; to trust a CA of your own, pass "
                 "verify='/path/to/ca.pem'"
             )
+
+    def __hash__(self) -> int:
+        # Asked for each request, as a part of the pool's key. What is left out makes no two unequal ones equal.
+        return hash((self.verify, self.cert, self.context, self.server_hostname))
 
     def context_for(self) -> ssl.SSLContext:
         """The context for these settings: the same one for equal settings, as long as no file changes.
@@ -86,17 +140,43 @@ class TLSConfig(Value):
         """
         if self.context is not None:
             return self.context
-        key = (self.verify, self.cert, self._stamps())
+        settings = (
+            self.verify,
+            self.cert,
+            self.trust,
+            self.minimum_version,
+            self.ciphers,
+            self.keylog,
+        )
+        key = (settings, self._stamps())
         context = _contexts.get(key)
         if context is None:
             with _lock:
                 context = _contexts.get(key)
                 if context is None:
-                    context = _build(self.verify, self.cert)
+                    context = _build(*settings)
                     while len(_contexts) >= _MOST:
                         del _contexts[next(iter(_contexts))]
                     _contexts[key] = context
         return context
+
+    def name_for(self, host: str) -> str:
+        """The name to send, and to find in the certificate, for a URL's host."""
+        return self.server_hostname or host
+
+    def for_proxy(self) -> TLSConfig:
+        """What of these settings holds for a proxy on the way: all that is not about the server itself.
+
+        No client certificate, no fingerprints and no host name; and of a context nobody knows what
+        is in it. Where fingerprints stood for the CAs, the proxy has to have a certificate from one.
+        """
+        fields = self._fields()
+        fields.update(cert=None, context=None, fingerprints=(), server_hostname=None)
+        if self.fingerprints and self.verify is False:
+            fields["verify"] = True
+        other = object.__new__(TLSConfig)
+        other._set(**fields)  # Checked before, and warned of.
+        return other
 
     def _stamps(self) -> tuple[tuple[int, int, int], ...]:
         """What tells that a file was replaced: client certificates live for hours by now."""
@@ -107,18 +187,25 @@ class TLSConfig(Value):
             try:
                 stat = os.stat(path)
             except OSError as error:
-                raise _unreadable("TLSConfig", path, error) from error
+                raise checks.unreadable("TLSConfig", path, error) from error
             stamps.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
         return tuple(stamps)
 
     def __repr__(self) -> str:
-        verify = "<PEM>" if isinstance(self.verify, bytes) else repr(self.verify)
-        own = f", context={self.context!r}" if self.context is not None else ""
-        if self.cert is None:
-            return f"TLSConfig(verify={verify}{own})"
-        certificate, key, password = self.cert
-        hidden = "" if password is None else ", '***'"
-        return f"TLSConfig(verify={verify}, cert=({certificate!r}, {key!r}{hidden}))"
+        shown = {
+            name: value for name, value in self._fields().items() if name not in ("verify", "cert")
+        }
+        parts = [f"verify={'<PEM>' if isinstance(self.verify, bytes) else repr(self.verify)}"]
+        if self.cert is not None:
+            certificate, key, password = self.cert
+            hidden = "" if password is None else ", '***'"
+            parts.append(f"cert=({certificate!r}, {key!r}{hidden})")
+        parts += [
+            f"{name}={value!r}"
+            for name, value in shown.items()
+            if value not in (None, (), "certifi")
+        ]
+        return f"TLSConfig({', '.join(parts)})"
 
     def __getstate__(self) -> dict[str, Any]:
         if self.context is not None:
@@ -143,130 +230,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _checked_verify(verify: object) -> bool | str | bytes:
-    if isinstance(verify, bytes) and b"-----BEGIN" not in verify:
-        # Of an empty text, Python would make a context that trusts the system's CAs.
-        raise InvalidRequest("verify= was given bytes that hold no CA certificates in PEM")
-    if isinstance(verify, (bool, bytes)):
-        return verify
-    path = _path("verify", verify, "True, False, a path, or PEM as bytes")
-    if not os.path.isdir(path):
-        return _checked_file("verify", path)
-    try:
-        names = os.listdir(path)
-    except OSError as error:
-        raise _unreadable("verify", path, error) from error
-    # OpenSSL finds CAs by the hash of their names, and says nothing if there are none.
-    if not any(map(re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch, names)):
-        raise InvalidRequest(
-            f"verify={path!r} is a directory without CAs in it that OpenSSL could find: "
-            "run `openssl rehash` on it, or pass one PEM file"
-        )
-    return path
-
-
-def _checked_cert(cert: object) -> _Loaded | None:
-    if cert is None:
-        return None
-    parts = cert if isinstance(cert, (tuple, list)) else (cert,)
-    wanted = "a path, (certificate, key) or (certificate, key, password)"
-    if not 1 <= len(parts) <= 3:
-        raise InvalidRequest(f"cert= is {wanted}, not {len(parts)} things")
-    certificate, key, password = (*parts, None, None)[:3]
-    if password is not None and not isinstance(password, (str, bytes)):
-        raise InvalidRequest(
-            f"the password in cert= is text or bytes, not {type(password).__name__}"
-        )
-    return (
-        _checked_file("cert", _path("cert", certificate, wanted)),
-        None if key is None else _checked_file("cert", _path("cert", key, wanted)),
-        password,
-    )
-
-
-def _path(name: str, value: object, wanted: str) -> str:
-    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
-    if not isinstance(path, str) or not path:
-        raise InvalidRequest(f"{name}= is {wanted}, not {type(value).__name__} {value!r:.40}")
-    if "-----BEGIN" in path:
-        raise InvalidRequest(f"{name}= takes PEM as bytes (verify only) or the path of a PEM file")
-    return os.path.abspath(path)  # The same file after os.chdir().
-
-
-def _checked_file(name: str, path: str) -> str:
-    try:
-        open(path, "rb").close()
-    except (OSError, ValueError) as error:
-        raise _unreadable(name, path, error) from error
-    return path
-
-
-def _unreadable(name: str, path: str, error: Exception) -> InvalidRequest:
-    return InvalidRequest(f"{name}={path!r}: {getattr(error, 'strerror', None) or error}")
-
-
-def _build(verify: bool | str | bytes, cert: _Loaded | None) -> ssl.SSLContext:
-    import ssl
-
-    from adieu.transport._pypy_ssl import mended
-
-    if verify is False:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        context = _trusting(verify)
-    # The system may ask for more than that, and is heard.
-    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
-    context.set_alpn_protocols(["http/1.1"])
-    if cert is not None:
-        _load_cert(context, *cert)
-    return mended(context)
-
-
-def _trusting(verify: bool | str | bytes) -> ssl.SSLContext:
-    import ssl
-
-    named = "<PEM>" if isinstance(verify, bytes) else repr(verify)
-    try:
-        if isinstance(verify, bytes):
-            return ssl.create_default_context(cadata=verify.decode("ascii"))
-        if isinstance(verify, str):
-            if os.path.isdir(verify):
-                return ssl.create_default_context(capath=verify)
-            return ssl.create_default_context(cafile=verify)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise InvalidRequest(f"verify={named} holds no CA certificates in PEM: {error}") from error
-    import certifi
-
-    return ssl.create_default_context(cafile=certifi.where())
-
-
-def _load_cert(
-    context: ssl.SSLContext, certificate: str, key: str | None, password: str | bytes | None
-) -> None:
-    import ssl
-
-    named = repr(certificate) if key is None else f"({certificate!r}, {key!r})"
-
-    def missing() -> str:
-        # OpenSSL would ask on the terminal, and a server would wait there for ever.
-        raise InvalidRequest(
-            f"the key in cert={named} is encrypted: pass (certificate, key, password)"
-        )
-
-    try:
-        context.load_cert_chain(certificate, key, missing if password is None else password)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        if isinstance(error, InvalidRequest):
-            raise
-        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise InvalidRequest(
-            f"cert={named} cannot be used: {why}; it takes a certificate and its own key, in PEM, "
-            "and the password if the key has one"
-        ) from error
 
 
 def _warn(text: str) -> None:

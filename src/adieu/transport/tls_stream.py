@@ -27,14 +27,16 @@ _A_GLANCE = 0.001
 class _Layer:
     """TLS between a stream below and bytes above."""
 
-    __slots__ = ("_below", "_ended", "_in", "_out", "_taken", "_tls", "_unsent")
+    __slots__ = ("_below", "_config", "_ended", "_in", "_out", "_taken", "_tls", "_unsent")
 
     def __init__(self, below: Any, hostname: str, opening: Opening) -> None:
         self._below = below
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
-        context = (opening.tls or TLSConfig()).context_for()
-        self._tls = context.wrap_bio(self._in, self._out, server_hostname=hostname)
+        self._config = config = opening.tls or TLSConfig()
+        self._tls = config.context_for().wrap_bio(
+            self._in, self._out, server_hostname=config.name_for(hostname)
+        )
         self._ended = False
         # Of a piece of an upload: what is encrypted and has not gone yet, and how long it was before.
         self._unsent = memoryview(b"")
@@ -43,7 +45,7 @@ class _Layer:
     def _handshake(self, opening: Opening) -> Steps[None]:
         while True:
             try:
-                handshake(self._tls)
+                handshake(self._tls, self._config)
                 break
             except ssl.SSLWantReadError:
                 yield from self._flush(opening.left())
@@ -144,6 +146,11 @@ class _Layer:
         else:
             # Without a close_notify before it, OpenSSL makes an error of this: anybody could have cut the stream.
             self._in.write_eof()
+
+    @property
+    def tls(self) -> ssl.SSLObject:
+        """What knows certificate, version and cipher."""
+        return self._tls
 
     def readable(self) -> bool:
         return self._tls.pending() > 0 or self._in.pending > 0 or self._below.readable()

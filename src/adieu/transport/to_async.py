@@ -12,7 +12,6 @@ gets too late is ended on the spot.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from functools import partial
 from inspect import iscoroutinefunction
@@ -23,7 +22,7 @@ from adieu.lifecycle.exchange import Exchange
 from adieu.messages.async_response import AsyncResponse
 from adieu.messages.response import Response
 from adieu.messages.source import SourceLease
-from adieu.transport.threads import Outcome, Seat, Threads, settle, taken
+from adieu.transport.threads import Seat, Threads, answer, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.request import Request
     from adieu.transport.adapter import Adapter
+    from adieu.transport.async_home import Answer
 
 __all__ = ["ThreadAdapter", "to_async"]
 
@@ -56,7 +56,7 @@ def to_async(adapter: Adapter, *, threads: int = 10) -> ThreadAdapter:
 
 
 class ThreadAdapter:
-    """What `to_async` makes. May be used from several event loops."""
+    """What `to_async` makes. May be used from several event loops, of asyncio and of trio."""
 
     def __init__(self, inner: Adapter, threads: int) -> None:
         send, close = getattr(inner, "send", None), getattr(inner, "close", None)
@@ -84,21 +84,17 @@ class ThreadAdapter:
         limit = exchange.deadline.left("pool")
         seat = Seat(f"{exchange.method} {exchange.url}")
         relay = _Relay(exchange, seat)
-        timer = None
         try:
             sending = seat.call(partial(_send, self.inner, request, relay))
-            if limit is not None:
-                late = partial(self._exhausted, exchange.deadline)
-                timer = asyncio.get_running_loop().call_later(limit, seat.give_up, late)
             self._threads.take(seat, self._refusal)
+            if limit is not None and not await sending.come(limit):
+                # What has a thread by now may take as long as the other limits say.
+                seat.give_up(partial(self._exhausted, exchange.deadline))
             response: AsyncResponse = await taken(sending)
         except BaseException as error:
             relay.forsake(type(error).__name__)
             seat.leave()
             raise
-        finally:
-            if timer is not None:
-                timer.cancel()
         if exchange.lease is None:
             seat.leave()
         return response
@@ -127,14 +123,16 @@ class ThreadAdapter:
             return None
         self._closed = True
         self._threads.stop(self._refusal)
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        done = answer()
         closing = partial(_close, self.inner, self._threads, done)
         thread = threading.Thread(target=closing, name="adieu-to_async-closes", daemon=True)
         thread.start()
+        said = False
         try:
+            said = await done.come()
             counts: object = await taken(done)
         finally:
-            if done.done() and not done.cancelled():
+            if said:
                 thread.join(_GRACE)  # It has said its last word.
         return counts
 
@@ -148,6 +146,10 @@ class ThreadAdapter:
     def schemes(self) -> Sequence[str]:
         found: Sequence[str] = getattr(self.inner, "schemes", ())
         return found
+
+    @property
+    def guards(self) -> bool:
+        return getattr(self.inner, "guards", False) is True
 
     def __repr__(self) -> str:
         return f"to_async({self.inner!r})"
@@ -170,10 +172,13 @@ class _Relay(Exchange):
             outer.deadline,
             outer.policy,
             tls=outer.tls,
+            connect=outer.connect,
             events=outer.events,
             hop=outer.hop,
             extras=outer.extras,
+            route=outer.route,
         )
+        self.guard = outer.guard
         self._outer = outer
         self._seat = seat
         self._owned: _ThreadLease | None = None
@@ -282,12 +287,12 @@ def _send(adapter: Adapter, request: Request, relay: _Relay) -> AsyncResponse:
         relay.let_go()
 
 
-def _close(adapter: Adapter, threads: Threads, done: asyncio.Future[Outcome]) -> None:
+def _close(adapter: Adapter, threads: Threads, done: Answer) -> None:
     try:
         counts = adapter.close()
     except BaseException as error:
         threads.join(_GRACE)
-        settle(done, [None, error])
+        done.give([None, error])
     else:
         threads.join(_GRACE)
-        settle(done, [counts, None])
+        done.give([counts, None])

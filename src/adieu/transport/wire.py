@@ -20,7 +20,9 @@ from adieu.transport.stream import ByteStream, SocketStream
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.messages.origin import Origin
+    from adieu.transport.connect import Connect
     from adieu.transport.dial import Address, Closable
+    from adieu.transport.guard import Rules
     from adieu.transport.tls import TLSConfig
 
 __all__ = ["Opening", "TCPWire", "UnixWire", "Wire"]
@@ -29,16 +31,35 @@ __all__ = ["Opening", "TCPWire", "UnixWire", "Wire"]
 class Opening:
     """Owner of everything that opening one stream creates, until the stream stands.
 
-    `tls` says how to encrypt, `left()` how long a wait may last. `closed`: it was ended, perhaps from another thread.
+    `tls` says how to encrypt, `connect` how to connect, `guard` where to; `left()` how long a wait may last. `closed`:
+    it was ended, perhaps from another thread. `checked`: the guard was asked.
     """
 
-    __slots__ = ("_deadline", "_ends_at", "_owned", "closed", "tls")
+    __slots__ = (
+        "_deadline",
+        "_ends_at",
+        "_owned",
+        "checked",
+        "closed",
+        "connect",
+        "guard",
+        "tls",
+    )
 
-    def __init__(self, deadline: Deadline, tls: TLSConfig | None) -> None:
+    def __init__(
+        self,
+        deadline: Deadline,
+        tls: TLSConfig | None,
+        connect: Connect | None = None,
+        guard: Rules | None = None,
+    ) -> None:
         self._deadline = deadline
         limit = deadline.timeout.connect
         self._ends_at = None if limit is None else deadline.now() + limit
         self.tls = tls
+        self.connect = connect
+        self.guard = guard
+        self.checked = False
         self._owned: list[Closable] = []
         self.closed = False
 
@@ -73,7 +94,12 @@ class Opening:
 class Wire(Protocol):
     """Opens byte streams: the middle level of writing an adapter.
 
-    For an https origin the engine adds TLS on top, unless the wire has an attribute `does_tls` that is true.
+    For an https origin the engine adds TLS on top, unless the wire has an attribute `does_tls` that is true. Under a
+    `Guard`, only what `dial.permitted` lets through may be connected to; a wire that asks it has a true `guards`.
+
+    To reach a proxy, a wire is asked for an origin of the scheme "tcp", and gives a plain stream. One that does TLS has
+    `secured(stream, hostname, opening)` as well, for origins behind a tunnel; one with a true `is_direct` goes past all
+    proxies.
     """
 
     def open(self, origin: Origin, opening: Opening) -> ByteStream:
@@ -84,6 +110,8 @@ class Wire(Protocol):
 class TCPWire:
     """TCP, over IPv6 and IPv4: addresses are tried in turn, each with a short head start (RFC 8305)."""
 
+    guards = True
+
     def open(self, origin: Origin, opening: Opening) -> ByteStream:
         return SocketStream(self.connect(origin, opening))
 
@@ -92,7 +120,7 @@ class TCPWire:
         host, port = origin.host, origin.port
         if not host or port is None:
             raise ConnectError(f"{origin} names no host and port to connect to")
-        addresses = self.addresses(host, port, opening)
+        addresses = dial.permitted(self.addresses(host, port, opening), origin, opening)
         if len(addresses) == 1:
             sock = dial.single(addresses[0], origin, opening)
         else:
@@ -106,13 +134,17 @@ class TCPWire:
         The system's resolver cannot be interrupted, so a name is looked up in a thread, which is left behind (it ends
         by itself) when the deadline comes first.
         """
+        connect = opening.connect
+        if connect is not None and (pinned := connect.pinned(host, port)) is not None:
+            return pinned
         if ":" in host or host[-1].isdigit():
             # A name cannot end in a digit (WHATWG): an address needs no resolver.
             return dial.lookup(host, port)
+        look_up = dial.lookup if connect is None else connect.look_up
         seconds = opening.left()
         if seconds is None:
-            return dial.lookup(host, port)
-        answers = dial.lookup_within(host, port, seconds)
+            return look_up(host, port)
+        answers = dial.lookup_within(host, port, seconds, look_up)
         if answers is None:
             raise opening.exceeded()
         return answers
@@ -120,6 +152,8 @@ class TCPWire:
 
 class UnixWire:
     """A Unix domain socket at `path`; the origin of the URL only fills the Host header."""
+
+    is_direct = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)

@@ -1,0 +1,98 @@
+"""Digest authentication (RFC 7616) of a client towards its servers: the flow around `adieu.messages.digest`."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import ContentError, InvalidRequest
+from adieu.flow.auth import Auth, AuthFlow, raw_bytes
+from adieu.messages.challenge import Challenge, parse_challenges, parse_parameters
+from adieu.messages.digest import DigestSession
+
+if TYPE_CHECKING:
+    from adieu.messages.origin import Origin
+    from adieu.messages.request import Request
+    from adieu.messages.response import ResponseHead
+
+__all__ = ["DigestAuth"]
+
+# For an object that is given to many clients. What is forgotten costs one more 401.
+_MOST_ORIGINS = 100
+
+
+class DigestAuth(Auth):
+    """User name and password, of which the password is never sent (RFC 7616).
+
+    MD5, SHA-256 and SHA-512-256, also as -sess, with qop auth or auth-int or without: the first challenge that can be
+    answered is. What a server has said is remembered for its origin, so that later requests need no 401. Threads and
+    tasks may share it. After a 401 the content goes out again: if it was an iterator, that is a `ContentError`.
+    """
+
+    __slots__ = ("_sessions", "password", "username")
+
+    def __init__(self, username: str, password: str) -> None:
+        for text, what in ((username, "user name"), (password, "password")):
+            if not isinstance(text, str):
+                raise InvalidRequest(
+                    f"the {what} for Digest must be str, not {type(text).__name__}"
+                )
+            raw_bytes(text, what)
+        self.username = username
+        self.password = password
+        self._sessions: OrderedDict[Origin, DigestSession] = OrderedDict()
+
+    def flow(self, request: Request) -> AuthFlow:
+        """Answer a challenge, and once more if nothing but the nonce was too old (RFC 7616, section 3.3)."""
+        origin = request.url.origin
+        session = self._sessions.get(origin)
+        if session is None:
+            session = DigestSession(self.username, self.password)
+        _authorize(request, session)
+        response: ResponseHead = yield request
+        for may_be_wrong in (False, True):
+            if response.status_code != 401:
+                break
+            fields = response.headers.get_list("www-authenticate")
+            challenge = session.challenged(parse_challenges(fields))
+            if challenge is None or (may_be_wrong and not _is_stale(challenge)):
+                # It is not to be sent unasked with every call from now on: accounts get locked.
+                self._sessions.pop(origin, None)
+                return
+            _authorize(request, session)
+            response = yield request
+        if session.begun:
+            if (info := response.headers.get("authentication-info")) is not None:
+                session.informed(parse_parameters(info))
+            self._remember(origin, session)
+
+    def _remember(self, origin: Origin, session: DigestSession) -> None:
+        sessions = self._sessions
+        sessions[origin] = session
+        if len(sessions) > _MOST_ORIGINS:
+            sessions.popitem(last=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DigestAuth, (self.username, self.password)
+
+    def __repr__(self) -> str:
+        return f"DigestAuth({self.username!r}, '***')"
+
+
+def _authorize(request: Request, session: DigestSession) -> None:
+    def content() -> Iterable[bytes]:
+        if not request.content.replayable or request.content.is_async:
+            raise ContentError(
+                f"{request.url} wants the content of {request.method} protected by Digest (auth-int), which means to "
+                "read it before it is sent, but it can be read once: pass bytes, a file or a list"
+            )
+        return request.content.chunks()
+
+    credentials = session.credentials(request.method, request.url.target, content)
+    if credentials is not None:
+        request.headers["Authorization"] = credentials
+
+
+def _is_stale(challenge: Challenge) -> bool:
+    return challenge.parameters.get("stale", "").lower() == "true"

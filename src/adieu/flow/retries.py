@@ -1,0 +1,259 @@
+"""Retries: whether a request may be sent once more, and after which wait (RFC 9110, sections 9.2.2 and 10.2.3).
+
+Rules of the room: facts decide. What may have reached a server is not sent again unless doing it twice is the same as
+doing it once: by its method, by an Idempotency-Key, or because the user says so. A wait never reaches beyond the call's
+deadline. No I/O: who sends and who waits is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from adieu._value import Value
+from adieu.errors import (
+    ConnectError,
+    DNSError,
+    GuardError,
+    InvalidRequest,
+    PeerClosed,
+    ProxyError,
+    ReadError,
+    ReadTimeout,
+    TLSError,
+    TransportError,
+    WriteError,
+    WriteTimeout,
+)
+from adieu.flow.retry_budget import RetryBudget
+from adieu.lifecycle.events import Events, tell
+from adieu.messages._date import parse_date
+from adieu.messages.request import NOT_GIVEN, Request
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.deadline import Clock, Deadline
+    from adieu.lifecycle.steps import Steps
+    from adieu.messages.response import ResponseHead
+
+__all__ = ["Attempts", "Retry", "retried"]
+
+# What ends by itself: too early, too many, restarting, overloaded, behind something that is.
+_STATUSES = frozenset((408, 425, 429, 502, 503, 504))
+# What a peer that is gone, or silent, looks like after the request has begun. What broke the protocol would again.
+_BROKEN = (ReadError, WriteError, PeerClosed, ReadTimeout, WriteTimeout)
+
+
+class Retry(Value):
+    """When a request is sent again, and how long to wait before.
+
+    `limit`: how often, after the first time. `statuses`: which answers are worth another try. `methods`: what may be
+    sent twice; the default is what RFC 9110 calls idempotent, and a request with an `Idempotency-Key` counts as such.
+    Any other is sent again only if no connection was made for it. Content that can be read once is never sent again.
+
+    The waits are random, between 0 and `backoff` seconds, then twice, four times, eight times as much, up to `longest`.
+    A `Retry-After` is waited for in full, and `longest` then means: rather than wait longer, return the answer.
+    `budget` bounds what all requests under this setting do to servers that are down; None is no bound.
+    """
+
+    __slots__ = ("backoff", "budget", "limit", "longest", "methods", "statuses")
+    limit: int
+    statuses: frozenset[int]
+    methods: frozenset[str]
+    backoff: float
+    longest: float
+    budget: RetryBudget | None
+
+    IDEMPOTENT: ClassVar[frozenset[str]] = frozenset(
+        ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY")
+    )
+
+    def __init__(
+        self,
+        limit: int = 3,
+        *,
+        statuses: Iterable[int] = _STATUSES,
+        methods: Iterable[str] = IDEMPOTENT,
+        backoff: float = 0.2,
+        longest: float = 60.0,
+        budget: RetryBudget | object | None = NOT_GIVEN,
+    ) -> None:
+        if type(limit) is not int or limit < 0:
+            raise InvalidRequest(
+                f"limit of a Retry is how often to send again, 0 or more, not {limit!r}"
+            )
+        if budget is NOT_GIVEN:
+            budget = RetryBudget()
+        elif budget is not None and not isinstance(budget, RetryBudget):
+            raise InvalidRequest(f"budget of a Retry is a RetryBudget or None, not {budget!r}")
+        self._set(
+            limit=limit,
+            statuses=_all("statuses", statuses, int),
+            methods=frozenset(method.upper() for method in _all("methods", methods, str)),
+            backoff=_seconds("backoff", backoff),
+            longest=_seconds("longest", longest),
+            budget=budget,
+        )
+
+    @classmethod
+    def of(cls, value: Retry | int | None) -> Retry | None:
+        """What `retry=` was given, checked: a `Retry`, a number of retries, or None (and 0) for none."""
+        if value is None or isinstance(value, Retry):
+            return value if value is not None and value.limit else None
+        if type(value) is int:
+            return cls(value) if value else None
+        hint = " (an instance of it: write it with parentheses)" if isinstance(value, type) else ""
+        raise InvalidRequest(f"retry takes a Retry, a number or None, not {value!r}{hint}")
+
+    def allows(self, request: Request, outcome: ResponseHead | TransportError) -> bool:
+        """Whether this outcome of a request is one to try again after, and the request one to be sent again."""
+        if not request.content.replayable:
+            return False
+        if isinstance(outcome, ConnectError) and outcome.request_sent == "no":
+            return _may_pass(outcome, self.statuses)
+        if request.method.upper() not in self.methods and "idempotency-key" not in request.headers:
+            return False
+        if isinstance(outcome, TransportError):
+            return isinstance(outcome, _BROKEN)
+        return outcome.status_code in self.statuses
+
+    def wait(
+        self,
+        retries: int,
+        outcome: ResponseHead | TransportError,
+        chance: Callable[[], float],
+        now: float,
+    ) -> float | None:
+        """Seconds to wait before the first, second, ... retry; None: longer than `longest`.
+
+        `chance` gives numbers from 0 to 1; `now` is seconds since the epoch, for a Retry-After that is a date.
+        """
+        wait = chance() * min(self.backoff * 2.0 ** min(retries - 1, 64), self.longest)
+        if isinstance(outcome, TransportError):
+            return wait
+        asked = _retry_after(outcome.headers.get("retry-after"), now)
+        # Not all who were told the same second should come back in it.
+        return asked + wait if asked <= self.longest else None
+
+
+class Attempts:
+    """The attempts at one request so far. `after` is asked when each has ended."""
+
+    __slots__ = ("_chance", "_deadline", "_events", "_request", "_retries", "_retry", "_wall")
+
+    def __init__(
+        self,
+        retry: Retry,
+        request: Request,
+        deadline: Deadline,
+        events: Events | None,
+        *,
+        chance: Callable[[], float] | None = None,
+        wall: Clock = time,
+    ) -> None:
+        if chance is None:
+            from random import random
+
+            chance = random
+        self._retry = retry
+        self._request = request
+        self._deadline = deadline
+        self._events = events
+        self._chance = chance
+        self._wall = wall
+        self._retries = 0
+
+    def after(self, outcome: ResponseHead | TransportError) -> float | None:
+        """Seconds to wait before the next attempt; None: this outcome is the last."""
+        retry, request, deadline = self._retry, self._request, self._deadline
+        if not isinstance(outcome, TransportError) and outcome.status_code not in retry.statuses:
+            if retry.budget is not None and outcome.status_code < 500:
+                retry.budget.earn()
+            return None
+        if self._retries >= retry.limit or not retry.allows(request, outcome):
+            return None
+        wait = retry.wait(self._retries + 1, outcome, self._chance, self._wall())
+        if wait is None:
+            return None
+        if deadline.ends_at is not None and deadline.now() + wait >= deadline.ends_at:
+            return None  # Nobody would be there any more for what came after the wait.
+        if retry.budget is not None and not retry.budget.take():
+            return None
+        self._retries += 1
+        if self._events is not None:
+            reason = str(getattr(outcome, "status_code", type(outcome).__name__))
+            facts = (request.method, str(request.url), self._retries, wait, reason)
+            tell(self._events.retrying, *facts)
+        return wait
+
+
+def retried(
+    attempts: Attempts,
+    send: Callable[[], Steps[Any]],
+    discard: Callable[[Any], Steps[None]],
+    pause: Callable[[float], Steps[None]],
+) -> Steps[Any]:
+    """Send until an outcome is the last one, and let that be ours.
+
+    `discard` ends what an attempt has left: it gets its response, or None. Nothing is held while `pause` waits.
+    """
+    while True:
+        response = None
+        try:
+            response = yield from send()
+        except TransportError as error:
+            wait = attempts.after(error)
+            if wait is None:
+                raise
+        else:
+            wait = attempts.after(response)
+            if wait is None:
+                return response
+        yield from discard(response)
+        del response
+        yield from pause(wait)
+
+
+def _may_pass(error: ConnectError, statuses: frozenset[int]) -> bool:
+    """Whether another try could connect, or only somebody who mends a name, a certificate, a permission."""
+    if isinstance(error, GuardError):
+        return False
+    if isinstance(error, ProxyError) and error.status is not None:
+        return error.status in statuses
+    cause = error.__cause__
+    if isinstance(error, TLSError):
+        from ssl import SSLCertVerificationError
+
+        return isinstance(cause, OSError) and not isinstance(cause, SSLCertVerificationError)
+    if isinstance(error, DNSError) and isinstance(cause, OSError):
+        from socket import EAI_NONAME, gaierror
+
+        return not (isinstance(cause, gaierror) and cause.errno == EAI_NONAME)
+    return True
+
+
+def _retry_after(text: str | None, now: float) -> float:
+    """The seconds that a Retry-After field asks for; 0 if there is none that can be read (RFC 9110, 10.2.3)."""
+    if text is None:
+        return 0.0
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) < 10 else float("inf")
+    when = parse_date(text)
+    return max(when - now, 0.0) if when is not None else 0.0
+
+
+def _seconds(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 3e7:
+        raise InvalidRequest(f"{name} of a Retry is in seconds, 0 or more, not {value!r}")
+    return float(value)
+
+
+def _all(name: str, values: Any, kind: type) -> frozenset[Any]:
+    if isinstance(values, (str, bytes, int)):
+        raise InvalidRequest(f"{name} of a Retry are several: write {{{values!r}}}")
+    found = frozenset(values)
+    for value in found:
+        if type(value) is not kind:
+            raise InvalidRequest(f"{name} of a Retry holds {kind.__name__}s, not {value!r}")
+    return found

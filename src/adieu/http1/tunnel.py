@@ -1,0 +1,279 @@
+"""Ways through proxies: from a wire that reaches the proxy to a stream that ends at the origin, as steps.
+
+Theory of operation. The wire is asked for a plain stream to the proxy, as for any origin; TLS to the proxy, CONNECT and
+SOCKS go over that stream, whatever made it, so every wire works behind every proxy. TLS to the origin comes after, by
+the one who opens connections, with the settings it has without a proxy: in a tunnel nothing else changes. A request to
+an http origin is not tunnelled but handed to the proxy, with its whole URL (RFC 9112, section 3.2.2).
+
+Rules of the room: everything made on the way belongs to the opening. What is the proxy's (credentials, fields) is
+written here and nowhere else: into CONNECT, and into requests that the proxy forwards.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import ConnectError, ProxyError, RequestTimeout
+from adieu.http1.codec import Codec, Head, Malformed
+from adieu.messages.challenge import parse_challenges
+from adieu.messages.digest import DigestSession
+from adieu.messages.headers import Headers
+from adieu.messages.origin import Origin
+from adieu.transport import socks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.errors import Phase
+    from adieu.lifecycle.steps import Steps
+    from adieu.messages.url import URL
+    from adieu.transport.guard import Rules
+    from adieu.transport.proxy import Proxy, Via
+    from adieu.transport.wire import Opening
+
+__all__ = ["Tunnels"]
+
+_MAX_INFORMATIONAL = 32
+_READ = 16 * 1024
+# How much of the body of a refusal is told, and how long it is waited for (bytes, seconds).
+_EXCERPT = 1024
+_A_MOMENT = 0.25
+# How much of anything that the proxy says goes into a text.
+_SHOWN = 200
+_MOST_SESSIONS = 64
+
+Fields = list[tuple[str, str]]
+
+
+class Tunnels:
+    """How one adapter gets through proxies: by which wire, and what Digest authentication has to remember."""
+
+    __slots__ = ("_secured", "_sessions", "_wire")
+
+    def __init__(self, wire: Any, secured: Callable[[Any, str, Opening], Any]) -> None:
+        self._wire = wire
+        self._secured = secured
+        self._sessions: dict[Proxy, DigestSession] = {}
+
+    def open(self, via: Via, opening: Opening) -> Steps[Any]:
+        """A stream through the proxy: to the origin, or, if it forwards, to itself.
+
+        Raises `ProxyError`, `RequestTimeout`, and `DNSError` for a name that is to be looked up here.
+        """
+        try:
+            return (yield from self._open(via, opening))
+        except TimeoutError as error:
+            late = error if isinstance(error, RequestTimeout) else opening.exceeded()
+            # Which of the two it waited for, nobody sees from the URL.
+            late.args = (f"{late.args[0]}, on the way through the proxy {via.proxy}",)
+            try:
+                raise late
+            finally:
+                del late  # Or the exception's traceback would refer to the exception: a cycle.
+
+    def _open(self, via: Via, opening: Opening) -> Steps[Any]:
+        # Whom it is for is what a guard judges; where the proxy is, the user has said.
+        guard, opening.guard = opening.guard, None
+        if via.proxy.is_socks:
+            return (yield from self._socks(via, opening, guard))
+        if guard is not None:
+            guard.behind_proxy(via)
+        stream = yield from self._reach(via, opening)
+        if via.forwards:
+            return stream
+        codec = Codec()
+        head = yield from self._connect(codec, stream, via, opening)
+        if head.status == 407 and self.challenged(via.proxy, head):
+            # On a new connection, so that nobody has to read the rest of what came with the challenge.
+            stream.close()
+            stream = yield from self._reach(via, opening)
+            head = yield from self._connect(codec, stream, via, opening)
+        if head.status >= 300:
+            raise (yield from _refused(codec, head, stream, via, opening))
+        if surplus := codec.leftover():
+            # They would be taken for the origin's first words.
+            raise ProxyError(
+                f"the proxy {via.proxy} sent {len(surplus)} bytes more than its answer to CONNECT: "
+                f"{surplus[:40]!r}",
+                status=head.status,
+                reason=head.reason,
+            )
+        return stream
+
+    # -- what is told to the proxy ---------------------------------------------------------------------------------
+
+    def forwarded(self, proxy: Proxy, method: str, url: URL, fields: Fields) -> tuple[str, Fields]:
+        """Target and fields of a request as this proxy is to forward it."""
+        target = f"{url.scheme}://{url.authority}{url.target}"
+        return target, [*fields, *self._own_fields(proxy, method, target)]
+
+    def _own_fields(self, proxy: Proxy, method: str, target: str) -> Fields:
+        fields = list(proxy.headers)
+        credentials = proxy.basic()
+        if proxy.digest:
+            credentials = self._session(proxy).credentials(method, target)
+        if credentials is not None:
+            fields.append(("Proxy-Authorization", credentials))
+        return fields
+
+    def challenged(self, proxy: Proxy, head: Head) -> bool:
+        """Whether this 407 can be answered, so that it is worth asking again."""
+        return proxy.digest and self._session(proxy).challenged(_challenges(head)) is not None
+
+    def _session(self, proxy: Proxy) -> DigestSession:
+        session = self._sessions.get(proxy)
+        if session is None:
+            assert proxy.auth is not None
+            if len(self._sessions) >= _MOST_SESSIONS:
+                self._sessions = {}
+            session = self._sessions.setdefault(proxy, DigestSession(*proxy.auth))
+        return session
+
+    # -- getting there ---------------------------------------------------------------------------------------------
+
+    def _reach(self, via: Via, opening: Opening) -> Steps[Any]:
+        """A stream to the proxy itself."""
+        place = via.proxy.url.origin
+        try:
+            stream = yield self._wire.open(Origin("tcp", place.host, place.port), opening)
+            # Its own close wakes a thread that reads before the descriptor goes.
+            opening.own(stream)
+            if place.scheme == "https":
+                for_origins = opening.tls
+                opening.tls = via.proxy.tls or _for_proxy(for_origins)
+                stream = yield self._secured(stream, place.host.rstrip("."), opening)
+                opening.own(stream)
+                opening.tls = for_origins
+        except TimeoutError:
+            raise
+        except (OSError, ConnectError) as error:
+            raise _unreachable(error, via) from error
+        return stream
+
+    def _connect(self, codec: Codec, stream: Any, via: Via, opening: Opening) -> Steps[Head]:
+        """Ask for a tunnel (RFC 9110, section 9.3.6), and give the final head of the answer."""
+        proxy, origin = via
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        target = f"{host}:{origin.port}"
+        fields = [("Host", target), *self._own_fields(proxy, "CONNECT", target)]
+        out = codec.request("CONNECT", target, fields) + codec.end()
+        try:
+            yield stream.send(out, opening.left())
+            for _ in range(_MAX_INFORMATIONAL + 1):
+                while (head := codec.head()) is None:
+                    data = yield stream.recv(_READ, opening.left())
+                    if not data:
+                        raise Malformed("it closed the connection without an answer")
+                    codec.feed(data)
+                if head.status >= 200:
+                    return head
+            raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
+        except TimeoutError:
+            raise
+        except (OSError, Malformed) as error:
+            raise ProxyError(f"the proxy {proxy} made no tunnel to {target}: {error}") from error
+
+    def _socks(self, via: Via, opening: Opening, guard: Rules | None) -> Steps[Any]:
+        hosts = [via.origin.host]
+        if socks.resolves_here(via.proxy.scheme):
+            hosts = yield from self._addresses(via, opening, guard)
+        elif guard is not None:
+            guard.behind_proxy(via)
+        while True:
+            stream = yield from self._reach(via, opening)
+            try:
+                yield from socks.ask(stream, via, hosts.pop(0), opening)
+            except ProxyError:
+                if not hosts:
+                    raise
+                stream.close()  # It may have a way to the other family's address.
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise _unreachable(error, via) from error
+            else:
+                return stream
+
+    def _addresses(self, via: Via, opening: Opening, guard: Rules | None) -> Steps[list[str]]:
+        """The origin's first address of each family that the proxy can be told."""
+        proxy, origin = via
+        look_up = getattr(self._wire, "addresses", None)
+        if look_up is None:
+            raise ProxyError(
+                f"{proxy.scheme}:// has names looked up here, which {self._wire!r} cannot: "
+                "let the proxy do it, with socks5h:// or socks4a://"
+            )
+        found = yield look_up(origin.host, origin.port, opening)
+        if guard is not None:
+            found = guard.permitted(found, origin)
+        first: dict[int, str] = {}
+        for family, place in found:
+            first.setdefault(family, str(place[0]).partition("%")[0])
+        hosts = [host for host in first.values() if proxy.scheme == "socks5" or ":" not in host]
+        if not hosts:
+            raise ProxyError(f"{origin} has no IPv4 address, and SOCKS4 knows no others")
+        return hosts
+
+
+def _for_proxy(tls: Any) -> Any:
+    """What the client says of TLS, as far as it is meant for everybody: a proxy is shown no client certificate."""
+    return tls.for_proxy() if tls is not None else None
+
+
+def _challenges(head: Head) -> Any:
+    return parse_challenges(Headers.from_wire(head.fields).get_list("proxy-authenticate"))
+
+
+def _unreachable(error: Exception, via: Via) -> ProxyError:
+    import ssl
+
+    phase: Phase = getattr(error, "phase", "connect")
+    why = str(getattr(error, "strerror", None) or error)
+    if isinstance(error, ssl.SSLError):
+        from adieu.transport.tls import describe_tls_error
+
+        phase, why = "tls", describe_tls_error(error, via.proxy.url.host)
+    return ProxyError(f"the proxy {via.proxy} cannot be reached: {why}", phase=phase)
+
+
+def _refused(
+    codec: Codec, head: Head, stream: Any, via: Via, opening: Opening
+) -> Steps[ProxyError]:
+    """The error for a proxy that answered, and made no tunnel."""
+    body = yield from _excerpt(codec, stream, opening)
+    proxy, origin = via
+    line = f"{head.status} {head.reason[:_SHOWN]}".rstrip()
+    text = f"the proxy {proxy} made no tunnel to {origin}: it answered {line}"
+    if head.status == 407:
+        offered = ", ".join(sorted({challenge.scheme for challenge in _challenges(head)}))[:_SHOWN]
+        wants = "refused the credentials" if proxy.auth is not None else "wants credentials"
+        text += (
+            f"; it {wants}, and takes {offered or 'nothing that it names'}: "
+            "give them by adieu.Proxy(url, auth=(user, password)), with digest=True for Digest"
+        )
+    if shown := " ".join(body[:_SHOWN].decode("utf-8", "replace").split()):
+        text += f"; its words begin with {shown!r}"
+    return ProxyError(text, status=head.status, reason=head.reason, answer=body)
+
+
+def _excerpt(codec: Codec, stream: Any, opening: Opening) -> Steps[bytes]:
+    """The first bytes of the answer's body, as far as they come soon."""
+    body = b""
+    ends_at = monotonic() + _A_MOMENT
+    try:
+        while len(body) < _EXCERPT:
+            chunk = codec.body()
+            if chunk is None:
+                soon = max(ends_at - monotonic(), 0.001)
+                left = opening.left()
+                codec.feed((yield stream.recv(_READ, soon if left is None else min(soon, left))))
+                if monotonic() >= ends_at:
+                    break
+            elif chunk:
+                body += chunk
+            else:
+                break
+    except (Malformed, OSError):
+        pass  # What matters has been said in the head.
+    return body[:_EXCERPT]

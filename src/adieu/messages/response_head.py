@@ -1,0 +1,318 @@
+"""What the responses of both colours share: the head, and what can be told from content that has been read."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import AdieuError, BodyClosed, DecodeError, InvalidRequest
+from adieu.messages.headers import Headers
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from typing_extensions import Self
+
+    from adieu.messages.charset import IncrementalText
+    from adieu.messages.coding import Decoder
+    from adieu.messages.links import Link
+    from adieu.messages.request import HeadersLike, Request
+    from adieu.messages.sse import EventParser
+    from adieu.messages.url import URL
+
+__all__ = ["MAX_BODY", "MAX_EVENT", "ResponseHead", "StatusError"]
+
+MAX_BODY = 1024 * 1024 * 1024
+"""The most bytes of a body that is read whole, decoded, unless `max_body` says otherwise."""
+
+MAX_EVENT = 1024 * 1024
+"""The most bytes of one server-sent event, unless `max_event` says otherwise."""
+
+
+class StatusError(AdieuError):
+    """`raise_for_status()` found a 4xx or 5xx status. `response` is the response, with what was read of its body."""
+
+    response: ResponseHead
+
+    def __init__(self, message: str, *, response: ResponseHead) -> None:
+        super().__init__(message)
+        self.response = response
+
+    @property
+    def status_code(self) -> int:
+        """The status that was found."""
+        return self.response.status_code
+
+
+class ResponseHead:
+    """What `Response` and `AsyncResponse` are: see there for reading."""
+
+    __slots__ = (
+        "_content",
+        "_encoding",
+        "_raw",
+        "_text",
+        "_trailers",
+        "body",
+        "headers",
+        "history",
+        "http_version",
+        "max_body",
+        "reason",
+        "request",
+        "seconds",
+        "source",
+        "status_code",
+        "upgraded",
+    )
+
+    def __init__(
+        self,
+        status_code: int,
+        headers: HeadersLike | None = None,
+        body: Any = None,
+        *,
+        reason: str | None = None,
+        http_version: str = "HTTP/1.1",
+    ) -> None:
+        self.status_code = status_code
+        self.headers = headers if type(headers) is Headers else Headers(headers)
+        self.http_version = http_version
+        self.reason = reason if reason is not None else _phrase(status_code)
+        self.history: tuple[Self, ...] = ()
+        self.request: Request | None = None
+        # Seconds from the beginning of the call to this head.
+        self.seconds: float | None = None
+        # The body in progress; set by the client when the response came over a lease.
+        self.body: Any = None
+        # What an adapter without connections gave as body, if that has to be read or closed.
+        self.source: Any = None
+        self.upgraded: Any = None
+        self._raw: bytes | None = None
+        self._content: bytes | None = None
+        self._text: str | None = None
+        self._encoding: str | None = None
+        self._trailers: list[tuple[str, str]] | None = None
+        # Bounds what is read whole; set by the client.
+        self.max_body: int | None = MAX_BODY
+        if body is None:
+            self._raw = b""
+        elif isinstance(body, (bytes, bytearray, memoryview)):
+            self._raw = bytes(body)
+        elif isinstance(body, str):
+            self._raw = body.encode()
+        elif hasattr(body, "read") or hasattr(body, "__iter__") or hasattr(body, "__aiter__"):
+            self.source = body
+        else:
+            raise InvalidRequest(
+                f"a response's body is bytes, text, a file or an iterable of bytes, not {type(body).__name__}"
+            )
+
+    # -- facts -------------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> URL:
+        """The URL that answered, after redirects."""
+        if self.request is None:
+            raise BodyClosed("this response was made by hand: it has no request, and so no URL")
+        return self.request.url
+
+    @property
+    def ok(self) -> bool:
+        """The status is below 400."""
+        return self.status_code < 400
+
+    is_success = property(lambda self: 200 <= self.status_code < 300)
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """The first link of each relation that the `Link` fields name (RFC 8288): `response.links["next"].url`."""
+        value = self.headers.get("link")
+        if value is None:
+            return {}
+        from adieu.messages.links import links_by_relation
+
+        return links_by_relation(value, self.url)
+
+    @property
+    def is_redirect(self) -> bool:
+        """A 3xx with a Location, which a client that follows redirects would follow."""
+        return self.status_code in (301, 302, 303, 307, 308) and "location" in self.headers
+
+    @property
+    def elapsed(self) -> timedelta:
+        """From the beginning of the exchange to the end of the response's head."""
+        from datetime import timedelta
+
+        return timedelta(seconds=self.seconds or 0.0)
+
+    @property
+    def trailers(self) -> Headers:
+        """The fields that came after the body (RFC 9110, section 6.5); empty until it has been read to its end.
+
+        They are never merged into `headers`, and those that would change what the head said are left out.
+        """
+        found = self._trailers
+        if found is None and self.body is not None:
+            found = self.body.trailers
+        if not found:
+            return Headers()
+        from adieu.messages.trailers import received_trailers
+
+        return received_trailers(found)
+
+    @property
+    def is_closed(self) -> bool:
+        """The body holds no connection (any more)."""
+        return self.body is None or self.body.state != "OPEN"
+
+    def raise_for_status(self) -> Self:
+        """This response, or `StatusError` if its status is 4xx or 5xx.
+
+        An unread body is closed before the error is raised, so that whoever keeps the error keeps no connection.
+        """
+        if self.status_code < 400:
+            return self
+        if self.body is not None:
+            self.body.abort("error status")
+        kind = "client" if self.status_code < 500 else "server"
+        where = f" for {self.request.method} {self.request.url}" if self.request else ""
+        raise StatusError(f"{self.status_code} {self.reason}: {kind} error{where}", response=self)
+
+    # -- content, once it is here ------------------------------------------------------------------------------------
+
+    @property
+    def encoding(self) -> str:
+        """The charset `text` is decoded with. Assign to overrule what the headers say."""
+        from adieu.messages.charset import charset_of
+
+        if self._encoding is not None:
+            return self._encoding
+        return charset_of(self.headers.get("content-type")) or "utf-8"
+
+    @encoding.setter
+    def encoding(self, name: str) -> None:
+        "".encode(name)  # An unknown codec is an error here, not when the text is wanted.
+        self._encoding = name
+        self._text = None
+
+    def detect_encoding(self) -> str | None:
+        """The charset that the content seems to be in, whatever the headers say; None: it seems to be no text.
+
+        `response.encoding = response.detect_encoding() or "utf-8"` uses it for `text`. For content that has been read.
+        Only the first 64 KiB are looked at. Raises `MissingExtra` without the extra `charset`, unless it is UTF-8.
+        """
+        from adieu.messages.charset import detect
+
+        if self._raw is None and self._content is None:
+            raise BodyClosed("this body has not been read: `response.read()` first")
+        return detect(self._decoded())
+
+    def attach(self, body: Any) -> None:
+        """The content is still on its way, and comes through this body."""
+        self.body = body
+        self._raw = None
+
+    def received(self, chunks: list[bytes], trailers: list[tuple[str, str]] | None = None) -> None:
+        """The whole raw body, and what came after it, handed over by whoever read it."""
+        self._raw = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._trailers = trailers
+
+    def _collect(self, chunks: list[bytes], size: int, chunk: bytes) -> int:
+        """Take one more piece of a body that is read whole; gives the size of all of them."""
+        size += len(chunk)
+        if (bound := self.max_body) is not None and size + self.body.remaining > bound:
+            raise self.body.refuse()
+        chunks.append(chunk)
+        return size
+
+    def _decoded(self) -> bytes:
+        """The content, from the raw bytes that have been read in full."""
+        content = self._content
+        if content is None:
+            raw = self._raw
+            assert raw is not None
+            coding = self.headers.get("content-encoding")
+            bound = self.max_body
+            if (coding and raw) or (bound is not None and len(raw) > bound):
+                from adieu.messages.coding import MAX_RATIO, decode
+
+                ratio = None if bound is None else MAX_RATIO
+                raw = decode(raw, coding, max_bytes=bound, max_ratio=ratio)
+            self._content = content = raw
+        return content
+
+    def _as_text(self, content: bytes) -> str:
+        if self._text is None:
+            from adieu.messages.charset import decode_text
+
+            if self._encoding is not None:
+                self._text = content.decode(self._encoding, "replace")
+            else:
+                self._text = decode_text(content, self.headers.get("content-type"))
+        return self._text
+
+    def _event_parser(self, max_event: int) -> EventParser:
+        from adieu.messages.sse import EventParser, check_event_stream
+
+        parser = EventParser(max_event)
+        try:
+            check_event_stream(self.headers.get("content-type"), self.request and self.url)
+        except DecodeError:
+            if self.body is not None:
+                self.body.abort("no event stream")
+            raise
+        return parser
+
+    def _decoder(self) -> Decoder | None:
+        coding = self.headers.get("content-encoding")
+        if not coding:
+            return None
+        from adieu.messages.coding import decoder_for
+
+        return decoder_for(coding)
+
+    def _text_decoder(self) -> IncrementalText:
+        from adieu.messages.charset import IncrementalText
+
+        if self._encoding is not None:
+            return IncrementalText(None, self._encoding)
+        return IncrementalText(self.headers.get("content-type"))
+
+    def _as_json(self, content: bytes, **options: Any) -> Any:
+        import json
+
+        if not content:
+            raise DecodeError(f"{self!r} has no content, so there is no JSON in it")
+        try:
+            # json finds UTF-8, -16 and -32 by itself (RFC 8259, section 8.1).
+            return json.loads(content, **options)
+        except ValueError as error:
+            start = content[:60]
+            raise DecodeError(f"{self!r} is not JSON: {error}; it begins with {start!r}") from error
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status_code} {self.reason}>".replace(" >", ">")
+
+    # A response travels without its connection: what was not read is not there at the other end.
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("status_code", "reason", "http_version", "headers", "history", "request", "seconds")
+        state: dict[str, Any] = {name: getattr(self, name) for name in kept}
+        hidden = ("_raw", "_encoding", "_trailers", "max_body")
+        return {**state, **{name: getattr(self, name) for name in hidden}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        ResponseHead.__init__(self, 0)
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+@lru_cache(128)  # looking into an enum is a Python call, with an import before it
+def _phrase(status: int) -> str:
+    from http import HTTPStatus
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,216 @@
+"""What TLS settings may be: each check gives the setting in its one form, or says what is wrong with it.
+
+Rules of the room: what can be known without a peer is found out here, where it is set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from adieu.errors import InvalidRequest, InvalidURL, MissingExtra
+
+__all__ = [
+    "Cert",
+    "Loaded",
+    "Path",
+    "checked_cert",
+    "checked_ciphers",
+    "checked_fingerprints",
+    "checked_hostname",
+    "checked_keylog",
+    "checked_trust",
+    "checked_verify",
+    "checked_version",
+    "unreadable",
+]
+
+Path: TypeAlias = "str | os.PathLike[str]"
+Cert: TypeAlias = "Path | tuple[Path, Path | None] | tuple[Path, Path | None, str | bytes | None]"
+Loaded: TypeAlias = "tuple[str, str | None, str | bytes | None]"
+
+_VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
+_HEX = re.compile(r"[0-9a-fA-F]{2}(:?[0-9a-fA-F]{2})*")
+_DIGESTS = {16: "an MD5", 20: "a SHA-1"}
+
+
+def checked_verify(verify: object) -> bool | str | bytes:
+    if isinstance(verify, bytes) and b"-----BEGIN" not in verify:
+        # Of an empty text, Python would make a context that trusts the system's CAs.
+        raise InvalidRequest("verify= was given bytes that hold no CA certificates in PEM")
+    if isinstance(verify, (bool, bytes)):
+        return verify
+    path = _path("verify", verify, "True, False, a path, or PEM as bytes")
+    if not os.path.isdir(path):
+        return _checked_file("verify", path)
+    try:
+        names = os.listdir(path)
+    except OSError as error:
+        raise unreadable("verify", path, error) from error
+    # OpenSSL finds CAs by the hash of their names, and says nothing if there are none.
+    if not any(map(re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch, names)):
+        raise InvalidRequest(
+            f"verify={path!r} is a directory without CAs in it that OpenSSL could find: "
+            "run `openssl rehash` on it, or pass one PEM file"
+        )
+    return path
+
+
+def checked_cert(cert: object) -> Loaded | None:
+    if cert is None:
+        return None
+    parts = cert if isinstance(cert, (tuple, list)) else (cert,)
+    wanted = "a path, (certificate, key) or (certificate, key, password)"
+    if not 1 <= len(parts) <= 3:
+        raise InvalidRequest(f"cert= is {wanted}, not {len(parts)} things")
+    certificate, key, password = (*parts, None, None)[:3]
+    if password is not None and not isinstance(password, (str, bytes)):
+        raise InvalidRequest(
+            f"the password in cert= is text or bytes, not {type(password).__name__}"
+        )
+    return (
+        _checked_file("cert", _path("cert", certificate, wanted)),
+        None if key is None else _checked_file("cert", _path("cert", key, wanted)),
+        password,
+    )
+
+
+def _path(name: str, value: object, wanted: str) -> str:
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path:
+        raise InvalidRequest(f"{name}= is {wanted}, not {type(value).__name__} {value!r:.40}")
+    if "-----BEGIN" in path:
+        raise InvalidRequest(f"{name}= takes PEM as bytes (verify only) or the path of a PEM file")
+    return os.path.abspath(path)  # The same file after os.chdir().
+
+
+def _checked_file(name: str, path: str) -> str:
+    try:
+        open(path, "rb").close()
+    except (OSError, ValueError) as error:
+        raise unreadable(name, path, error) from error
+    return path
+
+
+def unreadable(name: str, path: str, error: Exception) -> InvalidRequest:
+    return InvalidRequest(f"{name}={path!r}: {getattr(error, 'strerror', None) or error}")
+
+
+def checked_trust(trust: Any, verify: object) -> str:
+    if trust not in ("certifi", "system"):
+        raise InvalidRequest(f"trust= is 'certifi' or 'system', not {trust!r:.40}")
+    if trust == "system":
+        if verify is not True:
+            raise InvalidRequest(
+                "verify= and trust='system' both say whom to trust: leave one of them out"
+            )
+        from importlib.util import find_spec
+
+        if find_spec("truststore") is None:
+            raise MissingExtra("trust='system' needs truststore: pip install 'adieu[system-trust]'")
+    return str(trust)
+
+
+def checked_version(version: Any) -> str | None:
+    """A version as text, or as a member of `ssl.TLSVersion`."""
+    if version is None:
+        return None
+    found = _VERSIONS.get(getattr(version, "name", ""), version)
+    if found not in _VERSIONS.values():
+        raise InvalidRequest(
+            f"minimum_version= is '1.2' or '1.3', not {version!r:.40}; what speaks nothing newer than "
+            "that needs a context= of your own"
+        )
+    return str(found)
+
+
+def checked_ciphers(ciphers: Any) -> str | None:
+    """A list in OpenSSL's syntax, of which some are known here and all encrypt and authenticate."""
+    if ciphers is None:
+        return None
+    if not isinstance(ciphers, str):
+        raise InvalidRequest(f"ciphers= is a text in OpenSSL's syntax, not {ciphers!r:.40}")
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.set_ciphers(ciphers)
+    except (ssl.SSLError, ValueError) as error:
+        raise InvalidRequest(f"ciphers={ciphers!r:.80} selects no cipher known here") from error
+    for cipher in context.get_ciphers():
+        # Without a certificate there is nothing that could be checked, and OpenSSL does not mind.
+        if "Au=None " in cipher["description"] or "Enc=None " in cipher["description"]:
+            raise InvalidRequest(
+                f"ciphers={ciphers!r:.80} has {cipher['name']}, which does not authenticate the server "
+                "or does not encrypt: exclude those with ':!aNULL:!eNULL'"
+            )
+    return ciphers
+
+
+def checked_hostname(hostname: Any) -> str | None:
+    """A name or an address, as a URL would have it."""
+    if hostname is None:
+        return None
+    from adieu.messages.url import URL
+
+    try:
+        if not isinstance(hostname, str):
+            raise InvalidURL(f"it is {type(hostname).__name__}")
+        shown = f"[{hostname}]" if ":" in hostname else hostname
+        url = URL(f"https://{shown}")
+        if (
+            url.username is not None
+            or str(url).rstrip("/") != f"https://{url.authority}"
+            or url.port != 443
+        ):
+            raise InvalidURL("it is more than a host")
+    except InvalidURL as error:
+        raise InvalidRequest(
+            f"server_hostname= is a host name, not {hostname!r:.80}: {error}"
+        ) from error
+    return url.host.rstrip(".")
+
+
+def checked_fingerprints(given: Any) -> tuple[str, ...]:
+    """SHA-256 fingerprints as 64 hexadecimal digits each."""
+    items = (given,) if isinstance(given, str) else given
+    if not isinstance(items, Iterable) or isinstance(items, (bytes, bytearray)):
+        raise InvalidRequest(f"fingerprints= are texts of hexadecimal digits, not {given!r:.80}")
+    return tuple(sorted({_fingerprint(item) for item in items}))
+
+
+def _fingerprint(text: Any) -> str:
+    if not isinstance(text, str) or not _HEX.fullmatch(text):
+        raise InvalidRequest(
+            f"a fingerprint is 64 hexadecimal digits, with or without colons, not {text!r:.100}: "
+            "`openssl x509 -noout -fingerprint -sha256 -in cert.pem` prints it"
+        )
+    digits = text.replace(":", "").lower()
+    if len(digits) != 64:
+        kind = _DIGESTS.get(len(digits) // 2)
+        what = f"{kind} fingerprint, which can be forged" if kind else f"{len(digits)} digits"
+        raise InvalidRequest(
+            f"a fingerprint is SHA-256, 64 hexadecimal digits; {text!r:.100} is {what}"
+        )
+    return digits
+
+
+def checked_keylog(keylog: Any) -> str | None:
+    """A file that can be written to; True is the one that SSLKEYLOGFILE names, if it does."""
+    if keylog is None or keylog is False:
+        return None
+    path = os.environ.get("SSLKEYLOGFILE") or None if keylog is True else keylog
+    if path is None:
+        return None
+    path = _path("keylog", path, "True or a path")
+    import ssl
+
+    if not hasattr(ssl.SSLContext, "keylog_filename"):
+        raise InvalidRequest("keylog= does not work here: this Python's ssl cannot log keys")
+    try:
+        open(path, "ab").close()
+    except (OSError, ValueError) as error:
+        raise unreadable("keylog", path, error) from error
+    return path

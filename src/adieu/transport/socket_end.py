@@ -1,0 +1,66 @@
+"""What the async streams have in common: an own non-blocking socket, and what needs no waiting."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PIECE", "SocketEnd", "farewell"]
+
+PIECE = 64 * 1024
+"""How much of an upload is offered to the system at once (bytes)."""
+
+
+class SocketEnd:
+    """A connected, non-blocking socket."""
+
+    __slots__ = ("_closed", "_poll", "_recv", "_sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._recv = sock.recv
+        self._closed = False
+        self._poll: Callable[[int], object] | None = None
+
+    def readable(self) -> bool:
+        if self._closed:
+            return True
+        if self._poll is None:
+            if not hasattr(select, "poll"):  # Windows
+                return bool(select.select([self._sock], [], [], 0)[0])
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            self._poll = poll.poll
+        return bool(self._poll(0))
+
+    def _send_some(self, data: bytes | memoryview) -> int:
+        try:
+            return self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            raise self._closed_or(error) from None
+
+    def _closed_or(self, error: OSError) -> OSError:
+        """What to say of an operation that failed: of a closed stream not EBADF, but that it was closed."""
+        return ConnectionAbortedError("the connection was closed") if self._closed else error
+
+    def forget(self) -> None:
+        """Close the descriptor of a forked child, whose parent goes on with the connection and the loop."""
+        self._closed = True
+        try:
+            self._sock.close()
+        except OSError:
+            pass
+
+
+def farewell(sock: socket.socket) -> None:
+    """Tell the peer at once, while the descriptor has to wait for the thread of its event loop."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # The peer was faster, or another thread was.

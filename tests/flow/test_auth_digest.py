@@ -1,0 +1,257 @@
+"""Digest as a dialogue: challenges answered once, nonces counted and renewed, wrong passwords not repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.messages.challenge import parse_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.testing.faults import Ending, FaultServer, Peer
+    from adieu.testing.request import Request as Received
+    from support.stage import Stage
+
+pytestmark = pytest.mark.lifecycle
+
+
+class Digesting:
+    """`/doc` behind Digest, as strict as a server can be: no count of a nonce is taken twice.
+
+    `uses`: how often a nonce may be used until it is stale; `renews`: every answer names the next one.
+    """
+
+    def __init__(
+        self,
+        server: FaultServer,
+        algorithm: str | None = "SHA-256",
+        qop: str | None = "auth",
+        *,
+        uses: int = 1_000_000,
+        renews: bool = False,
+        more: str = "",
+    ) -> None:
+        self.algorithm, self.qop, self.uses, self.renews = algorithm, qop, uses, renews
+        self.more = more
+        self.statuses: list[int] = []
+        self._nonces: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+        server.on("/doc", self)
+
+    def __call__(self, peer: Peer, request: Received) -> Ending:
+        with self._lock:
+            status, headers = self._judge(request)
+            self.statuses.append(status)
+        peer.reply(status, request.body if status == 200 else b"challenge", headers)
+        return "keep"
+
+    def _judge(self, request: Received) -> tuple[int, list[tuple[str, str]]]:
+        scheme, _, rest = (request.header("authorization") or "").partition(" ")
+        given = parse_parameters(rest)
+        if scheme == "Digest" and self._fits(given, request):
+            used = self._nonces.get(given["nonce"])
+            count = given.get("nc", "")
+            if used is None or len(used) >= self.uses:
+                return 401, [self._challenge(", stale=true")]
+            if self.qop is None or count not in used:
+                used.add(count)
+                following = f'nextnonce="{self._nonce()}"'
+                return 200, [("authentication-info", following)] if self.renews else []
+        return 401, [self._challenge("")]
+
+    def _nonce(self) -> str:
+        nonce = f"nonce {len(self._nonces)}"
+        self._nonces[nonce] = set()
+        return nonce
+
+    def _challenge(self, stale: str) -> tuple[str, str]:
+        algorithm = f", algorithm={self.algorithm}" if self.algorithm else ""
+        qop = f', qop="{self.qop}"' if self.qop else ""
+        value = (
+            f'Digest realm="r \\"1\\"", nonce="{self._nonce()}"{algorithm}{qop}{stale}{self.more}'
+        )
+        return "www-authenticate", f'Basic realm="x", {value}'
+
+    def _fits(self, given: dict[str, str], request: Received) -> bool:
+        name = (self.algorithm or "MD5").lower().removesuffix("-sess")
+        name = {"sha-256": "sha256", "sha-512-256": "sha512_256"}.get(name, name)
+
+        def h(text: bytes | str) -> str:
+            return hashlib.new(name, text if isinstance(text, bytes) else text.encode()).hexdigest()
+
+        key = h('user:r "1":pässword')
+        if (self.algorithm or "").endswith("-sess"):
+            key = h(f"{key}:{given['nonce']}:{given['cnonce']}")
+        what = f"{request.method}:{request.target}"
+        if given.get("qop") == "auth-int":
+            what = f"{what}:{h(request.body)}"
+        middle = f"{given['nc']}:{given['cnonce']}:{given['qop']}:" if "qop" in given else ""
+        expected = h(f"{key}:{given['nonce']}:{middle}{h(what)}")
+        return given["response"] == expected and given["uri"] == request.target
+
+    @property
+    def served(self) -> list[int]:
+        with self._lock:
+            return self.statuses.copy()
+
+
+def right() -> adieu.DigestAuth:
+    return adieu.DigestAuth("user", "pässword")
+
+
+ALGORITHMS = [None, "MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"]
+
+
+@pytest.mark.parametrize("qop", ["auth", "auth-int", "auth-int, auth", None])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_challenge_is_answered_and_asked_for_once(
+    stage: Stage, algorithm: str | None, qop: str | None
+) -> None:
+    if (algorithm or "").startswith("SHA-512") and "sha512_256" not in hashlib.algorithms_available:
+        pytest.skip("no SHA-512-256 on this system")
+    if qop is None and (algorithm or "").endswith("-sess"):
+        pytest.skip("a session needs a qop")
+    server = Digesting(stage.server, algorithm, qop)
+    with stage.block(stage.one(auth=right())) as client:
+        response = stage.get(client, "/doc?a=b", "PUT", content=b"content")
+        assert (response.status_code, stage.read(response)) == (200, b"content")
+        assert [hop.status_code for hop in response.history] == [401]
+        # The nonce is known now, and counted on.
+        for body in ([b"pie", b"ces"], b""):
+            response = stage.get(client, "/doc", "POST", content=body)
+            assert stage.read(response) == b"".join(body if isinstance(body, list) else [body])
+        assert server.served == [401, 200, 200, 200]
+    assert stage.server.accepted == (4 if stage.adapter == "close" else 1)
+    assert stage.nothing_open()
+
+
+def test_an_old_nonce_is_replaced_without_asking_for_the_password(stage: Stage) -> None:
+    server = Digesting(stage.server, uses=2)
+    with stage.block(stage.one(auth=right())) as client:
+        for _ in range(5):
+            assert stage.get(client, "/doc").status_code == 200
+    assert server.served == [401, 200, 200, 401, 200, 200, 401, 200]
+
+
+def test_a_nonce_that_is_stale_at_once_is_no_endless_loop(stage: Stage) -> None:
+    server = Digesting(stage.server, uses=0)
+    with stage.block(stage.one(auth=right())) as client:
+        response = stage.get(client, "/doc")
+        assert response.status_code == 401
+        assert stage.read(response) == b"challenge"
+        assert server.served == [401, 401, 401]
+        stage.next_works(client)
+
+
+def test_the_next_nonce_is_taken_from_authentication_info(stage: Stage) -> None:
+    server = Digesting(stage.server, uses=1, renews=True)
+    with stage.block(stage.one(auth=right())) as client:
+        for _ in range(5):
+            assert stage.get(client, "/doc").status_code == 200
+    assert server.served == [401, *[200] * 5]
+    sent = [parse_parameters((r.header("authorization") or "")[7:]) for r in stage.server.requests]
+    assert [given.get("nc") for given in sent] == [None, *["00000001"] * 5]
+
+
+def test_a_wrong_password_is_tried_once_and_not_unasked_afterwards(stage: Stage) -> None:
+    server = Digesting(stage.server)
+    with stage.block(stage.one(auth=adieu.DigestAuth("user", "wrong"))) as client:
+        for calls in (1, 2):
+            response = stage.get(client, "/doc")
+            assert response.status_code == 401
+            assert stage.read(response) == b"challenge"
+            assert len(server.served) == 2 * calls
+        assert [bool(r.header("authorization")) for r in stage.server.requests] == [False, True] * 2
+        stage.next_works(client)
+    assert stage.nothing_open()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        None,
+        "Basic realm=x",
+        'Digest realm="r"',
+        'Digest realm="r", nonce="n", algorithm=SHA-3',
+        'Digest realm="r", nonce="n", qop="other"',
+        'Digest realm="r',
+    ],
+)
+def test_what_cannot_be_answered_is_the_answer(stage: Stage, field: str | None) -> None:
+    challenge = "" if field is None else f"WWW-Authenticate: {field}\r\n"
+    stage.server.reply(
+        "/doc", f"HTTP/1.1 401 No\r\n{challenge}Content-Length: 2\r\n\r\nno".encode()
+    )
+    with stage.block(stage.one(auth=right())) as client:
+        response = stage.get(client, "/doc")
+        assert (response.status_code, stage.read(response)) == (401, b"no")
+        assert stage.server.served == 1
+
+
+@pytest.mark.parametrize("kind", ["iterator", "list"])
+def test_content_is_protected_only_if_it_can_be_read_first(stage: Stage, kind: str) -> None:
+    Digesting(stage.server, qop="auth-int")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"once"
+
+    with stage.block(stage.one(auth=right())) as client:
+        if kind == "list":
+            response = stage.get(client, "/doc", "POST", content=[b"on", b"ce"])
+            assert stage.read(response) == b"once"
+            return
+        assert stage.get(client, "/doc").status_code == 200
+        with pytest.raises(adieu.ContentError, match=r"auth-int.*bytes, a file or a list"):
+            stage.get(client, "/doc", "POST", content=pieces())
+        stage.next_works(client)
+    assert stage.nothing_open()
+
+
+def test_an_iterator_that_meets_a_challenge_is_an_error_and_with_a_nonce_it_is_none(
+    stage: Stage,
+) -> None:
+    server = Digesting(stage.server)
+
+    def pieces() -> Iterator[bytes]:
+        yield b"once"
+
+    with stage.block(stage.one(auth=right())) as client:
+        with pytest.raises(adieu.ContentError, match="an iterator that has been used up"):
+            stage.get(client, "/doc", "POST", content=pieces())
+        assert server.served == [401]
+        assert stage.get(client, "/doc").status_code == 200
+        assert stage.read(stage.get(client, "/doc", "POST", content=pieces())) == b"once"
+    assert stage.nothing_open()
+
+
+def test_many_threads_share_one_nonce_and_no_count_is_used_twice(fault_server: FaultServer) -> None:
+    server = Digesting(fault_server)
+    with adieu.Client(fault_server.url, adapter="h11", auth=right()) as client:
+        assert client.get("/doc").status_code == 200
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda _: client.get("/doc").status_code, range(100)))
+    assert statuses == [200] * 100
+    assert server.served == [401, *[200] * 101]
+
+
+def test_what_is_known_of_origins_is_bounded() -> None:
+    @adieu.adapter
+    def anywhere(request: adieu.Request) -> adieu.Response:
+        if "authorization" in request.headers:
+            return adieu.Response(200)
+        return adieu.Response(401, {"www-authenticate": 'Digest realm="r", nonce="n", qop=auth'})
+
+    auth: Any = right()
+    with adieu.Client(adapter=anywhere, auth=auth) as client:
+        for port in range(1, 250):
+            assert client.get(f"http://127.0.0.1:{port}/").status_code == 200
+        assert len(auth._sessions) == 100
+        assert client.get("http://127.0.0.1:249/").history == ()
+        assert len(client.get("http://127.0.0.1:1/").history) == 1

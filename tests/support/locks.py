@@ -1,0 +1,25 @@
+"""A lock at the moment at which CPython 3.14 may leave it taken for good: see `adieu.lifecycle.lock`."""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import Any
+
+__all__ = ["InterruptedLock"]
+
+
+class InterruptedLock:
+    """It is taken, and an interrupt comes before the block begins."""
+
+    def __init__(self) -> None:
+        lock: Any = RLock()
+        self._lock = lock
+        self.release = lock.release
+        self._is_owned = lock._is_owned
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        raise KeyboardInterrupt
+
+    def __exit__(self, *error: object) -> None:
+        raise AssertionError("the block never began")

@@ -1,0 +1,55 @@
+"""Every colour with each adapter that it has: for what holds everywhere, and asks no more than one test each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adieu.transport.registry import find_adapter
+from support.runner import RUNNERS
+from support.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.testing import FaultServer
+    from support.watch import Watch
+
+__all__ = ["PLACES", "Place", "placed"]
+
+PLACES = [
+    place
+    for place in (
+        "sync-urllib3",
+        "sync-h11",
+        "sync-close",
+        "async-h11",
+        "async-close",
+        "async-trio-h11",
+    )
+    if place.rpartition("-")[0] in RUNNERS
+]
+
+
+class Place(Stage):
+    """A stage that can also make its adapter."""
+
+    colour = "sync"
+
+    @property
+    def is_async(self) -> bool:
+        return self.colour != "sync"
+
+    def made(self, **options: Any) -> Any:
+        """A new adapter of this place."""
+        group = "adieu.async_adapters" if self.is_async else "adieu.adapters"
+        return find_adapter(self.adapter, group)(**options)
+
+
+def placed(name: str, server: FaultServer, watch: Watch) -> Iterator[Place]:
+    """The place of this name, for a fixture."""
+    colour, _, adapter = name.rpartition("-")
+    runner = RUNNERS[colour]()
+    place = Place(runner, adapter, None, server, watch)
+    place.colour = colour
+    yield place
+    runner.close()

@@ -1,0 +1,138 @@
+"""An event loop in a thread of its own, into which tests call from theirs.
+
+What a call raises is raised where it was called, interrupts too: to the loop they are results, or they would end it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["AsyncioPortal", "Portal", "TrioPortal"]
+
+# Seconds after which a call that has not come back is one that never will.
+_PATIENCE = 60
+
+
+class Portal:
+    """What both kinds have in common: how results come back."""
+
+    def __init__(self) -> None:
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="portal", daemon=True)
+        self._thread.start()
+        assert self._started.wait(10)
+
+    def _main(self) -> None:
+        raise NotImplementedError
+
+    def _submit(self, call: Callable[[], Awaitable[None]]) -> None:
+        raise NotImplementedError
+
+    def run(self, wish: Callable[[], Awaitable[Any]]) -> Any:
+        """What the coroutine gives or raises that this makes, in a task of the loop."""
+        results: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        wishes = [wish]
+        del wish
+
+        async def call() -> None:
+            # Out of lists, so that neither this frame nor the loop keeps what belongs to the test.
+            await _answer(wishes.pop(), results)
+
+        self._submit(call)
+        error, value = results.get(timeout=_PATIENCE)
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
+        return value
+
+    def settle(self) -> None:
+        """What other threads have asked of the loop has been done."""
+        self.run(_nothing)
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+async def _answer(
+    wish: Callable[[], Awaitable[Any]], results: queue.SimpleQueue[list[Any]]
+) -> None:
+    try:
+        value = await wish()
+    except BaseException as error:
+        results.put([error, None])
+    else:
+        results.put([None, value])
+
+
+async def _nothing() -> None:
+    pass
+
+
+class AsyncioPortal(Portal):
+    """A loop of asyncio's."""
+
+    def _main(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop.call_soon(self._started.set)
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def _submit(self, call: Callable[[], Awaitable[None]]) -> None:
+        context = contextvars.copy_context()
+        self._loop.call_soon_threadsafe(context.run, self._start, call)
+
+    def _start(self, call: Any) -> None:
+        task = self._loop.create_task(call())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        self.run(self._others_ended)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _others_ended(self) -> None:
+        left: set[Any] = set()
+        for _ in range(10):
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            if not left:
+                return
+            await asyncio.sleep(0)
+        raise AssertionError(f"tasks are left: {left}")
+
+
+class TrioPortal(Portal):
+    """A run of trio's."""
+
+    def _main(self) -> None:
+        import trio
+
+        trio.run(self._serve)
+
+    async def _serve(self) -> None:
+        import trio
+
+        self._token = trio.lowlevel.current_trio_token()
+        self._over = trio.Event()
+        async with trio.open_nursery() as self._nursery:
+            self._started.set()
+            await self._over.wait()
+
+    def _submit(self, call: Callable[[], Awaitable[None]]) -> None:
+        self._token.run_sync_soon(self._nursery.start_soon, call)
+
+    def close(self) -> None:
+        self._token.run_sync_soon(self._over.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()

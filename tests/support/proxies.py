@@ -1,0 +1,264 @@
+"""Proxies of our own: good ones that know nothing but loopback, and ones that fail in every way.
+
+Names are not looked up: whatever host a client names, these connect to 127.0.0.1 on its port.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+
+from adieu.messages.challenge import parse_challenges
+from adieu.testing.faults import FaultServer
+from servers import KNOWN_PORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.testing.peer import Ending, Peer
+    from adieu.testing.request import Request
+
+__all__ = ["FAULTS", "FaultProxy", "SocksServer", "digest_challenges"]
+
+_OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def _hang(peer: Peer) -> Ending:
+    peer.pause(60.0)
+    return "close"
+
+
+def _say(data: bytes) -> Callable[[Peer], Ending]:
+    def say(peer: Peer) -> Ending:
+        peer.send(data)
+        peer.linger()
+        return "close"
+
+    return say
+
+
+def _drip(peer: Peer) -> Ending:
+    peer.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(1000):
+        peer.send(b"x")
+        peer.rest(0.02)
+    return "close"
+
+
+FAULTS: dict[str, Callable[[Peer], Ending]] = {
+    "refuses": _say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 15\r\n\r\nnot by this way"),
+    "garbage": _say(b"SSH-2.0-OpenSSH_9.2p1\r\n" * 9),
+    "hangs": _hang,
+    "closes": lambda peer: "close",
+    "resets": lambda peer: "reset",
+    "half a head": _say(b"HTTP/1.1 200 Conn"),
+    "surplus": _say(_OK + b"HTTP/1.1 200 OK\r\n"),
+    "surplus in chunks": _say(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    ),
+    "endless 1xx": _say(b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    "redirects": _say(
+        b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"
+    ),
+    "drips": _drip,
+}
+
+
+class FaultProxy(FaultServer):
+    """An HTTP proxy. Requests to be forwarded it answers itself, as a `FaultServer` does.
+
+    `fault` is how CONNECT goes wrong, of `FAULTS`; `answer` the bytes that announce a tunnel; `auth` what it wants in
+    Proxy-Authorization: the whole value, or a function that is asked for the 407's challenge, None being content.
+    """
+
+    def __init__(
+        self,
+        fault: str | None = None,
+        *,
+        answer: bytes = _OK,
+        auth: str | Callable[[Request], str | None] | None = None,
+        tls: Any = None,
+    ) -> None:
+        self.fault = fault
+        # The certificates that clients have shown.
+        self.noticed: list[bytes | None] = []
+        self._answer = answer
+        self._auth = auth
+        super().__init__(tls=tls)
+        KNOWN_PORTS.add(self.port)
+
+    def _exchange(self, peer: Peer) -> Ending:
+        request = peer.read_request()
+        if request is None:
+            return "close"
+        with self._changed:
+            self._requests.append(request)
+            self._served += 1
+            self._changed.notify_all()
+        peer.read_body(request)
+        if hasattr(peer.sock, "getpeercert"):
+            self.noticed.append(peer.sock.getpeercert(True))
+        if (challenge := self._challenge(request)) is not None:
+            peer.reply(407, b"who are you?", [("proxy-authenticate", challenge)])
+            return "keep"
+        if request.method != "CONNECT":
+            peer.reply(200, request.target.encode())
+            return "keep"
+        if self.fault is not None:
+            return FAULTS[self.fault](peer)
+        port = int(request.target.rpartition(":")[2])
+        return _tunnel(peer, port, self._answer)
+
+    def _challenge(self, request: Request) -> str | None:
+        if callable(self._auth):
+            return self._auth(request)
+        said = request.header("proxy-authorization")
+        return None if self._auth is None or said == self._auth else 'Basic realm="here"'
+
+
+def _tunnel(peer: Peer, port: int, announcement: bytes) -> Ending:
+    try:
+        beyond = socket.create_connection(("127.0.0.1", port), timeout=5)
+    except OSError:
+        peer.reply(502, b"nobody there")
+        return "close"
+    with beyond:
+        beyond.settimeout(None)
+        peer.send(announcement)
+        relay(peer.sock, beyond)
+    return "drop"
+
+
+def relay(near: socket.socket, far: socket.socket) -> None:
+    """Carry bytes both ways until one side ends."""
+    if hasattr(near, "pending"):
+        # TLS: reading and writing at once is not for one object.
+        while _carry_some(near, far):
+            pass
+        return
+    back = threading.Thread(target=_carry, args=(far, near), daemon=True)
+    back.start()
+    _carry(near, far)
+    back.join()
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    for sock in (source, sink):
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+def _carry_some(near: Any, far: socket.socket) -> bool:
+    ready = [near] if near.pending() else select.select([near, far], [], [])[0]
+    for source in ready:
+        data = source.recv(65_536)
+        if not data:
+            return False
+        (far if source is near else near).sendall(data)
+    return True
+
+
+class SocksServer(FaultServer):
+    """A SOCKS server for versions 4, 4A and 5. `asked` holds what clients wanted: (version, host, port, user).
+
+    `auth` is the user and password that it wants. `script` is said instead of the whole handshake, a piece for
+    each message of the client's; then it closes.
+    """
+
+    def __init__(
+        self, *, auth: tuple[str, str] | None = None, script: tuple[bytes, ...] | None = None
+    ) -> None:
+        self.asked: list[tuple[str, str, int, str | None]] = []
+        self._auth = auth
+        self._script = script
+        super().__init__()
+        KNOWN_PORTS.add(self.port)
+
+    def _exchange(self, peer: Peer) -> Ending:
+        sock = peer.sock
+        if self._script is not None:
+            for piece in self._script:
+                if not peer.read_raw():
+                    return "close"
+                peer.send(piece)
+            peer.linger()
+            return "close"
+        (version,) = _exactly(sock, 1)
+        port = self._five(sock) if version == 5 else self._four(sock)
+        if port is None:
+            return "close"
+        granted = b"\x05\0\0\x01\0\0\0\0\0\0" if version == 5 else b"\0\x5a\0\0\0\0\0\0"
+        return _tunnel(peer, port, granted)
+
+    def _five(self, sock: socket.socket) -> int | None:
+        methods = _exactly(sock, _exactly(sock, 1)[0])
+        user = None
+        if self._auth is not None:
+            if 2 not in methods:
+                sock.sendall(b"\x05\xff")
+                return None
+            sock.sendall(b"\x05\x02")
+            assert _exactly(sock, 1) == b"\x01"
+            user, password = (_exactly(sock, _exactly(sock, 1)[0]).decode() for _ in "12")
+            sock.sendall(b"\x01\x00" if (user, password) == self._auth else b"\x01\x01")
+            if (user, password) != self._auth:
+                return None
+        else:
+            sock.sendall(b"\x05\x00")
+        assert _exactly(sock, 3) == b"\x05\x01\x00"
+        (kind,) = _exactly(sock, 1)
+        if kind == 3:
+            host = _exactly(sock, _exactly(sock, 1)[0]).decode()
+        else:
+            family, size = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
+            host = socket.inet_ntop(family, _exactly(sock, size))
+        (port,) = struct.unpack("!H", _exactly(sock, 2))
+        self.asked.append(("5", host, port, user))
+        return int(port)
+
+    def _four(self, sock: socket.socket) -> int:
+        command, port = struct.unpack("!BH", _exactly(sock, 3))
+        assert command == 1
+        address = _exactly(sock, 4)
+        user = _text(sock)
+        if address[:3] == b"\0\0\0" and address[3]:
+            self.asked.append(("4a", _text(sock), port, user))
+        else:
+            self.asked.append(("4", socket.inet_ntoa(address), port, user))
+        return int(port)
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        if not piece:
+            raise ConnectionError("the client went away")
+        data += piece
+    return data
+
+
+def _text(sock: socket.socket) -> str:
+    text = b""
+    while (byte := _exactly(sock, 1)) != b"\0":
+        text += byte
+    return text.decode()
+
+
+def digest_challenges(want: str) -> Callable[[Request], str | None]:
+    """For `FaultProxy(auth=...)`: Digest, and what the client answers has to name this user."""
+
+    def challenge(request: Request) -> str | None:
+        said = parse_challenges([request.header("proxy-authorization") or ""])
+        if said and said[0].scheme == "digest" and said[0].parameters.get("username") == want:
+            return None
+        return 'Digest realm="proxy", nonce="abc", qop="auth", algorithm=SHA-256'
+
+    return challenge

@@ -1,0 +1,26 @@
+"""An auth flow over one connection, as NTLM's, that needs no server of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import adieu
+
+__all__ = ["Thrice"]
+
+
+class Thrice(adieu.Auth):
+    """Sends its request three times over the same connection; with `error`, raises it after the second time."""
+
+    same_connection = True
+
+    def __init__(self, error: type[BaseException] | None = None) -> None:
+        self.error = error
+
+    def flow(self, request: adieu.Request) -> Any:
+        response = yield request
+        response = yield request
+        if self.error is not None:
+            yield response
+            raise self.error
+        yield request

@@ -1,0 +1,496 @@
+"""Retries on the wire: as a client's setting and around an adapter, over every adapter, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu import Limits, Retry
+from adieu.transport.registry import find_adapter
+from support.runner import RUNNERS
+from support.stage import ADAPTERS, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.testing import FaultServer
+    from adieu.testing.faults import Ending, Peer, Request
+    from support.watch import Watch
+
+pytestmark = pytest.mark.lifecycle
+
+AT_ONCE = Retry(3, backoff=0, budget=None)  # A budget would be shared by all tests.
+KEY = {"Idempotency-Key": "7f3a"}
+PLACES = [
+    (colour, adapter, how)
+    for colour in RUNNERS
+    for adapter in ADAPTERS
+    if colour == "sync" or adapter != "urllib3"  # which has no async face
+    for how in ("client", "wrapper")
+]
+
+
+class Retrying(Stage):
+    """A stage whose clients retry, by their own setting or by an adapter around the one that sends."""
+
+    def __init__(self, how: str, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.how = how
+        self.is_async = self.runner.kind is adieu.AsyncClient
+        self.told: list[tuple[str, int, str]] = []
+
+    def inner(self) -> Any:
+        """This stage's adapter, limited to one connection."""
+        group = "adieu.async_adapters" if self.is_async else "adieu.adapters"
+        return find_adapter(self.adapter, group)(limits=Limits(connections=1))
+
+    def retrying(self, retry: Retry = AT_ONCE, inner: Any = None, **options: Any) -> Any:
+        """A client that is limited to one connection."""
+        options.setdefault("events", Listener(self.told))
+        inner = inner or self.inner()
+        if self.how == "client":
+            return self.client(adapter=inner, retry=retry, **options)
+        wrap = adieu.AsyncRetryAdapter if self.is_async else adieu.RetryAdapter
+        return self.client(adapter=wrap(inner, retry), **options)
+
+    def reasons(self) -> list[str]:
+        """Why there were retries."""
+        return [reason for _, _, reason in self.told]
+
+
+class Listener(adieu.Events):
+    """Writes down what is told of retries."""
+
+    def __init__(self, told: list[tuple[str, int, str]]) -> None:
+        self.told = told
+
+    def retrying(self, method: str, url: str, retry: int, wait: float, reason: str) -> None:
+        self.told.append((method, retry, reason))
+
+
+@pytest.fixture(params=PLACES, ids="-".join)
+def stage(
+    request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
+) -> Iterator[Retrying]:
+    """Every colour, adapter and way to retry; no socket is left at the end."""
+    colour, adapter, how = request.param
+    runner = RUNNERS[colour]()
+    yield Retrying(how, runner, adapter, None, fault_server, census)
+    runner.close()
+
+
+LAST = [("Connection", "close")]
+LATER = (503, [("Retry-After", "50")])
+BUSY = (503, LAST)
+"""After it, a connection is a new one: what a server drops on an old one, the engine replays by itself."""
+
+
+def script(server: FaultServer, *outcomes: Any, body: bytes = b"sorry") -> None:
+    """Answer requests for /flaky with these one after the other, then with 200."""
+    left = list(outcomes)
+
+    def serve(peer: Peer, request: Request) -> Ending:
+        outcome = left.pop(0) if left else 200
+        if isinstance(outcome, str):
+            return outcome  # type: ignore[return-value]
+        status, fields = outcome if isinstance(outcome, tuple) else (outcome, [])
+        peer.reply(status, body if status != 200 else b"fine", fields)
+        return "close" if fields is LAST else "keep"
+
+    server.on("/flaky", serve)
+
+
+def bodies(server: FaultServer) -> list[bytes]:
+    return [request.body for request in server.requests if request.path == "/flaky"]
+
+
+def test_an_answer_after_troubles_is_the_answer(stage: Retrying) -> None:
+    script(stage.server, BUSY, "drop", 429)
+    with stage.block(stage.retrying()) as client:
+        response = stage.get(client, "/flaky")
+        assert response.status_code == 200
+        assert stage.read(response) == b"fine"
+        assert len(bodies(stage.server)) == 4
+        assert stage.told == [("GET", 1, "503"), ("GET", 2, "PeerClosed"), ("GET", 3, "429")]
+        stage.next_works(client)
+    assert stage.nothing_open()
+
+
+def test_when_nothing_helps_the_last_answer_is_the_answer(stage: Retrying) -> None:
+    script(stage.server, 503, 503, 503, 502)
+    with stage.block(stage.retrying()) as client:
+        response = stage.get(client, "/flaky")
+        assert (response.status_code, stage.read(response)) == (502, b"sorry")
+        stage.next_works(client)
+
+
+def test_when_nothing_helps_the_last_error_is_raised(stage: Retrying) -> None:
+    script(stage.server, BUSY, "drop", "drop", "drop")
+    with stage.block(stage.retrying()) as client:
+        with pytest.raises(adieu.PeerClosed) as caught:
+            stage.get(client, "/flaky")
+        assert caught.value.__context__ is None or not isinstance(
+            caught.value.__context__, adieu.AdieuError
+        )
+        assert len(bodies(stage.server)) == 4
+        stage.next_works(client)
+    assert stage.nothing_open()
+
+
+@pytest.mark.parametrize("outcome", [503, 429, "drop", "reset"])
+def test_no_post_is_ever_sent_twice_behind_the_users_back(stage: Retrying, outcome: Any) -> None:
+    script(stage.server, outcome)
+    with stage.block(stage.retrying()) as client:
+        try:
+            response = stage.get(client, "/flaky", "POST", content=b"buy")
+        except adieu.TransportError:
+            assert isinstance(outcome, str)
+        else:
+            assert response.status_code == outcome
+        assert bodies(stage.server) == [b"buy"]
+        assert stage.told == []
+        stage.next_works(client)
+
+
+@pytest.mark.parametrize("outcome", [503, "drop"])
+@pytest.mark.parametrize("by", ["key", "word"])
+def test_a_post_that_may_be_sent_twice_is_sent_whole_each_time(
+    stage: Retrying, outcome: Any, by: str
+) -> None:
+    script(stage.server, outcome)
+    retry = AT_ONCE.replace(methods={"POST"}) if by == "word" else AT_ONCE
+    headers = KEY if by == "key" else None
+    with stage.block(stage.retrying(retry)) as client:
+        response = stage.get(client, "/flaky", "POST", content=[b"a", b"b"], headers=headers)
+        assert response.status_code == 200
+        assert bodies(stage.server) == [b"ab", b"ab"]
+
+
+def test_content_that_can_be_read_once_is_sent_once(stage: Retrying) -> None:
+    script(stage.server, 503)
+    with stage.block(stage.retrying()) as client:
+        response = stage.get(client, "/flaky", "PUT", content=iter([b"a", b"b"]))
+        assert response.status_code == 503
+        assert bodies(stage.server) == [b"ab"]
+        stage.next_works(client)
+
+
+def test_a_server_that_refuses_connections_is_tried_for_any_method(
+    stage: Retrying, fault_server: FaultServer
+) -> None:
+    fault_server.close()
+    with stage.block(stage.retrying()) as client:
+        with pytest.raises(adieu.ConnectError):
+            stage.get(client, "/flaky", "POST", content=b"buy")
+        assert stage.told == [("POST", n, "ConnectError") for n in (1, 2, 3)]
+
+
+def test_an_adapter_that_connects_at_last_sends_the_post_once(stage: Retrying) -> None:
+    failing: Any = _AsyncFailing if stage.is_async else _Failing
+    script(stage.server)
+    with stage.block(stage.retrying(inner=failing(stage.inner(), 2))) as client:
+        response = stage.get(client, "/flaky", "POST", content=b"buy")
+        assert (response.status_code, stage.read(response)) == (200, b"fine")
+        assert bodies(stage.server) == [b"buy"]
+        stage.next_works(client)
+
+
+class _Failing(adieu.Middleware):
+    def __init__(self, inner: Any, times: int) -> None:
+        super().__init__(inner)
+        self.times = times
+
+    def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
+        self.times -= 1
+        if self.times >= 0:
+            raise adieu.ConnectTimeout("no way")
+        return self.inner.send(request, exchange)
+
+
+class _AsyncFailing(adieu.AsyncMiddleware):
+    def __init__(self, inner: Any, times: int) -> None:
+        super().__init__(inner)
+        self.times = times
+
+    async def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.AsyncResponse:
+        self.times -= 1
+        if self.times >= 0:
+            raise adieu.ConnectTimeout("no way")
+        return await self.inner.send(request, exchange)
+
+
+def test_what_is_thrown_away_is_drained_within_the_policys_bound_or_closed(stage: Retrying) -> None:
+    script(stage.server, 503, 503, body=b"x" * 5_000_000)
+    with stage.block(stage.retrying(cleanup=adieu.ReleaseOnRead())) as client:
+        started = time.perf_counter()
+        response = stage.get(client, "/flaky")
+        assert stage.read(response) == b"fine"
+        assert time.perf_counter() - started < 5
+        assert stage.server.accepted == 3
+        stage.next_works(client)
+
+    stage.told.clear()
+    script(stage.server, 503, 503, body=b"x" * 100)
+    before = stage.server.accepted
+    with stage.block(stage.retrying(cleanup=adieu.ReleaseOnRead())) as client:
+        assert stage.read(stage.get(client, "/flaky")) == b"fine"
+        assert stage.server.accepted - before == (3 if stage.adapter == "close" else 1)
+
+
+def test_a_stream_is_retried_until_its_head_is_good(stage: Retrying) -> None:
+    script(stage.server, BUSY, "drop")
+    with stage.block(stage.retrying()) as client:
+        with stage.block(client.stream("GET", "/flaky")) as response:
+            assert response.status_code == 200
+            assert b"".join(stage.runner.each(response.iter_bytes())) == b"fine"
+        stage.next_works(client)
+
+
+def test_a_wait_that_would_reach_the_deadline_fails_at_once(stage: Retrying) -> None:
+    script(stage.server, (503, [("Retry-After", "30")]))
+    with stage.block(stage.retrying(timeout=adieu.Timeout(total=10))) as client:
+        started = time.perf_counter()
+        assert stage.get(client, "/flaky").status_code == 503
+        assert time.perf_counter() - started < 5
+        assert stage.told == []
+
+
+def test_a_body_that_breaks_later_is_not_sent_for_again(stage: Retrying) -> None:
+    with stage.block(stage.retrying()) as client:
+        with pytest.raises(adieu.BodyTruncated):
+            stage.read(stage.get(client, "/truncated?n=1000"))
+        assert stage.told == []
+        stage.next_works(client)
+
+
+def test_redirects_lead_on_and_each_hop_has_its_retries(stage: Retrying) -> None:
+    script(stage.server, BUSY, "drop")
+    with stage.block(stage.retrying()) as client:
+        response = stage.get(client, "/redirect?to=/flaky")
+        assert stage.read(response) == b"fine"
+        assert stage.reasons() == ["503", "PeerClosed"]
+        seen = [past.status_code for past in response.history]
+        assert seen == ([302, 503] if stage.how == "client" else [302])
+
+
+# The client's setting
+
+
+@pytest.fixture(params=RUNNERS)
+def bare(
+    request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
+) -> Iterator[Retrying]:
+    """One adapter of each colour, and the client's own setting."""
+    runner = RUNNERS[request.param]()
+    yield Retrying("client", runner, "h11", None, fault_server, census)
+    runner.close()
+
+
+def waits_of(stage: Retrying, client: Any, then: Any = None) -> list[float]:
+    """The waits of this client, which are over at once."""
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if then is not None:
+            then()
+
+    async def pause_async(seconds: float) -> None:
+        waits.append(seconds)
+        if then is not None and hasattr(done := then(), "__await__"):
+            await done
+
+    client.pause = pause_async if stage.is_async else pause
+    return waits
+
+
+def test_retries_are_off_unless_asked_for(bare: Retrying) -> None:
+    script(bare.server, 503, 503)
+    with bare.block(bare.client()) as client:
+        assert bare.get(client, "/flaky").status_code == 503
+        assert bare.get(client, "/flaky", retry=AT_ONCE).status_code == 200
+
+
+def test_a_call_may_have_other_retries_than_its_client(bare: Retrying) -> None:
+    budget = adieu.RetryBudget(5)
+    with bare.block(bare.retrying(AT_ONCE.replace(budget=budget))) as client:
+        for retry, status, served in ((None, 503, 1), (0, 503, 1), (1, 502, 2), (2, 200, 3)):
+            script(bare.server, 503, 502)
+            before = bare.server.served
+            assert bare.get(client, "/flaky", retry=retry).status_code == status
+            assert bare.server.served - before == served
+        assert budget.left == pytest.approx(5 - 3 + 0.2)
+        script(bare.server, 503)
+        built = client.build_request("GET", "/flaky")
+        assert bare.run(client.send(built, retry=0)).status_code == 503
+
+
+def test_a_retry_that_is_none_is_refused_before_anything_is_sent(bare: Retrying) -> None:
+    with pytest.raises(adieu.InvalidRequest, match="retry takes"):
+        bare.client(retry="often")
+    with bare.block(bare.client()) as client:
+        with pytest.raises(adieu.InvalidRequest, match="retry takes"):
+            bare.get(client, "/ok", retry="often")
+        assert bare.server.served == 0
+
+
+def test_a_one_shot_retries_too(fault_server: FaultServer, census: Watch) -> None:
+    script(fault_server, BUSY, "drop")
+    response = adieu.get(f"{fault_server.url}/flaky", retry=AT_ONCE, adapter="h11")
+    assert response.content == b"fine"
+    script(fault_server, 503)
+    assert adieu.get(f"{fault_server.url}/flaky", adapter="h11").status_code == 503
+
+
+def test_what_retry_after_says_is_waited(bare: Retrying) -> None:
+    script(bare.server, (503, [("Retry-After", "7")]), (429, [("Retry-After", "0")]))
+    with bare.block(bare.retrying()) as client:
+        waits = waits_of(bare, client)
+        assert bare.get(client, "/flaky").status_code == 200
+        assert sum(waits) == 7.0
+
+
+def test_every_attempt_has_credentials_hooks_and_what_the_last_one_set(bare: Retrying) -> None:
+    script(bare.server, (503, [("Set-Cookie", "a=1; Path=/")]), 503)
+    hooked: list[str] = []
+    hooks = {"request": [lambda request: hooked.append(request.method)]}
+    with bare.block(bare.retrying(auth=("user", "secret"), event_hooks=hooks)) as client:
+        assert bare.get(client, "/flaky").status_code == 200
+    requests = bare.server.requests
+    assert [request.header("authorization") for request in requests] == [
+        "Basic dXNlcjpzZWNyZXQ="
+    ] * 3
+    assert [request.header("cookie") for request in requests] == [None, "a=1", "a=1"]
+    assert hooked == ["GET"] * 3
+
+
+def test_nothing_is_held_while_a_wait_lasts(bare: Retrying) -> None:
+    script(bare.server, LATER, LATER, body=b"x" * 5_000_000)
+    with bare.block(bare.retrying()) as client:
+        seen: list[Any] = []
+        waits_of(bare, client, lambda: seen.append(bare.in_use(client)))
+        assert bare.get(client, "/flaky").status_code == 200
+        assert len(seen) > 1
+        assert not any(seen)
+
+
+def test_an_interrupt_of_a_wait_is_an_interrupt(bare: Retrying) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    script(bare.server, LATER)
+    with bare.block(bare.retrying()) as client:
+        waits_of(bare, client, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bare.get(client, "/flaky")
+        bare.next_works(client)
+        assert bare.in_use(client) == []
+
+
+def test_a_client_that_is_closed_meanwhile_sends_nothing_more(bare: Retrying) -> None:
+    script(bare.server, LATER)
+    client = bare.retrying()
+    waits = waits_of(bare, client, client.close)
+    with pytest.raises(adieu.ClientClosed, match="while a request was to be sent once more"):
+        bare.get(client, "/flaky")
+    assert sum(waits) <= 1  # And not the 50 seconds.
+    assert len(bodies(bare.server)) == 1
+    assert bare.nothing_open()
+
+
+def test_real_waits_pass_and_let_other_tasks_run(fault_server: FaultServer) -> None:
+    script(fault_server, (503, [("Retry-After", "1")]))
+    with adieu.Client(retry=AT_ONCE, adapter="h11") as client:
+        started = time.perf_counter()
+        assert client.get(f"{fault_server.url}/flaky").status_code == 200
+        assert time.perf_counter() - started >= 1
+
+    async def both() -> list[str]:
+        order = []
+
+        async def slow(client: adieu.AsyncClient) -> None:
+            assert (await client.get(f"{fault_server.url}/flaky")).status_code == 200
+            order.append("slow")
+
+        async def quick(client: adieu.AsyncClient) -> None:
+            await client.get(f"{fault_server.url}/ok")
+            order.append("quick")
+
+        async with adieu.AsyncClient(retry=AT_ONCE) as client:
+            task = asyncio.create_task(slow(client))
+            await asyncio.to_thread(fault_server.wait_until, lambda: fault_server.served > before)
+            await quick(client)
+            await task
+        return order
+
+    script(fault_server, (503, [("Retry-After", "1")]))
+    before = fault_server.served
+    assert asyncio.run(both()) == ["quick", "slow"]
+
+
+def test_a_cancelled_wait_leaves_nothing_open(fault_server: FaultServer, census: Watch) -> None:
+    script(fault_server, LATER)
+
+    async def cancelled() -> None:
+        async with adieu.AsyncClient(retry=AT_ONCE, limits=Limits(connections=1)) as client:
+            # On Python 3.10 it is another class than TimeoutError.
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.get(f"{fault_server.url}/flaky"), 0.3)
+            assert (await client.get(f"{fault_server.url}/ok")).status_code == 200
+
+    asyncio.run(cancelled())
+
+
+# Adapters that are not ours
+
+
+@pytest.mark.parametrize("how", ["client", "wrapper"])
+def test_a_body_that_an_adapter_gave_is_closed_when_it_is_thrown_away(how: str) -> None:
+    closed = []
+
+    class Body:
+        def read(self, size: int) -> bytes:
+            raise AssertionError("nobody wants it")
+
+        def close(self) -> None:
+            closed.append(self)
+
+    sorry: Any = Body()
+    left = [adieu.Response(503, body=sorry), adieu.Response(200, body=b"fine")]
+    answer: Any = adieu.adapter(lambda request: left.pop(0))
+    own = {"adapter": answer, "retry": AT_ONCE}
+    around = {"adapter": adieu.RetryAdapter(answer, AT_ONCE)}
+    options: Any = own if how == "client" else around
+    with adieu.Client(**options) as client:
+        assert client.get("mock://host/").content == b"fine"
+    assert closed == [sorry]
+
+
+def test_what_an_adapter_raises_without_facts_is_not_tried_again() -> None:
+    calls = []
+
+    @adieu.adapter
+    def broken(request: adieu.Request) -> adieu.Response:
+        calls.append(request)
+        raise OSError("anything may have happened")
+
+    for adapter in (broken, adieu.RetryAdapter(broken, AT_ONCE)):
+        client = adieu.Client(adapter=adapter, retry=AT_ONCE)
+        with pytest.raises(adieu.TransportError, match="anything may have happened") as caught:
+            client.get("mock://host/")
+        assert not caught.value.retry_safe
+    assert len(calls) == 2
+
+
+def test_a_wrapper_forwards_what_it_does_not_change(fault_server: FaultServer) -> None:
+    inner = find_adapter("h11")()
+    adapter = adieu.RetryAdapter(inner, 2)
+    assert adapter.retry.limit == 2
+    with adieu.Client(adapter=adapter) as client:
+        client.get(f"{fault_server.url}/ok")
+        assert len(client.connections()) == 1
+    assert repr(adapter) == f"RetryAdapter({inner!r})"
