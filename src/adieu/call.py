@@ -106,9 +106,11 @@ class Call:
                 response.history = self._history
             body = response.body
             if body is not None and body.state == "OPEN":  # A hook may have read or closed it.
-                if not body.at_once(self.stream):
-                    yield body.opened(self.stream)
-                if body.state == "ENDED":
+                # Of what a hook has begun to read in pieces, the rest is a stream: it is not the content.
+                stream = self.stream or response.streamed
+                if not body.at_once(stream):
+                    yield body.opened(stream)
+                if body.state == "ENDED" and not response.streamed:
                     response.received(body.take(), body.trailers)
                     response.body = None
                 elif body.state == "OPEN":

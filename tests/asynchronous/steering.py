@@ -233,7 +233,7 @@ class Cut:
         try:
             while True:
                 # Trio sends a result or an error for the coroutine to unwrap, and throws nothing.
-                told = told or _is_cancellation(error or getattr(value, "error", None))
+                told = told or self._is_ours(error or getattr(value, "error", None))
                 future = wish.send(value) if error is None else wish.throw(error)
                 error = value = None
                 self.after += told
@@ -253,6 +253,12 @@ class Cut:
             return end.value
         finally:
             del error, value
+
+    def _is_ours(self, error: object) -> bool:
+        """Whether this is the cancellation; trio ends pauses and limits by others, of which somebody takes care."""
+        if type(error).__name__ not in {"CancelledError", "Cancelled"}:
+            return False
+        return not self.scopes or bool(getattr(self.scopes[0], "cancel_called", True))
 
     def _cancel(self) -> None:
         mode = self._mode
@@ -279,10 +285,6 @@ class Cut:
             later(0, inner.cancel)
         elif self._mode == "twice":
             later(0, outer.cancel)
-
-
-def _is_cancellation(error: object) -> bool:
-    return type(error).__name__ in {"CancelledError", "Cancelled"}
 
 
 async def _awaited(cut: Cut) -> object:

@@ -51,7 +51,6 @@ def asked(stage: Stage, client: Any, url: str = "/ok", **options: Any) -> str | 
         (adieu.BearerAuth("a.b-c_d=="), "Bearer a.b-c_d=="),
         (adieu.BearerAuth(lambda: "made"), "Bearer made"),
     ],
-    ids=repr,
 )
 def test_credentials_go_with_the_first_request_already(stage: Stage, auth: Any, field: str) -> None:
     with stage.block(stage.client(auth=auth)) as client:

@@ -40,6 +40,8 @@ class AsyncResponse(ResponseHead):
         if self._content is not None:
             return self._content
         if self._raw is None:
+            if self._streamed:
+                raise self._given_away()
             chunks: list[bytes] = []
             size = 0
             while chunk := await self._pull():
@@ -82,6 +84,7 @@ class AsyncResponse(ResponseHead):
             if self._raw:
                 yield self._raw
             return
+        self._begin_stream()
         while chunk := (yield self._pull()):
             yield chunk
 

@@ -43,6 +43,8 @@ class Response(ResponseHead):
         if self._content is not None:
             return self._content
         if self._raw is None:
+            if self._streamed:
+                raise self._given_away()
             chunks: list[bytes] = []
             size = 0
             while chunk := self._pull():
@@ -75,6 +77,7 @@ class Response(ResponseHead):
             if self._raw:
                 yield self._raw
             return
+        self._begin_stream()
         while chunk := self._pull():
             yield chunk
 

@@ -51,6 +51,7 @@ class ResponseHead:
         "_content",
         "_encoding",
         "_raw",
+        "_streamed",
         "_text",
         "_trailers",
         "body",
@@ -89,6 +90,7 @@ class ResponseHead:
         self.source: Any = None
         self.upgraded: Any = None
         self._raw: bytes | None = None
+        self._streamed = False
         self._content: bytes | None = None
         self._text: str | None = None
         self._encoding: str | None = None
@@ -207,6 +209,22 @@ class ResponseHead:
         if self._raw is None and self._content is None:
             raise BodyClosed("this body has not been read: `response.read()` first")
         return detect(self._decoded())
+
+    def _begin_stream(self) -> None:
+        """From here on pieces are given away, and what is left is not the content any more."""
+        if self._streamed:
+            raise self._given_away()
+        self._streamed = True
+
+    def _given_away(self) -> BodyClosed:
+        return BodyClosed(
+            "this body has been read in pieces, wholly or in part: what is left of it is not the content"
+        )
+
+    @property
+    def streamed(self) -> bool:
+        """Somebody (a hook, say) has begun to read the body in pieces."""
+        return self._streamed
 
     def attach(self, body: Any) -> None:
         """The content is still on its way, and comes through this body."""
