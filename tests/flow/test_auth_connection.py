@@ -212,7 +212,7 @@ def ours() -> Counter[str]:
     names = (
         type(thing).__name__
         for thing in gc.get_objects()
-        if type(thing).__module__.startswith("adieu.")
+        if str(type(thing).__module__).startswith("adieu.")
     )
     return Counter(name for name in names if name in kinds)
 

@@ -26,10 +26,13 @@ class Watch:
         ports = KNOWN_PORTS | self.ports
         connected = established_rows(to_ports=ports)
         dead = [row for row in open_sockets() if row.family != "unix" and row.state == "CLOSE"]
-        dead = [
-            row for row in dead if not isinstance(row.local, tuple) or row.local[1] not in ports
+        # The server's own end is bound to its port; its peer's may be one that another server had before.
+        return [
+            row
+            for row in (*connected, *dead)
+            if _identity(row) not in self._before
+            and not (isinstance(row.local, tuple) and row.local[1] in ports)
         ]
-        return [row for row in (*connected, *dead) if _identity(row) not in self._before]
 
     def count(self) -> int:
         """How many there are now."""
