@@ -27,7 +27,8 @@ pytestmark = [
     pytest.mark.skipif(not HAS_ALARMS, reason="this platform has no interval timers"),
 ]
 
-_HITS = 30
+# A collection takes PyPy about as long as all the rest of a round.
+_HITS = 30 if COUNTS_REFERENCES else 10
 
 
 @pytest.fixture
@@ -84,9 +85,9 @@ def test_after_an_interrupt_the_next_call_works(
             # pool that is full asks it.
             started = time.monotonic()
             bare.next_works(client)
-            assert time.monotonic() - started < 2
             assert bare.in_use(client) == []
             if COUNTS_REFERENCES:
+                assert time.monotonic() - started < 2
                 assert bare.sockets() == len(client.connections()) <= 1
     drop()
     assert bare.nothing_open()
