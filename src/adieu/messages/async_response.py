@@ -40,8 +40,7 @@ class AsyncResponse(ResponseHead):
         if self._content is not None:
             return self._content
         if self._raw is None:
-            if self._streamed:
-                raise self._given_away()
+            self._refuse_rest()
             chunks: list[bytes] = []
             size = 0
             while chunk := await self._pull():

@@ -212,14 +212,16 @@ class ResponseHead:
 
     def _begin_stream(self) -> None:
         """From here on pieces are given away, and what is left is not the content any more."""
-        if self._streamed:
-            raise self._given_away()
+        self._refuse_rest()
         self._streamed = True
 
-    def _given_away(self) -> BodyClosed:
-        return BodyClosed(
-            "this body has been read in pieces, wholly or in part: what is left of it is not the content"
-        )
+    def _refuse_rest(self) -> None:
+        # What was closed or cut off says so itself.
+        body = self.body
+        if self._streamed and (body is None or body.state in ("OPEN", "ENDED")):
+            raise BodyClosed(
+                "this body has been read in pieces, wholly or in part: what is left of it is not the content"
+            )
 
     @property
     def streamed(self) -> bool:
