@@ -221,9 +221,10 @@ async def _ask(url: str, authority: Authority, census: Watch) -> None:
         async with client.stream("GET", "/large") as response:
             assert len(await anext(aiter(response.iter_bytes(1000)))) == 1000
         async with client.stream("GET", "/never") as response:
-            assert await anext(aiter(response.iter_bytes())) == b"half"
+            pieces = aiter(response.iter_bytes())
+            assert await anext(pieces) == b"half"
             with pytest.raises(asyncio.TimeoutError):
-                await limited(response.read(), 0.02)
+                await limited(anext(pieces), 0.02)
         answers = await gather(*(client.get("/small") for _ in range(30)))
         assert {answer.text for answer in answers} == {"small"}
         async with client.map(["/small"] * 20, limit=5) as outcomes:
