@@ -291,7 +291,12 @@ def _said(program: str, loop: str, url: str) -> list[str]:
         command, capture_output=True, text=True, timeout=30, check=False, env=plain
     )
     assert done.returncode == 0, done.stderr
-    return [line for line in done.stderr.splitlines() if line and not line.startswith("  ")]
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("  ")]
+    if sys.version_info >= (3, 14):
+        # Of what is found in a cycle, its collector finalizes the socket first, which complains for itself.
+        own = ("unclosed <socket", "Enable tracemalloc")
+        lines = [line for line in lines if not any(text in line for text in own)]
+    return lines
 
 
 at_exit = pytest.mark.skipif(
