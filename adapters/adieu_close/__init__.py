@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.errors import InvalidRequest
 from adieu.lifecycle.cleanup import NoKeepAlive
 from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware
-from adieu.transport.registry import find_adapter
+from adieu.transport.registry import inner_adapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
@@ -23,8 +22,7 @@ class CloseAdapter(Middleware):
     """Wraps any adapter (the raw one, if none is given) so that no connection is kept for a second exchange."""
 
     def __init__(self, inner: Adapter | None = None, *, limits: Limits | None = None) -> None:
-        _refuse_both(inner, limits)
-        super().__init__(find_adapter("h11")(limits=limits) if inner is None else inner)
+        super().__init__(inner_adapter(inner, limits, "h11"))
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send with a policy that reads as the chosen one does, and keeps nothing."""
@@ -36,21 +34,12 @@ class AsyncCloseAdapter(AsyncMiddleware):
     """The same around an async adapter."""
 
     def __init__(self, inner: AsyncAdapter | None = None, *, limits: Limits | None = None) -> None:
-        _refuse_both(inner, limits)
-        make = find_adapter("h11", "adieu.async_adapters")
-        super().__init__(make(limits=limits) if inner is None else inner)
+        super().__init__(inner_adapter(inner, limits, "h11", "adieu.async_adapters"))
 
     async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
         """Send with a policy that reads as the chosen one does, and keeps nothing."""
         _keep_nothing(exchange)
         return await self.inner.send(request, exchange)
-
-
-def _refuse_both(inner: object, limits: Limits | None) -> None:
-    if inner is not None and limits is not None:
-        raise InvalidRequest(
-            f"limits= is for the adapter that would be made here: give it to {inner!r}"
-        )
 
 
 def _keep_nothing(exchange: Exchange) -> None:

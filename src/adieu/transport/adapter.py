@@ -86,8 +86,33 @@ def adapter(
     return lambda function: FunctionAdapter(function, schemes)
 
 
-class Middleware:
+class Forwarding:
+    """What an adapter around another one says of itself: what the inner one says."""
+
+    inner: Any
+
+    def connections(self) -> Sequence[ConnectionInfo]:
+        listed: Callable[[], Sequence[ConnectionInfo]] | None
+        listed = getattr(self.inner, "connections", None)
+        return listed() if listed is not None else ()
+
+    @property
+    def schemes(self) -> Sequence[str]:
+        found: Sequence[str] = getattr(self.inner, "schemes", ())
+        return found
+
+    @property
+    def guards(self) -> bool:
+        return getattr(self.inner, "guards", False) is True
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.inner!r})"
+
+
+class Middleware(Forwarding):
     """The base of adapters that wrap another one. It forwards everything; change what you came to change."""
+
+    inner: Adapter
 
     def __init__(self, inner: Adapter) -> None:
         self.inner = inner
@@ -98,26 +123,11 @@ class Middleware:
     def close(self) -> object:
         return self.inner.close()
 
-    def connections(self) -> Sequence[ConnectionInfo]:
-        listed: Callable[[], Sequence[ConnectionInfo]] | None
-        listed = getattr(self.inner, "connections", None)
-        return listed() if listed is not None else ()
 
-    @property
-    def schemes(self) -> Sequence[str]:
-        found: Sequence[str] = getattr(self.inner, "schemes", ())
-        return found
-
-    @property
-    def guards(self) -> bool:
-        return getattr(self.inner, "guards", False) is True
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.inner!r})"
-
-
-class AsyncMiddleware:
+class AsyncMiddleware(Forwarding):
     """The base of async adapters that wrap another one: see `Middleware`."""
+
+    inner: AsyncAdapter
 
     def __init__(self, inner: AsyncAdapter) -> None:
         self.inner = inner
@@ -127,23 +137,6 @@ class AsyncMiddleware:
 
     async def close(self) -> object:
         return await self.inner.close()
-
-    def connections(self) -> Sequence[ConnectionInfo]:
-        listed: Callable[[], Sequence[ConnectionInfo]] | None
-        listed = getattr(self.inner, "connections", None)
-        return listed() if listed is not None else ()
-
-    @property
-    def schemes(self) -> Sequence[str]:
-        found: Sequence[str] = getattr(self.inner, "schemes", ())
-        return found
-
-    @property
-    def guards(self) -> bool:
-        return getattr(self.inner, "guards", False) is True
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.inner!r})"
 
 
 def _positional(function: Callable[..., Any]) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from adieu.errors import GuardError, InvalidRequest
 from adieu.transport._special_addresses import SPECIAL, IPAddress, IPNetwork, stands_for
 from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware
-from adieu.transport.registry import find_adapter
+from adieu.transport.registry import inner_adapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
@@ -225,12 +225,7 @@ def _set(exchange: Exchange, rules: Rules) -> None:
 
 
 def _guardable(inner: Any, limits: Limits | None, default: str, group: str) -> Any:
-    if inner is None:
-        return find_adapter(default, group)(limits=limits)
-    if limits is not None:
-        raise InvalidRequest(
-            f"limits= is for the adapter that would be made here: give it to {inner!r}"
-        )
+    inner = inner_adapter(inner, limits, default, group)
     if getattr(inner, "guards", False) is not True:
         raise InvalidRequest(
             f"{inner!r} cannot be guarded: it does not say (`guards = True`) that it asks a guard "

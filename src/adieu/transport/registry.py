@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adieu.errors import UnknownAdapter
+from adieu.errors import InvalidRequest, UnknownAdapter
 
-__all__ = ["find_adapter"]
+__all__ = ["find_adapter", "inner_adapter"]
 
 _found: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -31,3 +31,14 @@ def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]
             raise UnknownAdapter(f"no {kind} is called {name!r}. Installed are: {known}")
         _found[key] = points[name].load()
     return _found[key]
+
+
+def inner_adapter(inner: Any, limits: Any, default: str, group: str = "adieu.adapters") -> Any:
+    """What an adapter goes around: `inner`, or the default one with `limits`. Both: `InvalidRequest`."""
+    if inner is None:
+        return find_adapter(default, group)(limits=limits)
+    if limits is not None:
+        raise InvalidRequest(
+            f"limits= is for the adapter that would be made here: give it to {inner!r}"
+        )
+    return inner

@@ -22,14 +22,12 @@ from adieu.lifecycle.exchange import Exchange
 from adieu.messages.async_response import AsyncResponse
 from adieu.messages.response import Response
 from adieu.messages.source import SourceLease
+from adieu.transport.adapter import Forwarding
 from adieu.transport.threads import Seat, Threads, answer, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import AnyLease
-    from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.request import Request
     from adieu.transport.adapter import Adapter
     from adieu.transport.async_home import Answer
@@ -55,8 +53,10 @@ def to_async(adapter: Adapter, *, threads: int = 10) -> ThreadAdapter:
     return ThreadAdapter(adapter, threads)
 
 
-class ThreadAdapter:
+class ThreadAdapter(Forwarding):
     """What `to_async` makes. May be used from several event loops, of asyncio and of trio."""
+
+    inner: Adapter
 
     def __init__(self, inner: Adapter, threads: int) -> None:
         send, close = getattr(inner, "send", None), getattr(inner, "close", None)
@@ -135,21 +135,6 @@ class ThreadAdapter:
             if said:
                 thread.join(_GRACE)  # It has said its last word.
         return counts
-
-    def connections(self) -> Sequence[ConnectionInfo]:
-        """What the connections of the sync adapter are doing, if it can tell."""
-        listed: Callable[[], Sequence[ConnectionInfo]] | None
-        listed = getattr(self.inner, "connections", None)
-        return listed() if listed is not None else ()
-
-    @property
-    def schemes(self) -> Sequence[str]:
-        found: Sequence[str] = getattr(self.inner, "schemes", ())
-        return found
-
-    @property
-    def guards(self) -> bool:
-        return getattr(self.inner, "guards", False) is True
 
     def __repr__(self) -> str:
         return f"to_async({self.inner!r})"
