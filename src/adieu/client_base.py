@@ -236,6 +236,8 @@ class ClientBase:
 
     def _beginning(self, method: str, url: URL | str, options: Any, stream: bool) -> Steps[Any]:
         request = self._build(method, url, options)
+        if not options:
+            return self._sending(request, stream)
         get = options.get
         return self._sending(
             request,
@@ -255,10 +257,10 @@ class ClientBase:
         self,
         request: Request,
         stream: bool,
-        timeout: Any,
-        cleanup: Any,
-        follow_redirects: bool | None,
-        extras: Mapping[str, object] | None,
+        timeout: Any = NOT_GIVEN,
+        cleanup: Any = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
         max_body: Any = NOT_GIVEN,
         proxy: Any = NOT_GIVEN,
         *,

@@ -55,10 +55,8 @@ class Identity:
 
     def learn(self, url: URL, headers: Headers) -> None:
         """Keep the cookies that a response sets. Most set none, and that is all that is looked for."""
-        for name, _ in headers.raw:
-            if len(name) == 10 and name.lower() == "set-cookie" and self._keeps_cookies:
-                self.cookies().store(url, headers.get_list(name))
-                return
+        if headers.names("set-cookie") and self._keeps_cookies:
+            self.cookies().store(url, headers.get_list("set-cookie"))
 
 
 def _own_auth(auth: AuthLike, base: URL | None, headers: HeadersLike | None) -> Bound | Auth | None:

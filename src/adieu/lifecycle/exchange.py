@@ -178,8 +178,7 @@ class Exchange:
             tell(self.events.leaked, info)
         self.policy.on_abandoned(info)
 
-    def __del__(self) -> None:
-        self.dropped()
+    __del__ = dropped
 
 
 class Sentinel:

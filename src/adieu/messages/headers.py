@@ -90,6 +90,17 @@ class Headers(MutableMapping[str, str]):
         """Every field as a pair, in order."""
         return self._fields.copy()
 
+    def names(self, key: str) -> bool:
+        """Whether there is a field of this name, given in lower case.
+
+        For one question about headers that nobody may ever ask another: looking through them costs less than an index.
+        """
+        size = len(key)
+        for name, _ in self._fields:  # noqa: SIM110 (every response pays for it, and a generator costs more)
+            if len(name) == size and name.lower() == key:
+                return True
+        return False
+
     def get_list(self, name: str) -> list[str]:
         """The values of all fields of this name, in order; empty if there is none."""
         key = name.lower()

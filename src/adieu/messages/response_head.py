@@ -252,7 +252,8 @@ class ResponseHead:
         if content is None:
             raw = self._raw
             assert raw is not None
-            coding = self.headers.get("content-encoding")
+            headers = self.headers
+            coding = headers["content-encoding"] if headers.names("content-encoding") else None
             bound = self.max_body
             if (coding and raw) or (bound is not None and len(raw) > bound):
                 from adieu.messages.coding import MAX_RATIO, decode

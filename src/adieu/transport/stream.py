@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from adieu.lifecycle.lock import free
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from adieu.transport.tls_stream import TLSStream
     from adieu.transport.wire import Opening
 
@@ -55,11 +57,13 @@ class ByteStream(Protocol):
 class SocketStream:
     """A `ByteStream` over a connected socket, plain or TLS."""
 
-    __slots__ = ("_busy", "_poll", "_recv", "_sock", "_timeout")
+    __slots__ = ("_busy", "_pending", "_poll", "_recv", "_sock", "_timeout")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._recv = sock.recv
+        # What TLS has decrypted already, where there is TLS.
+        self._pending: Callable[[], int] | None = getattr(sock, "pending", None)
         self._busy = threading.RLock()
         self._timeout = sock.gettimeout()
         self._poll: select.poll | None = None
@@ -132,8 +136,7 @@ class SocketStream:
         sock = self._sock
         if sock.fileno() < 0:
             return True
-        pending = getattr(sock, "pending", None)
-        if pending is not None and pending():
+        if self._pending is not None and self._pending():
             return True
         if self._poll is None:
             if not hasattr(select, "poll"):  # Windows
@@ -145,7 +148,7 @@ class SocketStream:
     @property
     def tls(self) -> Any:
         """The `SSLSocket` that knows certificate, version and cipher; None: this is plain."""
-        return self._sock if hasattr(self._sock, "pending") else None
+        return self._sock if self._pending is not None else None
 
     def close(self) -> None:
         sock = self._sock
