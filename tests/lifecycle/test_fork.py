@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.lifecycle.lock import process_lock
 from adieu.testing import established, payload
 from support.stage import eventually
 
@@ -142,3 +143,23 @@ def test_a_fork_in_the_middle_of_work_leaves_the_child_able_to_work(bare: Stage)
             for thread in threads:
                 thread.join(10)
         assert failures == []
+
+
+def test_a_lock_of_the_process_that_another_thread_has_is_free_in_a_child() -> None:
+    lock = process_lock()
+    ready, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            ready.set()
+            done.wait(20)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert ready.wait(20)
+    try:
+        assert _in_a_child(lambda: lock.acquire(timeout=5)) is True
+        assert not lock.acquire(blocking=False)
+    finally:
+        done.set()
+        holder.join(20)

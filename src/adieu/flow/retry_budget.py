@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import RLock
 
 from adieu.errors import InvalidRequest
-from adieu.lifecycle.lock import free
+from adieu.lifecycle.lock import locked
 
 __all__ = ["RetryBudget"]
 
@@ -38,23 +38,18 @@ class RetryBudget:
 
     def take(self) -> bool:
         """Pay for one retry; False if there is not enough."""
-        return self._change(-1)
+        return locked(self._lock, self._change, -1)
 
     def earn(self) -> None:
         """A request succeeded."""
-        self._change(self.refill)
+        locked(self._lock, self._change, self.refill)
 
     def _change(self, by: float) -> bool:
-        try:
-            with self._lock:
-                left = self._left + by
-                if left < 0:
-                    return False
-                self._left = min(left, self.tokens)
-                return True
-        except BaseException:
-            free(self._lock)
-            raise
+        left = self._left + by
+        if left < 0:
+            return False
+        self._left = min(left, self.tokens)
+        return True
 
     @property
     def left(self) -> float:

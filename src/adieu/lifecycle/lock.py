@@ -13,13 +13,32 @@ except BaseException:
     free(lock)
     raise
 ```
+
+`locked` does that for work that is a function, where a call more costs nobody anything.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["free", "taken"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["free", "locked", "process_lock", "taken"]
+
+_T = TypeVar("_T")
+
+
+def locked(lock: Any, work: Callable[..., _T], *facts: Any) -> _T:
+    """What `work(*facts)` gives, with this `threading.RLock` taken meanwhile."""
+    try:
+        with lock:
+            return work(*facts)
+    except BaseException:
+        free(lock)
+        raise
 
 
 def taken(lock: Any) -> bool:
@@ -32,3 +51,11 @@ def free(lock: Any) -> None:
     """Let go of a lock that was not held before the block, if the calling thread has it still."""
     if lock._is_owned():
         lock.release()
+
+
+def process_lock() -> Any:
+    """An RLock for what a process has once. It is free in a forked child, where the thread that had it is not."""
+    lock: Any = threading.RLock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lock._at_fork_reinit)
+    return lock

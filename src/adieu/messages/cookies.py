@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from threading import RLock
 from time import time
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from adieu.errors import InvalidRequest
-from adieu.lifecycle.lock import free
+from adieu.lifecycle.lock import locked
 from adieu.messages._cookie import Cookie, admitted, checked, is_secure, prefix_fault
 from adieu.messages._cookie_store import CookieStore
 from adieu.messages.url import URL
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Cookie", "Cookies"]
-
-_T = TypeVar("_T")
 
 
 class Cookies:
@@ -67,7 +65,7 @@ class Cookies:
         """The value of the Cookie field of a request to this URL; None: it has none."""
         if not self._store:
             return None
-        cookies = self._locked(self._store.matching, url, self._clock())
+        cookies = locked(self._lock, self._store.matching, url, self._clock())
         return "; ".join([_pair(cookie) for cookie in cookies]) or None
 
     def store(self, url: URL, set_cookie: Iterable[str]) -> None:
@@ -77,15 +75,7 @@ class Cookies:
             cookie = admitted(url, field, now)
             if cookie is not None:
                 careful = not cookie.secure and not is_secure(url)
-                self._locked(self._store.put, cookie, now, careful)
-
-    def _locked(self, work: Callable[..., _T], *facts: Any) -> _T:
-        try:
-            with self._lock:
-                return work(*facts)
-        except BaseException:
-            free(self._lock)
-            raise
+                locked(self._lock, self._store.put, cookie, now, careful)
 
     # -- what people need --------------------------------------------------------------------------------------------
 
@@ -142,7 +132,7 @@ class Cookies:
             self._put(checked(cookie))
 
     def _put(self, cookie: Cookie) -> None:
-        self._locked(self._store.put, cookie, self._clock())
+        locked(self._lock, self._store.put, cookie, self._clock())
 
     def get(
         self,
@@ -170,13 +160,13 @@ class Cookies:
         found = self._named(name, domain, path)
         if not found:
             raise KeyError(name)
-        self._locked(self._store.remove, found)
+        locked(self._lock, self._store.remove, found)
 
     def clear(self, *, domain: str | None = None) -> None:
         """Take all cookies out, or all of one domain (not of those below it)."""
         host = None if domain is None else _host(domain)[0]
         going = [cookie for cookie in self if host is None or cookie.domain == host]
-        self._locked(self._store.remove, going)
+        locked(self._lock, self._store.remove, going)
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -194,7 +184,7 @@ class Cookies:
         return any(cookie.name == name for cookie in self)
 
     def __iter__(self) -> Iterator[Cookie]:
-        return iter(self._locked(self._store.everything, self._clock()))
+        return iter(locked(self._lock, self._store.everything, self._clock()))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

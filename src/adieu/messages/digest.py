@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from adieu.lifecycle.lock import locked
 from adieu.messages.challenge import Challenge, quoted
 
 __all__ = ["DigestSession", "Round", "begin", "choose", "normal"]
@@ -36,7 +37,7 @@ class DigestSession:
     def __init__(self, username: str, password: str) -> None:
         self._username = username
         self._password = password
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._round: Round | None = None
         self._count = 0
 
@@ -50,7 +51,9 @@ class DigestSession:
         challenge = choose(challenges)
         if challenge is not None:
             cnonce = os.urandom(16).hex()
-            self._begin(begin(challenge, self._username, self._password, cnonce))
+            locked(
+                self._lock, self._begin, begin(challenge, self._username, self._password, cnonce)
+            )
         return challenge
 
     def informed(self, parameters: dict[str, str]) -> None:
@@ -59,11 +62,15 @@ class DigestSession:
         nonce = parameters.get("nextnonce")
         if now is not None and nonce is not None and nonce != now.challenge.parameters["nonce"]:
             following = {**now.challenge.parameters, "nonce": nonce}
-            self._begin(now._replace(challenge=now.challenge._replace(parameters=following)))
+            begun = now._replace(challenge=now.challenge._replace(parameters=following))
+            locked(self._lock, self._begin, begun)
 
     def _begin(self, begun: Round) -> None:
-        with self._lock:
-            self._round, self._count = begun, 0
+        self._round, self._count = begun, 0
+
+    def _counted(self) -> tuple[Round | None, int]:
+        self._count += 1
+        return self._round, self._count
 
     def credentials(
         self, method: str, target: str, content: Callable[[], Iterable[bytes]] = tuple
@@ -72,9 +79,7 @@ class DigestSession:
 
         `content` gives the request's content, and is called only where the server wants that protected, too (auth-int).
         """
-        with self._lock:
-            self._count += 1
-            now, count = self._round, self._count
+        now, count = locked(self._lock, self._counted)
         return None if now is None else now.credentials(method, target, count, content)
 
 

@@ -14,11 +14,11 @@ wins: host first, then port, then path, then scheme. Two patterns that say the s
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adieu.errors import InvalidURL, MountError
+from adieu.lifecycle.lock import locked, process_lock
 from adieu.messages.url import URL
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CACHED_ORIGINS = 1024
 _ANY_PORT = -1  # Not 0, which a URL may have.
-_MAKING = threading.RLock()
+_MAKING = process_lock()
 
 
 class Pattern(NamedTuple):
@@ -147,12 +147,16 @@ class Mount:
     def adapter(self) -> Adapter:
         adapter = self._adapter
         if adapter is None:
-            with _MAKING:  # Two threads that both made one would leave one that nobody closes.
-                if (adapter := self._adapter) is None:
-                    assert self._make is not None
-                    adapter = self._make()
-                    self.schemes = _schemes(adapter)
-                    self._adapter = adapter
+            # Two threads that both made one would leave one that nobody closes.
+            adapter = locked(_MAKING, self._first_use)
+        return adapter
+
+    def _first_use(self) -> Adapter:
+        if (adapter := self._adapter) is None:
+            assert self._make is not None
+            adapter = self._make()
+            self.schemes = _schemes(adapter)
+            self._adapter = adapter
         return adapter
 
     @property

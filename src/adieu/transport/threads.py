@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed
+from adieu.lifecycle.lock import locked
 from adieu.transport.async_home import room
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Threads:
         self._idle: deque[None] = deque()
         self._busy: dict[Seat, threading.Thread] = {}
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._pid = os.getpid()
 
     def take(self, seat: Seat, stopped: Callable[[], BaseException]) -> None:
@@ -143,24 +144,23 @@ class Threads:
         try:
             self._idle.pop()
         except IndexError:
-            self._grow()
+            locked(self._lock, self._grow)
         if self._stopped:
             seat.give_up(stopped)
 
     def _grow(self) -> None:
-        with self._lock:
-            number = len(self._threads)
-            if number >= self.limit or self._stopped:
-                return
-            thread = threading.Thread(
-                target=_work,
-                args=(self._queue, self._idle, self._busy),
-                name=f"adieu-to_async-{number + 1}",
-                # One that waits for a peer must not keep the interpreter from ending.
-                daemon=True,
-            )
-            thread.start()
-            self._threads.append(thread)
+        number = len(self._threads)
+        if number >= self.limit or self._stopped:
+            return
+        thread = threading.Thread(
+            target=_work,
+            args=(self._queue, self._idle, self._busy),
+            name=f"adieu-to_async-{number + 1}",
+            # One that waits for a peer must not keep the interpreter from ending.
+            daemon=True,
+        )
+        thread.start()
+        self._threads.append(thread)
 
     def holders(self) -> list[str]:
         """What every thread is used for, longest first."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from adieu._value import Value
 from adieu.errors import InvalidRequest
+from adieu.lifecycle.lock import locked, process_lock
 from adieu.transport import _tls_checks as checks
 from adieu.transport._handshake import describe_tls_error, handshake
 from adieu.transport._tls_context import build as _build
@@ -151,13 +151,7 @@ class TLSConfig(Value):
         key = (settings, self._stamps())
         context = _contexts.get(key)
         if context is None:
-            with _lock:
-                context = _contexts.get(key)
-                if context is None:
-                    context = _build(*settings)
-                    while len(_contexts) >= _MOST:
-                        del _contexts[next(iter(_contexts))]
-                    _contexts[key] = context
+            context = locked(_lock, _kept, key, settings)
         return context
 
     def name_for(self, host: str) -> str:
@@ -219,17 +213,17 @@ class TLSConfig(Value):
 # Oldest first. Bounded, for programs that make certificates as they go.
 _contexts: dict[object, ssl.SSLContext] = {}
 _MOST = 32
-_lock = threading.Lock()
+_lock = process_lock()
 
 
-def _after_fork() -> None:
-    # A thread of the parent may have held the lock, and there is no such thread here to give it back.
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def _kept(key: object, settings: Any) -> ssl.SSLContext:
+    context = _contexts.get(key)
+    if context is None:
+        context = _build(*settings)
+        while len(_contexts) >= _MOST:
+            del _contexts[next(iter(_contexts))]
+        _contexts[key] = context
+    return context
 
 
 def _warn(text: str) -> None:

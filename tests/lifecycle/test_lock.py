@@ -1,0 +1,36 @@
+"""Locks: free again after work that fails, and after an interrupt at a bad moment."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from adieu.lifecycle.lock import locked, taken
+from support.locks import InterruptedLock
+
+pytestmark = pytest.mark.lifecycle
+
+
+def test_work_is_done_with_the_lock_taken() -> None:
+    lock = threading.RLock()
+    assert locked(lock, lambda fact: (fact, taken(lock)), 7) == (7, True)
+    assert not taken(lock)
+
+
+def test_work_that_fails_leaves_the_lock_free() -> None:
+    lock = threading.RLock()
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        locked(lock, fail)
+    assert not taken(lock)
+
+
+def test_an_interrupt_before_the_block_leaves_the_lock_free() -> None:
+    lock = InterruptedLock()
+    with pytest.raises(KeyboardInterrupt):
+        locked(lock, pytest.fail, "the block never began")
+    assert not taken(lock)
