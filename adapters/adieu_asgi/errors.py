@@ -1,84 +1,20 @@
-"""What can go wrong with an app: it raises, or it does not keep to ASGI. And what every error says besides."""
+"""What can go wrong with an ASGI app."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
-
-from adieu.errors import BodyTruncated, ProtocolError, TransportError
-
-if TYPE_CHECKING:
-    from adieu.errors import Sent
-    from adieu.lifecycle.exchange import Exchange
+from adieu.errors import ProtocolError
+from adieu.transport.app_errors import AppError, AppFacts
 
 __all__ = ["AppError", "Facts", "NotASGI"]
-
-E = TypeVar("E", bound=TransportError)
-
-
-class AppError(TransportError):
-    """The app raised an exception, which is the `__cause__` of this one. `phase` is "head" or "body"."""
 
 
 class NotASGI(ProtocolError):
     """The app did what no ASGI app may do; the text says what."""
 
 
-class Facts:
-    """What is known of one call of an app, for the errors that tell of it.
+class Facts(AppFacts[NotASGI]):
+    """What is known of one call of an ASGI app."""
 
-    `fault`: the first thing that the app did and may not do. The app may catch what it is told then; the client is told
-    all the same.
-    """
-
-    __slots__ = ("_since", "fault", "method", "request_sent", "response_started", "url")
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.method = exchange.method
-        self.url = str(exchange.url)
-        self._since = exchange.deadline
-        self.request_sent: Sent = "partly"
-        self.response_started = False
-        self.fault: str | None = None
-
-    def state(self, error: E) -> E:
-        """The same error, with the facts."""
-        error.method = self.method
-        error.url = self.url
-        error.request_sent = self.request_sent
-        error.response_started = self.response_started
-        if error.elapsed is None:
-            error.elapsed = self._since.elapsed()
-        return error
-
-    def refuse(self, what: str) -> NotASGI:
-        """The error for something that the app may not do."""
-        if self.fault is None:
-            self.fault = what
-        return self.violation()
-
-    def violation(self) -> NotASGI:
-        """The error for what the app did."""
-        error = NotASGI(
-            f"the app does not keep to ASGI in {self.method} {self.url}: {self.fault}",
-            phase="body" if self.response_started else "head",
-        )
-        return self.state(error)
-
-    def raised(self, error: BaseException) -> AppError:
-        """The error for what the app raised."""
-        told = AppError(
-            f"the app raised {type(error).__name__} while it answered {self.method} {self.url}: {error}",
-            phase="body" if self.response_started else "head",
-        )
-        return self.state(told)
-
-    def truncated(self, received: int, remaining: int | None, why: str) -> BodyTruncated:
-        """The error for a body that ended too early."""
-        expected = None if remaining is None else received + remaining
-        of = "" if expected is None else f" of {expected}"
-        error = BodyTruncated(
-            f"the body of {self.url} ended after {received}{of} bytes: {why}",
-            received=received,
-            expected=expected,
-        )
-        return self.state(error)
+    __slots__ = ()
+    interface = "ASGI"
+    violated = NotASGI

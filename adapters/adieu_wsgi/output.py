@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from adieu.errors import BodyTruncated
 from adieu_wsgi.head import Head, Unfit, head_of
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
     from _typeshed import OptExcInfo
 
+    from adieu.errors import BodyTruncated
     from adieu.lifecycle.cleanup import Framing
     from adieu_wsgi.errors import Facts
 
@@ -118,15 +118,7 @@ class Output:
 
     def truncated(self, why: str) -> BodyTruncated:
         """The error for a body that ended too early."""
-        expected = None if self.remaining is None else self.received + self.remaining
-        of = "" if expected is None else f" of {expected}"
-        return self._facts.state(
-            BodyTruncated(
-                f"the body of {self._facts.url} ended after {self.received}{of} bytes: {why}",
-                received=self.received,
-                expected=expected,
-            )
-        )
+        return self._facts.truncated(self.received, self.remaining, why)
 
     def replace(self, head: Head, body: bytes) -> Head:
         """Answer in the app's place: nothing of its own has gone out."""

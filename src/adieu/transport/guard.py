@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adieu.errors import GuardError, InvalidRequest
 from adieu.transport._special_addresses import SPECIAL, IPAddress, IPNetwork, stands_for
-from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware
+from adieu.transport.adapter import (
+    Adapter,
+    AsyncAdapter,
+    AsyncMiddleware,
+    Forwarding,
+    Middleware,
+)
 from adieu.transport.registry import inner_adapter
 
 if TYPE_CHECKING:
@@ -140,7 +146,23 @@ class Rules:
         return ", ".join(parts)
 
 
-class Guard(Middleware):
+class _Guarding(Forwarding):
+    """What both guards are, but for the waiting."""
+
+    rules: Rules
+
+    @property
+    def guards(self) -> bool:
+        """False: of two guards around one adapter, the inner one alone would be asked."""
+        return False
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.inner!r}{', ' if repr(self.rules) else ''}{self.rules!r})"
+        )
+
+
+class Guard(_Guarding, Middleware):
     """Wraps an adapter (urllib3's, if none is given) so that it connects to public addresses alone.
 
     Refused, with a `GuardError` that says which address and why: private, loopback, link-local and multicast addresses,
@@ -179,16 +201,8 @@ class Guard(Middleware):
         _set(exchange, self.rules)
         return self.inner.send(request, exchange)
 
-    @property
-    def guards(self) -> bool:
-        """False: of two guards around one adapter, the inner one alone would be asked."""
-        return False
 
-    def __repr__(self) -> str:
-        return f"Guard({self.inner!r}{', ' if repr(self.rules) else ''}{self.rules!r})"
-
-
-class AsyncGuard(AsyncMiddleware):
+class AsyncGuard(_Guarding, AsyncMiddleware):
     """The same around an async adapter (h11's, if none is given): see `Guard`."""
 
     def __init__(
@@ -208,14 +222,6 @@ class AsyncGuard(AsyncMiddleware):
         """Send, over connections that the guard has let through."""
         _set(exchange, self.rules)
         return await self.inner.send(request, exchange)
-
-    @property
-    def guards(self) -> bool:
-        """False: of two guards around one adapter, the inner one alone would be asked."""
-        return False
-
-    def __repr__(self) -> str:
-        return f"AsyncGuard({self.inner!r}{', ' if repr(self.rules) else ''}{self.rules!r})"
 
 
 def _set(exchange: Exchange, rules: Rules) -> None:

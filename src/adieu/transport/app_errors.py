@@ -1,0 +1,92 @@
+"""What can go wrong with an app that is called in this process: it raises, or it does not keep to its interface.
+
+For the adapters that call one. What each adds is the interface's name, and an error of its own for what breaks it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from adieu.errors import BodyTruncated, ProtocolError, TransportError
+
+if TYPE_CHECKING:
+    from adieu.errors import Sent
+    from adieu.lifecycle.exchange import Exchange
+
+__all__ = ["AppError", "AppFacts"]
+
+E = TypeVar("E", bound=TransportError)
+V = TypeVar("V", bound=ProtocolError)
+
+
+class AppError(TransportError):
+    """The app raised an exception, which is the `__cause__` of this one. `phase` is "head" or "body"."""
+
+
+class AppFacts(Generic[V]):
+    """What is known of one call of an app, for the errors that tell of it.
+
+    `fault`: the first thing that the app did and may not do. The app may catch what it is told then; the client is told
+    all the same.
+    """
+
+    interface: ClassVar[str]
+    """What the app has to keep to."""
+    violated: type[V]
+    """The error for an app that does not."""
+
+    __slots__ = ("_since", "fault", "method", "request_sent", "response_started", "url")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.method = exchange.method
+        self.url = str(exchange.url)
+        self._since = exchange.deadline
+        self.request_sent: Sent = "partly"
+        self.response_started = False
+        self.fault: str | None = None
+
+    def state(self, error: E) -> E:
+        """The same error, with the facts."""
+        error.method = self.method
+        error.url = self.url
+        error.request_sent = self.request_sent
+        error.response_started = self.response_started
+        if error.elapsed is None:
+            error.elapsed = self._since.elapsed()
+        return error
+
+    def refuse(self, what: str) -> V:
+        """The error for something that the app may not do."""
+        if self.fault is None:
+            self.fault = what
+        return self.violation()
+
+    def violation(self) -> V:
+        """The error for what the app did."""
+        return self.state(
+            self.violated(
+                f"the app does not keep to {self.interface} in {self.method} {self.url}: {self.fault}",
+                phase="body" if self.response_started else "head",
+            )
+        )
+
+    def raised(self, error: BaseException) -> AppError:
+        """The error for what the app raised."""
+        return self.state(
+            AppError(
+                f"the app raised {type(error).__name__} while it answered "
+                f"{self.method} {self.url}: {error}",
+                phase="body" if self.response_started else "head",
+            )
+        )
+
+    def truncated(self, received: int, remaining: int | None, why: str) -> BodyTruncated:
+        """The error for a body that ended too early."""
+        expected = None if remaining is None else received + remaining
+        of = "" if expected is None else f" of {expected}"
+        error = BodyTruncated(
+            f"the body of {self.url} ended after {received}{of} bytes: {why}",
+            received=received,
+            expected=expected,
+        )
+        return self.state(error)
