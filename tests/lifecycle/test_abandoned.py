@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.lifecycle.exchange import caller
 from support.stage import caught, drop, eventually
 
 if TYPE_CHECKING:
@@ -326,3 +327,14 @@ def test_a_body_dropped_by_another_thread_wakes_who_waits(bare: Stage) -> None:
         bare.next_works(client)
         thread.join(5)
         eventually(lambda: bare.in_use(client) == [])
+
+
+@pytest.mark.parametrize(
+    ("module", "is_named"),
+    [("adieux.shop", True), ("shop", True), ("adieu.call", False), ("adieu_shop.wire", False)],
+)
+def test_the_place_that_is_named_is_the_users(module: str, is_named: bool) -> None:
+    scope: dict[str, Any] = {"__name__": module, "caller": caller}
+    exec(compile("def ask():\n    return caller()", "shop.py", "exec"), scope)
+    place = "shop.py:2 in ask" if is_named else "in test_the_place_that_is_named_is_the_users"
+    assert scope["ask"]().endswith(place)

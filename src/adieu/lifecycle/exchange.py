@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AnyLease", "AsyncLease", "Exchange", "Lease", "Sentinel", "caller"]
 
-# Frames of these packages are not the place where the user opened a response.
-_OURS = ("adieu", "adieu_", "contextlib")
+# Frames of these packages, and of adapters (which are called adieu_something), are not the place where the user opened
+# a response.
+_OURS = ("adieu", "contextlib")
 
 
 class _Ending(Protocol):
@@ -203,8 +204,8 @@ def caller() -> str | None:
     """The "file.py:12 in function" of the nearest frame outside adieu: the place a leak report names."""
     frame = sys._getframe(1)
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if not name.startswith(_OURS):
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in _OURS and not package.startswith("adieu_"):
             code = frame.f_code
             return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
         frame = frame.f_back  # type: ignore[assignment]
