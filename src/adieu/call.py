@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.messages.cookies import Cookies
     from adieu.messages.request import Request
+    from adieu.messages.url import URL
     from adieu.transport.mounts import Mount
     from adieu.transport.route import Routes
+    from adieu.transport.tls import TLSConfig
 
 __all__ = ["Call"]
 
@@ -58,6 +60,7 @@ class Call:
         "credentials",
         "deadline",
         "extras",
+        "home",
         "max_body",
         "retry",
         "routes",
@@ -76,6 +79,7 @@ class Call:
         credentials: Bound | None,
         cookies: Cookies | None,
         retry: Retry | None,
+        home: URL,
     ) -> None:
         self.client = client
         self.deadline = deadline
@@ -89,6 +93,8 @@ class Call:
         # The call's own, besides those of the client.
         self.cookies = cookies
         self.retry = retry
+        # Who the client is, is told to the origin of this URL.
+        self.home = home
         self._exchange: Exchange | None = None
         # The class of its exchanges: `HeldExchange` while an auth flow keeps its connection.
         self._kind: Any = Exchange
@@ -214,7 +220,7 @@ class Call:
             request.url,
             self.deadline,
             self.cleanup or mount.policy or client.cleanup,
-            tls=mount.tls or client.tls,
+            tls=mount.tls or (client.tls and self._own_tls(client.tls, request.url)),
             connect=mount.connect or client.connect,
             events=client.events,
             hop=self._hops,
@@ -250,6 +256,10 @@ class Call:
         for hook in after:
             yield client.hooked(hook, response)
         return response
+
+    def _own_tls(self, tls: TLSConfig, url: URL) -> TLSConfig:
+        """The client's settings: its own certificate, as its `auth`, is for one origin, wherever a redirect leads."""
+        return tls if tls.cert is None or url.origin == self.home.origin else tls.for_strangers()
 
 
 def _mounted(client: ClientBase, request: Request) -> Mount:

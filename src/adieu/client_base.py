@@ -293,6 +293,7 @@ class ClientBase:
             credentials,
             None if cookies is None else for_one_call(request, cookies),
             self._retry if retry is NOT_GIVEN else _checked_retry(retry, self._retry),
+            self._base or request.url,
         )
         return call.run(request, self._max_redirects if following else None)
 

@@ -157,7 +157,7 @@ class AsyncRunner:
 
 def _own(options: dict[str, Any]) -> dict[str, Any]:
     """What a client of its own is made of."""
-    return {name: options.pop(name) for name in ("adapter", "verify") if name in options}
+    return {name: options.pop(name) for name in ("adapter", "verify", "cert") if name in options}
 
 
 async def _awaited(wish: Awaitable[Any]) -> Any:

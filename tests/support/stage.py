@@ -61,7 +61,8 @@ class Stage:
         options.setdefault("adapter", self.adapter)
         options.setdefault("cleanup", self.policy)
         options.setdefault("timeout", _PATIENCE)
-        return self.runner.client(base_url=self.server.url, **options)
+        options.setdefault("base_url", self.server.url)
+        return self.runner.client(**options)
 
     def one(self, **options: Any) -> Any:
         """The same, limited to one connection: a slot that is lost is lost for good."""

@@ -214,7 +214,7 @@ def test_a_client_certificate_is_shown_to_the_origin_and_not_to_the_proxy(
     proxy = stage.proxy(tls=asking("proxy"))
     proxy.noticed = seen["proxy"]
     cert = (str(authority.chain), str(authority.key))
-    with stage.block(stage.client(proxy=proxy.url, cert=cert)) as client:
+    with stage.block(stage.client(proxy=proxy.url, cert=cert, base_url=None)) as client:
         assert stage.get(client, f"{origin.url}/who").status_code == 200
         assert stage.get(client, "http://example.org/").status_code == 200
     assert seen["origin"] != [None]

@@ -118,8 +118,8 @@ def failure(place: Place, url: str, **settings: Any) -> str:
 
 
 def works(place: Place, server: FaultServer, **settings: Any) -> None:
-    with place.block(place.client(**settings)) as client:
-        assert place.get(client, f"{server.url}/ok").status_code == 200
+    with place.block(place.client(base_url=server.url, **settings)) as client:
+        assert place.get(client, "/ok").status_code == 200
 
 
 # Whom to trust

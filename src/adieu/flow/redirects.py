@@ -6,6 +6,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidURL, RedirectError, TooManyRedirects
+from adieu.messages._field import is_secret
+from adieu.messages._split import shown
 from adieu.messages.request import Request
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ __all__ = ["REDIRECTS", "follow", "redirected"]
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _WEB = ("http", "https")
-# What names the user to one origin, and must not be told to another.
-_CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 # What describes a content that is not sent any more.
 _CONTENT = (
     "content-length",
@@ -79,8 +79,10 @@ def redirected(request: Request, response: ResponseHead, allow_downgrade: bool =
             "but it was an iterator that has been used up: pass bytes, a file or a list"
         )
     if target.origin != request.url.origin:
-        for name in _CREDENTIALS:
-            headers.pop(name, None)
+        # What names the user to one origin must not be told to another: Authorization and Cookie, and what services
+        # have in their place (X-Api-Key, Private-Token ...). What no log of ours would show is not for strangers.
+        for name in [name for name in headers if is_secret(name)]:
+            del headers[name]
     return following
 
 
@@ -92,7 +94,7 @@ def _target(url: URL, location: str) -> URL:
         target = url.join(location)
     except InvalidURL as error:
         raise RedirectError(
-            f"{url} redirects to {location[:200]!r}, which is no URL: {error}"
+            f"{url} redirects to {shown(location)}, which is no URL: {error}"
         ) from error
     if target.fragment is None and url.fragment is not None:
         target = target.replace(fragment=url.fragment)  # RFC 9110, section 10.2.2

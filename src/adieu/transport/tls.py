@@ -40,7 +40,8 @@ class TLSConfig(Value):
       of them as `openssl rehash` makes it; PEM as bytes; or False for no check at all, with an
       `InsecureRequestWarning`.
     - `cert`: the client's own certificate: the path of a PEM file that also has the key, or
-      `(certificate, key)`, or `(certificate, key, password)`.
+      `(certificate, key)`, or `(certificate, key, password)`. As `auth` does, it belongs to one
+      origin: that of the client's `base_url`, or else of the URL that is called; or to a mount.
     - `context`: an `ssl.SSLContext` that says all of the above, and is used as it is. Only
       `server_hostname` and `fingerprints` can be set beside it.
     - `trust`: "certifi", the CAs that Mozilla trusts, or "system", those of the operating system
@@ -164,12 +165,18 @@ class TLSConfig(Value):
         No client certificate, no fingerprints and no host name; and of a context nobody knows what
         is in it. Where fingerprints stood for the CAs, the proxy has to have a certificate from one.
         """
-        fields = self._fields()
-        fields.update(cert=None, context=None, fingerprints=(), server_hostname=None)
-        if self.fingerprints and self.verify is False:
-            fields["verify"] = True
+        verify = self.verify or bool(self.fingerprints)
+        return self._with(
+            verify=verify, cert=None, context=None, fingerprints=(), server_hostname=None
+        )
+
+    def for_strangers(self) -> TLSConfig:
+        """The same settings without the client's certificate, which names the user."""
+        return self._with(cert=None)
+
+    def _with(self, **changes: Any) -> TLSConfig:
         other = object.__new__(TLSConfig)
-        other._set(**fields)  # Checked before, and warned of.
+        other._set(**{**self._fields(), **changes})  # Checked before, and warned of.
         return other
 
     def _stamps(self) -> tuple[tuple[int, int, int], ...]:
