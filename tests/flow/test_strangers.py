@@ -155,7 +155,7 @@ def test_who_wants_a_certificate_that_is_another_origins_is_told_where_to_put_it
         error = caught(adieu.TransportError, place.get, client, f"{curious.home.url}/strict")
     assert "wants" in str(error)
     if "wants a client certificate" in str(error):
-        assert "for where a redirect leads, or beside base_url, to a mount" in str(error)
+        assert "where a redirect leads, or beside base_url, to a mount" in str(error)
 
 
 # Fields

@@ -58,7 +58,7 @@ _REASONS = (
     (
         ("CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
         "the server wants a client certificate",
-        "Pass cert=('/path/to/cert.pem', '/path/to/key.pem'); for where a redirect leads, or beside base_url, to a mount",
+        "Pass cert=('/path/to/cert.pem', '/path/to/key.pem'); where a redirect leads, or beside base_url, to a mount",
     ),
     (
         ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERT", "ALERT_CERTIFICATE", "ALERT_UNSUPPORTED_CERT"),
