@@ -35,6 +35,7 @@ Progress = Callable[[int, "int | None"], object]
 # So much is collected before it is written.
 _BLOCK = 256 * 1024
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)").fullmatch
+_LENGTH = re.compile(r"\d{1,18}").fullmatch
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})").fullmatch
 
 
@@ -241,7 +242,7 @@ def _plan(response: Any, known: tuple[int, str] | None, key: str) -> _Plan | Non
     coded = headers.get("content-encoding", "identity").lower() != "identity"
     if status == 200:
         length = headers.get("content-length", "")
-        total = int(length) if length.isdigit() and not coded else None
+        total = int(length) if _LENGTH(length) and not coded else None
         validator = None if coded else _validator(headers)
         facts = None if validator is None else {"url": key, "validator": validator}
         return _Plan(0, total, facts)

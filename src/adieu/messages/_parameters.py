@@ -13,7 +13,7 @@ __all__ = ["parameters", "parameters_at"]
 # A whole parameter at a time, so that nothing inside a quoted value looks like one. It begins with its semicolon:
 # white space before that, tried again at each of its characters, would take quadratic time.
 _PARAMETER = re.compile(
-    r';[ \t]*([^\s;=",]*)[ \t]*(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)"?|([^;,\s]*)))?', re.DOTALL
+    r';[ \t]*([^\s;=",]*)[ \t]*(?:=[ \t]*(?:"([^"\\]*(?:\\.[^"\\]*)*)"?|([^;,\s]*)))?', re.DOTALL
 )
 _SPACE = re.compile(r"[ \t]*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

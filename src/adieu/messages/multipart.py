@@ -181,7 +181,7 @@ def boundary_of(content_type: str) -> str:
     if not found:
         raise InvalidRequest(
             f"files= is sent as multipart/form-data with a boundary, but the Content-Type header "
-            f"says {content_type!r}: leave it out"
+            f"says {content_type[:100]!r}: leave it out"
         )
     return found
 

@@ -308,7 +308,7 @@ class ResponseHead:
         try:
             # json finds UTF-8, -16 and -32 by itself (RFC 8259, section 8.1).
             return json.loads(content, **options)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # The second for what is nested too deeply.
             start = content[:60]
             raise DecodeError(f"{self!r} is not JSON: {error}; it begins with {start!r}") from error
 

@@ -31,7 +31,7 @@ class ServerSentEvent(NamedTuple):
 
         try:
             return json.loads(self.data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # The second for what is nested too deeply.
             raise DecodeError(
                 f"the data of an event of type {self.event!r} is not JSON: {error}; "
                 f"it begins with {self.data[:60]!r}"
@@ -148,5 +148,5 @@ def check_event_stream(content_type: str | None, url: object) -> None:
     """Refuse what is no event stream: the specification has such a connection fail."""
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind != "text/event-stream":
-        said = f"says {content_type!r}" if content_type else "says nothing about its type"
+        said = f"says {content_type[:100]!r}" if content_type else "says nothing about its type"
         raise DecodeError(f"{url} {said}, and is no text/event-stream")

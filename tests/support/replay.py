@@ -1,0 +1,67 @@
+"""A proxy that says the same whatever it is asked, without a socket: for what it may say, and how long that takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from adieu import URL, Deadline, Opening, Proxy, Timeout
+from adieu.http1.tunnel import Tunnels
+from adieu.lifecycle.steps import drive
+from adieu.transport.proxy import Via
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ReplayWire", "tunnel"]
+
+
+class Replay:
+    """A stream that says what it was given, in pieces, and then closes. `rest` is what nobody has read."""
+
+    def __init__(self, said: bytes, piece: int) -> None:
+        self.rest = said
+        self.heard = b""
+        self.closed = False
+        self._piece = piece
+
+    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+        size = min(max_bytes, self._piece)
+        taken, self.rest = self.rest[:size], self.rest[size:]
+        return taken
+
+    def send(self, data: bytes, timeout: float | None) -> None:
+        self.heard += data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ReplayWire:
+    """Opens streams that all say the same."""
+
+    def __init__(self, said: bytes, piece: int = 65_536) -> None:
+        self.streams: list[Replay] = []
+        self._make: Callable[[], Replay] = lambda: Replay(said, piece)
+
+    def open(self, origin: Any, opening: Any) -> Replay:
+        self.streams.append(stream := self._make())
+        opening.own(stream)
+        return stream
+
+    def addresses(self, host: str, port: int, opening: Any) -> list[Any]:
+        return [(10, ("fd00::1", port)), (2, ("10.0.0.1", port))]
+
+
+def tunnel(wire: Any, proxy: Proxy, url: str = "https://example.org/") -> Any:
+    """The stream through this proxy."""
+    opening = Opening(Deadline(Timeout()), None)
+    via = Via(proxy, URL(url).origin)
+    try:
+        return drive(Tunnels(wire, lambda *_: pytest.fail("no TLS")).open(via, opening))
+    except BaseException:
+        opening.close()
+        # Whoever opens closes what the opening owns.
+        assert all(stream.closed for stream in wire.streams)
+        raise

@@ -1,0 +1,359 @@
+"""Whatever comes: every parser of ours gives a result or an error of ours, in linear time and bounded memory.
+
+One row for each. What a parser makes of what it understands is tested beside it; here it is what others may say on the
+wire, in a file, in the environment, or in an argument that came from elsewhere. The words are those of its grammar:
+each is repeated many thousand times, which is what makes a parser of the wrong kind slow.
+"""
+
+from __future__ import annotations
+
+import gc
+import shlex
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import adieu
+from adieu.download import _plan
+from adieu.flow.retries import _retry_after
+from adieu.http1.chunks import ChunkGuard, LooseChunk
+from adieu.http1.codec import Codec, Malformed
+from adieu.messages._date import parse_date
+from adieu.messages._public_suffix import is_public_suffix
+from adieu.messages._set_cookie import parse_set_cookie
+from adieu.messages.challenge import parse_challenges, parse_parameters
+from adieu.messages.charset import IncrementalText, LineSplitter, charset_of, decode_text, detect
+from adieu.messages.coding import decode, decoder_for
+from adieu.messages.cookies import Cookies
+from adieu.messages.digest import DigestSession
+from adieu.messages.disposition import file_name
+from adieu.messages.links import parse_links
+from adieu.messages.multipart import boundary_of
+from adieu.messages.sse import EventParser, check_event_stream
+from adieu.messages.trailers import received_trailers
+from adieu.transport.environ import Environment, NoProxy
+from adieu.transport.mounts import Pattern
+from support.replay import ReplayWire, tunnel
+
+BASE = adieu.URL("http://example.org/a/b")
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+
+
+class Parser(NamedTuple):
+    """`parse` takes a text, or bytes if its words are; `fails` is what it may raise besides an `AdieuError`.
+
+    `users`: it reads nothing but what a user has written into the program, or around it.
+    """
+
+    parse: Callable[[Any], object]
+    words: tuple[Any, ...]
+    fails: tuple[type[Exception], ...] = ()
+    users: bool = False
+
+
+def codec(before: bytes, piece: int) -> Callable[[bytes], object]:
+    """Reads a reply that begins like this, as the engine does: heads, then the body, then trailers."""
+
+    def read(data: bytes) -> object:
+        codec = Codec()
+        codec.request("GET", "/", [("Host", "h")])
+        codec.end()
+        head, said = None, before + data
+        at = 0
+        while at < len(said):
+            codec.feed(said[at : at + piece])
+            at += piece
+            while head is None or head.status < 200:
+                if (head := codec.head()) is None:
+                    break
+            while head is not None and codec.body():
+                pass
+        if head is not None:
+            codec.feed(b"")
+            while codec.body():
+                pass
+        codec.clean()
+        return received_trailers(codec.trailers)
+
+    return read
+
+
+def in_pieces(data: bytes) -> object:
+    """Byte by byte, unless that took long for no other reason than how many calls it is."""
+    return codec(b"", 1 if len(data) < 1000 else 400)(data)
+
+
+def guarded(data: bytes) -> None:
+    guard = ChunkGuard()
+    for at in range(0, len(data), 1000):
+        guard.check(data[at : at + 1000])
+
+
+def told(proxy: str) -> Callable[[bytes], object]:
+    return lambda data: tunnel(ReplayWire(data, 500), adieu.Proxy(proxy))
+
+
+def in_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    def parse(data: bytes) -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "file")
+            path.write_bytes(data)
+            return read(path)
+
+    return parse
+
+
+def digested(text: str) -> object:
+    session = DigestSession("user", "password")
+    session.challenged(parse_challenges([f"Digest {text}"]))
+    session.informed(parse_parameters(text))
+    return session.credentials("GET", "/") if session.begun else None
+
+
+def stored(text: str) -> object:
+    jar = Cookies()
+    jar.store(BASE, [text])
+    return jar.header_for(BASE)
+
+
+def lines(text: str) -> object:
+    splitter = LineSplitter()
+    return [
+        splitter.feed(text[at : at + 100]) for at in range(0, len(text), 100)
+    ], splitter.finish()
+
+
+def characters(data: bytes) -> object:
+    text = IncrementalText("text/html; charset=gb18030")
+    return [text.feed(data[at : at + 100]) for at in range(0, len(data), 100)], text.finish()
+
+
+def events(data: bytes) -> object:
+    parser = EventParser(100_000)
+    return [event for at in range(0, len(data), 100) for event in parser.feed(data[at : at + 100])]
+
+
+def curl(text: str) -> object:
+    request = adieu.Request("POST", BASE.replace(query=text), headers={"X-A": "a"}, content=text)
+    return shlex.split(request.as_curl())
+
+
+def planned(text: str) -> object:
+    headers = adieu.Headers.from_wire(
+        [(name, text) for name in ("content-range", "content-length", "etag", "date")]
+    )
+    for status in (200, 206, 416):
+        response = adieu.Response(status, headers)
+        _plan(response, (5, '"a"'), "key")
+    return None
+
+
+def coded(coding: str) -> Callable[[bytes], object]:
+    return lambda data: decode(data, coding, max_bytes=1 << 20)
+
+
+def exempt(text: str) -> object:
+    return NoProxy(text).covers(BASE.origin)
+
+
+def from_environment(text: str) -> object:
+    return Environment({"http_proxy": text, "no_proxy": "a"}).proxy_for(BASE.origin)
+
+
+def hinted(data: bytes) -> object:
+    return codec(OK + b"Content-Length: 0\r\n", 1 << 20)(b"Keep-Alive: " + data + b"\r\n\r\n")
+
+
+def as_json(data: bytes) -> object:
+    return adieu.Response(200, body=data).json()
+
+
+_DATE = ("Sun, ", "06 ", "Nov ", "1994 ", "08:49:37 ", "GMT", "99", ":", ";", "-", "\t")
+_PARAMETER = (";", "=", '"', "\\", " ", "\t", ",", "a", "a=b;", 'a="b";', "*0*=", "''", "%e4")
+_HEAD = (b"\r\n", b"\n", b"\r", b" ", b":", b"A: b\r\n", b"\0", b"\xff", b",", b"\t", b"1")
+_CHALLENGE = ("Digest ", "Basic ", "realm=", 'nonce="a"', "qop=", "=", '"', "\\", ",", " ", "a")
+
+PARSERS = {
+    "url": Parser(adieu.URL, ("http://", "/", "..", "./", "@", ":", "[", "]", "%", "%41", "?", "#", "\\", "ü", "1.")),
+    "reference": Parser(BASE.join, ("//", "/", "../", "./", "@", ":", "[", "%2e", "?", "#", "\\", "ü", ";")),
+    "header value": Parser(lambda text: adieu.Headers({"X": text}), (" ", "\t", "a", "\r\n", "ü", "☃")),
+    "header name": Parser(lambda text: adieu.Headers({text: "a"}), ("a", "-", " ", ":", "\r\n", "☃")),
+    "set-cookie": Parser(parse_set_cookie, (*_PARAMETER, *_DATE, "Expires=", "Max-Age=", "Path=/", "Domain=.")),
+    "cookie jar": Parser(stored, (*_PARAMETER, "Domain=example.org;", "__Host-", "Secure;", "Max-Age=9")),
+    "date": Parser(parse_date, _DATE),
+    "public suffix": Parser(is_public_suffix, (".", "com", "co.uk", "*", "!", "xn--", "a.", "ü")),
+    "cookie file": Parser(
+        in_file(Cookies.load),
+        (b"\t", b"\n", b"#HttpOnly_", b"# ", b"TRUE\t", b"a", b"0\t", b"\xff", b"a.example\tTRUE\t/\tFALSE\t0\ta\tb\n"),
+    ),
+    "netrc": Parser(
+        in_file(adieu.NetrcAuth),
+        (b"machine ", b"default ", b"login ", b"password ", b"macdef ", b"#", b'"', b"\\", b"\n", b" ", b"a", b"\xff"),
+    ),
+    "challenges": Parser(lambda text: parse_challenges([text, text]), _CHALLENGE),
+    "parameters": Parser(parse_parameters, _CHALLENGE),
+    "digest": Parser(digested, (*_CHALLENGE, 'realm="a", nonce="b", ', "algorithm=SHA-256", "userhash=true,", "-sess")),
+    "content-type": Parser(charset_of, (*_PARAMETER, "text/html", "charset=", "utf-8", "\0", "hex")),
+    "text": Parser(
+        lambda data: decode_text(data, None),
+        (b"\xef\xbb\xbf", b"\xff\xfe", b"a", b"\xe4", b"\x1b$B", b"\0"),
+    ),
+    "text in pieces": Parser(characters, (b"\x81\x30", b"\x81", b"a", b"\xff", b"\r\n")),
+    "detected text": Parser(detect, (b"a", b"\xe4", b"\x1b$B", b"\0", b"\xc3\xa4", b" ")),
+    "lines": Parser(lines, ("\r", "\n", "\r\n", "a", "\x85", "\u2028")),
+    "content-encoding": Parser(decoder_for, ("gzip", "br", "deflate", ",", " ", "identity", "x-", ";")),
+    "multipart type": Parser(boundary_of, (*_PARAMETER, "multipart/form-data; ", "boundary=")),
+    "events": Parser(
+        events,
+        (b"data:", b"id: ", b"retry:1", b"\n", b"\r", b"\r\n", b":", b"\xef\xbb\xbf", b"\xff", b"a"),
+    ),
+    "event type": Parser(lambda text: check_event_stream(text, "u"), (*_PARAMETER, "text/event-stream")),
+    "links": Parser(lambda text: parse_links(text, BASE), (*_PARAMETER, "<", ">", "</a>;", "rel=next", "rel*=")),
+    "disposition": Parser(
+        file_name,
+        (*_PARAMETER, "attachment;", "filename=", "filename*=UTF-8''", "../", "C:\\", "\0"),
+    ),
+    "retry-after": Parser(lambda text: _retry_after(text, 0.0), (*_DATE, "1", "²", "-")),
+    "ranges of a download": Parser(planned, ("bytes ", "0-", "5-9", "/", "*", "9", "²", '"', ",", "W/", *_DATE)),
+    "json": Parser(
+        as_json,
+        (b"[", b"{", b'"', b"\\", b"1", b",", b":", b'{"a":', b"\xff", b"null", b"1e9", b"\xef\xbb\xbf"),
+    ),
+    "chunks": Parser(guarded, (b"1\r\na\r\n", b"0\r\n", b"\r\n", b"\n", b"f", b";", b"a: b\r\n", b"\0"), (LooseChunk,)),
+    "head": Parser(codec(OK, 4000), (*_HEAD, b"Content-Length: 9\r\n", b"Connection: close\r\n"), (Malformed,)),
+    "head in pieces": Parser(in_pieces, (*_HEAD, OK, b"HTTP/1.1 100 \r\n\r\n", b"HTTP/9.9 "), (Malformed,)),
+    "chunked body": Parser(
+        codec(CHUNKED, 999),
+        (b"1\r\na\r\n", b"0\r\n", b"\r\n", b"f", b";a=", b"9\r\n"), (Malformed,),
+    ),
+    "trailers": Parser(codec(CHUNKED + b"0\r\n", 999), (*_HEAD, b"Set-Cookie: a\r\n", b"Trailer: b\r\n"), (Malformed,)),
+    "interim heads": Parser(
+        codec(b"", 4000),
+        (b"HTTP/1.1 100 \r\n\r\n", b"HTTP/1.1 103 \r\nA: b\r\n\r\n"), (Malformed,),
+    ),
+    "keep-alive": Parser(hinted, (b"timeout=", b"9", b",", b"=", b" ", b"\xb2", b"max=1"), (Malformed,)),
+    "proxy url": Parser(adieu.Proxy.of, ("http://", "socks5://", "u:p@", "%", ":", "[", "/", "é"), users=True),
+    "http_proxy": Parser(from_environment, ("http://", "socks5h://", "u:p@", "%", ":", "[", "/", "é", " "), users=True),
+    "no_proxy": Parser(exempt, (",", " ", ".", "*", ":", "/", "[", "::", "10.", "0/8", "a", "%", "é")),
+    "CONNECT": Parser(
+        told("http://p"),
+        (*_HEAD, OK, b"HTTP/1.1 407 \r\n", b'Proxy-Authenticate: Digest realm="a"\r\n'),
+    ),
+    "SOCKS 5": Parser(told("socks5h://u:p@p"), (b"\5\0", b"\5\2", b"\1\0", b"\5\0\0\1", b"\5\0\0\3", b"\xff", b"\0")),
+    "SOCKS 4": Parser(told("socks4a://p"), (b"\0\x5a", b"\0\x5b", b"\0", b"\xff")),
+    "mount": Parser(
+        Pattern.parse,
+        ("http://", "*", "*.", "a.", ":", ":*", "/", "..", "%2f", "%", "@", "[", "é", "?"), users=True,
+    ),
+    "pinned address": Parser(
+        lambda text: adieu.Connect(addresses={"a": text}),
+        ("1", ".", ":", "[", "]", "%", "::", "0x"),
+    ),
+    "curl": Parser(curl, ("'", '"', "\\", "$", "`", "\n", " ", "token=", "&", "=", "@", "é", "!", "\0")),
+    **{
+        coding: Parser(
+            coded(coding),
+            (GZIP, b"\x78\x9c", b"\0", b"\xff", b"\x4b\x04\0", b"\x28\xb5\x2f\xfd", b"\x1f\x8b"),
+        )
+        for coding in ("gzip", "deflate", "br", "zstd", "gzip, gzip")
+    },
+}  # fmt: skip
+
+
+def attempted(parser: Parser, given: Any) -> None:
+    """It is understood, or refused in our own words."""
+    text = "fine"
+    expected: tuple[type[Exception], ...] = (adieu.AdieuError, *parser.fails)
+    try:
+        parser.parse(given)
+    except expected as error:
+        text = str(error)
+    # What others said is quoted in part; what the user wrote may be quoted whole.
+    assert text
+    assert len(text) < 4000 or parser.users
+
+
+def said(parser: Parser) -> st.SearchStrategy[Any]:
+    """Words of the grammar in any order, and noise between them."""
+    words = st.sampled_from(parser.words)
+    if isinstance(parser.words[0], bytes):
+        return st.lists(words | st.binary(max_size=12), max_size=24).map(b"".join)
+    return st.lists(words | st.text(max_size=12), max_size=24).map("".join)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@settings(max_examples=60, deadline=1000, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_comes_is_understood_or_refused(name: str, data: st.DataObject) -> None:
+    parser = PARSERS[name]
+    attempted(parser, data.draw(said(parser)))
+
+
+def repeated(word: Any, size: int) -> Any:
+    return word * (size // len(word))
+
+
+# A head is at most so long, and so is a URL.
+_SIZE = 64 * 1024
+# Seconds: too short to be compared with anything, on any machine that runs tests.
+_SHORT = 0.004
+
+
+def fastest(parser: Parser, given: Any) -> float:
+    """Seconds, without what others, and the collector, did meanwhile."""
+    best = 9.0
+    for _ in range(3):
+        begun = time.perf_counter()
+        attempted(parser, given)
+        best = min(best, time.perf_counter() - begun)
+        if best < _SHORT:
+            break
+    return best
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_four_times_as_much_takes_about_four_times_as_long(name: str) -> None:
+    parser = PARSERS[name]
+    slow = []
+    gc.disable()
+    try:
+        for word in parser.words:
+            long = fastest(parser, repeated(word, _SIZE))
+            # Quadratic is 16 times.
+            if long > 10 * max(fastest(parser, repeated(word, _SIZE // 4)), _SHORT):
+                slow.append((word, long))
+    finally:
+        gc.enable()
+    assert not slow
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_memory_is_bounded_by_what_came(name: str) -> None:
+    parser = PARSERS[name]
+    attempted(
+        parser, repeated(parser.words[0], 100)
+    )  # What is imported and cached once does not count.
+    heavy = []
+    tracemalloc.start()
+    try:
+        for word in parser.words:
+            given = repeated(word, _SIZE // 8)
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            attempted(parser, given)
+            grown = tracemalloc.get_traced_memory()[1] - before
+            # An object for each byte, and the text of an error, but no more.
+            if grown > 300 * len(given) + 100_000:
+                heavy.append((word, grown))
+    finally:
+        tracemalloc.stop()
+    assert not heavy
