@@ -40,6 +40,8 @@ def follow(
         response = yield request
         if response.status_code not in REDIRECTS or "location" not in response.headers:
             return
+        if request.method == "CONNECT":
+            return  # A proxy does not choose another one (RFC 9110, section 9.3.6: any answer but 2xx is a refusal).
         if hops >= max_redirects:
             raise TooManyRedirects(
                 f"{request.method} {request.url} redirects once more, after {hops} redirects (max_redirects)"

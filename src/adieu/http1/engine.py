@@ -16,7 +16,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from adieu.errors import AdieuError, ClientClosed, ContentError, PoolTimeout, TransportError
+from adieu.errors import (
+    AdieuError,
+    ClientClosed,
+    ContentError,
+    InvalidRequest,
+    PoolTimeout,
+    TransportError,
+)
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.connection import Connection, H1Lease
 from adieu.http1.faults import explain, is_alert, state_facts
@@ -24,6 +31,7 @@ from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.events import tell
 from adieu.lifecycle.pool import Limits, Pool
 from adieu.messages.headers import Headers
+from adieu.messages.request import tunnel_target
 from adieu.messages.trailers import sent_trailers
 from adieu.transport.apart import key_of, target_of
 from adieu.transport.proxy import Via
@@ -126,7 +134,7 @@ class Engine(Generic[R]):
             reason=head.reason,
             http_version=head.http_version,
         )
-        if head.status == 101:
+        if head.status == 101 or (request.method == "CONNECT" and head.status < 300):
             self._detach(response, lease, exchange)
         return response
 
@@ -261,12 +269,8 @@ class Engine(Generic[R]):
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
         content = request.content
         target, fields = request.url.target, _fields(request, exchange)
-        if exchange.route is not None:
-            via = target_of(lease.key)
-            if type(via) is Via and via.forwards:
-                target, fields = self._tunnels.forwarded(
-                    via.proxy, request.method, request.url, fields
-                )
+        if exchange.route is not None or request.method == "CONNECT":
+            target, fields = self._addressed(lease, request, fields)
         out = codec.request(request.method, target, fields)
         phase: Phase = "write"
         try:
@@ -301,6 +305,22 @@ class Engine(Generic[R]):
             raise explain(error, phase, lease, deadline) from error
         lease.take(head)
         return head
+
+    def _addressed(
+        self, lease: H1Lease, request: Request, fields: list[tuple[str, str]]
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """Target and fields of what a proxy is asked: to forward this, or, by the user's own CONNECT, for a tunnel."""
+        via = target_of(lease.key)
+        forwards = type(via) is Via and via.forwards
+        if request.method == "CONNECT":
+            if forwards:
+                raise InvalidRequest(
+                    f"no proxy forwards a CONNECT to another one ({via.proxy}): pass proxy=None"
+                )
+            return tunnel_target(request.headers, request.content), fields
+        if forwards:
+            return self._tunnels.forwarded(via.proxy, request.method, request.url, fields)
+        return request.url.target, fields
 
     def _upload(
         self, lease: H1Lease, head: bytes, request: Request, exchange: Exchange

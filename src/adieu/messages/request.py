@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from adieu.messages.multipart import FilesLike
     from adieu.messages.trailers import TrailersLike
 
-__all__ = ["NOT_GIVEN", "HeadersLike", "Request"]
+__all__ = ["NOT_GIVEN", "HeadersLike", "Request", "tunnel_target"]
 
 HeadersLike = Union[Headers, Mapping[str, Any], "list[tuple[str, str]]"]
 
@@ -38,6 +39,7 @@ _METHODS = {
 }
 _METHODS.update({name.lower(): name for name in list(_METHODS)})
 _EXPECTING_A_BODY = frozenset(("POST", "PUT", "PATCH", "QUERY"))
+_PLACE = re.compile(r"(?:[^\s\[\]:/@]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}").fullmatch
 
 
 def _method(text: Any) -> str:
@@ -46,15 +48,9 @@ def _method(text: Any) -> str:
         return known
     if not isinstance(text, str):
         raise InvalidRequest(f"the method must be a string, not {type(text).__name__}")
-    import re
-
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", text):
         raise InvalidRequest(f"{text!r} is not a method name (RFC 9110, section 9.1)")
-    if text.upper() == "CONNECT":
-        raise InvalidRequest(
-            "CONNECT belongs to proxies: there is no response to it that a client could use"
-        )
-    return text.upper() if text.upper() in _METHODS else text
+    return text.upper() if text.upper() in _METHODS or text.upper() == "CONNECT" else text
 
 
 class Request:
@@ -91,7 +87,9 @@ class Request:
 
     def _encoded(self, content: Any, data: Any, json: Any, files: Any) -> Content:
         if content is None and data is None and json is None and not files:
-            if self.method in _EXPECTING_A_BODY and "content-length" not in self.headers:
+            if self.method == "CONNECT":
+                tunnel_target(self.headers, NOTHING)
+            elif self.method in _EXPECTING_A_BODY and "content-length" not in self.headers:
                 # RFC 9110, section 8.6: a method that has content says so, also when it is empty.
                 self.headers["Content-Length"] = "0"
             return NOTHING
@@ -166,3 +164,14 @@ class Request:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.method, self.url, self.headers, self.content = state
+
+
+def tunnel_target(headers: Headers, content: Content) -> str:
+    """Where a CONNECT is to lead (RFC 9110, section 9.3.6): the URL is the proxy's. Raises `InvalidRequest`."""
+    place = headers.get("host", "")
+    if _PLACE(place) is None or content is not NOTHING:
+        raise InvalidRequest(
+            "CONNECT asks the proxy in the URL for a tunnel, and has no content: say where it leads by the Host field, "
+            "as in headers={'Host': 'db.example.org:5432'}. (For requests through a proxy, use proxy=.)"
+        )
+    return place
