@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import re
 import ssl
 import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import adieu
 from adieu.testing.faults import FaultServer
@@ -184,6 +187,17 @@ def test_fields_that_hold_a_secret_by_their_name(
         }
 
 
+def test_cookies_know_no_ports_and_a_field_that_is_set_by_hand_does(
+    place: Place, known: Callable[..., FaultServer]
+) -> None:
+    other = known()
+    place.server.on("/from", redirecting(f"{other.url}/echo"))
+    with place.block(place.client()) as client:
+        place.get(client, "/from", cookies={"a": "1"})
+        place.get(client, "/from", headers={"Cookie": f"a={SECRET}"})
+    assert [one.header("cookie") for one in other.requests] == ["a=1", None]
+
+
 def test_parameters_of_a_client_and_a_referer_do_not_go_along(
     place: Place, known: Callable[..., FaultServer]
 ) -> None:
@@ -242,6 +256,24 @@ def test_the_next_retry_goes_to_the_same_origin_with_the_same_credentials(place:
         assert place.get(client, "/moody").status_code == 200
     first, second = place.server.requests
     assert first.header("authorization") == second.header("authorization") is not None
+
+
+@given(
+    st.lists(
+        st.sampled_from(["/", "\\", "//", "@", ":", "evil.net", "http:", "?", "#", ".", "..", " ", "\t", "%2f"])
+        | st.text(max_size=3)
+    ).map("".join)
+)  # fmt: skip
+def test_no_path_leads_away_from_the_base_url(path: str) -> None:
+    """What follows a base URL is often somebody else's choice: only a whole URL, with its scheme, is one."""
+    with adieu.Client(f"https://user:{SECRET}@home.example/v1/") as client:
+        try:
+            url = client.build_request("GET", path).url
+        except adieu.InvalidURL:
+            return
+        assert url.origin == adieu.URL("https://home.example/").origin or re.match(
+            r"\s*https?:(//|\\\\|/\\|\\/)", path
+        )
 
 
 # Proxies

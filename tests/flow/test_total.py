@@ -1,0 +1,155 @@
+"""`Timeout(total=...)` ends a call in time wherever it is: each phase that can wait, on every adapter."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.testing import BlackHole
+from support.places import PLACES, Place, placed
+from support.stage import caught
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from adieu.testing.faults import Ending, FaultServer, Peer
+    from adieu.testing.request import Request
+    from support.watch import Watch
+
+TOTAL = 0.15
+
+
+@pytest.fixture(params=PLACES)
+def place(
+    request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
+) -> Iterator[Place]:
+    yield from placed(request.param, fault_server, census)
+
+
+@pytest.fixture
+def hole() -> Iterator[BlackHole]:
+    """It takes connections, and says nothing."""
+    with BlackHole() as hole:
+        yield hole
+
+
+def then_stalling(status: int, *fields: tuple[str, str]) -> Callable[[Peer, Request], Ending]:
+    """Answers once, and never again."""
+    seen: list[Request] = []
+
+    def route(peer: Peer, request: Request) -> Ending:
+        seen.append(request)
+        if len(seen) > 1:
+            peer.pause(30)
+            return "drop"
+        peer.reply(status, b"", list(fields))
+        return "keep"
+
+    return route
+
+
+def read_as_stream(place: Place, client: Any) -> None:
+    with place.block(client.stream("GET", "/drip?n=100&seconds=5")) as response:
+        for _ in place.runner.each(response.iter_bytes()):
+            pass
+
+
+PHASES: dict[str, dict[str, Any]] = {
+    "head": {"path": "/stall-head"},
+    "head, in drips": {"path": "/drip-head?n=100&seconds=5"},
+    "body": {"path": "/stall-body"},
+    "body, 100 bytes in drips over 5 s": {"path": "/drip?n=100&seconds=5"},
+    "body, under another policy": {
+        "path": "/drip?n=100&seconds=5",
+        "cleanup": adieu.PrefetchUpTo(1000),
+    },
+    "second hop": {"path": "/redirect?to=/stall-head"},
+    "body of a hop": {"path": "/redirect?body=2000&stall=30&to=/stall-head"},
+    "upload": {"path": "/stall-read", "method": "POST", "content": b"x" * 20_000_000},
+    "invitation": {
+        "path": "/stall-head",
+        "method": "POST",
+        "content": b"x",
+        "headers": {"Expect": "100-continue"},
+    },
+    "challenge": {"path": "/challenge", "auth": adieu.DigestAuth("user", "password")},
+    "retry": {"path": "/busy", "retry": adieu.Retry(backoff=0.001)},
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_wait_of_an_exchange_ends_in_time(place: Place, phase: str) -> None:
+    challenge = ("www-authenticate", 'Digest realm="r", nonce="n", qop="auth"')
+    place.server.on("/challenge", then_stalling(401, challenge))
+    place.server.on("/busy", then_stalling(503, ("retry-after", "0")))
+    options = dict(PHASES[phase])
+    ends_in_time(place, options.pop("path"), **options)
+
+
+def ends_in_time(place: Place, url: str, method: str = "GET", **options: Any) -> None:
+    own = {name: options.pop(name) for name in ("connect", "verify") if name in options}
+    with place.block(place.one(**own)) as client:
+        limit = adieu.Timeout(connect=20, read=20, write=20, pool=20, total=TOTAL)
+        begun = time.monotonic()
+        caught(adieu.DeadlineExceeded, place.get, client, url, method, timeout=limit, **options)
+        # Long before any other limit, on a machine that is busy.
+        assert TOTAL - 0.01 <= time.monotonic() - begun < TOTAL + 3
+        if "connect" not in own:
+            place.next_works(client)
+    assert place.nothing_open()
+
+
+def test_a_stream_ends_in_time(place: Place) -> None:
+    with place.block(place.one(timeout=adieu.Timeout(total=TOTAL))) as client:
+        caught(adieu.DeadlineExceeded, read_as_stream, place, client)
+        place.next_works(client)
+
+
+def test_a_download_ends_in_time(place: Place, tmp_path: Path) -> None:
+    with place.block(place.one(timeout=adieu.Timeout(total=TOTAL))) as client:
+        path = tmp_path / "file"
+
+        def download() -> None:
+            place.run(client.download("/drip?n=100&seconds=5", path))
+
+        caught(adieu.DeadlineExceeded, download)
+        assert not path.exists()
+        place.next_works(client)
+
+
+def test_waiting_for_a_connection_ends_in_time(place: Place) -> None:
+    with (
+        place.block(place.one()) as client,
+        place.block(client.stream("GET", "/bytes?n=900000")) as held,
+    ):
+        limit = adieu.Timeout(pool=20, total=TOTAL)
+        caught(adieu.DeadlineExceeded, place.get, client, "/ok", timeout=limit)
+        assert held.status_code == 200
+
+
+def test_looking_up_a_name_ends_in_time(place: Place) -> None:
+    def resolver(host: str, port: int) -> list[str]:
+        time.sleep(TOTAL * 3)  # In a thread of its own, which is left behind.
+        return ["127.0.0.1"]
+
+    url = f"http://slow.example:{place.server.port}/ok"
+    ends_in_time(place, url, connect=adieu.Connect(resolver=resolver))
+
+
+def test_connecting_ends_in_time(place: Place) -> None:
+    with BlackHole(full=True) as hole:
+        ends_in_time(place, f"{hole.url}/")
+
+
+def test_a_tls_handshake_ends_in_time(place: Place, hole: BlackHole) -> None:
+    ends_in_time(place, hole.url.replace("http:", "https:"))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5h", "socks4a"])
+def test_a_tunnel_ends_in_time(place: Place, hole: BlackHole, scheme: str) -> None:
+    proxy = hole.url.replace("http:", f"{scheme}:")
+    ends_in_time(place, "https://origin.example/", proxy=proxy)
