@@ -234,6 +234,17 @@ def test_defaults_arrive_over_every_adapter(fault_server: FaultServer, adapter: 
     assert len(sent) == len(echoed["headers"])
 
 
+def test_fields_arrive_in_their_order_and_as_they_were_written(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    fields = [("x-B", "1"), ("X-a", "2"), ("x-B", "3"), ("ETag", "4")]
+    with adieu.Client(fault_server.url, adapter=adapter) as client:
+        client.get("/ok", headers=fields)
+    (request,) = fault_server.requests
+    mine = [field for field in request.headers if field in fields]
+    assert mine == fields
+
+
 # Methods and content
 
 
