@@ -7,6 +7,7 @@ each is repeated many thousand times, which is what makes a parser of the wrong 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import shlex
 import tempfile
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 import adieu
 from adieu.download import _plan
 from adieu.flow.retries import _retry_after
+from adieu.http1.adapter import HTTP1Adapter
 from adieu.http1.chunks import ChunkGuard, LooseChunk
 from adieu.http1.codec import Codec, Malformed
 from adieu.messages._date import parse_date
@@ -296,6 +298,64 @@ def said(parser: Parser) -> st.SearchStrategy[Any]:
 def test_whatever_comes_is_understood_or_refused(name: str, data: st.DataObject) -> None:
     parser = PARSERS[name]
     attempted(parser, data.draw(said(parser)))
+
+
+STATUSES = st.sampled_from(
+    [b"HTTP/1.%b\r\n" % line for line in (b"1 200 OK", b"0 200 OK", b"1 302 F", b"1 401 U", b"1 503 S", b"1 204 N")]
+    + [b"HTTP/1.1 101 S\r\n", b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n", b"HTTP/2 200\r\n"]
+)  # fmt: skip
+FIELDS = st.sampled_from(
+    [
+        b"Location: /x\r\n", b"Location: http://u:p@b\xff/\r\n", b"Location: file:///x\r\n", b"Retry-After: 0\r\n",
+        b"Set-Cookie: a=b; Path=/\r\n", b"Set-Cookie: \xff=; Expires=Sun\r\n", b"Content-Length: 3\r\n",
+        b"Content-Length: 9, 9\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Content-Encoding: gzip\r\n", b"Content-Encoding: deflate, br\r\n", b"Content-Type: application/json\r\n",
+        b'WWW-Authenticate: Digest realm="r", nonce="n", qop=auth\r\n', b"WWW-Authenticate: Digest \xff=\r\n",
+        b"Content-Type: text/html; charset=\xe4\r\n", b"Content-Type: text/event-stream\r\n", b"Upgrade: a\r\n",
+        b"Link: <a>; rel=next, <\r\n", b"Connection: close\r\n", b"Keep-Alive: timeout=x\r\n", b": \r\n", b" a\r\n",
+    ]
+)  # fmt: skip
+BODIES = st.sampled_from(
+    [b"abc", b"3\r\nabc\r\n", b"0\r\n\r\n", b"{}", GZIP, b"data: a\n\n", b"\xff", b"\r\n"]
+)
+NOISE = st.binary(max_size=6)
+REPLIES = st.lists(
+    st.builds(
+        lambda status, fields, noise, body: b"".join([status, *fields, noise, b"\r\n", *body]),
+        STATUSES,
+        st.lists(FIELDS, max_size=6),
+        st.just(b"") | st.just(b"") | NOISE,
+        st.lists(BODIES | NOISE, max_size=4),
+    ),
+    max_size=2,
+).map(b"".join)
+
+
+def looked_at(response: adieu.Response) -> None:
+    """Everything that may be made of a response."""
+    if response.upgraded is not None:
+        response.upgraded.close()
+    looks = (response.json, response.raise_for_status, lambda: list(response.iter_events()))
+    for look in (*looks, lambda: response.text, lambda: response.links, lambda: response.trailers):
+        try:
+            look()
+        except adieu.AdieuError as error:
+            assert str(error)  # noqa: PT017 - either will do
+    assert repr(response.history)
+
+
+@settings(max_examples=500, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+@given(said=REPLIES, piece=st.sampled_from([1, 7, 65_536]))
+def test_whatever_a_server_says_is_a_response_or_an_error_of_ours(said: bytes, piece: int) -> None:
+    """All parsers at once, in a client that has everything: redirects, retries, Digest, cookies, codings."""
+    wire = ReplayWire(said, piece)
+    retry = adieu.Retry(1, backoff=0, budget=None)
+    with adieu.Client(adapter=HTTP1Adapter(wire), retry=retry, max_redirects=2) as client:
+        for method in ("GET", "HEAD", "POST"):
+            with contextlib.suppress(adieu.AdieuError):
+                looked_at(client.request(method, BASE, auth=adieu.DigestAuth("u", "p")))
+        assert not [line for line in client.connections() if line.state != "idle"]
+    assert all(stream.closed for stream in wire.streams)
 
 
 def repeated(word: Any, size: int) -> Any:

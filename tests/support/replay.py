@@ -34,6 +34,9 @@ class Replay:
     def send(self, data: bytes, timeout: float | None) -> None:
         self.heard += data
 
+    def readable(self) -> bool:
+        return True  # What it has not said is there, or its end is.
+
     def close(self) -> None:
         self.closed = True
 
