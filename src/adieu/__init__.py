@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 from adieu.api import delete, get, head, options, patch, post, put, query, request, stream
 from adieu.async_client import AsyncClient
 from adieu.client import Client
-from adieu.client_base import CloseReport
+from adieu.closing import CloseReport
 from adieu.errors import (
     AdieuError,
     BodyBusy,

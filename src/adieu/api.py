@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from adieu.client_base import ClientOptions
     from adieu.messages.response import Response
     from adieu.messages.url import URL
+    from adieu.options import ClientOptions
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
 

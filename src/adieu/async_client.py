@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from adieu.client_base import ClientBase, CloseReport
+from adieu.client_base import ClientBase
 from adieu.errors import ClientClosed
 from adieu.lifecycle.body import AsyncBody
 from adieu.lifecycle.steps import adrive
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from adieu.async_map import AsyncMap, Requests, Wanted
-    from adieu.client_base import CallOptions, Hook
+    from adieu.closing import CloseReport
     from adieu.download import Downloaded, Progress
     from adieu.event_stream import AsyncEventStream
     from adieu.flow.auth import AuthLike
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.cookies import Cookie
     from adieu.messages.url import URL
+    from adieu.options import CallOptions, Hook
     from adieu.transport.route import ProxySetting
 
 __all__ = ["AsyncClient"]

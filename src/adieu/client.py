@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from adieu.client_base import ClientBase, CloseReport
+from adieu.client_base import ClientBase
 from adieu.errors import ClientClosed
 from adieu.lifecycle.body import Body
 from adieu.lifecycle.steps import drive
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from adieu.client_base import CallOptions, Hook
+    from adieu.closing import CloseReport
     from adieu.download import Downloaded, Progress
     from adieu.event_stream import EventStream
     from adieu.flow.auth import AuthLike
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.url import URL
+    from adieu.options import CallOptions, Hook
     from adieu.transport.route import ProxySetting
 
 __all__ = ["Client"]

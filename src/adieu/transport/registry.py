@@ -1,4 +1,4 @@
-"""Adapters by name: the entry points that installed packages offer.
+"""Adapters as people give them, most of them by name: the entry points that installed packages offer.
 
 Sync ones are in the group `adieu.adapters`, async ones in `adieu.async_adapters`.
 """
@@ -6,11 +6,15 @@ Sync ones are in the group `adieu.adapters`, async ones in `adieu.async_adapters
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidRequest, UnknownAdapter
 
-__all__ = ["find_adapter", "inner_adapter"]
+if TYPE_CHECKING:
+    from adieu.lifecycle.pool import Limits
+    from adieu.transport.adapter import Adapter, AsyncAdapter
+
+__all__ = ["chosen", "find_adapter", "inner_adapter"]
 
 _found: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -42,3 +46,43 @@ def inner_adapter(inner: Any, limits: Any, default: str, group: str = "adieu.ada
             f"limits= is for the adapter that would be made here: give it to {inner!r}"
         )
     return inner
+
+
+def chosen(adapter: Adapter | AsyncAdapter | str, group: str, limits: Limits | None) -> Any:
+    """What a client mounts: the adapter, checked, or what makes the one of this name when it is first used."""
+    if isinstance(adapter, str):
+        return _Named(adapter, group, {} if limits is None else {"limits": limits})
+    if isinstance(adapter, type):
+        raise InvalidRequest(
+            f"{adapter!r} is a class; an adapter is an instance of it: write it with parentheses"
+        )
+    if not callable(getattr(adapter, "send", None)) or not callable(
+        getattr(adapter, "close", None)
+    ):
+        raise InvalidRequest(
+            f"an adapter is a name or has send(request, exchange) and close(); {adapter!r} has not"
+        )
+    return adapter
+
+
+class _Named:
+    """Makes the adapter of a name when it is first used."""
+
+    __slots__ = ("group", "limits", "name")
+
+    def __init__(self, name: str, group: str, limits: dict[str, Limits]) -> None:
+        self.name = name
+        self.group = group
+        self.limits = limits
+
+    def __call__(self) -> Adapter:
+        make = find_adapter(self.name, self.group)
+        try:
+            adapter: Adapter = make(**self.limits)
+        except TypeError as error:
+            if not self.limits:
+                raise
+            raise InvalidRequest(
+                f"the adapter {self.name!r} cannot be made with limits=: {error}"
+            ) from error
+        return adapter
