@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from adieu.async_map import AsyncMap, Requests, Wanted
+    from adieu.async_map import AsyncMap, Requests
     from adieu.closing import CloseReport
     from adieu.download import Downloaded, Progress
     from adieu.event_stream import AsyncEventStream
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from adieu.messages.cookies import Cookie
     from adieu.messages.url import URL
     from adieu.options import CallOptions, Hook
+    from adieu.outcome import Wanted
     from adieu.transport.route import ProxySetting
 
 __all__ = ["AsyncClient"]

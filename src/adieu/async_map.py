@@ -20,9 +20,10 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.errors import ClientClosed, InvalidRequest
+from adieu.outcome import Outcome, Wanted
 from adieu.transport.async_home import in_trio
 
 if TYPE_CHECKING:
@@ -31,41 +32,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from adieu.messages.async_response import AsyncResponse
-    from adieu.messages.request import Request
-    from adieu.messages.url import URL
 
-__all__ = ["AsyncMap", "Outcome", "Requests"]
+__all__ = ["AsyncMap", "Requests"]
 
-Wanted = Union["Request", "URL", str]
 Requests = Iterable[Wanted] | AsyncIterable[Wanted]
 Send = Callable[[Wanted], Awaitable["AsyncResponse"]]
 
 # What a source gives when it has nothing more.
 _END = object()
-
-
-class Outcome(NamedTuple):
-    """What became of one request: a response or an error, one of the two.
-
-    `nth` is its place among the requests, from 0; `request` is what was given: a `Request`, or a URL for a GET.
-    """
-
-    nth: int
-    request: Wanted
-    response: AsyncResponse | None
-    error: Exception | None
-
-    def result(self) -> AsyncResponse:
-        """The response. Raises the error if there is none."""
-        if self.response is None:
-            assert self.error is not None
-            raise self.error
-        return self.response
-
-    def discard(self) -> None:
-        """Nobody will take it: close what it has open."""
-        if self.response is not None and self.response.body is not None:
-            self.response.body.abort("map left")
 
 
 class Flow(Protocol):
@@ -85,9 +59,9 @@ class Flow(Protocol):
         """The block of the map begins."""
         ...
 
-    def start(self, outcome: Coroutine[Any, Any, Outcome]) -> None: ...
+    def start(self, outcome: Coroutine[Any, Any, Outcome[AsyncResponse]]) -> None: ...
 
-    def take(self) -> Outcome | None:
+    def take(self) -> Outcome[AsyncResponse] | None:
         """One that has finished, the oldest first."""
         ...
 
@@ -139,7 +113,7 @@ class AsyncMap:
     def __aiter__(self) -> AsyncMap:
         return self
 
-    async def __anext__(self) -> Outcome:
+    async def __anext__(self) -> Outcome[AsyncResponse]:
         flow = self._flow
         if flow is None:
             if in_trio():
@@ -220,7 +194,7 @@ def _new_flow() -> Flow:
     return AsyncioFlow()
 
 
-async def _outcome(send: Send, nth: int, request: Wanted) -> Outcome:
+async def _outcome(send: Send, nth: int, request: Wanted) -> Outcome[AsyncResponse]:
     try:
         return Outcome(nth, request, await send(request), None)
     except Exception as error:

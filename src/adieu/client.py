@@ -19,6 +19,7 @@ from adieu.messages.response import MAX_EVENT
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+    from concurrent.futures import Executor
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from adieu.messages.response import Response
     from adieu.messages.url import URL
     from adieu.options import CallOptions, Hook
+    from adieu.outcome import Wanted
+    from adieu.sync_map import Map
     from adieu.transport.route import ProxySetting
 
 __all__ = ["Client"]
@@ -220,6 +223,53 @@ class Client(ClientBase):
             attempts=attempts,
             max_event=max_event,
         )
+
+    def map(
+        self,
+        requests: Iterable[Wanted],
+        *,
+        limit: int = 10,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
+        cleanup: CleanupPolicy | None = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
+        executor: Executor | None = None,
+    ) -> Map:
+        """Send many requests, `limit` of them at a time, and give each `Outcome` as soon as it is there.
+
+        `requests` is an iterable, endless if you like, of URLs (for GET) and of requests that `build_request` made; it
+        is read in your thread. An outcome has the `request`, its `nth`, and its `response` or its `error`; an error
+        ends no other request, and `result()` raises it. An iterable that raises, and a closed client, end the map.
+
+        No more than `limit` outcomes wait to be taken. Leaving the block cuts off what is under way, and its threads
+        have ended:
+
+        ```python
+        with client.map(urls, limit=20) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is None:
+                    store(outcome.request, outcome.response.json())
+        ```
+
+        Without the `with`, leaving the loop early cuts off the rest when the iterator is garbage, which is at once
+        where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
+
+        `executor`, any `concurrent.futures.Executor`, carries the requests instead of threads of the map's own, and may
+        do that in other processes, or on other machines. Then the responses come back read, whatever the policy; what
+        leaves this process is pickled, the client as its settings, of which each process makes one client of its own,
+        to be closed some seconds after its last request. What has begun elsewhere when the map is left ends by itself.
+        """
+        from adieu.errand import Sender, Settings
+        from adieu.sync_map import Map
+
+        sender = Sender(self, Settings(timeout, cleanup, follow_redirects, extras))
+        if executor is not None:
+            from adieu.map_executor import Hired
+
+            return Map(requests, limit, Hired(sender, executor))
+        from adieu.map_threads import Threads
+
+        return Map(requests, limit, Threads(sender))
 
     def _begin(self, method: str, url: URL | str, options: Any, stream: bool) -> Response:
         response: Response = drive(self._beginning(method, url, options, stream))

@@ -205,6 +205,7 @@ class ClientBase:
         auth: Any = NOT_GIVEN,
         cookies: Any = None,
         retry: Any = NOT_GIVEN,
+        call: Callable[..., Call] = Call,
     ) -> Steps[Any]:
         if self._closed:
             raise ClientClosed("this client is closed")
@@ -220,7 +221,7 @@ class ClientBase:
             from adieu.flow.auth import settled
 
             request, credentials = settled(request, auth, own)
-        call = Call(
+        begun = call(
             self,
             Deadline(setting),
             as_policy(cleanup),
@@ -233,7 +234,7 @@ class ClientBase:
             self._retry if retry is NOT_GIVEN else checked_retry(retry, self._retry),
             self._base or request.url,
         )
-        return call.run(request, self._max_redirects if following else None)
+        return begun.run(request, self._max_redirects if following else None)
 
     def watch(self, body: BodyCore) -> None:
         """A body is handed out open. Its client knows it, weakly, to be able to end it."""

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adieu.async_map import Outcome
+    from adieu.messages.async_response import AsyncResponse
+    from adieu.outcome import Outcome
 
 __all__ = ["AsyncioFlow"]
 
@@ -21,8 +22,8 @@ class AsyncioFlow:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._running: set[asyncio.Task[Outcome]] = set()
-        self._finished: deque[asyncio.Task[Outcome]] = deque()
+        self._running: set[asyncio.Task[Outcome[AsyncResponse]]] = set()
+        self._finished: deque[asyncio.Task[Outcome[AsyncResponse]]] = deque()
         # The task that waits for the next request of an async source.
         self._pulling: asyncio.Task[object] | None = None
         self._cancelled = False
@@ -39,19 +40,19 @@ class AsyncioFlow:
     def over(self) -> bool:
         return not self._running and not self._finished and self._pulling is None
 
-    def start(self, outcome: Coroutine[Any, Any, Outcome]) -> None:
-        task: asyncio.Task[Outcome] = self._loop.create_task(outcome)
+    def start(self, outcome: Coroutine[Any, Any, Outcome[AsyncResponse]]) -> None:
+        task: asyncio.Task[Outcome[AsyncResponse]] = self._loop.create_task(outcome)
         self._running.add(task)
         task.add_done_callback(self._finish)
 
-    def _finish(self, task: asyncio.Task[Outcome]) -> None:
+    def _finish(self, task: asyncio.Task[Outcome[AsyncResponse]]) -> None:
         self._running.discard(task)
         self._finished.append(task)
         if self._cancelled:
             self._discard()
         self._tell()
 
-    def take(self) -> Outcome | None:
+    def take(self) -> Outcome[AsyncResponse] | None:
         return self._finished.popleft().result() if self._finished else None
 
     def pull(self, source: AsyncIterator[Any], end: object) -> list[Any]:

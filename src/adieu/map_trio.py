@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 if TYPE_CHECKING:
-    from adieu.async_map import Outcome
+    from adieu.messages.async_response import AsyncResponse
+    from adieu.outcome import Outcome
 
 __all__ = ["TrioFlow"]
 
@@ -41,7 +42,7 @@ class TrioFlow:
         self._running = 0
         # One for each task: the nursery's own is around the block, too.
         self._scopes: set[trio.CancelScope] = set()
-        self._finished: deque[Outcome] = deque()
+        self._finished: deque[Outcome[AsyncResponse]] = deque()
         self._cancelled = False
         self._changed = trio.Event()
         self._waiting = False
@@ -61,7 +62,7 @@ class TrioFlow:
     def over(self) -> bool:
         return not self._running and not self._finished and not self._feeding
 
-    def start(self, outcome: Coroutine[Any, Any, Outcome]) -> None:
+    def start(self, outcome: Coroutine[Any, Any, Outcome[AsyncResponse]]) -> None:
         self._running += 1
         self._begin(self._run, outcome)
 
@@ -79,7 +80,7 @@ class TrioFlow:
 
         self._nursery.start_soon(scoped, name=work)
 
-    async def _run(self, outcome: Coroutine[Any, Any, Outcome]) -> None:
+    async def _run(self, outcome: Coroutine[Any, Any, Outcome[AsyncResponse]]) -> None:
         try:
             done = await outcome
         finally:
@@ -90,7 +91,7 @@ class TrioFlow:
         else:
             self._finished.append(done)
 
-    def take(self) -> Outcome | None:
+    def take(self) -> Outcome[AsyncResponse] | None:
         return self._finished.popleft() if self._finished else None
 
     def pull(self, source: AsyncIterator[Any], end: object) -> list[Any]:

@@ -141,13 +141,26 @@ def look_up_aside(
     threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True).start()
 
 
+class _Nothing:
+    """Ends the wait for an answer: an opening that is closed closes it."""
+
+    __slots__ = ("_put",)
+
+    def __init__(self, put: Callable[[Any], object]) -> None:
+        self._put = put
+
+    def close(self) -> None:
+        self._put(ClientClosed("the client was closed while a name was being looked up"))
+
+
 def lookup_within(
-    host: str, port: int, seconds: float, look_up: LookUp = lookup
+    host: str, port: int, seconds: float, opening: Opening, look_up: LookUp = lookup
 ) -> list[Address] | None:
-    """Look up, for so many seconds at most; None when they have passed."""
+    """Look up, for so many seconds at most; None when they have passed. Closing the opening ends the wait, too."""
     import queue
 
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    opening.own(_Nothing(answers.put))
     look_up_aside(host, port, answers.put, look_up)
     try:
         answer = answers.get(timeout=seconds)

@@ -144,7 +144,7 @@ class TCPWire:
         seconds = opening.left()
         if seconds is None:
             return look_up(host, port)
-        answers = dial.lookup_within(host, port, seconds, look_up)
+        answers = dial.lookup_within(host, port, seconds, opening, look_up)
         if answers is None:
             raise opening.exceeded()
         return answers

@@ -1,0 +1,438 @@
+"""`Client.map`: many requests, a bounded number at a time, and nothing left when the loop is left."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import socket
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from support.alarm import HAS_ALARMS, Alarm
+from support.clients import ADAPTERS
+from support.stage import COUNTS_REFERENCES, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from adieu.testing import FaultServer
+    from support.watch import Watch
+
+pytestmark = pytest.mark.lifecycle
+
+_PATIENCE = adieu.Timeout(connect=20, read=20, write=20, pool=20)
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    """The name of an adapter."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def client(adapter: str, fault_server: FaultServer, census: Watch) -> Iterator[adieu.Client]:
+    """A client whose own patience never ends in time, and nothing of it or of its maps is left at the end."""
+    with adieu.Client(fault_server.url, adapter=adapter, timeout=_PATIENCE) as client:
+        yield client
+    assert threads() == []
+    assert census.count() == 0
+
+
+def threads() -> list[threading.Thread]:
+    """The threads of maps."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("adieu-map-") and thread.is_alive()
+    ]
+
+
+def in_use(client: adieu.Client) -> list[str]:
+    return [str(line) for line in client.connections() if line.state != "idle"]
+
+
+def test_every_request_has_one_outcome_and_knows_its_place(
+    client: adieu.Client, fault_server: FaultServer
+) -> None:
+    requests: list[adieu.Request | adieu.URL | str] = [
+        "/bytes?n=1",
+        client.build_request("POST", "/echo", content=b"hello"),
+        adieu.URL(fault_server.url).join("/bytes?n=3"),
+        "/status/404",
+    ]
+    with client.map(requests) as outcomes:
+        got = sorted(outcomes)
+    assert [outcome.nth for outcome in got] == [0, 1, 2, 3]
+    assert [outcome.request for outcome in got] == requests
+    assert [outcome.error for outcome in got] == [None] * 4
+    assert got[1].result().json()["body"] == "hello"
+    assert got[3].result().status_code == 404
+
+
+def test_outcomes_come_as_they_finish_and_not_in_order(client: adieu.Client) -> None:
+    urls = ["/stall-head?seconds=0.2", "/ok", "/stall-head?seconds=0.1", "/ok"]
+    order = [outcome.nth for outcome in client.map(urls, limit=4)]
+    assert order[2:] == [2, 0]
+    assert sorted(order[:2]) == [1, 3]
+
+
+def test_the_error_of_one_is_an_outcome_and_ends_no_other(client: adieu.Client) -> None:
+    urls = ["/ok", "/reset", "ftp://nowhere", "http://[", "/truncated", "/ok"]
+    got = sorted(client.map(urls, limit=2), key=lambda one: one.nth)
+    kinds = [type(outcome.error) for outcome in got]
+    assert kinds == [
+        type(None),
+        adieu.ReadError,
+        adieu.InvalidURL,
+        adieu.InvalidURL,
+        adieu.BodyTruncated,
+        type(None),
+    ]
+    assert [outcome.response is None for outcome in got] == [bool(one.error) for one in got]
+    with pytest.raises(adieu.ReadError):
+        got[1].result()
+
+
+def test_one_pool_serves_all_and_no_more_than_the_limit_are_under_way_or_wait(
+    client: adieu.Client, fault_server: FaultServer
+) -> None:
+    started = taken = 0
+
+    def urls() -> Iterator[str]:
+        nonlocal started
+        for _ in range(50):
+            started += 1
+            yield "/ok"
+
+    with client.map(urls(), limit=4) as outcomes:
+        for outcome in outcomes:
+            assert outcome.result().status_code == 200
+            taken += 1
+            if taken % 10 == 0:
+                time.sleep(0.01)  # A reader who takes his time is not run away from.
+            assert started - taken <= 4
+            assert len(threads()) <= 4
+    assert taken == 50
+    if "close" not in str(client.mounts.explain(fault_server.url)).lower():
+        assert fault_server.accepted <= 4
+
+
+def test_an_endless_source_is_read_no_faster_than_its_outcomes(client: adieu.Client) -> None:
+    given = 0
+
+    def urls() -> Iterator[str]:
+        nonlocal given
+        while True:
+            given += 1
+            yield "/ok"
+
+    with client.map(urls(), limit=3) as outcomes:
+        for _ in range(10):
+            assert next(outcomes).error is None
+    assert given <= 13
+    with pytest.raises(StopIteration):
+        next(outcomes)
+
+
+def test_an_outcome_is_given_while_a_slow_source_has_more(client: adieu.Client) -> None:
+    asked: list[str] = []
+
+    def urls() -> Iterator[str]:
+        for url in ("/ok", "/ok", "/ok", "/ok"):
+            asked.append(url)
+            yield url
+            time.sleep(0.1)
+
+    with client.map(urls(), limit=4) as outcomes:
+        next(outcomes)
+        assert len(asked) < 4
+        assert len(list(outcomes)) == 3
+
+
+def test_a_source_that_fails_ends_the_map(client: adieu.Client) -> None:
+    def urls() -> Iterator[str]:
+        yield "/stall-head"
+        raise KeyError("the list is broken")
+
+    with client.map(urls()) as outcomes:
+        with pytest.raises(KeyError, match="broken"):
+            next(outcomes)
+        with pytest.raises(StopIteration):
+            next(outcomes)
+    assert in_use(client) == []
+
+
+@pytest.mark.parametrize("left", ["block", "close", "error"])
+def test_leaving_early_cuts_off_whatever_the_others_wait_for(
+    client: adieu.Client, left: str
+) -> None:
+    urls = ["/ok", "/stall-head", "/stall-body", "/drip?n=1000", "/stall-head"] * 3
+    begun = time.monotonic()
+    if left == "block":
+        with client.map(urls, limit=5) as outcomes:
+            next(outcomes)
+    elif left == "close":
+        outcomes = client.map(urls, limit=5)
+        next(outcomes)
+        outcomes.close()
+        outcomes.close()
+    else:
+        with pytest.raises(KeyError, match="mine"), client.map(urls, limit=5) as outcomes:
+            {}[next(outcomes) and "mine"]
+    assert threads() == []
+    assert time.monotonic() - begun < 3
+    assert in_use(client) == []
+    assert client.get("/ok").status_code == 200
+
+
+def test_who_waits_for_a_full_pool_is_cut_off_too(
+    adapter: str, fault_server: FaultServer, census: Watch
+) -> None:
+    limits = adieu.Limits(connections=1)
+    with adieu.Client(
+        fault_server.url, adapter=adapter, limits=limits, timeout=_PATIENCE
+    ) as client:
+        begun = time.monotonic()
+        with client.map(["/ok", *["/stall-head"] * 5], limit=6) as outcomes:
+            next(outcomes)
+        assert time.monotonic() - begun < 3
+        assert threads() == []
+        assert client.get("/ok").status_code == 200
+    assert census.count() == 0
+
+
+def test_who_waits_to_try_again_is_cut_off_too(
+    adapter: str, fault_server: FaultServer, census: Watch
+) -> None:
+    retry = adieu.Retry(3, statuses={503}, backoff=0, longest=60)
+    fault_server.reply(
+        "/later", b"HTTP/1.1 503 Later\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n"
+    )
+    with adieu.Client(fault_server.url, adapter=adapter, retry=retry) as client:
+        begun = time.monotonic()
+        with client.map(["/later"] * 3 + ["/ok"]) as outcomes:
+            assert next(outcomes).nth == 3
+            eventually(lambda: fault_server.served >= 4)
+        assert time.monotonic() - begun < 3
+        assert threads() == []
+    assert census.count() == 0
+
+
+def test_who_waits_for_a_name_is_cut_off_too(adapter: str, fault_server: FaultServer) -> None:
+    go_on, asked = threading.Event(), threading.Event()
+
+    def resolver(host: str, port: int) -> str:
+        asked.set()
+        go_on.wait(20)
+        return "127.0.0.1"
+
+    connect = adieu.Connect(resolver=resolver)
+    with adieu.Client(adapter=adapter, connect=connect, timeout=_PATIENCE) as client:
+        begun = time.monotonic()
+        try:
+            urls = [f"http://a.example:{fault_server.port}/ok"] * 2
+            with client.map([f"{fault_server.url}/ok", *urls]) as outcomes:
+                assert next(outcomes).nth == 0
+                assert asked.wait(5)
+            assert threads() == []
+            assert time.monotonic() - begun < 3
+        finally:
+            go_on.set()
+            for thread in threading.enumerate():
+                if thread.name.startswith("adieu-dns-"):
+                    thread.join(5)
+
+
+def test_who_waits_for_a_handshake_is_cut_off_too(
+    adapter: str, fault_server: FaultServer, census: Watch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        census.also(port)
+        urls = [f"https://127.0.0.1:{port}/"] * 5
+        with adieu.Client(fault_server.url, adapter=adapter, timeout=_PATIENCE) as client:
+            begun = time.monotonic()
+            with client.map(["/ok", *urls]) as outcomes:
+                assert next(outcomes).nth == 0
+                eventually(lambda: len(in_use(client)) == 5)
+                time.sleep(0.05)
+            assert time.monotonic() - begun < 3
+            assert threads() == []
+    assert census.count() == 0
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="where references are not counted, it is later")
+def test_breaking_out_of_the_loop_cuts_off_the_rest_without_a_block(client: adieu.Client) -> None:
+    gc.disable()
+    try:
+        for outcome in client.map(["/ok", "/stall-head", "/stall-head"]):
+            assert outcome.nth == 0
+            break
+        eventually(lambda: not threads())
+        assert in_use(client) == []
+    finally:
+        gc.enable()
+
+
+def test_a_map_that_another_threads_collector_finds_is_ended(client: adieu.Client) -> None:
+    ring: list[Any] = [client.map(["/ok", "/stall-head"])]
+    ring.append(ring)
+    next(ring[0])
+    del ring
+    collector = threading.Thread(target=gc.collect)
+    collector.start()
+    collector.join()
+    eventually(lambda: not threads())
+    assert in_use(client) == []
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="elsewhere everything is the collector's")
+def test_no_outcome_is_part_of_a_cycle(client: adieu.Client) -> None:
+    list(client.map(["/ok", "/reset"]))  # What is imported late has been.
+    gc.collect()
+    gc.disable()
+    try:
+        for outcome in client.map(["/ok", "/reset", "/truncated", "http://["] * 5, limit=3):
+            del outcome
+        eventually(lambda: not threads())
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_what_was_not_taken_is_closed_and_what_was_taken_can_be_read(
+    client: adieu.Client, census: Watch
+) -> None:
+    """Answers that were not read yet, under a policy that hands them out open."""
+    policy = adieu.ReleaseOnRead()
+    with client.map(["/bytes?n=900000"] * 4, cleanup=policy, limit=4) as outcomes:
+        first = next(outcomes).result()
+        eventually(lambda: census.count() == 4)
+        time.sleep(0.05)
+    assert census.count() == 1
+    assert len(first.read()) == 900_000
+
+
+def test_two_readers_at_once_are_refused(client: adieu.Client) -> None:
+    refused: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            next(outcomes)
+        except RuntimeError as error:
+            refused.append(error)
+
+    with client.map(["/stall-head?seconds=0.3"]) as outcomes:
+        other = threading.Timer(0.1, read)
+        other.start()
+        assert next(outcomes).error is None
+        other.join()
+    assert "another thread is waiting" in str(refused[0])
+
+
+def test_a_client_closed_in_the_middle_ends_the_map(
+    adapter: str, fault_server: FaultServer
+) -> None:
+    """Also one whose source has no end, where every further outcome would be the same error."""
+
+    def urls() -> Iterator[str]:
+        while True:
+            yield "/stall-head?seconds=0.02"
+
+    client = adieu.Client(fault_server.url, adapter=adapter)
+    closing = threading.Timer(0.1, client.close)
+    closing.start()
+    with client.map(urls(), limit=3) as outcomes, pytest.raises(adieu.ClientClosed):
+        list(outcomes)
+    closing.join()
+    assert threads() == []
+
+
+def test_the_settings_of_a_call_hold_for_each(client: adieu.Client) -> None:
+    timeout = adieu.Timeout(read=0.05)
+    for outcome in client.map(["/stall-head", "/drip"], timeout=timeout):
+        assert isinstance(outcome.error, adieu.ReadTimeout)
+    for outcome in client.map(["/redirect"], follow_redirects=False):
+        assert outcome.result().status_code == 302
+
+
+def test_hooks_run_in_the_readers_context(fault_server: FaultServer) -> None:
+    name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
+    seen: list[str] = []
+    hooks: dict[str, Any] = {"request": [lambda _: seen.append(name.get())]}
+    with adieu.Client(fault_server.url, event_hooks=hooks) as client:
+        name.set("reader")
+        list(client.map(["/ok"] * 3))
+    assert seen == ["reader"] * 3
+
+
+def test_an_exit_in_a_hook_is_the_readers(fault_server: FaultServer) -> None:
+    def leave(_: object) -> None:
+        raise SystemExit(3)
+
+    with (
+        adieu.Client(fault_server.url, event_hooks={"request": [leave]}) as client,
+        client.map(["/ok", "/ok"]) as outcomes,
+        pytest.raises(SystemExit),
+    ):
+        next(outcomes)
+    assert threads() == []
+
+
+def test_what_cannot_be_mapped_is_refused_at_once() -> None:
+    with adieu.Client() as client:
+        wrong: Any
+        for wrong in (0, -1, 1.5, True, None):
+            with pytest.raises(adieu.InvalidRequest, match="limit takes a whole number from 1"):
+                client.map([], limit=wrong)
+        for wrong in ("http://one.example/", b"", 7, None):
+            with pytest.raises(adieu.InvalidRequest, match="map takes an iterable"):
+                client.map(wrong)
+        for wrong in (4, "processes", type("Executor", (), {"submit": print})):
+            with pytest.raises(
+                adieu.InvalidRequest, match=r"executor takes a concurrent\.futures\.Executor"
+            ):
+                client.map([], executor=wrong)
+        assert list(client.map([])) == []
+
+
+@pytest.mark.skipif(not HAS_ALARMS, reason="this platform has no interval timers")
+def test_an_interrupt_at_any_moment_leaves_nothing_open(
+    adapter: str, fault_server: FaultServer, census: Watch
+) -> None:
+    def in_a_block(client: adieu.Client) -> None:
+        with client.map(["/ok", "/bytes?n=20000", "/ok"] * 3, limit=3) as outcomes:
+            for outcome in outcomes:
+                assert outcome.error is None
+
+    def without(client: adieu.Client) -> None:
+        for outcome in client.map(["/ok", "/bytes?n=20000", "/ok"] * 3, limit=3):
+            assert outcome.error is None
+
+    def caught_and_left(client: adieu.Client) -> None:
+        with client.map(["/stall-head"] * 3, limit=3) as outcomes:
+            next(outcomes)
+
+    plays: list[Callable[[adieu.Client], None]] = [in_a_block, without, caught_and_left]
+    hits = 20 if COUNTS_REFERENCES else 5
+    with warnings.catch_warnings():
+        # A response lost between its map and its reader's variable was dropped unread.
+        warnings.simplefilter("ignore", ResourceWarning)
+        with adieu.Client(fault_server.url, adapter=adapter) as client:
+            in_a_block(client)
+            for play in plays:
+                with Alarm(611, scale=5e-3) as alarm:
+                    for _ in alarm.rounds(hits):
+                        alarm.call(lambda: play(client))  # noqa: B023
+                        if not COUNTS_REFERENCES:
+                            gc.collect()
+                        eventually(lambda: not threads())
+                        assert in_use(client) == []
+            assert client.get("/ok").status_code == 200
+        assert census.count() == 0
