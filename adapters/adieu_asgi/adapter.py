@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from adieu.errors import ClientClosed, InvalidRequest
@@ -138,6 +139,16 @@ class AsyncASGIAdapter:
         finally:
             self._tasks.cancel()
             lifespan.tasks.cancel()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        settings: dict[str, Any] = {
+            "raise_app_exceptions": self._raising,
+            "root_path": self._root_path,
+            "client": self._client,
+            "lifespan": self._mode,
+            "grace": self._grace,
+        }
+        return partial(type(self), **settings), (self.app,)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.app!r})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.messages.response import Response
@@ -77,6 +77,9 @@ class WSGIAdapter:
         self._closed = True
         for lease in list(self._running.values()):
             lease.finish(False, "client closed")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_running": {}, "_closed": False}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.app!r})"

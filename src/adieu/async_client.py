@@ -43,6 +43,8 @@ class AsyncClient(ClientBase):
 
     Use it in an `async with` block, or `await client.close()`: then nothing of it stays open. Ending a connection never
     waits, so that cancelling a task, at whatever point, costs nothing but that task's own connection.
+
+    Pickled, and copied, it is its settings, secrets among them: see `Client`.
     """
 
     body = AsyncBody

@@ -60,7 +60,11 @@ class Client(ClientBase):
     `auth` is (user name, password) for Basic, `BearerAuth`, `DigestAuth`, `NetrcAuth`, an `Auth` or a function; it goes
     to the origin of `base_url` alone, or without one to the origin of the URL that is called.
 
-    A client may be shared between threads. Use it in a `with` block or call `close()`: then nothing of it stays open.
+    A client may be shared between threads. Pickled, and copied, it is its settings: what arrives is a new client,
+    without connections. The secrets (auth, cookies, passwords of proxies and keys) are among them: treat the pickle as
+    one, too.
+
+    Use it in a `with` block or call `close()`: then nothing of it stays open.
     """
 
     body = Body
@@ -303,7 +307,3 @@ class Client(ClientBase):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{len(self.connections())} connections"
-        return f"<Client {self._base or ''} {state}>".replace("  ", " ")

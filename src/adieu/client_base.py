@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import os
     import ssl
 
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from adieu.closing import CloseReport
     from adieu.flow.auth import AuthLike
@@ -297,7 +297,32 @@ class ClientBase:
     def _adapters(self) -> list[Adapter]:
         return list({id(a): a for mount in self.mounts if (a := mount.made) is not None}.values())
 
+    # -- elsewhere -----------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        from adieu.travel import what_travels
+
+        return what_travels(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from adieu.travel import arrive
+
+        arrive(self, state)
+
+    def __copy__(self) -> Self:
+        from adieu.travel import twin
+
+        copied: Self = twin(self)
+        return copied
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
+
     @property
     def is_closed(self) -> bool:
         """`close()` was called."""
         return self._closed
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self.connections())} connections"
+        return f"<{type(self).__name__} {self._base or ''} {state}>".replace("  ", " ")

@@ -16,7 +16,7 @@ from support.stage import COUNTS_REFERENCES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from adieu.async_map import Outcome
+    from adieu.outcome import Outcome
     from adieu.testing import FaultServer
     from support.watch import Watch
 
@@ -330,12 +330,12 @@ def test_a_cancelled_reader_may_go_on_and_misses_nothing(loop: str) -> None:
     run(main(), LOOPS[loop])
 
 
-async def _all(outcomes: Any) -> list[Outcome]:
+async def _all(outcomes: Any) -> list[Outcome[adieu.AsyncResponse]]:
     return [outcome async for outcome in outcomes]
 
 
-async def _next(outcomes: Any) -> Outcome:
-    outcome: Outcome = await anext(outcomes)
+async def _next(outcomes: Any) -> Outcome[adieu.AsyncResponse]:
+    outcome: Outcome[adieu.AsyncResponse] = await anext(outcomes)
     return outcome
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adieu.http1.connection import H1Lease
 from adieu.http1.engine import Engine
@@ -61,9 +61,21 @@ class HTTP1Adapter:
         self, wire: Wire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
         self.wire = wire if wire is not None else TCPWire()
-        self._engine = Engine(
-            self.wire, limits or Limits(), Response, _Turn, H1Lease, secured, replay
-        )
+        self._settle(limits or Limits(), replay)
+
+    def _settle(self, limits: Limits, replay: bool) -> None:
+        self._limits = limits
+        self._replay = replay
+        self._engine = Engine(self.wire, limits, Response, _Turn, H1Lease, secured, replay)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in vars(self).items() if name not in ("_engine", "_home")
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._settle(self._limits, self._replay)
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send one request; the response's body is read through the exchange's lease."""

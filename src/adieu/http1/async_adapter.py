@@ -39,10 +39,24 @@ class AsyncHTTP1Adapter:
         self, wire: AsyncWire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
         self.wire = wire if wire is not None else AsyncTCPWire()
+        self._settle(limits or Limits(), replay)
+
+    def _settle(self, limits: Limits, replay: bool) -> None:
         self._home: object = None
+        self._limits = limits
+        self._replay = replay
         self._engine: Engine[Any] = Engine(
-            self.wire, limits or Limits(), AsyncResponse, _turn, AsyncH1Lease, secured, replay
+            self.wire, limits, AsyncResponse, _turn, AsyncH1Lease, secured, replay
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in vars(self).items() if name not in ("_engine", "_home")
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._settle(self._limits, self._replay)
 
     async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
         """Send one request; the response's body is read through the exchange's lease."""

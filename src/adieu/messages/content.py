@@ -22,6 +22,7 @@ import io
 from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from adieu._portable import portable
 from adieu.errors import InvalidRequest
 from adieu.messages._json import encode_json
 from adieu.messages.form import encode_form
@@ -48,6 +49,7 @@ __all__ = [
     "DataLike",
     "as_content",
     "encode_content",
+    "spent",
     "with_trailers",
 ]
 
@@ -92,6 +94,18 @@ class Content:
         """
         return iter((self.body,) if self.body else ())
 
+    def __getstate__(self) -> dict[str, Any]:
+        if self.trailers is not None:
+            portable(
+                "trailers=", self.trailers, "a function can be, if it stands at the top of a module"
+            )
+        names = (name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()))
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def __repr__(self) -> str:
         size = "unknown length" if self.length is None else f"{self.length} bytes"
         return f"<{type(self).__name__} {size}{f', {self.media_type}' if self.media_type else ''}>"
@@ -108,6 +122,11 @@ class _Source(Content):
         super().__init__(None, length=length, replayable=replayable)
         self._source = source
         self._where = where
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._source is not None:
+            portable(f"the content in {self._where}", self._source, "give bytes, or a list of them")
+        return super().__getstate__()
 
     def _take(self) -> Any:
         """The source; what cannot be read twice is let go of, so that it is not sent half."""
@@ -221,6 +240,15 @@ def encode_content(
 
 NOTHING = Content(b"")
 """The content of every request that has none."""
+
+
+def spent(content: Content) -> Content:
+    """What a request that was answered keeps of its content elsewhere: all of it, or that it cannot be sent again."""
+    if content.body is not None:
+        return content
+    left = _Pieces(None, "content=", length=content.length, replayable=False)
+    left.media_type = content.media_type
+    return left
 
 
 def with_trailers(content: Content, trailers: TrailersLike) -> Content:

@@ -320,6 +320,13 @@ class ResponseHead:
     def __getstate__(self) -> dict[str, Any]:
         kept = ("status_code", "reason", "http_version", "headers", "history", "request", "seconds")
         state: dict[str, Any] = {name: getattr(self, name) for name in kept}
+        request = self.request
+        if request is not None and request.content.body is None:
+            from adieu.messages.content import spent
+
+            # A file, or an iterator: the answer must not be lost for what was asked.
+            state["request"] = request = request.copy()
+            request.content = spent(request.content)
         hidden = ("_raw", "_encoding", "_trailers", "max_body")
         return {**state, **{name: getattr(self, name) for name in hidden}}
 

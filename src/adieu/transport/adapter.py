@@ -62,6 +62,13 @@ class FunctionAdapter:
     def close(self) -> None:
         """Nothing: see above."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        function = self._function
+        home = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+        if _found(*home) is self:
+            return _found, home  # Its name is this adapter's: `@adapter` stands over it.
+        return FunctionAdapter, (function, self.schemes)
+
     def __repr__(self) -> str:
         return f"adapter({getattr(self._function, '__qualname__', self._function)})"
 
@@ -137,6 +144,13 @@ class AsyncMiddleware(Forwarding):
 
     async def close(self) -> object:
         return await self.inner.close()
+
+
+def _found(module: str, name: str) -> Any:
+    """What is at the top of a module under this name, if anything."""
+    from importlib import import_module
+
+    return getattr(import_module(module), name, None) if module and "." not in name else None
 
 
 def _positional(function: Callable[..., Any]) -> int:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from adieu._portable import portable
 from adieu._value import Value
 from adieu.errors import ConnectError, DNSError, InvalidRequest
 from adieu.transport import _connect_checks as checks
@@ -100,6 +101,15 @@ class Connect(Value):
     def __hash__(self) -> int:
         # Asked for each request, as a part of the pool's key. What is left out makes no two unequal ones equal.
         return hash((self.addresses, self.source_address, self.interface))
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.resolver is not None:
+            portable(
+                "resolver= of a Connect",
+                self.resolver,
+                "a function can be, if it stands at the top of a module",
+            )
+        return super().__getstate__()
 
     # -- where to ------------------------------------------------------------------------------------------------------
 

@@ -164,6 +164,11 @@ class Mount:
         """The adapter, if there was a use for it yet."""
         return self._adapter
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # One that was chosen by name is made anew.
+        adapter = self._make or self._adapter
+        return Mount, (self.pattern, adapter, self.policy, self.tls, self.connect)
+
     def __repr__(self) -> str:
         return f"<mount {self.pattern or 'default'}: {self._adapter or 'not used yet'}>"
 

@@ -51,6 +51,14 @@ class Routes:
         elif proxy is not None and proxy is not NOT_GIVEN:
             self._only = Proxy.of(given)
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        # What the environment has decided is decided anew elsewhere, by the environment there.
+        return self._direct and self._environment is None, self._only, self._patterns
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        Routes.__init__(self)
+        self._direct, self._only, self._patterns = state
+
     def select(self, url: URL) -> Proxy | None:
         """The proxy for a request to this URL; None: none, it goes directly."""
         if self._direct:

@@ -136,6 +136,9 @@ class ThreadAdapter(Forwarding):
                 thread.join(_GRACE)  # It has said its last word.
         return counts
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.inner, self._threads.limit)
+
     def __repr__(self) -> str:
         return f"to_async({self.inner!r})"
 
