@@ -172,8 +172,10 @@ The frames of who carried are in the error's traceback, and must not refer to th
 """
 
 
-def carry(sender: Sender, wanted: Wanted, ending: Ending, whole: bool) -> Carried:
-    """Do it. `whole`: the body has to be read where it was received."""
+def carry(
+    sender: Sender, wanted: Wanted, ending: Ending, whole: bool, unique: bytes = b""
+) -> Carried:
+    """Do it. `whole`: the body has to be read where it was received. `unique`: tells this errand from all others."""
     ending.here = True
     try:
         ending.check()

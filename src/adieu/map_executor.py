@@ -7,6 +7,7 @@ map. What is carried elsewhere, and has begun, ends by itself, and nobody hears 
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,11 @@ class Hired:
         self._futures: dict[int, Future[Carried]] = {}
 
     def submit(self, errand: Errand, told: Told) -> None:
+        # Dask does once what it is given twice, but two equal requests are two.
+        unique = os.urandom(16)
+        carried = partial(carry, self._sender, errand.wanted, errand.ending, True, unique)
         try:
-            future = self._executor.submit(carry, self._sender, errand.wanted, errand.ending, True)
+            future = self._executor.submit(carried)
         except RuntimeError:
             raise  # It is broken, or shut down: and so would every other end.
         except Exception as error:
