@@ -333,6 +333,22 @@ def test_a_real_interrupt_while_draining_closes_the_connection(
     books.check()
 
 
+def test_each_exchange_ends_with_its_status_or_the_kind_of_its_error(
+    fault_server: FaultServer, adapter: str
+) -> None:
+    books = Books()
+    with adieu.Client(fault_server.url, adapter=adapter, events=books) as client:
+        client.get("/redirect?n=2")
+        client.get("/status/404")
+        with pytest.raises(adieu.ReadTimeout):
+            client.get("/stall-head", timeout=0.05)
+        with pytest.raises(adieu.BodyTruncated):  # Which has an answer, and then breaks.
+            client.get("/truncated")
+        with pytest.raises(adieu.InvalidURL):  # There was no exchange.
+            client.get("ftp://nowhere/")
+    assert books.ends == [302, 302, 200, 404, "ReadTimeout", 200]
+
+
 def test_with_nobody_listening_the_same_happens(fault_server: FaultServer, adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
         client.get(f"{fault_server.url}/early-hints")

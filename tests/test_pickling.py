@@ -126,6 +126,7 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "Headers": lambda: adieu.Headers([("A", "1"), ("a", "2")]),
     "LeaseInfo": lambda: adieu.LeaseInfo(1, "GET", "http://a/", 1.0, "here"),
     "Limits": lambda: adieu.Limits(7, per_origin=2),
+    "LogEvents": lambda: adieu.LogEvents("a.name", level=20),
     "Middleware": lambda: adieu.Middleware(H11Adapter(limits=adieu.Limits(3), replay=False)),
     "NoKeepAlive": lambda: adieu.NoKeepAlive(adieu.ReleaseOnRead(5)),
     "Prefetch": lambda: adieu.Prefetch(9),
@@ -203,7 +204,7 @@ def test_it_travels_and_is_the_same(name: str, protocol: int) -> None:
     arrived = pickle.loads(pickle.dumps(thing, protocol))
     assert facts(arrived) == facts(thing)
     assert isinstance(arrived, type(thing))
-    if isinstance(thing, (Token, Own, Listener)):
+    if isinstance(thing, (Token, Own, Listener, adieu.LogEvents)):
         assert vars(arrived) == vars(thing)
     if isinstance(thing, (tuple, Value)) and name != "Retry":  # Its budget begins anew.
         assert arrived == thing

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from adieu.flow.digest import DigestAuth
     from adieu.flow.retries import Retry
     from adieu.flow.retry_budget import RetryBudget
+    from adieu.log_events import LogEvents
     from adieu.messages.cookies import Cookie, Cookies
     from adieu.messages.sse import ServerSentEvent
     from adieu.retry_adapter import AsyncRetryAdapter, RetryAdapter
@@ -142,6 +143,7 @@ __all__ = [
     "Lease",
     "LeaseInfo",
     "Limits",
+    "LogEvents",
     "Middleware",
     "MissingExtra",
     "MountError",
@@ -211,6 +213,7 @@ _LATER = {
     "DownloadError": "adieu.download",
     "Guard": "adieu.transport.guard",
     "InsecureRequestWarning": "adieu.transport.tls",
+    "LogEvents": "adieu.log_events",
     "NetrcAuth": "adieu.flow.auth",
     "Retry": "adieu.flow.retries",
     "RetryAdapter": "adieu.retry_adapter",

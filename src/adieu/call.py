@@ -16,12 +16,13 @@ from adieu.errors import (
 )
 from adieu.flow.cookies import with_cookies
 from adieu.flow.redirects import REDIRECTS, follow
+from adieu.lifecycle.events import tell
 from adieu.lifecycle.exchange import Exchange
 from adieu.messages.response import ResponseHead
 from adieu.messages.source import SourceLease
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from adieu.client_base import ClientBase
     from adieu.flow.auth import Bound
@@ -141,6 +142,9 @@ class Call:
                 request = steps.send(response)
             except StopIteration:
                 return response
+            if self.client.events is not None:
+                facts = request.method, str(request.url), response.status_code
+                tell(self.client.events.redirected, *facts)
             yield from self._leave(response, "redirect")
             response = yield from self._answered(request)
 
@@ -232,19 +236,19 @@ class Call:
             exchange.follows(self._exchange)
         self._exchange = exchange
         self._hops += 1
+        events = exchange.events
+        began = 0.0 if events is None else self.deadline.elapsed()
         try:
             response: Any = yield adapter.send(request, exchange)
             if not isinstance(response, ResponseHead):
                 raise TypeError(f"it returned {type(response).__name__}, not a Response")
-        except AdieuError:
+        except BaseException as error:
+            _tell_failed(exchange, error, began)
+            if isinstance(error, Exception) and not isinstance(error, AdieuError):
+                raise _foreign(adapter, exchange, error) from error
             raise
-        except Exception as error:
-            raise TransportError(
-                f"{adapter!r} failed with {type(error).__name__}: {error}",
-                request_sent="partly",  # For all that is known: so nobody takes it for safe to send again.
-                method=exchange.method,
-                url=str(exchange.url),
-            ) from error
+        if events is not None:
+            _tell_end(events.answered, exchange, response.status_code, began)
         response.request = request
         response.seconds = self.deadline.elapsed()
         response.max_body = self.max_body
@@ -260,6 +264,31 @@ class Call:
     def _own_tls(self, tls: TLSConfig, url: URL) -> TLSConfig:
         """The client's settings: its own certificate, as its `auth`, is for one origin, wherever a redirect leads."""
         return tls if tls.cert is None or url.origin == self.home.origin else tls.for_strangers()
+
+
+def _foreign(adapter: object, exchange: Exchange, error: Exception) -> TransportError:
+    """What an adapter raised unmapped, as an error of ours."""
+    return TransportError(
+        f"{adapter!r} failed with {type(error).__name__}: {error}",
+        request_sent="partly",  # For all that is known: so nobody takes it for safe to send again.
+        method=exchange.method,
+        url=str(exchange.url),
+    )
+
+
+def _tell_failed(exchange: Exchange, error: BaseException, began: float) -> None:
+    if exchange.events is not None:
+        _tell_end(exchange.events.failed, exchange, type(error).__name__, began)
+
+
+def _tell_end(
+    method: Callable[..., object], exchange: Exchange, what: str | int, began: float
+) -> None:
+    lease = exchange.lease
+    connection = getattr(lease, "connection_id", 0)
+    seconds = exchange.deadline.elapsed() - began
+    facts = exchange.method, str(exchange.url), what, seconds, getattr(lease, "reused", False)
+    tell(method, connection, *facts)
 
 
 def _mounted(client: ClientBase, request: Request) -> Mount:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import pickle
-from threading import RLock, Thread
+from threading import Thread
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from adieu.lifecycle.lock import free
+from adieu.lifecycle.lock import locked, process_lock
 
 if TYPE_CHECKING:
     from adieu.client import Client
@@ -27,7 +27,7 @@ _PIECE = 0.5
 
 _names: WeakKeyDictionary[Client, bytes] = WeakKeyDictionary()
 _kept: dict[tuple[bytes, bytes], _Kept] = {}
-_lock = RLock()
+_lock = process_lock()
 _caretaker: Thread | None = None
 
 
@@ -48,6 +48,10 @@ class _Kept:
         self.users = 0
         self.since = 0.0
 
+    def give_back(self) -> None:
+        self.users -= 1
+        self.since = monotonic()
+
 
 class Borrowed:
     """`with Borrowed(*packed(client)) as twin:` uses this process's own client of these settings."""
@@ -59,37 +63,25 @@ class Borrowed:
         self._kept: _Kept | None = None
 
     def __enter__(self) -> Client:
-        try:
-            with _lock:
-                kept = _kept.get(self._key)
-                if kept is None:
-                    _kept[self._key] = kept = _Kept(pickle.loads(self._key[1]))  # noqa: S301 - the caller's own client
-                kept.users += 1
-                self._kept = kept
-                _watch()
-        except BaseException:
-            free(_lock)
-            raise
+        self._kept = kept = locked(_lock, _taken, self._key)
         return kept.client
 
     def __exit__(self, *error: object) -> None:
-        kept = self._kept
-        assert kept is not None
-        try:
-            with _lock:
-                kept.users -= 1
-                kept.since = monotonic()
-        except BaseException:
-            free(_lock)
-            raise
+        assert self._kept is not None
+        locked(_lock, self._kept.give_back)
 
 
-def _watch() -> None:
+def _taken(key: tuple[bytes, bytes]) -> _Kept:
     global _caretaker
+    kept = _kept.get(key)
+    if kept is None:
+        _kept[key] = kept = _Kept(pickle.loads(key[1]))  # noqa: S301 - the caller's own client
+    kept.users += 1
     # In a forked child it is not alive.
     if _caretaker is None or not _caretaker.is_alive():
         _caretaker = Thread(target=_tend, name="adieu-map-clients", daemon=True)
         _caretaker.start()
+    return kept
 
 
 def _tend() -> None:
@@ -99,16 +91,17 @@ def _tend() -> None:
 
 def _close_unused() -> bool:
     """Close what has had nothing to do for long enough; False: nothing is left."""
-    global _caretaker
-    now = monotonic()
-    over: list[Any] = []
-    with _lock:
-        for key, kept in list(_kept.items()):
-            if not kept.users and now - kept.since >= LINGER:
-                over.append(_kept.pop(key).client)
-        left = bool(_kept)
-        if not left:
-            _caretaker = None
-    for client in over:
+    unused, left = locked(_lock, _without_work)
+    for client in unused:
         client.close()
     return left
+
+
+def _without_work() -> tuple[list[Client], bool]:
+    global _caretaker
+    now = monotonic()
+    over = [key for key, kept in _kept.items() if not kept.users and now - kept.since >= LINGER]
+    unused = [_kept.pop(key).client for key in over]
+    if not _kept:
+        _caretaker = None
+    return unused, bool(_kept)

@@ -36,6 +36,7 @@ class Books(adieu.Events):
         self.lines: list[tuple[str, int, str]] = []
         self.leaks: list[adieu.LeaseInfo] = []
         self.replays: list[tuple[str, str]] = []
+        self.ends: list[str | int] = []
 
     def connect_started(self, connection: int, origin: str) -> None:
         self.lines.append(("connect_started", connection, origin))
@@ -61,6 +62,18 @@ class Books(adieu.Events):
 
     def replayed(self, method: str, url: str) -> None:
         self.replays.append((method, url))
+
+    def answered(
+        self, connection: int, method: str, url: str, status: int, seconds: float, reused: bool
+    ) -> None:
+        assert seconds >= 0
+        self.ends.append(status)
+
+    def failed(
+        self, connection: int, method: str, url: str, error: str, seconds: float, reused: bool
+    ) -> None:
+        assert seconds >= 0
+        self.ends.append(error)
 
     def leaked(self, lease: adieu.LeaseInfo) -> None:
         self.leaks.append(lease)

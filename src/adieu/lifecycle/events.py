@@ -54,6 +54,22 @@ class Events:
     def closed(self, connection: int, why: str) -> None:
         """The connection was closed, and why: "exit", "idle", "stale", "surplus bytes", "abandoned", ..."""
 
+    def answered(
+        self, connection: int, method: str, url: str, status: int, seconds: float, reused: bool
+    ) -> None:
+        """The final head of a response has come, so many seconds after its exchange began.
+
+        `connection` is 0 for what had none: an answer out of this process.
+        """
+
+    def failed(
+        self, connection: int, method: str, url: str, error: str, seconds: float, reused: bool
+    ) -> None:
+        """An exchange ended before its final head; `error` is the kind: "ReadTimeout", "CancelledError" ..."""
+
+    def redirected(self, method: str, url: str, status: int) -> None:
+        """A redirect is followed, with this request."""
+
     def informational(self, connection: int, status: int) -> None:
         """A 1xx response came before the final one (RFC 9110, section 15.2)."""
 

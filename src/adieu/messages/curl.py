@@ -6,21 +6,19 @@ asked for: fields, query parameters and form fields whose names say that they ho
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from adieu.messages._field import is_secret
+from adieu.messages._masking import MASK, masked_pairs
 
 if TYPE_CHECKING:
     from adieu.messages.request import Request
 
 __all__ = ["as_curl"]
 
-_MASK = "[secret]"
 _FORM = "application/x-www-form-urlencoded"
 # What curl works out by itself, from what it is given.
 _CURLS_OWN = frozenset(("accept-encoding", "content-length"))
-_PAIR = re.compile(r"(^|[?&])([^=&]*)=([^&#]+)")
 
 
 def as_curl(request: Request, show_secrets: bool) -> str:
@@ -29,7 +27,7 @@ def as_curl(request: Request, show_secrets: bool) -> str:
 
     headers = request.headers
     body = request.content.body
-    url = str(request.url) if show_secrets else _masked(str(request.url))
+    url = str(request.url) if show_secrets else masked_pairs(str(request.url))
     # An empty content is announced as such, by methods that usually have one.
     sends = body != b"" or "content-length" in headers
     words = ["curl"]
@@ -43,7 +41,7 @@ def as_curl(request: Request, show_secrets: bool) -> str:
         words.append("--compressed")
     for name, value in headers.multi_items():
         if name.lower() not in _CURLS_OWN:
-            shown = _MASK if is_secret(name) and not show_secrets else value
+            shown = MASK if is_secret(name) and not show_secrets else value
             # "Name:" would take the field away; an empty one is written with a semicolon.
             words += ["--header", f"{name}: {shown}" if shown else f"{name};"]
     # What curl would add by itself, and this request does not have.
@@ -64,12 +62,6 @@ def _content(body: bytes | None, content_type: str, show_secrets: bool) -> list[
     if text is None or "\0" in text:
         return ["--data-binary", "@-"]
     if not show_secrets and content_type.lower().startswith(_FORM):
-        text = _masked(text)
+        text = masked_pairs(text)
     # Not --data-binary, to which "@name" is a file.
     return ["--data-raw", text]
-
-
-def _masked(text: str) -> str:
-    return _PAIR.sub(
-        lambda pair: f"{pair[1]}{pair[2]}={_MASK}" if is_secret(pair[2]) else pair[0], text
-    )
