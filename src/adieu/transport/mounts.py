@@ -183,13 +183,16 @@ class Mounts:
 
     def add(self, mount: Mount) -> None:
         """Mount. Raises `MountError` if the same pattern is mounted already."""
+        locked(_MAKING, self._add, mount)
+
+    def _add(self, mount: Mount) -> None:
         for other in self._mounts:
             if other.pattern == mount.pattern:
                 raise MountError(f"{mount.pattern} is mounted already")
         kept = [*self._mounts, mount]
         kept.sort(key=_rank, reverse=True)
         self._mounts = kept
-        self._by_origin = {}
+        self._by_origin = {}  # Last: see `_candidates`.
 
     def select(self, url: URL) -> Mount:
         """The mount that serves this URL: the most specific one that matches."""
@@ -210,14 +213,16 @@ class Mounts:
         return self._default
 
     def _candidates(self, url: URL) -> tuple[Mount, ...]:
+        # First: what is found among the mounts of before must not be kept among those of after.
+        known = self._by_origin
         found = tuple(
             mount
             for mount in self._mounts
             if mount.pattern and mount.pattern.misses(url.origin, url.host_key) is None
         )
-        if len(self._by_origin) >= _CACHED_ORIGINS:
-            self._by_origin = {}
-        self._by_origin[url.origin] = found
+        if len(known) >= _CACHED_ORIGINS:
+            known.clear()
+        known[url.origin] = found
         return found
 
     def explain(self, url: URL | str) -> str:
