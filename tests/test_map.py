@@ -354,6 +354,14 @@ def test_a_client_closed_in_the_middle_ends_the_map(
     assert threads() == []
 
 
+def test_a_map_that_another_thread_closes_gives_nothing_more(client: adieu.Client) -> None:
+    outcomes = client.map(["/ok", "/stall-head"])
+    closing = threading.Timer(0.2, outcomes.close)
+    closing.start()
+    assert [outcome.nth for outcome in outcomes] == [0]
+    closing.join()
+
+
 def test_the_settings_of_a_call_hold_for_each(client: adieu.Client) -> None:
     timeout = adieu.Timeout(read=0.05)
     for outcome in client.map(["/stall-head", "/drip"], timeout=timeout):

@@ -161,6 +161,8 @@ def test_a_map_that_is_left_is_waited_for_only_here(executor: Executor, census: 
         with client.map(["/ok", *["/stall-head"] * 3], limit=4, executor=executor) as outcomes:
             assert next(outcomes).result().status_code == 200
             eventually(lambda: server.accepted >= 2)
+        with pytest.raises(StopIteration):
+            next(outcomes)
         assert time.monotonic() - begun < 3
         assert not [line for line in client.connections() if line.state != "idle"]
         assert client.get("/ok").status_code == 200

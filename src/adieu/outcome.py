@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from adieu.messages.response_head import ResponseHead
     from adieu.messages.url import URL
 
-__all__ = ["Outcome", "Wanted"]
+__all__ = ["Outcome", "Wanted", "discard"]
 
 Wanted = Union["Request", "URL", str]
 R = TypeVar("R", bound="ResponseHead")
@@ -41,5 +41,10 @@ class Outcome(NamedTuple, Generic[R]):
 
     def discard(self) -> None:
         """Nobody will take it: close what it has open."""
-        if self.response is not None and self.response.body is not None:
-            self.response.body.abort("map left")
+        discard(self.response)
+
+
+def discard(response: ResponseHead | None) -> None:
+    """Nobody will take this response: close what it has open."""
+    if response is not None and response.body is not None:
+        response.body.abort("map left")

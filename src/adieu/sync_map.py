@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from adieu.errand import Ending, Errand
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.lifecycle.lock import free
-from adieu.outcome import Outcome
+from adieu.outcome import Outcome, discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,8 @@ __all__ = ["Crew", "Flow", "Map"]
 _PIECE = 0.5
 # So long (seconds) new requests may be waited for while an outcome is there.
 _SLOW = 0.05
+# What a source gives when it has nothing more.
+_END = object()
 
 
 class Crew(Protocol):
@@ -77,6 +79,11 @@ class Flow:
     def load(self) -> int:
         """How many are under way or wait to be taken."""
         return len(self._running)
+
+    @property
+    def over(self) -> bool:
+        """Nothing is to come any more."""
+        return self._left or not self._running
 
     @property
     def ripe(self) -> bool:
@@ -147,10 +154,8 @@ class Flow:
                 nth, carried = self._finished.popleft()
             except IndexError:
                 return
-            response = carried[0]
+            discard(carried[0])
             carried.clear()
-            if response is not None and response.body is not None:
-                response.body.abort("map left")
             self._running.pop(nth, None)
 
     def ended(self) -> None:
@@ -204,7 +209,7 @@ class Map:
                     raise error  # And so would every other end.
                 finally:
                     del error  # Or its traceback would refer to it: a cycle.
-            if not flow.load:
+            if flow.over:
                 self.close()
                 raise StopIteration
             flow.more()
@@ -214,12 +219,12 @@ class Map:
         began = monotonic()
         while not self._ended and flow.load < self._limit:
             try:
-                for wanted in self._source:
-                    flow.start(self._count, wanted)
-                    self._count += 1
-                    break
-                else:
+                wanted: Any = next(self._source, _END)
+                if wanted is _END:
                     self._ended = True
+                    return
+                nth, self._count = self._count, self._count + 1
+                flow.start(nth, wanted)
             except Exception:
                 self.close()
                 raise

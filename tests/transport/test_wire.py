@@ -393,6 +393,33 @@ def test_a_resolver_that_stalls_is_left_behind_in_time(
     assert sockets(fault_server) == 0
 
 
+def test_closing_the_client_ends_the_wait_for_a_name(
+    adapter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, asked = threading.Event(), threading.Event()
+
+    def stalling(*question: Any) -> Any:
+        asked.set()
+        assert go_on.wait(30)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", stalling)
+    client = adieu.Client(adapter=adapter)
+    closing = threading.Thread(target=lambda: asked.wait(10) and client.close())
+    closing.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(adieu.ClientClosed):
+            client.get("http://a.example/")
+        assert time.monotonic() - begun < 3
+    finally:
+        go_on.set()
+        closing.join()
+        for thread in threading.enumerate():
+            if thread.name.startswith("adieu-dns-"):
+                thread.join(5)
+
+
 def test_an_address_needs_no_resolver_thread(
     fault_server: FaultServer, adapter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
