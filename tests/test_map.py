@@ -224,6 +224,19 @@ def test_who_waits_to_try_again_is_cut_off_too(
     assert census.count() == 0
 
 
+def test_who_waits_in_a_retry_adapter_is_cut_off_too(
+    adapter: str, fault_server: FaultServer
+) -> None:
+    later = adieu.adapter(lambda request: adieu.Response(503, {"Retry-After": "30"}))
+    with adieu.Client(fault_server.url, adapter=adapter) as client:
+        client.mount("later://", adieu.RetryAdapter(later, adieu.Retry(3, backoff=0)))
+        begun = time.monotonic()
+        with client.map(["later://host/"] * 3 + ["/ok"]) as outcomes:
+            assert next(outcomes).nth == 3
+        assert time.monotonic() - begun < 3
+        assert threads() == []
+
+
 def test_who_waits_for_a_name_is_cut_off_too(adapter: str, fault_server: FaultServer) -> None:
     go_on, asked = threading.Event(), threading.Event()
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncRetryAdapter", "RetryAdapter"]
 
+# For so long (seconds) who waits to try again does not look whether anybody wants it still.
+_PIECE = 0.1
+
 
 class RetryAdapter(Middleware):
     """Wraps any adapter so that requests are sent again as a `Retry` says; a number is `Retry(limit)`."""
@@ -87,7 +90,13 @@ def _attempts(
         exchange.end(False, "retry")
 
     def waiting(seconds: float) -> Steps[None]:
-        yield pause(seconds)
+        while seconds > 0:
+            exchange.deadline.left(
+                "pool"
+            )  # It refuses when the map that the call belongs to was left.
+            piece = min(seconds, _PIECE)
+            yield pause(piece)
+            seconds -= piece
 
     attempts = Attempts(retry, request, exchange.deadline, exchange.events)
     return retried(attempts, attempt, discard, waiting)
