@@ -1,7 +1,7 @@
-"""What adieu costs beside bare h11, urllib3, requests and httpx: one run on this machine, printed as ratios.
+"""What adieu costs beside bare h11, urllib3, requests, httpx and aiohttp: one run on this machine, printed as ratios.
 
-    PYTHONPATH=tests python -m benchmarks            # 90 s at most, and writes docs/benchmarks.md
-    PYTHONPATH=tests python -m benchmarks --quick    # 15 s at most, less sharp, writes nothing
+    PYTHONPATH=tests python -m benchmarks            # 150 s at most, and writes docs/benchmarks.md
+    PYTHONPATH=tests python -m benchmarks --quick    # 25 s at most, less sharp, writes nothing
     PYTHONPATH=tests python -m benchmarks --case get unread --json result.json
 
 Rules of the room. Client and server share one core, so that what is measured is work and not the scheduler. The peers

@@ -1,7 +1,7 @@
-"""The ways to do I/O under asyncio, side by side: what a round trip, a download and a whole request cost.
+"""The ways to do I/O under asyncio, side by side: what a round trip and a download cost.
 
-    PYTHONPATH=tests python -m benchmarks.async_io             # 90 s
-    PYTHONPATH=tests python -m benchmarks.async_io --quick     # 20 s, less sharp
+    PYTHONPATH=tests python -m benchmarks.async_io             # 40 s
+    PYTHONPATH=tests python -m benchmarks.async_io --quick     # 10 s, less sharp
     PYTHONPATH=tests python -m benchmarks.async_io --uvloop    # the same in uvloop
 
 Times are the CPU time of this process alone, so a peer in another process is in none of them; only ratios mean
@@ -30,12 +30,13 @@ from adieu.transport.tls import TLSConfig
 from adieu.transport.tls_stream import AsyncTLSStream
 from adieu.transport.wire import Opening
 from benchmarks import server
-from benchmarks.measure import Result, alternate, pin, serving, without_surroundings
+from benchmarks.measure import Result, alternate
+from benchmarks.surroundings import pin, serving, without_surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from benchmarks.measure import Doors
+    from benchmarks.surroundings import Doors
 
 _GET: Final = b"GET /items HTTP/1.1\r\nHost: benchmark\r\n\r\n"
 _DOWNLOAD: Final = _GET.replace(b"/items", server.DOWNLOAD.encode())
@@ -211,7 +212,6 @@ class Bench:
         self._show("download, 64 MiB", self._downloads(plain), 1e3, "ms")
         secure = {way.name: [self._secured(way)] for way in SECURE_WAYS}
         self._show("download over TLS, 64 MiB", self._downloads(secure), 1e3, "ms")
-        self._whole_requests()
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class Bench:
     ) -> Result:
         try:
             runs = {name: run(each) for name, each in connections.items()}
-            return Result(next(iter(runs)), alternate(runs, self.seconds))
+            return Result(next(iter(runs)), alternate(runs, time.perf_counter() + self.seconds))
         finally:
             for each in connections.values():
                 for connection in each:
@@ -312,127 +312,11 @@ class Bench:
             cells.append(cost if way is WAYS[0] else f"{cost}, {ratio}")
         print(f"| {what} | " + " | ".join(cells) + " |", flush=True)
 
-    # -- whole requests ----------------------------------------------------------------------------------------------
-
-    def _whole_requests(self) -> None:
-        """adieu beside a bare asyncio h11 loop and aiohttp, and what many at once cost against few."""
-        calls: dict[str, tuple[Callable[[], Awaitable[bytes]], Callable[[], Any]]] = {}
-        url = f"{self.doors.kept.url}/items"
-        bare = _BareH11(self.loop, self.doors.kept.url)
-        calls["h11 loop"] = bare.get, bare.close
-        client = adieu.AsyncClient(limits=adieu.Limits(connections=None))
-
-        async def get() -> bytes:
-            return (await client.get(url)).content
-
-        calls["adieu"] = get, client.close
-        session = self.loop.run_until_complete(_session())
-        if session is not None:
-
-            async def get_by_aiohttp() -> bytes:
-                async with session.get(url) as response:
-                    content: bytes = await response.read()
-                return content
-
-            calls["aiohttp"] = get_by_aiohttp, session.close
-        print("\n| requests in flight | " + " | ".join(calls) + " |")
-        print("| --- |" + " ---: |" * len(calls))
-        for many in (1, 32, 256):
-            runs = {name: self._requests(call, many) for name, (call, _) in calls.items()}
-            result = Result("h11 loop", alternate(runs, self.seconds))
-            cells = [
-                f"{result.seconds(name) * 1e6:.0f} µs, {result.ratio(name):.2f}" for name in calls
-            ]
-            print(f"| {many} | " + " | ".join(cells) + " |", flush=True)
-        runs = {f"{many}": self._requests(get, many) for many in (32, 256)}
-        result = Result("32", alternate(runs, self.seconds))
-        low, high = result.spread("256")
-        print(
-            f"\nadieu, one request at 256 in flight by one at 32: {result.ratio('256'):.3f} "
-            f"({low:.3f} to {high:.3f})"
-        )
-        for _, close in calls.values():
-            self.loop.run_until_complete(close())
-
-    def _requests(self, call: Callable[[], Awaitable[bytes]], many: int) -> Callable[[], float]:
-        times = max(512 // many, 1)
-
-        async def repeat() -> None:
-            for _ in range(times):
-                await call()
-
-        async def slice_() -> float:
-            if await call() != server.BODY:
-                raise RuntimeError("a wrong answer")
-            started = time.process_time()
-            await asyncio.gather(*(repeat() for _ in range(many)))
-            return (time.process_time() - started) / (times * many)
-
-        async def warm() -> None:
-            await asyncio.gather(*(call() for _ in range(many)))
-
-        self.loop.run_until_complete(warm())
-        return lambda: self.loop.run_until_complete(slice_())
-
-
-class _BareH11:
-    """h11 as its documentation uses it, over the loop's own socket operations, with a list of idle connections."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, url: str) -> None:
-        import h11
-
-        self._h11 = h11
-        self._loop = loop
-        self._address = urlsplit(url)
-        self._idle: list[tuple[socket.socket, Any]] = []
-        self._fields = [
-            ("Host", self._address.netloc),
-            ("User-Agent", "benchmark/1"),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", "gzip, deflate"),
-        ]
-
-    async def get(self) -> bytes:
-        h11, loop = self._h11, self._loop
-        if self._idle:
-            sock, parser = self._idle.pop()
-        else:
-            sock, parser = socket.socket(), h11.Connection(h11.CLIENT)
-            sock.setblocking(False)
-            await loop.sock_connect(sock, (self._address.hostname, self._address.port))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        data = parser.send(h11.Request(method="GET", target="/items", headers=self._fields))
-        await loop.sock_sendall(sock, data + parser.send(h11.EndOfMessage()))
-        pieces = []
-        while True:
-            event = parser.next_event()
-            if event is h11.NEED_DATA:
-                parser.receive_data(await loop.sock_recv(sock, _PIECE))
-            elif isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                break
-        parser.start_next_cycle()
-        self._idle.append((sock, parser))
-        return b"".join(pieces)
-
-    async def close(self) -> None:
-        for sock, _ in self._idle:
-            sock.close()
-
-
-async def _session() -> Any:
-    try:
-        import aiohttp
-    except ImportError:
-        return None
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-
 
 def main() -> None:
     """Run it, and print tables in Markdown."""
     parser = argparse.ArgumentParser("benchmarks.async_io", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="20 s, less sharp")
+    parser.add_argument("--quick", action="store_true", help="10 s, less sharp")
     parser.add_argument("--uvloop", action="store_true", help="in uvloop")
     wanted = parser.parse_args()
     without_surroundings()
@@ -445,7 +329,7 @@ def main() -> None:
         loop = asyncio.new_event_loop()
     print(f"Python {sys.version.split()[0]}, {type(loop).__module__}\n")
     with serving() as doors:
-        Bench(loop, doors, 1.0 if wanted.quick else 7.0).run()
+        Bench(loop, doors, 1.0 if wanted.quick else 5.0).run()
     loop.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["CASES", "TARGETS", "Case", "Target"]
+__all__ = ["ASYNC_CASES", "CASES", "CROWD", "TARGETS", "Case", "Target"]
 
 
 class Case(NamedTuple):
@@ -19,6 +19,9 @@ class Case(NamedTuple):
     weight: int
     """The share of the run's time."""
     threads: int = 1
+    tasks: int = 0
+    """So many tasks of an event loop make the calls; 0: there is no loop."""
+    loop: Literal["asyncio", "uvloop"] = "asyncio"
 
 
 _ALL: Final = ("h11 loop", "urllib3", "requests", "httpx", "adieu, h11", "adieu, urllib3")
@@ -47,6 +50,29 @@ CASES: Final = (
     Case("download", "64 MiB as a stream", "download", "kept", (*_ALL, "socket"), 8),
 )
 
+_AWAITED: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
+
+ASYNC_CASES: Final = (
+    Case("async get", "GET, kept connection, 1 KiB read", "get", "kept", _AWAITED, 14, tasks=1),
+    Case("async few", "GET, 32 tasks on one client", "get", "kept", _AWAITED, 8, tasks=32),
+    Case("async many", "GET, 256 tasks on one client", "get", "kept", _AWAITED, 8, tasks=256),
+    Case("async tls", "GET over TLS, kept connection", "get", "tls", _AWAITED, 7, tasks=1),
+    Case("async unread", "GET as a stream, left unread", "unread", "kept", _AWAITED, 4, tasks=1),
+    Case("async download", "64 MiB as a stream", "download", "kept", _AWAITED, 6, tasks=1),
+    Case("uvloop", "GET, kept, in uvloop", "get", "kept", _AWAITED, 6, tasks=1, loop="uvloop"),
+)
+
+CROWD: Final = Case(
+    "crowd",
+    "GET, 256 tasks beside 32",
+    "get",
+    "kept",
+    ("adieu, 32 tasks", "adieu, 256 tasks"),
+    6,
+    tasks=1,
+)
+"""For a promise alone."""
+
 
 class Target(NamedTuple):
     """A promise: `peer` takes at most `limit` times what `reference` takes, in one run."""
@@ -63,4 +89,9 @@ TARGETS: Final = (
     Target("get", "adieu, urllib3", "urllib3", 0.75, "adieu over urllib3 / PoolManager.request"),
     # 10 µs where requests takes 430.
     Target("get", "adieu, client alone", "requests", 10 / 430, "the client alone / Session.get"),
+    Target(
+        "async get", "adieu", "h11 loop", 1.25, "AsyncClient over h11 / a bare asyncio h11 loop"
+    ),
+    Target("async get", "adieu", "aiohttp", 1.0, "AsyncClient over h11 / aiohttp"),
+    Target("crowd", "adieu, 256 tasks", "adieu, 32 tasks", 1.15, "a request of 256 tasks / of 32"),
 )

@@ -1,60 +1,39 @@
-"""How it is measured: one core, short slices in turn, and the median of what each round says.
-
-On Linux the clock is the CPU time of client and server together. Where both have one core and neither ever waits for
-anything else, that is the time that passes, less what other programs on the machine take for themselves.
-"""
+"""How it is measured: short slices in turn, and the median of what each round says."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import os
 import random
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
+from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from benchmarks import server
+from benchmarks.async_peers import ASYNC_PEERS
 from benchmarks.peers import PEERS, Peer, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Coroutine
 
     from benchmarks.cases import Case
+    from benchmarks.surroundings import Clock, Doors
 
-__all__ = [
-    "Doors",
-    "Result",
-    "alternate",
-    "measure",
-    "pin",
-    "repeated",
-    "serving",
-    "without_surroundings",
-]
+__all__ = ["Result", "alternate", "measure", "repeated"]
 
 _SLICE: Final = 0.01
 """Seconds that a slice takes: short enough that a round sees one state of the machine."""
 _WARM: Final = 20
+_LONG_SLICE: Final = 0.2
+_TURNS: Final = 4
 _FEWEST_ROUNDS: Final = 3
 
-Clock = Callable[[], float]
-
-
-class Doors(NamedTuple):
-    """The origins of the server, and the clock that counts its work too."""
-
-    kept: Site
-    last: Site
-    tls: Site
-    clock: Clock
+T = TypeVar("T")
+Runs = dict[str, Callable[[], float]]
 
 
 class Result(NamedTuple):
@@ -82,70 +61,58 @@ class Result(NamedTuple):
         return [own / other for own, other in zip(self.rounds[peer], others, strict=True)]
 
 
-def pin() -> str:
-    """Keep this process, and those it starts, on one core. Says what the clock is."""
-    if sys.platform != "linux":
-        return "not pinned, and by the wall clock, for want of a better one"
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    return "client and server on one core, by the CPU time of both"
-
-
-def _clock(pid: int) -> Clock:
-    """Seconds of work of this process and that one."""
-    if sys.platform != "linux":
-        return perf_counter
-    # What clock_getcpuclockid(3) makes of a process id; Python has it for threads only.
-    number = ~pid << 3 | 2
-    return lambda: time.process_time() + time.clock_gettime(number)
-
-
-def without_surroundings() -> None:
-    """Forget proxies and authorities of this machine, which some peers read from the environment."""
-    for name in list(os.environ):
-        if name.lower().endswith(("_proxy", "_ca_bundle", "ssl_cert_file", "ssl_cert_dir")):
-            del os.environ[name]
-
-
-@contextmanager
-def serving() -> Iterator[Doors]:
-    """The server, as a child process, and its certificate."""
-    import trustme
-
-    with tempfile.TemporaryDirectory(prefix="adieu-bench-") as folder:
-        authority = trustme.CA()
-        ca, own = Path(folder, "ca.pem"), Path(folder, "own.pem")
-        authority.cert_pem.write_to_path(str(ca))
-        certificate = authority.issue_cert("127.0.0.1")
-        certificate.private_key_and_cert_chain_pem.write_to_path(str(own))
-        command = [sys.executable, server.__file__, str(own)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-            try:
-                assert child.stdout is not None
-                kept, last, tls = map(int, child.stdout.readline().split())
-                yield Doors(
-                    Site(f"http://127.0.0.1:{kept}", str(ca)),
-                    Site(f"http://127.0.0.1:{last}", str(ca)),
-                    Site(f"https://127.0.0.1:{tls}", str(ca)),
-                    _clock(child.pid),
-                )
-            finally:
-                child.kill()
-
-
-def measure(case: Case, doors: Doors, until: float) -> Result:
-    """Run a case until about then, by `perf_counter`."""
+def measure(case: Case, doors: Doors, until: float) -> Result | None:
+    """Run a case until about then, by `perf_counter`; None: there is nobody here to run it."""
     site: Site = getattr(doors, case.door)
-    names = [name for name in case.peers if PEERS[name].installed()]
     with ExitStack() as stack:
-        runs = {}
-        for name in names:
-            peers = _opened(PEERS[name], site, case.threads, stack)
-            calls = [_checked(peer, case.call) for peer in peers]
-            if case.threads == 1:
-                runs[name] = repeated(calls[0], doors.clock)
-            else:
-                runs[name] = _threaded(calls, doors.clock)
-        return Result(names[0], alternate(runs, until))
+        runs = (_in_loop if case.tasks else _in_threads)(case, site, doors.clock, stack)
+        return Result(next(iter(runs)), alternate(runs, until)) if runs else None
+
+
+def _in_threads(case: Case, site: Site, clock: Clock, stack: ExitStack) -> Runs:
+    runs = {}
+    for name in case.peers:
+        if not PEERS[name].installed():
+            continue
+        peers = _opened(PEERS[name], site, case.threads, stack)
+        calls = [_checked(peer, case.call) for peer in peers]
+        if case.threads == 1:
+            runs[name] = repeated(calls[0], clock)
+        else:
+            runs[name] = _threaded(calls, clock)
+    return runs
+
+
+def _in_loop(case: Case, site: Site, clock: Clock, stack: ExitStack) -> Runs:
+    loop = _loop(case.loop)
+    if loop is None:
+        return {}
+    stack.callback(loop.close)
+    runs: Runs = {}
+    for name in case.peers:
+        kind = ASYNC_PEERS[name]
+        if not kind.installed():
+            continue
+        peer = loop.run_until_complete(kind.opened(site))
+        stack.callback(_complete, loop, peer.close)
+        call = getattr(peer, case.call)
+        _check(name, case.call, _complete(loop, call))
+        runs[name] = _awaited(call, kind.tasks or case.tasks, clock, loop)
+    return runs
+
+
+def _loop(name: str) -> asyncio.AbstractEventLoop | None:
+    if name == "asyncio":
+        return asyncio.new_event_loop()
+    if find_spec(name) is None:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def _complete(loop: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return loop.run_until_complete(call())
 
 
 def _opened(kind: type[Peer], site: Site, threads: int, stack: ExitStack) -> list[Peer]:
@@ -159,11 +126,16 @@ def _opened(kind: type[Peer], site: Site, threads: int, stack: ExitStack) -> lis
 
 def _checked(peer: Peer, call: str) -> Callable[[], object]:
     """The call, after it was seen to give what it should; a fast wrong answer is no result."""
-    expected = {"get": server.BODY, "post": server.BODY, "download": server.DOWNLOAD_SIZE}.get(call)
     function: Callable[[], object] = getattr(peer, call)
-    if function() != expected:
-        raise RuntimeError(f"{peer.name} gives a wrong answer to {call!r}")
+    _check(peer.name, call, function())
     return function
+
+
+def _check(name: str, call: str, answer: object) -> None:
+    """Raise if this is not what the call has to give."""
+    expected = {"get": server.BODY, "post": server.BODY, "download": server.DOWNLOAD_SIZE}.get(call)
+    if answer != expected:
+        raise RuntimeError(f"{name} gives a wrong answer to {call!r}")
 
 
 def repeated(call: Callable[[], object], clock: Clock) -> Callable[[], float]:
@@ -217,7 +189,35 @@ def _threaded(calls: list[Callable[[], object]], clock: Clock) -> Callable[[], f
     return run
 
 
-def alternate(runs: dict[str, Callable[[], float]], until: float) -> dict[str, list[float]]:
+def _awaited(
+    call: Callable[[], Awaitable[object]], tasks: int, clock: Clock, loop: asyncio.AbstractEventLoop
+) -> Callable[[], float]:
+    """Seconds of one call, of all that these tasks make."""
+
+    async def work(count: int) -> None:
+        for _ in range(count):
+            await call()
+
+    async def share(each: int) -> float:
+        await call()  # See `repeated`.
+        started = clock()
+        if tasks == 1:
+            await work(each)
+        else:
+            await asyncio.gather(*(work(each) for _ in range(tasks)))
+        return (clock() - started) / (each * tasks)
+
+    def run(each: int) -> float:
+        return loop.run_until_complete(share(each))
+
+    run(1)
+    took = run(1) * tasks
+    # Of many tasks each has a few turns, so that starting them is a small part of it; fewer, if that would take long.
+    each = int(_SLICE / took) if tasks == 1 else min(int(_LONG_SLICE / took), _TURNS)
+    return lambda: run(max(each, 1))
+
+
+def alternate(runs: Runs, until: float) -> dict[str, list[float]]:
     """Let them take turns, in another order each round, until the time is over."""
     order = list(runs)
     rounds: dict[str, list[float]] = {name: [] for name in order}

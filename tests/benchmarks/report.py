@@ -7,11 +7,13 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from benchmarks.cases import CASES, TARGETS
+from benchmarks.async_peers import speaks_c
+from benchmarks.cases import ASYNC_CASES, CASES, TARGETS
 from benchmarks.costs import CLIENT_LIMIT, FORBIDDEN
 from benchmarks.server import DOWNLOAD_SIZE
 
 if TYPE_CHECKING:
+    from benchmarks.cases import Case
     from benchmarks.measure import Result
 
 __all__ = ["Report", "Verdict"]
@@ -27,11 +29,12 @@ _COLUMNS: Final = (
     "adieu, close",
     "adieu, client alone",
 )
+_ASYNC_COLUMNS: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
 
 _PAGE: Final = """\
 # Benchmarks
 
-What adieu costs beside bare h11, urllib3, requests and httpx, all in one run on one machine: {where}.
+What adieu costs beside bare h11, urllib3, requests, httpx and aiohttp, all in one run on one machine: {where}.
 
 Written by `PYTHONPATH=tests python -m benchmarks` on {date}, with {versions}.
 
@@ -51,6 +54,14 @@ object): lower is faster. For the download it is the throughput, and higher is f
 ready bytes; no client can be below it.
 
 {requests}
+
+## Requests of tasks
+
+The same in asyncio, by `AsyncClient` over h11. Here the h11 loop is over the event loop's own socket operations (its
+streams for TLS), with a stack of idle connections and without any limit of time. aiohttp has its parser {parser}. All
+have a hundred connections at most, so that of 256 tasks most wait for one.
+
+{awaited}
 
 ## Before the first request
 
@@ -112,9 +123,8 @@ class Report:
 
     def text(self) -> str:
         """The whole report for a terminal."""
-        rows = self._requests()
-        parts = [self.where, _table(*rows)] if rows[1] else [self.where]
-        return "\n\n".join([*parts, _table(*self._costs()), _table(*self._promises())])
+        tables = (self._threads(), self._tasks(), self._costs(), self._promises())
+        return "\n\n".join([self.where, *(_table(*table) for table in tables if table[1])])
 
     def page(self) -> str:
         """The page of the documentation."""
@@ -124,7 +134,9 @@ class Report:
             date=f"{now:%Y-%m-%d}",
             versions=_versions(),
             promises=_table(*self._promises()),
-            requests=_table(*self._requests()),
+            requests=_table(*self._threads()),
+            awaited=_table(*self._tasks()),
+            parser="in C" if speaks_c() else "in Python",
             costs=_table(*self._costs()),
             count=len(self.modules),
         )
@@ -141,11 +153,24 @@ class Report:
             "promises": [verdict._asdict() for verdict in self.verdicts()],
         }
 
-    def _requests(self) -> tuple[list[str], list[list[str]]]:
-        found = {name for result in self.cases.values() for name in result.rounds}
-        columns = [name for name in _COLUMNS if name in found]
+    def _threads(self) -> tuple[list[str], list[list[str]]]:
+        return self._requests(CASES, _COLUMNS)
+
+    def _tasks(self) -> tuple[list[str], list[list[str]]]:
+        return self._requests(ASYNC_CASES, _ASYNC_COLUMNS)
+
+    def _requests(
+        self, cases: tuple[Case, ...], peers: tuple[str, ...]
+    ) -> tuple[list[str], list[list[str]]]:
+        found = {
+            name
+            for case in cases
+            if case.name in self.cases
+            for name in self.cases[case.name].rounds
+        }
+        columns = [name for name in peers if name in found]
         rows = []
-        for case in CASES:
+        for case in cases:
             result = self.cases.get(case.name)
             if result is None:
                 continue
@@ -202,7 +227,7 @@ def _padded(cell: str, width: int, right: bool) -> str:
 def _versions() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     found = [python]
-    for name in ("adieu", "h11", "urllib3", "requests", "httpx"):
+    for name in ("adieu", "h11", "urllib3", "requests", "httpx", "aiohttp", "uvloop"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
