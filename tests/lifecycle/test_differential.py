@@ -1,4 +1,4 @@
-"""The same bytes, the same outcome: a corpus of good and bad replies, over every adapter, read in every way.
+"""The same bytes, the same outcome: a corpus of good and bad replies, over every adapter of both colours, read in every way.
 
 What a reply is worth is written down in `adieu.testing.corpus`. An error is an error on every adapter, and of the same
 class; and whatever a connection has said, the next call on the same client gets the answer that is its own.
@@ -13,15 +13,20 @@ import pytest
 
 import adieu
 from adieu.testing import REPLIES, FaultServer, Reply
+from support.runner import RUNNERS
 from support.stage import ADAPTERS, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from adieu.testing.faults import Ending, Peer
     from adieu.testing.faults import Request as Asked
     from support.runner import Runner
     from support.watch import Watch
 
 pytestmark = pytest.mark.lifecycle
+
+COLOURS = ("sync", "async")
 
 Outcome = tuple[Any, ...]
 
@@ -68,11 +73,20 @@ def _own_answer(stage: Stage, client: Any) -> int:
     return number
 
 
+@pytest.fixture(scope="module")
+def both() -> Iterator[list[tuple[str, Runner]]]:
+    """Every adapter that there is, with the runner for its clients."""
+    runners = [RUNNERS[colour]() for colour in COLOURS]
+    yield [(name, runner) for runner in runners for name in runner.adapters]
+    for runner in runners:
+        runner.close()
+
+
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("pieces", [None, 1], ids=["at-once", "in-pieces"])
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.name)
 def test_every_adapter_makes_the_same_of_a_reply(
-    runner: Runner,
+    both: list[tuple[str, Runner]],
     fault_server: FaultServer,
     census: Watch,
     reply: Reply,
@@ -81,12 +95,12 @@ def test_every_adapter_makes_the_same_of_a_reply(
 ) -> None:
     if pieces is not None:
         _in_pieces(fault_server, pieces)
-    outcomes: dict[str, Outcome] = {}
-    for name in ADAPTERS:
+    outcomes: dict[tuple[str, str], Outcome] = {}
+    for name, runner in both:
         stage = Stage(runner, name, None, fault_server, census)
         # Without a bound of the client's own: what is refused here, the wire is to be blamed for.
         with stage.block(stage.one(max_body=None)) as client:
-            outcomes[name] = _outcome(stage, client, reply, streaming)
+            outcomes[runner.kind.__name__, name] = _outcome(stage, client, reply, streaming)
             assert stage.in_use(client) == []
             used = stage.server.requests[-1].connection
             again = _own_answer(stage, client)
@@ -96,7 +110,7 @@ def test_every_adapter_makes_the_same_of_a_reply(
                 assert again == used, "the connection could have served again"
         assert stage.nothing_open()
     assert len(set(outcomes.values())) == 1, outcomes
-    outcome = outcomes["h11"]
+    outcome = outcomes["AsyncClient", "h11"]
     if reply.verdict == "ok":
         assert outcome == ("ok", reply.status, reply.body), reply.why
     else:

@@ -29,6 +29,12 @@ class Runner(Protocol):
 
     kind: type[Any]
     """The class of the clients."""
+    adapters: tuple[str, ...]
+    """Those that such clients may have, by name."""
+
+    def opened_at(self, place: str) -> str:
+        """Where a report says that a call was made, which the test made there: a regular expression."""
+        ...
 
     def client(self, **options: Any) -> Any:
         """A client that nobody closes but the test."""
@@ -71,6 +77,10 @@ class SyncRunner:
     """For `adieu.Client`."""
 
     kind = adieu.Client
+    adapters = ("urllib3", "h11", "close")
+
+    def opened_at(self, place: str) -> str:
+        return place
 
     def client(self, **options: Any) -> Any:
         return adieu.Client(**options)
@@ -104,6 +114,10 @@ class AsyncRunner:
     """For `adieu.AsyncClient`, in the event loop of a portal."""
 
     kind = adieu.AsyncClient
+    adapters = ("h11", "close")
+
+    def opened_at(self, place: str) -> str:
+        return rf"runner\.py:\d+ in {_awaited.__name__}"
 
     def __init__(self, portal: Callable[[], Portal]) -> None:
         self._portal = portal()
