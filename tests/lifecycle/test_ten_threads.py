@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from support.runner import Runner
     from support.watch import Watch
 
+COLOURS = ("sync", "async")
+
 _REQUESTS = 200
 
 
@@ -132,14 +134,16 @@ def _accepted(server: Nginx) -> int:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("policy_name", POLICIES)
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_nginx_serves_keep_alive_and_tls(
-    runner: Runner, nginx: Nginx, census: Watch, name: str, policy_name: str, scheme: str
+    runner: Runner, nginx: Nginx, census: Watch, adapter: str, policy_name: str, scheme: str
 ) -> None:
     policy = POLICIES[policy_name]()
     base = nginx.url if scheme == "http" else nginx.https_url
     before = _accepted(nginx)
-    client = runner.client(base_url=base, adapter=name, cleanup=policy, verify=str(nginx.ca_path))
+    client = runner.client(
+        base_url=base, adapter=adapter, cleanup=policy, verify=str(nginx.ca_path)
+    )
     with runner.block(client) as client:
         for _ in range(10):
             small = runner.run(client.get("/small.txt"))
@@ -154,7 +158,7 @@ def test_nginx_serves_keep_alive_and_tls(
             with runner.block(client.stream("GET", "/megabyte.bin")) as response:
                 size = sum(map(len, runner.each(response.iter_bytes())))
                 assert size == 1024 * 1024
-        keeps = policy.keep_alive and name != "close"
+        keeps = policy.keep_alive and adapter != "close"
         assert census.count() == (1 if keeps else 0)
         accepted = _accepted(nginx) - before - 1
         assert accepted == (1 if keeps else 60)
@@ -164,15 +168,15 @@ def test_nginx_serves_keep_alive_and_tls(
     assert census.count() == 0
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_nginx_is_left_in_the_middle_of_a_megabyte(
-    runner: Runner, nginx: Nginx, census: Watch, name: str
+    runner: Runner, nginx: Nginx, census: Watch, adapter: str
 ) -> None:
     for base in (nginx.url, nginx.https_url):
         with runner.block(
             runner.client(
                 base_url=base,
-                adapter=name,
+                adapter=adapter,
                 cleanup=adieu.ReleaseOnRead(),
                 limits=adieu.Limits(connections=1),
                 verify=str(nginx.ca_path),
