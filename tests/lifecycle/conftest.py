@@ -35,7 +35,10 @@ def _makes_sense(spec: Any) -> bool:
         return True
     # What the adapters for async clients stand on is the same code; what differs is how it waits.
     adapter, policy = spec.params.get("adapter"), spec.params.get("policy")
-    every = spec.params["runner"] == "async" or not isinstance(policy, str)
+    in_asyncio = spec.params["runner"] == "async"
+    if adapter == "close":  # It wraps the other one, and leaves no policy a choice.
+        return in_asyncio and policy == "ReleaseOnRead"
+    every = in_asyncio or not isinstance(policy, str)
     return adapter in {"h11", None} and (every or policy in {"Prefetch", "ReleaseOnRead"})
 
 
