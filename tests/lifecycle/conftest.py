@@ -36,6 +36,8 @@ def _makes_sense(spec: Any) -> bool:
     # What the adapters for async clients stand on is the same code; what differs is how it waits.
     adapter, policy = spec.params.get("adapter"), spec.params.get("policy")
     in_asyncio = spec.params["runner"] == "async"
+    if str(spec.params.get("fault")).startswith("interrupt"):
+        return False  # It leaves the event loop, at once, and takes the portal along.
     if adapter == "close":  # It wraps the other one, and leaves no policy a choice.
         return in_asyncio and policy == "ReleaseOnRead"
     every = in_asyncio or not isinstance(policy, str)

@@ -1,4 +1,4 @@
-"""The same bytes, the same outcome: a corpus of good and bad replies, over every adapter of both colours, read in every way.
+"""The same bytes, the same outcome: a corpus of good and bad replies, over every adapter, sync and async, in every way.
 
 What a reply is worth is written down in `adieu.testing.corpus`. An error is an error on every adapter, and of the same
 class; and whatever a connection has said, the next call on the same client gets the answer that is its own.

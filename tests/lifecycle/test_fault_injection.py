@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
 
+COLOURS = ("sync", "async")
+
 _MOST_CALLS = 200
 
 
@@ -41,12 +43,14 @@ def _chunked(stage: Stage, client: Any) -> None:
 
 def _posted(stage: Stage, client: Any) -> None:
     answer = stage.get(client, "/echo", "POST", content=b"x" * 5000)
+    stage.read(answer)
     assert answer.json()["length"] == 5000
 
 
 def _uploaded(stage: Stage, client: Any) -> None:
     content = [b"x" * 50_000] * 4
     answer = stage.get(client, "/echo", "POST", content=content)
+    stage.read(answer)
     assert answer.json()["length"] == 200_000
 
 
