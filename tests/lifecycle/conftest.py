@@ -39,7 +39,7 @@ def _makes_sense(spec: Any) -> bool:
     if str(spec.params.get("fault")).startswith("interrupt"):
         return False  # It leaves the event loop, at once, and takes the portal along.
     if adapter == "close":  # It wraps the other one, and leaves no policy a choice.
-        return in_asyncio and policy == "ReleaseOnRead"
+        return bool(in_asyncio and policy == "ReleaseOnRead")
     every = in_asyncio or not isinstance(policy, str)
     return adapter in {"h11", None} and (every or policy in {"Prefetch", "ReleaseOnRead"})
 

@@ -11,7 +11,7 @@ The contract, for people who write one:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union, overload
 
 if TYPE_CHECKING:
@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.messages.response import Response
 
-__all__ = ["Adapter", "AsyncAdapter", "AsyncMiddleware", "FunctionAdapter", "Middleware", "adapter"]
+__all__ = [
+    "Adapter",
+    "AsyncAdapter",
+    "AsyncFunctionAdapter",
+    "AsyncMiddleware",
+    "FunctionAdapter",
+    "Middleware",
+    "adapter",
+]
+
+# What marks the code of an `async def`: `inspect.CO_COROUTINE`, without its import.
+_COROUTINE = 0x80
 
 
 class Adapter(Protocol):
@@ -41,45 +52,74 @@ class AsyncAdapter(Protocol):
 
 
 Answering = Union["Callable[[Request], Response]", "Callable[[Request, Exchange], Response]"]
+AsyncAnswering = Union[
+    "Callable[[Request], Awaitable[AsyncResponse]]",
+    "Callable[[Request, Exchange], Awaitable[AsyncResponse]]",
+]
 
 
-class FunctionAdapter:
-    """An adapter made of one function: files, mocks, replays.
+class _OneFunction:
+    """What is known of an adapter that is one function."""
 
-    It holds nothing, so there is nothing to close: unlike others it may serve one client after the other.
-    """
-
-    def __init__(self, function: Answering, schemes: Sequence[str] = ()) -> None:
-        self._function: Callable[..., Response] = function
+    def __init__(self, function: Callable[..., Any], schemes: Sequence[str] = ()) -> None:
+        self._function: Callable[..., Any] = function
         self._wants_exchange = _positional(function) >= 2
         self.schemes = tuple(schemes)
-
-    def send(self, request: Request, exchange: Exchange) -> Response:
-        if self._wants_exchange:
-            return self._function(request, exchange)
-        return self._function(request)
-
-    def close(self) -> None:
-        """Nothing: see above."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         function = self._function
         home = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
         if _found(*home) is self:
             return _found, home  # Its name is this adapter's: `@adapter` stands over it.
-        return FunctionAdapter, (function, self.schemes)
+        return type(self), (function, self.schemes)
 
     def __repr__(self) -> str:
         return f"adapter({getattr(self._function, '__qualname__', self._function)})"
 
 
+class FunctionAdapter(_OneFunction):
+    """An adapter made of one function: files, mocks, replays.
+
+    It holds nothing, so there is nothing to close: unlike others it may serve one client after the other.
+    """
+
+    def send(self, request: Request, exchange: Exchange) -> Response:
+        wanted = (request, exchange) if self._wants_exchange else (request,)
+        response: Response = self._function(*wanted)
+        return response
+
+    def close(self) -> None:
+        """Nothing: see above."""
+
+
+class AsyncFunctionAdapter(_OneFunction):
+    """An async adapter made of one function that is awaited: see `FunctionAdapter`."""
+
+    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+        wanted = (request, exchange) if self._wants_exchange else (request,)
+        response: AsyncResponse = await self._function(*wanted)
+        return response
+
+    async def close(self) -> None:
+        """Nothing: see `FunctionAdapter`."""
+
+
+class _Decorator(Protocol):
+    """Makes the adapter that fits the function."""
+
+    @overload
+    def __call__(self, function: AsyncAnswering, /) -> AsyncFunctionAdapter: ...
+    @overload
+    def __call__(self, function: Answering, /) -> FunctionAdapter: ...
+
+
+@overload
+def adapter(function: AsyncAnswering, /) -> AsyncFunctionAdapter: ...
 @overload
 def adapter(function: Answering, /) -> FunctionAdapter: ...
 @overload
-def adapter(*, schemes: Sequence[str] = ()) -> Callable[[Answering], FunctionAdapter]: ...
-def adapter(
-    function: Answering | None = None, /, *, schemes: Sequence[str] = ()
-) -> FunctionAdapter | Callable[[Answering], FunctionAdapter]:
+def adapter(*, schemes: Sequence[str] = ()) -> _Decorator: ...
+def adapter(function: Any = None, /, *, schemes: Sequence[str] = ()) -> Any:
     """Make an adapter of a function that takes a request (and, if it likes, the exchange) and returns a `Response`.
 
     ```python
@@ -87,10 +127,17 @@ def adapter(
     def hello(request):
         return adieu.Response(200, body=b"hello")
     ```
+
+    An `async def` that returns an `AsyncResponse` makes one for an `AsyncClient`.
     """
-    if function is not None:
-        return FunctionAdapter(function, schemes)
-    return lambda function: FunctionAdapter(function, schemes)
+    return _of(function, schemes) if function is not None else lambda given: _of(given, schemes)
+
+
+def _of(function: Any, schemes: Sequence[str]) -> FunctionAdapter | AsyncFunctionAdapter:
+    code = getattr(_called(function), "__code__", None)
+    if code is not None and code.co_flags & _COROUTINE:
+        return AsyncFunctionAdapter(function, schemes)
+    return FunctionAdapter(function, schemes)
 
 
 class Forwarding:
@@ -153,12 +200,15 @@ def _found(module: str, name: str) -> Any:
     return getattr(import_module(module), name, None) if module and "." not in name else None
 
 
+def _called(function: Any) -> Any:
+    """The function that is called, where it is an object that can be."""
+    return function if hasattr(function, "__code__") else getattr(type(function), "__call__")  # noqa: B004, B009
+
+
 def _positional(function: Callable[..., Any]) -> int:
     """How many positional arguments a function requires. `inspect` would cost 10 ms of import for this one number."""
-    called: Any = function
-    bound = getattr(function, "__self__", None) is not None
-    if not hasattr(called, "__code__"):
-        called, bound = getattr(type(function), "__call__"), True  # noqa: B004, B009
+    called = _called(function)
+    bound = called is not function or getattr(function, "__self__", None) is not None
     code = getattr(called, "__code__", None)
     if code is None:
         return 1  # Written in C, or a `functools.partial`.
