@@ -84,8 +84,10 @@ class AsyncSocketStream(SocketEnd):
         reading = self._begun(self._reading, timeout)
         try:
             if not self._registered:
+                self._registered = (
+                    True  # First: what is not in the loop's tables can be taken out of them.
+                )
                 self._loop.add_reader(self._sock, self._on_readable)
-                self._registered = True
             await reading
             data, self._data = self._data, b""
             return data
@@ -109,8 +111,8 @@ class AsyncSocketStream(SocketEnd):
 
     def _unregister(self) -> None:
         if self._registered:
-            self._registered = False
             self._loop.remove_reader(self._sock)
+            self._registered = False
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -170,7 +172,7 @@ class AsyncSocketStream(SocketEnd):
     # -- ends --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        if self._closed:
+        if self._is_over():
             return
         loop = self._loop
         if _get_running_loop() is loop or not loop.is_running():
@@ -185,7 +187,7 @@ class AsyncSocketStream(SocketEnd):
             self._close()
 
     def _close(self) -> None:
-        if self._closed:
+        if self._is_over():
             return
         self._closed = True
         loop, writing = self._loop, self._writing

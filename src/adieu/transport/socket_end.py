@@ -45,6 +45,10 @@ class SocketEnd:
         except OSError as error:
             raise self._closed_or(error) from None
 
+    def _is_over(self) -> bool:
+        """Not only that closing has begun: an interrupt may have cut it short, and its owner closes it again."""
+        return self._sock.fileno() < 0
+
     def _closed_or(self, error: OSError) -> OSError:
         """What to say of an operation that failed: of a closed stream not EBADF, but that it was closed."""
         return ConnectionAbortedError("the connection was closed") if self._closed else error

@@ -143,7 +143,7 @@ class TrioSocketStream(SocketEnd):
             raise wrong_loop(self._token)
 
     def close(self) -> None:
-        if self._closed:
+        if self._is_over():
             return
         if here(self._token):
             self._close()
@@ -156,7 +156,7 @@ class TrioSocketStream(SocketEnd):
             self._close()
 
     def _close(self) -> None:
-        if self._closed:
+        if self._is_over():
             return
         self._closed = True
         unwatch(self._sock, self._token)
