@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.transport.async_home import room
 from adieu_h11 import AsyncH11Adapter
 from asynchronous.peers import Memory
 from asynchronous.steering import LOOPS, gather, run, sleep, spawn, wait
@@ -206,6 +207,28 @@ def test_a_fast_upload_does_not_starve_the_other_tasks(
         assert ticks >= 400 / 16
 
     run(main(), LOOPS[loop])
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_each_end_of_a_lease_wakes_one_task(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A herd that is woken for one place goes back to sleep, all but one, and is woken again for the next."""
+    woken: list[object] = []
+
+    async def main() -> None:
+        turn = type(room().turn())
+        wake = turn.wake
+
+        def counted(waiting: Any) -> object:
+            woken.append(waiting)
+            return wake(waiting)
+
+        monkeypatch.setattr(turn, "wake", counted)
+        limits, timeout = adieu.Limits(connections=2), adieu.Timeout(pool=60)
+        async with Memory() as peer, peer.client(limits=limits, timeout=timeout) as client:
+            await gather(*(client.get("/x") for _ in range(200)))
+
+    run(main(), LOOPS[loop])
+    assert len(woken) == len(set(map(id, woken))) == 198
 
 
 def test_a_request_costs_the_same_however_many_are_under_way() -> None:
