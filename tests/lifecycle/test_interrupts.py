@@ -93,8 +93,10 @@ def test_after_an_interrupt_the_next_call_works(
     with bare.block(bare.one()) as client, Alarm(520) as alarm:
         for _ in alarm.rounds(_HITS):
             alarm.call(lambda: play(bare, client))
-            # Where references are not counted, a response that was lost in a frame is the collector's to find, and a
-            # pool that is full asks it.
+            if not COUNTS_REFERENCES and bare.in_use(client):
+                # A response that was lost in a frame is the collector's to find. A pool that is full asks it, but has
+                # patience between two times; that it asks is shown in test_abandoned.
+                drop()
             started = time.monotonic()
             bare.next_works(client)
             assert bare.in_use(client) == []

@@ -300,7 +300,8 @@ def test_a_lease_ended_by_many_threads_ends_once() -> None:
         for thread in threads:
             thread.join(5)
         assert len(bench.listener.told) == 1
-        assert connection.closed == (bench.listener.told[0][0] == "closed")
+        # Not how often: what is put aside may be done by two threads, which a second `close()` takes.
+        assert connection.open == (bench.listener.told[0][0] == "released")
         bench.check()
 
 
