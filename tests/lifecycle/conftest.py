@@ -94,12 +94,12 @@ def uncollected() -> Iterator[None]:
 
 
 @pytest.fixture
-def afresh(uncollected: None) -> Iterator[None]:
-    """The collector knows of what the test makes, and of nothing else, so that asking it takes no time."""
+def afresh(uncollected: None) -> None:
+    """The collector knows of what the test makes, and of nothing else.
+
+    What is frozen stays so, or every collection after this one would go through all that pytest has made; garbage is
+    not among it.
+    """
     if hasattr(gc, "freeze"):
+        gc.collect()
         gc.freeze()
-    try:
-        yield
-    finally:
-        if hasattr(gc, "unfreeze"):
-            gc.unfreeze()

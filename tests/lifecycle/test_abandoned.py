@@ -126,7 +126,7 @@ def test_what_was_ended_is_not_reported(stage: Stage, how: str) -> None:
                 else:
                     stage.run(response.close())
                 del response
-            drop()
+        drop()
     assert warned == []
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from adieu.testing.census import SocketRow, established_rows, open_sockets
+from typing import TYPE_CHECKING
+
+from adieu.testing.census import CONNECTED, SocketRow, open_sockets
 from servers import KNOWN_PORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Watch:
@@ -24,13 +29,12 @@ class Watch:
         connected; but for a server's own, which is bound to the server's port still.
         """
         ports = KNOWN_PORTS | self.ports
-        connected = established_rows(to_ports=ports)
-        dead = [row for row in open_sockets() if row.family != "unix" and row.state == "CLOSE"]
         # The server's own end is bound to its port; its peer's may be one that another server had before.
         return [
             row
-            for row in (*connected, *dead)
-            if _identity(row) not in self._before
+            for row in open_sockets()
+            if (_connected(row, ports) or (row.state == "CLOSE" and row.family != "unix"))
+            and _identity(row) not in self._before
             and not (isinstance(row.local, tuple) and row.local[1] in ports)
         ]
 
@@ -42,6 +46,12 @@ class Watch:
         """Fail, with their rows, if there is any."""
         rows = self.rows()
         assert not rows, "sockets left open:\n" + "\n".join(map(str, rows))
+
+
+def _connected(row: SocketRow, ports: Collection[int]) -> bool:
+    """Whether this is a client's end of a connection to such a port."""
+    remote = row.remote
+    return row.state in CONNECTED and isinstance(remote, tuple) and remote[1] in ports
 
 
 def _identity(row: SocketRow) -> object:
