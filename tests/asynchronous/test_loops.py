@@ -482,6 +482,7 @@ def test_neither_answers_nor_errors_nor_waiting_make_cycles(
                 assert len([outcome async for outcome in outcomes]) == 3
 
     gc.collect()
+    gc.freeze()  # What a thread of an earlier test may still hold, and lets go of meanwhile, is none of this one's.
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
