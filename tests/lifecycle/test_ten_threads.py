@@ -29,7 +29,7 @@ COLOURS = ("sync", "async")
 
 _REQUESTS = 200
 # Each ten of them, as many as the server has threads, take a collection where references are not counted.
-_DROPPED = _REQUESTS if COUNTS_REFERENCES else 40
+_DROPPED = _REQUESTS if COUNTS_REFERENCES else 20
 
 
 @pytest.fixture(scope="module")
