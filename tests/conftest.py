@@ -37,6 +37,12 @@ def pytest_collection_finish() -> None:
         gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """For what looks at everything in the end, as pytest does for finalizers that fail."""
+    if hasattr(gc, "unfreeze"):
+        gc.unfreeze()
+
+
 @pytest.fixture
 def fault_server() -> Iterator[FaultServer]:
     """A `FaultServer` that has seen nothing yet."""
