@@ -37,6 +37,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
+        drop()
 
 
 def _plain(stage: Stage, client: Any) -> None:
