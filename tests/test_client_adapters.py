@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -235,6 +237,67 @@ def test_a_class_is_not_an_adapter_and_the_error_says_so(wrong: Any) -> None:
         pytest.raises(adieu.InvalidRequest, match="parentheses"),
     ):
         client.mount("mock://", wrong)
+
+
+class Awaited:
+    """An async adapter, as people write one."""
+
+    async def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.AsyncResponse:
+        return adieu.AsyncResponse(200)
+
+    async def close(self) -> None:
+        pass
+
+
+class Called:
+    """A sync one."""
+
+    def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
+        return adieu.Response(200)
+
+    def close(self) -> None:
+        pass
+
+
+class Timed(Awaited):
+    """Its methods are plain functions around awaited ones, as decorators make them."""
+
+    @functools.wraps(Awaited.send)
+    def send(self, *what: Any) -> Any:
+        return super().send(*what)
+
+    @functools.wraps(Awaited.close)
+    def close(self) -> Any:
+        return super().close()
+
+
+@pytest.mark.parametrize("made", [Awaited, adieu.AsyncGuard], ids=lambda made: made.__name__)
+def test_an_async_adapter_is_refused_by_a_sync_client(made: Any) -> None:
+    adapter = made()
+    with pytest.raises(adieu.InvalidRequest, match="needs an AsyncClient"):
+        adieu.Client(adapter=adapter)
+    with (
+        adieu.Client() as client,
+        pytest.raises(adieu.InvalidRequest, match="needs an AsyncClient"),
+    ):
+        client.mount("mock://", adapter)
+
+
+@pytest.mark.parametrize("made", [Called, adieu.Guard], ids=lambda made: made.__name__)
+def test_a_sync_adapter_is_refused_by_an_async_client_which_says_what_helps(made: Any) -> None:
+    with pytest.raises(adieu.InvalidRequest, match=r"adieu\.to_async\(adapter\)"):
+        adieu.AsyncClient(adapter=made())
+
+
+@pytest.mark.parametrize(
+    "adapter", [Awaited(), Timed(), adieu.to_async(Called())], ids=["plain", "wrapped", "to_async"]
+)
+def test_an_async_client_takes_what_is_awaited_however_it_is_wrapped(adapter: Any) -> None:
+    async def main() -> int:
+        async with adieu.AsyncClient(adapter=adapter) as client:
+            return (await client.get("http://example.org/")).status_code
+
+    assert asyncio.run(main()) == 200
 
 
 @pytest.mark.parametrize(

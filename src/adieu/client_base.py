@@ -283,7 +283,7 @@ class ClientBase:
         )
 
     def _chosen(self, adapter: Adapter | AsyncAdapter | str) -> Any:
-        return chosen(adapter, self.adapter_group, self._limits)
+        return chosen(adapter, self.adapter_group, self._limits, self.awaits)
 
     def connections(self) -> list[ConnectionInfo]:
         """What every connection is doing now: idle, or leased for which request, since when, opened where."""

@@ -1,13 +1,8 @@
-"""The threads of a map: made when they are needed, never more than its limit, and over when it is.
-
-`Thread.start` waits for the thread's own first steps, with locks that are Python: an interrupt there leaves a thread
-behind that never takes its first step and never ends. Only the main thread is interrupted, so another one starts them.
-"""
+"""The threads of a map: made when they are needed, never more than its limit, and over when it is."""
 
 from __future__ import annotations
 
 import threading
-from _thread import start_new_thread
 from collections import deque
 from contextvars import Context, copy_context
 from queue import SimpleQueue
@@ -15,6 +10,7 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from adieu.errand import carry
+from adieu.lifecycle.lock import begin_aside
 
 if TYPE_CHECKING:
     from adieu.errand import Errand, Sender
@@ -46,7 +42,7 @@ class Threads:
             self._idle.pop()
         except IndexError:
             thread = _Thread(self._jobs, self._idle, f"adieu-map-{len(self._threads) + 1}")
-            start_new_thread(thread.begin, ())
+            begin_aside(thread, thread.begun.pop)
             self._threads.append(thread)
         self._jobs.put((self._sender, errand, copy_context(), told))
 
@@ -66,15 +62,8 @@ class _Thread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._jobs = jobs
         self._free = idle
-        self._begun = False
-
-    def begin(self) -> None:
-        """Start it: see above."""
-        try:
-            self.start()
-        except RuntimeError:
-            self.run()  # The system has no more threads to give; but this is one, too.
-        self._begun = True
+        # Empty once it has taken its first steps.
+        self.begun: list[None] = [None]
 
     def run(self) -> None:
         jobs = self._jobs
@@ -89,7 +78,7 @@ class _Thread(threading.Thread):
 
     def wait(self) -> None:
         """Wait for its end."""
-        while not self._begun:
+        while self.begun:
             sleep(_MOMENT)
         if self.ident is not None:
             self.join()

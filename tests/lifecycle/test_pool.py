@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.lifecycle.events import CLIENT_CLOSED
 from support.alarm import HAS_ALARMS, Alarm
 from support.fake_pool import Bench, FakeLease, begin, end
 from support.stage import drop
@@ -497,6 +498,21 @@ def test_closing_wakes_whoever_waits() -> None:
             bench.pool.served(lease)
     end(held)
     assert bench.states() == []
+
+
+def test_a_place_that_a_closing_client_takes_back_is_given_to_nobody() -> None:
+    bench = Bench(1)
+    holder = bench.take()
+    woken: list[Any] = []
+    waiting = bench.wait(log=woken.append)
+    end(holder, reuse=False, why=CLIENT_CLOSED)
+    assert waiting.connection is None
+    assert woken == []
+    bench.pool.close()
+    assert woken == [waiting]
+    with pytest.raises(adieu.ClientClosed):
+        bench.pool.served(waiting)
+    bench.check()
 
 
 def test_what_may_outlive_the_pool_is_closed_at_its_own_end() -> None:

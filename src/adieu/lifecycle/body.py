@@ -31,6 +31,7 @@ from adieu.lifecycle.cleanup import (
     Why,
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.lifecycle.events import CLIENT_CLOSED
 from adieu.lifecycle.exchange import Exchange, Sentinel, caller
 from adieu.lifecycle.steps import Steps, adrive, drive
 
@@ -103,7 +104,7 @@ class BodyCore:
         if self.state == "OPEN":
             self.state = "CUT"
             self._ahead = []
-            self.exchange.end(False, "client closed")
+            self.exchange.end(False, CLIENT_CLOSED)
 
     def at_once(self, streaming: bool) -> bool:
         """What needs no waiting and no question: a body that is here already, under a policy that would read it.

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-__all__ = ["Events", "LeaseInfo", "tell"]
+__all__ = ["CLIENT_CLOSED", "Events", "LeaseInfo", "tell"]
+
+CLIENT_CLOSED: Final = "client closed"
+"""Why a connection is closed with its client, which shall open no other in its place."""
 
 
 class LeaseInfo(NamedTuple):

@@ -1,4 +1,4 @@
-"""Locks and interrupts.
+"""Locks, threads and interrupts.
 
 A lock that is taken in a `with` block was safe from Ctrl-C up to CPython 3.13, and is on PyPy: taking a lock that is
 written in C, and entering the block, were one instruction. In 3.14 they are two, and an interrupt that falls in between
@@ -15,18 +15,22 @@ except BaseException:
 ```
 
 `locked` does that for work that is a function, where a call more costs nobody anything.
+
+`Thread.start` waits for the thread's own first steps, with locks that are Python: an interrupt there leaves a thread
+behind that never takes its first step and never ends. Only the main thread is interrupted, so another one starts them.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from _thread import start_new_thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["free", "locked", "process_lock", "taken"]
+__all__ = ["begin", "begin_aside", "free", "locked", "process_lock", "taken"]
 
 _T = TypeVar("_T")
 
@@ -59,3 +63,24 @@ def process_lock() -> Any:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lock._at_fork_reinit)
     return lock
+
+
+def begin(thread: threading.Thread) -> None:
+    """Start a thread, from any other one."""
+    if threading.current_thread() is threading.main_thread():
+        begin_aside(thread)
+    else:
+        thread.start()
+
+
+def begin_aside(thread: threading.Thread, begun: Callable[[], object] = bool) -> None:
+    """Have another thread start it, and then call `begun`."""
+
+    def start() -> None:
+        try:
+            thread.start()
+        except RuntimeError:
+            thread.run()  # The system has no more threads to give; but this is one, too.
+        begun()
+
+    start_new_thread(start, ())

@@ -30,7 +30,7 @@ from weakref import WeakSet
 
 from adieu._value import Value
 from adieu.errors import ClientClosed, InvalidRequest
-from adieu.lifecycle.events import Events, LeaseInfo, tell
+from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, tell
 from adieu.lifecycle.lock import free, taken
 
 if TYPE_CHECKING:
@@ -369,6 +369,8 @@ class Pool(Generic[C]):
             return True
         if limits.connections is None or len(rows) < limits.connections:
             return False
+        if not any(self._idle.values()):
+            return True  # Of the idle ones none is missing there. Who waits asks at the end of every lease.
         # An idle connection to somewhere else makes room: the one that has waited longest.
         spare = [conn for conn, lease in rows.items() if lease is None]
         if not spare:
@@ -409,7 +411,7 @@ class Pool(Generic[C]):
         conn = lease.connection
         if conn is not None and self._rows.get(conn) is lease:
             if self._closed:
-                reuse, why = False, "client closed"
+                reuse, why = False, CLIENT_CLOSED
             elif reuse and (worn := self._worn(conn, now)) is not None:
                 reuse, why = False, worn
             if reuse:
@@ -425,7 +427,7 @@ class Pool(Generic[C]):
             self._aside.append(lease.wake)
         if now >= self._next_sweep:
             self._sweep(now)
-        if self._waiting:
+        if self._waiting and why != CLIENT_CLOSED:
             # Not only by who has just made room: an earlier one may have been interrupted before it came to this.
             self._serve_waiting(now)
 
@@ -450,7 +452,7 @@ class Pool(Generic[C]):
         self._closed = True
         for conn, lease in list(self._rows.items()):
             if lease is None or not lease.outlives:
-                self._drop(conn, "client closed")
+                self._drop(conn, CLIENT_CLOSED)
                 counts[lease is not None] += 1
         self._idle.clear()
         for queue in self._waiting.values():

@@ -29,6 +29,7 @@ __all__ = [
     "FunctionAdapter",
     "Middleware",
     "adapter",
+    "is_awaited",
 ]
 
 # What marks the code of an `async def`: `inspect.CO_COROUTINE`, without its import.
@@ -134,10 +135,18 @@ def adapter(function: Any = None, /, *, schemes: Sequence[str] = ()) -> Any:
 
 
 def _of(function: Any, schemes: Sequence[str]) -> FunctionAdapter | AsyncFunctionAdapter:
+    make = AsyncFunctionAdapter if is_awaited(function) else FunctionAdapter
+    return make(function, schemes)
+
+
+def is_awaited(function: Any) -> bool | None:
+    """Whether a function is an `async def`. None: nobody can tell (it is written in C, or a `functools.partial`)."""
+    while hasattr(function, "__wrapped__"):
+        function = (
+            function.__wrapped__
+        )  # What is around it gives on what it gives, or would not say that it wraps it.
     code = getattr(_called(function), "__code__", None)
-    if code is not None and code.co_flags & _COROUTINE:
-        return AsyncFunctionAdapter(function, schemes)
-    return FunctionAdapter(function, schemes)
+    return None if code is None else bool(code.co_flags & _COROUTINE)
 
 
 class Forwarding:

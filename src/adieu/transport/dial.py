@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.errors import ClientClosed, ConnectError, DNSError
+from adieu.lifecycle.lock import begin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -138,7 +139,7 @@ def look_up_aside(
             return
         answer(found)
 
-    threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True).start()
+    begin(threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True))
 
 
 class _Nothing:

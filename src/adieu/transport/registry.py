@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidRequest, UnknownAdapter
+from adieu.transport.adapter import is_awaited
 
 if TYPE_CHECKING:
     from adieu.lifecycle.pool import Limits
@@ -48,8 +49,13 @@ def inner_adapter(inner: Any, limits: Any, default: str, group: str = "adieu.ada
     return inner
 
 
-def chosen(adapter: Adapter | AsyncAdapter | str, group: str, limits: Limits | None) -> Any:
-    """What a client mounts: the adapter, checked, or what makes the one of this name when it is first used."""
+def chosen(
+    adapter: Adapter | AsyncAdapter | str, group: str, limits: Limits | None, awaits: bool
+) -> Any:
+    """What a client mounts: the adapter, checked, or what makes the one of this name when it is first used.
+
+    `awaits`: the client is an async one.
+    """
     if isinstance(adapter, str):
         return _Named(adapter, group, {} if limits is None else {"limits": limits})
     if isinstance(adapter, type):
@@ -62,6 +68,14 @@ def chosen(adapter: Adapter | AsyncAdapter | str, group: str, limits: Limits | N
         raise InvalidRequest(
             f"an adapter is a name or has send(request, exchange) and close(); {adapter!r} has not"
         )
+    colours = {is_awaited(adapter.send), is_awaited(adapter.close)}
+    if awaits and colours == {False}:
+        raise InvalidRequest(
+            f"an AsyncClient awaits its adapters, and {adapter!r} is a sync one: "
+            "give it to adieu.to_async(adapter)"
+        )
+    if not awaits and True in colours:
+        raise InvalidRequest(f"{adapter!r} is an async adapter: it needs an AsyncClient")
     return adapter
 
 
