@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adieu.testing.faults import FaultServer
+from adieu.testing.faults_net import BlackHole
 from adieu.transport._pypy_ssl import mended
 
 if TYPE_CHECKING:
@@ -31,6 +32,18 @@ NGINX_MISSING = (
     "nginx is neither on PATH nor in /usr/sbin; these tests need a real one: "
     "install Debian's package nginx-light, as .ci/run does by .ci/install"
 )
+
+
+class FullHole(BlackHole):
+    """A listener that nobody can connect to: its backlog is full, of sockets that are no client's.
+
+    Another server may have had its port before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(full=True)
+        KNOWN_PORTS.discard(self.port)
+
 
 ONE_MEGABYTE = bytes(range(256)) * 4096
 SMALL = b"hello from nginx\n"

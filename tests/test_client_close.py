@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.testing.faults_net import BlackHole
 from adieu.transport.mounts import Mount
+from servers import FullHole
 from support.clients import ADAPTERS, Books, forget, sockets
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ def test_whoever_waits_for_a_connection_is_told_too(
 
 
 def test_whoever_connects_is_told_too(adapter: str, census: Watch) -> None:
-    with BlackHole(full=True) as hole:
+    with FullHole() as hole:
         census.also(hole.port)
         client = adieu.Client(adapter=adapter, timeout=30)
         before = census.count()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.testing.faults_net import BlackHole, refused_port
+from adieu.testing.faults_net import refused_port
+from servers import FullHole
 from support.clients import ADAPTERS, Books, forget, sockets
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def test_a_connection_that_is_refused_is_told_with_its_reason(adapter: str) -> N
 def test_a_connection_that_is_not_made_in_time_is_told_the_same_way(adapter: str) -> None:
     books = Books()
     client = adieu.Client(adapter=adapter, events=books, timeout=0.1)
-    with BlackHole(full=True) as hole, client, pytest.raises(adieu.ConnectTimeout):
+    with FullHole() as hole, client, pytest.raises(adieu.ConnectTimeout):
         client.get(hole.url)
     told = [name for name, _, _ in books.lines if name.startswith("connect")]
     assert told == ["connect_started", "connect_failed"]

@@ -11,7 +11,8 @@ import pytest
 
 import adieu
 from adieu import errors
-from adieu.testing.faults_net import BlackHole, refused_port
+from adieu.testing.faults_net import refused_port
+from servers import FullHole
 from support.clients import ADAPTERS, sockets
 
 if TYPE_CHECKING:
@@ -321,7 +322,7 @@ def test_an_error_before_anything_was_sent_says_so(adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
         with refused_port() as port, pytest.raises(adieu.ConnectError) as refused:
             client.get(f"http://127.0.0.1:{port}/")
-        with BlackHole(full=True) as hole, pytest.raises(adieu.ConnectTimeout) as late:
+        with FullHole() as hole, pytest.raises(adieu.ConnectTimeout) as late:
             client.get(hole.url, timeout=0.1)
     for error in (refused.value, late.value):
         assert (error.phase, error.request_sent, error.retry_safe) == ("connect", "no", True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu import errand_clients
-from adieu.errand_clients import Borrowed, packed
+from adieu.many import errand_clients
+from adieu.many.errand_clients import Borrowed, packed
 from adieu.testing.faults import FaultServer
 from servers import KNOWN_PORTS
 from support.clients import ADAPTERS

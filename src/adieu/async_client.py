@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from adieu.async_map import AsyncMap, Requests
     from adieu.closing import CloseReport
     from adieu.download import Downloaded, Progress
     from adieu.event_stream import AsyncEventStream
@@ -28,11 +27,12 @@ if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Timeout
     from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.many.async_map import AsyncMap, Requests
+    from adieu.many.outcome import Wanted
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.cookies import Cookie
     from adieu.messages.url import URL
     from adieu.options import CallOptions, Hook
-    from adieu.outcome import Wanted
     from adieu.transport.route import ProxySetting
 
 __all__ = ["AsyncClient"]
@@ -211,7 +211,7 @@ class AsyncClient(ClientBase):
         Without the `async with`, leaving the loop early cancels the rest when the iterator is garbage, which is at once
         where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
         """
-        from adieu.async_map import AsyncMap
+        from adieu.many.async_map import AsyncMap
 
         async def send(wanted: Wanted) -> AsyncResponse:
             request = wanted if isinstance(wanted, Request) else self.build_request("GET", wanted)

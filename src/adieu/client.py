@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Timeout
+    from adieu.many.outcome import Wanted
+    from adieu.many.sync_map import Map
     from adieu.messages.cookies import Cookie
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.url import URL
     from adieu.options import CallOptions, Hook
-    from adieu.outcome import Wanted
-    from adieu.sync_map import Map
     from adieu.transport.route import ProxySetting
 
 __all__ = ["Client"]
@@ -263,15 +263,15 @@ class Client(ClientBase):
         leaves this process is pickled, the client as its settings, of which each process makes one client of its own,
         to be closed some seconds after its last request. What has begun elsewhere when the map is left ends by itself.
         """
-        from adieu.errand import Sender, Settings
-        from adieu.sync_map import Map
+        from adieu.many.errand import Sender, Settings
+        from adieu.many.sync_map import Map
 
         sender = Sender(self, Settings(timeout, cleanup, follow_redirects, extras))
         if executor is not None:
-            from adieu.map_executor import Hired
+            from adieu.many.on_executor import Hired
 
             return Map(requests, limit, Hired(sender, executor))
-        from adieu.map_threads import Threads
+        from adieu.many.on_threads import Threads
 
         return Map(requests, limit, Threads(sender))
 

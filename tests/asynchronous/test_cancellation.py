@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pytest
 
 import adieu
-from adieu.testing import BlackHole, refused_port
+from adieu.testing import refused_port
 from adieu.testing.census import established
 from adieu.transport import dial
 from adieu_h11 import AsyncH11Adapter
@@ -42,6 +42,7 @@ from asynchronous.steering import (
     spawn,
     wait,
 )
+from servers import FullHole
 from support.proxies import FaultProxy, SocksServer, digest_challenges
 
 if TYPE_CHECKING:
@@ -498,7 +499,7 @@ def test_a_cancelled_race_between_two_addresses_leaves_no_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dial, "_HEAD_START", 0.005)
-    peer: Any = BlackHole(full=True) if first == "silent" else contextlib.nullcontext()
+    peer: Any = FullHole() if first == "silent" else contextlib.nullcontext()
     with peer, refused_port() as nobody:
         port = peer.port if first == "silent" else nobody
         census.also(port)

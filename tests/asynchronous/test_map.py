@@ -16,7 +16,7 @@ from support.stage import COUNTS_REFERENCES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from adieu.outcome import Outcome
+    from adieu.many.outcome import Outcome
     from adieu.testing import FaultServer
     from support.watch import Watch
 

@@ -9,6 +9,7 @@ import pytest
 
 import adieu
 from adieu.testing import BlackHole
+from servers import FullHole
 from support.places import PLACES, Place, placed
 from support.stage import caught
 
@@ -141,7 +142,7 @@ def test_looking_up_a_name_ends_in_time(place: Place) -> None:
 
 
 def test_connecting_ends_in_time(place: Place) -> None:
-    with BlackHole(full=True) as hole:
+    with FullHole() as hole:
         ends_in_time(place, f"{hole.url}/")
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unittest import mock
 
 import adieu
-from adieu.testing import BlackHole, TLSFaults, refused_port
+from adieu.testing import TLSFaults, refused_port
+from servers import FullHole
 from support.proxies import FaultProxy
 from support.stage import caught
 from support.thrice import Thrice
@@ -418,7 +419,7 @@ def _refused(stage: Stage, client: Any) -> object:
 
 @scenario(connects=False)
 def _connect_timeout(stage: Stage, client: Any) -> object:
-    with BlackHole(full=True) as hole:
+    with FullHole() as hole:
         stage.watch.also(hole.port)
         brief = adieu.Timeout(connect=0.02)
         return caught(adieu.ConnectTimeout, _whole, stage, client, hole.url, timeout=brief)

@@ -14,7 +14,7 @@ import pytest
 import adieu
 from adieu.testing import BlackHole, FaultServer, TLSFaults, refused_port
 from adieu_h11 import H11Adapter
-from servers import KNOWN_PORTS
+from servers import KNOWN_PORTS, FullHole
 from support.proxies import FAULTS, FaultProxy, SocksServer, digest_challenges
 from support.runner import RUNNERS
 from support.stage import ADAPTERS, Stage, caught
@@ -402,7 +402,7 @@ def test_an_https_proxy_is_checked_as_servers_are(
 
 
 def test_connecting_to_a_proxy_is_bounded(stage: Surroundings) -> None:
-    with BlackHole(full=True) as hole, stage.block(stage.one(proxy=hole.url)) as client:
+    with FullHole() as hole, stage.block(stage.one(proxy=hole.url)) as client:
         timeout = adieu.Timeout(connect=0.05)
         caught(adieu.ConnectTimeout, stage.get, client, stage.secure.url, timeout=timeout)
         total = adieu.Timeout(total=0.05)

@@ -20,11 +20,11 @@ from adieu.lifecycle.deadline import Deadline
 from adieu.messages.origin import Origin
 from adieu.testing.census import established
 from adieu.testing.faults import FaultServer
-from adieu.testing.faults_net import BlackHole, refused_port
+from adieu.testing.faults_net import refused_port
 from adieu.transport import dial
 from adieu_close import CloseAdapter
 from adieu_h11 import H11Adapter
-from servers import KNOWN_PORTS
+from servers import KNOWN_PORTS, FullHole
 from support.clients import ADAPTERS, Books, sockets
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_a_refused_connection_says_so_and_that_nothing_was_sent(adapter: str) ->
 def test_a_connection_that_is_never_answered_is_given_up_in_time(
     adapter: str, census: Watch
 ) -> None:
-    with BlackHole(full=True) as hole, adieu.Client(adapter=adapter) as client:
+    with FullHole() as hole, adieu.Client(adapter=adapter) as client:
         census.also(hole.port)
         before = census.count()
         begun = time.monotonic()
@@ -195,7 +195,7 @@ def test_the_next_address_is_tried_when_one_refuses(
 def test_the_next_address_is_tried_when_one_does_not_answer(
     fault_server: FaultServer, adapter: str, monkeypatch: pytest.MonkeyPatch, census: Watch
 ) -> None:
-    with BlackHole(full=True) as hole, adieu.Client(adapter=adapter) as client:
+    with FullHole() as hole, adieu.Client(adapter=adapter) as client:
         census.also(hole.port)
         before = census.count()
         resolving(monkeypatch, at(hole.port), at(fault_server.port))
@@ -249,7 +249,7 @@ def test_when_every_address_refuses_the_error_names_each(
 def test_when_no_address_answers_all_are_given_up_in_time(
     adapter: str, monkeypatch: pytest.MonkeyPatch, census: Watch
 ) -> None:
-    with BlackHole(full=True) as one, BlackHole(full=True) as other:
+    with FullHole() as one, FullHole() as other:
         census.also(one.port)
         census.also(other.port)
         before = census.count()

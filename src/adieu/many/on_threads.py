@@ -9,12 +9,12 @@ from queue import SimpleQueue
 from time import sleep
 from typing import TYPE_CHECKING
 
-from adieu.errand import carry
 from adieu.lifecycle.lock import begin_aside
+from adieu.many.errand import carry
 
 if TYPE_CHECKING:
-    from adieu.errand import Errand, Sender
-    from adieu.sync_map import Told
+    from adieu.many.errand import Errand, Sender
+    from adieu.many.sync_map import Told
 
     Job = tuple[Sender, Errand, Context, Told]
     Jobs = SimpleQueue[Job | None]

@@ -23,7 +23,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.errors import ClientClosed, InvalidRequest
-from adieu.outcome import Outcome, Wanted
+from adieu.many.outcome import Outcome, Wanted
 from adieu.transport.async_home import in_trio
 
 if TYPE_CHECKING:
@@ -186,10 +186,10 @@ class AsyncMap:
 
 def _new_flow() -> Flow:
     if in_trio():
-        from adieu.map_trio import TrioFlow
+        from adieu.many.on_trio import TrioFlow
 
         return TrioFlow()
-    from adieu.map_asyncio import AsyncioFlow
+    from adieu.many.on_asyncio import AsyncioFlow
 
     return AsyncioFlow()
 

@@ -6,7 +6,7 @@ does both: the deadlines refuse from then on, and the exchanges are ended. There
 exchange owns its lease before the first wait.
 
 An errand may be pickled. What arrives in another process does not belong to a map that could be left, and is carried
-by a client of that process: see `adieu.errand_clients`.
+by a client of that process: see `adieu.many.errand_clients`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Timeout, Wait
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.steps import Steps
+    from adieu.many.outcome import Wanted
     from adieu.messages.response import Response
-    from adieu.outcome import Wanted
 
 __all__ = ["Carried", "Ending", "Errand", "Sender", "Settings", "carry"]
 
@@ -130,7 +130,7 @@ class Sender:
     def __reduce__(self) -> tuple[Any, ...]:
         packed = self._packed
         if packed is None:
-            from adieu.errand_clients import packed as pack
+            from adieu.many.errand_clients import packed as pack
 
             # Once for all requests of the map; threads that come here together do the same twice.
             self._packed = packed = pack(self._client)
@@ -148,7 +148,7 @@ class _SenderElsewhere:
         self._settings = settings
 
     def __call__(self, wanted: Wanted, ending: Ending) -> Response:
-        from adieu.errand_clients import Borrowed
+        from adieu.many.errand_clients import Borrowed
 
         with Borrowed(self._key, self._packed) as client:
             return Sender(client, self._settings)(wanted, ending)

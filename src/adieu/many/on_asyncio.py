@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from adieu.many.outcome import Outcome
     from adieu.messages.async_response import AsyncResponse
-    from adieu.outcome import Outcome
 
 __all__ = ["AsyncioFlow"]
 

@@ -19,10 +19,10 @@ from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.errand import Ending, Errand
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.lifecycle.lock import free
-from adieu.outcome import Outcome, discard
+from adieu.many.errand import Ending, Errand
+from adieu.many.outcome import Outcome, discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from adieu.errand import Carried
+    from adieu.many.errand import Carried
+    from adieu.many.outcome import Wanted
     from adieu.messages.response import Response
-    from adieu.outcome import Wanted
 
     Told = Callable[[int, Carried], None]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 if TYPE_CHECKING:
+    from adieu.many.outcome import Outcome
     from adieu.messages.async_response import AsyncResponse
-    from adieu.outcome import Outcome
 
 __all__ = ["TrioFlow"]
 

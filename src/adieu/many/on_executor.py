@@ -11,14 +11,14 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from adieu.errand import carry
 from adieu.errors import InvalidRequest
+from adieu.many.errand import carry
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-    from adieu.errand import Carried, Errand, Sender
-    from adieu.sync_map import Told
+    from adieu.many.errand import Carried, Errand, Sender
+    from adieu.many.sync_map import Told
 
 __all__ = ["Hired"]
 
