@@ -239,7 +239,22 @@ class Pool(Generic[C]):
 
     def finish(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
         """End a lease. What it does when called again, from wherever, is nothing."""
-        self._post(self._settle, lease, reuse, why)
+        lock = self._lock
+        if self._inbox or taken(lock):
+            self._post(self._settle, lease, reuse, why)
+            return
+        try:
+            with lock:
+                self._settle(lease, reuse, why)
+        except BaseException as error:
+            free(lock)
+            if not isinstance(error, Exception):
+                self._post(self._settle, lease, reuse, why)  # An interrupt cut it short.
+            raise
+        if self._inbox:
+            self._work()  # A finalizer left a step meanwhile.
+        elif self._aside:
+            self._tidy()
 
     def detach(self, lease: PoolLease[C]) -> None:
         """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
