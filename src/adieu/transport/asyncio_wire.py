@@ -24,6 +24,9 @@ __all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
 
 T = TypeVar("T")
 
+# How often the waits for a turn are looked at (seconds).
+_TICK = 0.01
+
 
 def home() -> object:
     """The running loop."""
@@ -67,13 +70,62 @@ async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
         raise TimeoutError from None
 
 
+class _Queue:
+    """The turns that are waited for in one loop, and the one timer that ends them.
+
+    A timer for each would cost more than the rest of its wait, which is seldom waited out. So a wait may last `_TICK`
+    longer than it should. Without waits there is no timer.
+    """
+
+    __slots__ = ("_ticking", "_waits", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waits: dict[Wait, float] = {}
+        self._ticking = False
+
+    def enter(self, wait: Wait, seconds: float) -> None:
+        self._waits[wait] = self.loop.time() + seconds
+        if not self._ticking:
+            self.loop.call_later(_TICK, self._tick)
+            self._ticking = True
+
+    def leave(self, wait: Wait) -> None:
+        self._waits.pop(wait, None)
+
+    def _tick(self) -> None:
+        global _queue
+        if not self._waits:
+            self._ticking = False
+            if _queue is self:
+                _queue = None  # It would keep its loop.
+            return
+        now = self.loop.time()
+        for wait in [wait for wait, ends_at in self._waits.items() if ends_at <= now]:
+            wait.fail(TimeoutError())
+        self.loop.call_later(_TICK, self._tick)
+
+
+# Of the loop that asked last. Where several threads have one, each makes a few more of these.
+_queue: _Queue | None = None
+
+
+def _queue_of(loop: asyncio.AbstractEventLoop) -> _Queue:
+    global _queue
+    queue = _queue
+    if queue is None or queue.loop is not loop:
+        _queue = queue = _Queue(loop)
+    return queue
+
+
 class _Turn:
     """A waiter that suspends its task. May be woken from any thread, by a finalizer too."""
 
-    __slots__ = ("_loop", "_wait")
+    __slots__ = ("_loop", "_queue", "_wait")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._queue = _queue_of(self._loop)
         self._wait = Wait(self._loop)
 
     def wake(self) -> None:
@@ -87,14 +139,16 @@ class _Turn:
 
     async def wait(self, seconds: float | None) -> None:
         wait = self._wait
-        wait.begin(seconds)
+        wait.begin(None)
         try:
+            if seconds is not None:
+                self._queue.enter(wait, seconds)
             await wait
         except TimeoutError:
             pass  # The caller looks whether its turn has come, whatever ended the wait.
         finally:
+            self._queue.leave(wait)
             wait.over()
-            wait.close()
 
 
 class _Answer:
