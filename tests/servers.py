@@ -26,7 +26,32 @@ if TYPE_CHECKING:
 
     import trustme
 
+    from adieu.testing.census import SocketRow
+
 KNOWN_PORTS: set[int] = set()
+
+
+def forget_ended(rows: Iterable[SocketRow]) -> None:
+    """Forget the ports at which nobody listens any more; `rows` are this process's sockets.
+
+    A run starts thousands of servers. Some of their ports are given again, to strangers such as the
+    workers of a cluster, and a socket connected to one of those is nobody's leak.
+    """
+    here = {row.local[1] for row in rows if row.state == "LISTEN" and isinstance(row.local, tuple)}
+    KNOWN_PORTS.intersection_update([port for port in KNOWN_PORTS if port in here or _taken(port)])
+
+
+def _taken(port: int) -> bool:
+    """Whether a server of another process, such as nginx, has it."""
+    with socket.socket() as probe:
+        # So that a connection that has ended is not taken for a server.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
 
 NGINX_MISSING = (
     "nginx is neither on PATH nor in /usr/sbin; these tests need a real one: "

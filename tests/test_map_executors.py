@@ -216,7 +216,8 @@ def test_an_executor_that_breaks_ends_the_map(fault_server: FaultServer) -> None
             broken: list[type] = []
             with pytest.raises(BrokenProcessPool):
                 broken.extend(type(outcome.error) for outcome in outcomes)
-            assert set(broken) == {BrokenProcessPool}
+            # None, if the next request found it broken before the death was reported.
+            assert set(broken) <= {BrokenProcessPool}
 
 
 def test_an_executor_that_was_shut_down_ends_the_map(fault_server: FaultServer) -> None:

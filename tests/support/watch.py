@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adieu.testing.census import CONNECTED, SocketRow, open_sockets
-from servers import KNOWN_PORTS
+from servers import KNOWN_PORTS, forget_ended
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,7 +16,9 @@ class Watch:
 
     def __init__(self) -> None:
         self.ports: set[int] = set()
-        self._before = {_identity(row) for row in open_sockets()}
+        rows = open_sockets()
+        self._before = {_identity(row) for row in rows}
+        forget_ended(rows)
 
     def also(self, port: int) -> None:
         """Watch this port too, of a server that no fixture started."""

@@ -17,11 +17,10 @@ from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import BlackHole
 from servers import KNOWN_PORTS
 from support import raw
+from support.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from support.watch import Watch
 
 pytestmark = pytest.mark.lifecycle
 
@@ -234,3 +233,15 @@ def test_the_fixture_watches_a_port_that_it_is_told(census: Watch) -> None:
         assert census.count() == 0
         census.also(server.port)
         assert census.count() == 1
+
+
+def test_a_new_watch_forgets_the_servers_that_have_ended() -> None:
+    with FaultServer() as gone, FaultServer() as here, socket.socket() as elsewhere:
+        elsewhere.bind(("127.0.0.1", 0))  # as a server of another process
+        ports = {gone.port, here.port, elsewhere.getsockname()[1]}
+        KNOWN_PORTS.update(ports)
+        Watch()
+        assert ports <= KNOWN_PORTS
+        gone.close()
+        Watch()
+        assert ports & KNOWN_PORTS == ports - {gone.port}
