@@ -372,6 +372,7 @@ def uncollected() -> Iterator[None]:
 
 every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=str)
 _ONE = adieu.Limits(connections=1)
+_ALL_MODES = (*MODES, *SCOPES)
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -438,7 +439,8 @@ def test_a_cancelled_call_over_tls_costs_nothing_but_its_own_connection(
         context = tls_server.client_context
         return adieu.AsyncClient(tls_server.url, adapter=adapter, timeout=_PATIENCE, verify=context)
 
-    cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop))
+    modes = _ALL_MODES if name == "plain" else MODES
+    cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop), modes)
     run(cuts, LOOPS[setting.loop])
 
 
@@ -485,7 +487,7 @@ def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_no_socket(
 
     watch: Any = OwnEnds()
     with server:
-        run(_cut_everywhere(_plain, watch, client), LOOPS[loop])
+        run(_cut_everywhere(_plain, watch, client, modes=_ALL_MODES), LOOPS[loop])
 
 
 @pytest.mark.usefixtures("uncollected")
