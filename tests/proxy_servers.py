@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from servers import KNOWN_PORTS, free_ports, wait_for_port
+from servers import KNOWN_PORTS, OUTSIDE_PORTS, free_ports, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +58,7 @@ class _Process:
             )
             self.close()
             raise RuntimeError(f"{self.command} does not start: {said}") from error
+        OUTSIDE_PORTS.update(ports)
         KNOWN_PORTS.update(ports)
 
     def close(self) -> None:

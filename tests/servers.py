@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 KNOWN_PORTS: set[int] = set()
 
+OUTSIDE_PORTS: set[int] = set()
+"""Those of servers that are processes of their own: no socket of this one tells whether they have ended."""
+
 
 def forget_ended(rows: Iterable[SocketRow]) -> None:
     """Forget the ports at which nobody listens any more; `rows` are this process's sockets.
@@ -38,19 +41,7 @@ def forget_ended(rows: Iterable[SocketRow]) -> None:
     workers of a cluster, and a socket connected to one of those is nobody's leak.
     """
     here = {row.local[1] for row in rows if row.state == "LISTEN" and isinstance(row.local, tuple)}
-    KNOWN_PORTS.intersection_update([port for port in KNOWN_PORTS if port in here or _taken(port)])
-
-
-def _taken(port: int) -> bool:
-    """Whether a server of another process, such as nginx, has it."""
-    with socket.socket() as probe:
-        # So that a connection that has ended is not taken for a server.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+    KNOWN_PORTS.intersection_update(here | OUTSIDE_PORTS)
 
 
 NGINX_MISSING = (
@@ -203,6 +194,7 @@ class Nginx:
             raise RuntimeError(f"nginx does not start: {errors}") from error
         self.url = f"http://127.0.0.1:{self.port}"
         self.https_url = f"https://127.0.0.1:{self.https_port}"
+        OUTSIDE_PORTS.update({self.port, self.https_port})
         KNOWN_PORTS.update({self.port, self.https_port})
 
     def _end(self) -> str:
