@@ -494,3 +494,10 @@ def test_a_wrapper_forwards_what_it_does_not_change(fault_server: FaultServer) -
         client.get(f"{fault_server.url}/ok")
         assert len(client.connections()) == 1
     assert repr(adapter) == f"RetryAdapter({inner!r})"
+
+
+def test_a_setting_is_printed_alike_in_every_process() -> None:
+    setting = adieu.Retry(2, methods=["PUT", "GET", "HEAD"], statuses=[503, 429], budget=None)
+    printed = repr(setting)
+    assert "methods={'GET', 'HEAD', 'PUT'}, statuses={429, 503}" in printed
+    assert eval(printed, {"Retry": adieu.Retry}) == setting

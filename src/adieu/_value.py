@@ -44,7 +44,7 @@ class Value:
         return hash((type(self), *self._fields().values()))
 
     def __repr__(self) -> str:
-        inner = ", ".join(f"{name}={value!r}" for name, value in self._fields().items())
+        inner = ", ".join(f"{name}={_written(value)}" for name, value in self._fields().items())
         return f"{type(self).__name__}({inner})"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -52,3 +52,10 @@ class Value:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._set(**state)
+
+
+def _written(value: object) -> str:
+    """Its repr; of a set in one order, which hashing would change from process to process."""
+    if isinstance(value, frozenset) and value:
+        return f"{{{', '.join(sorted(map(repr, value)))}}}"
+    return repr(value)
