@@ -251,10 +251,8 @@ class Pool(Generic[C]):
             if not isinstance(error, Exception):
                 self._post(self._settle, lease, reuse, why)  # An interrupt cut it short.
             raise
-        if self._inbox:
-            self._work()  # A finalizer left a step meanwhile.
-        elif self._aside:
-            self._tidy()
+        if self._inbox or self._aside:
+            self._work()  # What a finalizer left meanwhile, and what is to be done without the lock.
 
     def detach(self, lease: PoolLease[C]) -> None:
         """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
