@@ -121,11 +121,10 @@ def _queue_of(loop: asyncio.AbstractEventLoop) -> _Queue:
 class _Turn:
     """A waiter that suspends its task. May be woken from any thread, by a finalizer too."""
 
-    __slots__ = ("_loop", "_queue", "_wait")
+    __slots__ = ("_loop", "_wait")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue = _queue_of(self._loop)
         self._wait = Wait(self._loop)
 
     def wake(self) -> None:
@@ -139,15 +138,17 @@ class _Turn:
 
     async def wait(self, seconds: float | None) -> None:
         wait = self._wait
+        queue = _queue_of(self._loop) if seconds is not None else None
         wait.begin(None)
         try:
-            if seconds is not None:
-                self._queue.enter(wait, seconds)
+            if queue is not None and seconds is not None:
+                queue.enter(wait, seconds)
             await wait
         except TimeoutError:
             pass  # The caller looks whether its turn has come, whatever ended the wait.
         finally:
-            self._queue.leave(wait)
+            if queue is not None:
+                queue.leave(wait)
             wait.over()
 
 
