@@ -199,6 +199,20 @@ def test_what_cannot_travel_is_the_error_of_its_request(
             assert outcome.result().status_code == 200
 
 
+def test_an_executor_that_breaks_is_the_error_of_what_it_had_begun(
+    fault_server: FaultServer,
+) -> None:
+    with (
+        adieu.Client(fault_server.url, event_hooks={"request": [die]}) as client,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor,
+    ):
+        with client.map(["/ok", "/die"], limit=2, executor=executor) as outcomes:
+            assert next(outcomes).result().status_code == 200
+            assert [type(outcome.error) for outcome in outcomes] == [BrokenProcessPool]
+        with client.map(["/ok"], executor=executor) as outcomes, pytest.raises(BrokenProcessPool):
+            next(outcomes)
+
+
 def test_an_executor_that_breaks_ends_the_map(fault_server: FaultServer) -> None:
     with (
         adieu.Client(fault_server.url, event_hooks={"request": [die]}) as client,

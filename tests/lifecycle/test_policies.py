@@ -128,9 +128,8 @@ PLAYS = {
 def test_how_many_connections_twenty_requests_need(stage: Stage, play: str) -> None:
     method, path, then, expected = PLAYS[play]
     if isinstance(stage.policy, adieu.ReleaseOnRead):
-        stage.policy.within = (
-            20  # A busy machine may need more than the usual 0.1 s for a hundred chunks.
-        )
+        # A busy machine may need more than the usual 0.1 s for a hundred chunks.
+        stage.policy.within = 20
     with stage.block(stage.client()) as client:
         for _ in range(20):
             with stage.block(client.stream(method, path)) as response:
