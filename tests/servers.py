@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adieu.net.tls.pypy_ssl import mended
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import BlackHole
-from adieu.transport._pypy_ssl import mended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

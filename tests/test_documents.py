@@ -60,7 +60,7 @@ def example_org(
             monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
             monkeypatch.setattr("certifi.where", lambda: str(authority.path))
             # Contexts are shared between clients of equal settings: one made before would trust the real world.
-            monkeypatch.setattr("adieu.transport.tls._contexts", {})
+            monkeypatch.setattr("adieu.net.tls.config._contexts", {})
             yield
 
 

@@ -22,25 +22,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import adieu
-from adieu.download import _plan
+from adieu.client.download import _plan
 from adieu.flow.retries import _retry_after
 from adieu.http1.adapter import HTTP1Adapter
-from adieu.http1.chunks import ChunkGuard, LooseChunk
+from adieu.http1.chunk_guard import ChunkGuard, LooseChunk
 from adieu.http1.codec import Codec, Malformed
-from adieu.messages._date import parse_date
-from adieu.messages._public_suffix import is_public_suffix
-from adieu.messages._set_cookie import parse_set_cookie
-from adieu.messages.challenge import parse_challenges, parse_parameters
-from adieu.messages.charset import IncrementalText, LineSplitter, charset_of, decode_text, detect
-from adieu.messages.coding import decode, decoder_for
-from adieu.messages.cookies import Cookies
-from adieu.messages.digest import DigestSession
-from adieu.messages.disposition import file_name
-from adieu.messages.links import parse_links
-from adieu.messages.multipart import boundary_of
-from adieu.messages.sse import EventParser, check_event_stream
-from adieu.messages.trailers import received_trailers
-from adieu.transport.environ import Environment, NoProxy
+from adieu.messages.content.multipart import boundary_of
+from adieu.messages.cookies.jar import Cookies
+from adieu.messages.cookies.public_suffix import is_public_suffix
+from adieu.messages.cookies.set_cookie import parse_set_cookie
+from adieu.messages.decoding.charset import (
+    IncrementalText,
+    LineSplitter,
+    charset_of,
+    decode_text,
+    detect,
+)
+from adieu.messages.decoding.decoder import decode, decoder_for
+from adieu.messages.decoding.sse import EventParser, check_event_stream
+from adieu.messages.fields.challenge import parse_challenges, parse_parameters
+from adieu.messages.fields.date import parse_date
+from adieu.messages.fields.digest import DigestSession
+from adieu.messages.fields.disposition import file_name
+from adieu.messages.fields.links import parse_links
+from adieu.messages.fields.trailers import received_trailers
+from adieu.net.proxies.environment import Environment, NoProxy
 from adieu.transport.mounts import Pattern
 from support.replay import ReplayWire, tunnel
 

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.messages.async_response import AsyncResponse
-from adieu.transport.async_home import in_trio
+from adieu.net.async_backend import in_trio
 from adieu_asgi.lease import AppLease
 from adieu_asgi.lifespan import Lifespan, Mode
 from adieu_asgi.scope import checked_root_path, scope_of

@@ -13,18 +13,18 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from adieu.errors import ConnectError, TLSError
-from adieu.transport.stream import SocketStream, secured
-from adieu.transport.tls import TLSConfig, describe_tls_error
-from adieu.transport.wire import TCPWire
+from adieu.net.stream import SocketStream, secured
+from adieu.net.tls.config import TLSConfig, describe_tls_error
+from adieu.net.wire import TCPWire
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable
 
-    from adieu.messages.origin import Origin
-    from adieu.transport.stream import ByteStream
-    from adieu.transport.wire import Opening
+    from adieu.messages.url import Origin
+    from adieu.net.stream import ByteStream
+    from adieu.net.wire import Opening
 
 __all__ = ["Urllib3Wire"]
 

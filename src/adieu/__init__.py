@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 from adieu.api import delete, get, head, options, patch, post, put, query, request, stream
-from adieu.async_client import AsyncClient
-from adieu.client import Client
-from adieu.closing import CloseReport
+from adieu.client.async_client import AsyncClient
+from adieu.client.client import Client
+from adieu.client.closing import CloseReport
 from adieu.errors import (
     AdieuError,
     BodyBusy,
@@ -69,24 +69,24 @@ from adieu.messages.headers import Headers
 from adieu.messages.request import Request
 from adieu.messages.response import Response, StatusError
 from adieu.messages.url import URL
+from adieu.net.proxies.proxy import Proxy
+from adieu.net.stream import ByteStream, SocketStream
+from adieu.net.wire import Opening, TCPWire, UnixWire, Wire
 from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware, adapter
-from adieu.transport.proxy import Proxy
-from adieu.transport.stream import ByteStream, SocketStream
-from adieu.transport.wire import Opening, TCPWire, UnixWire, Wire
 
 if TYPE_CHECKING:
-    from adieu.download import DownloadError
+    from adieu.client.download import DownloadError
+    from adieu.client.log_events import LogEvents
+    from adieu.client.retry_adapter import AsyncRetryAdapter, RetryAdapter
     from adieu.flow.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
     from adieu.flow.digest import DigestAuth
     from adieu.flow.retries import Retry
     from adieu.flow.retry_budget import RetryBudget
-    from adieu.log_events import LogEvents
-    from adieu.messages.cookies import Cookie, Cookies
-    from adieu.messages.sse import ServerSentEvent
-    from adieu.retry_adapter import AsyncRetryAdapter, RetryAdapter
-    from adieu.transport.connect import Connect
+    from adieu.messages.cookies.jar import Cookie, Cookies
+    from adieu.messages.decoding.sse import ServerSentEvent
+    from adieu.net.connect import Connect
+    from adieu.net.tls.config import InsecureRequestWarning, TLSConfig
     from adieu.transport.guard import AsyncGuard, Guard
-    from adieu.transport.tls import InsecureRequestWarning, TLSConfig
     from adieu.transport.to_async import to_async
 
 __all__ = [
@@ -202,24 +202,24 @@ __all__ = [
 # What not everybody uses is loaded by who does; some of it needs asyncio, or ssl.
 _LATER = {
     "AsyncGuard": "adieu.transport.guard",
-    "AsyncRetryAdapter": "adieu.retry_adapter",
+    "AsyncRetryAdapter": "adieu.client.retry_adapter",
     "Auth": "adieu.flow.auth",
     "BasicAuth": "adieu.flow.auth",
     "BearerAuth": "adieu.flow.auth",
-    "Connect": "adieu.transport.connect",
-    "Cookie": "adieu.messages.cookies",
-    "Cookies": "adieu.messages.cookies",
+    "Connect": "adieu.net.connect",
+    "Cookie": "adieu.messages.cookies.jar",
+    "Cookies": "adieu.messages.cookies.jar",
     "DigestAuth": "adieu.flow.digest",
-    "DownloadError": "adieu.download",
+    "DownloadError": "adieu.client.download",
     "Guard": "adieu.transport.guard",
-    "InsecureRequestWarning": "adieu.transport.tls",
-    "LogEvents": "adieu.log_events",
+    "InsecureRequestWarning": "adieu.net.tls.config",
+    "LogEvents": "adieu.client.log_events",
     "NetrcAuth": "adieu.flow.auth",
     "Retry": "adieu.flow.retries",
-    "RetryAdapter": "adieu.retry_adapter",
+    "RetryAdapter": "adieu.client.retry_adapter",
     "RetryBudget": "adieu.flow.retry_budget",
-    "ServerSentEvent": "adieu.messages.sse",
-    "TLSConfig": "adieu.transport.tls",
+    "ServerSentEvent": "adieu.messages.decoding.sse",
+    "TLSConfig": "adieu.net.tls.config",
     "to_async": "adieu.transport.to_async",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adieu.client import Client
+from adieu.client.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from adieu.client.options import ClientOptions
     from adieu.messages.response import Response
     from adieu.messages.url import URL
-    from adieu.options import ClientOptions
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
 

@@ -11,9 +11,9 @@ import pytest
 
 import adieu
 from adieu_asgi import AppError, AsyncASGIAdapter, NotASGI
-from asynchronous.steering import ASYNCIO_LOOPS, LOOPS, MODES, Cut, outcome, settle
-from asynchronous.steering import run as run_in
 from support.stage import COUNTS_REFERENCES, POLICIES, drop
+from support.steering import ASYNCIO_LOOPS, LOOPS, MODES, Cut, outcome, settle
+from support.steering import run as run_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine

@@ -25,10 +25,10 @@ from urllib.parse import urlsplit
 
 import adieu
 from adieu.lifecycle.deadline import Deadline
-from adieu.transport.async_stream import AsyncSocketStream
-from adieu.transport.tls import TLSConfig
-from adieu.transport.tls_stream import AsyncTLSStream
-from adieu.transport.wire import Opening
+from adieu.net.async_stream import AsyncSocketStream
+from adieu.net.tls.config import TLSConfig
+from adieu.net.tls.stream import AsyncTLSStream
+from adieu.net.wire import Opening
 from benchmarks import server
 from benchmarks.measure import Result, alternate
 from benchmarks.surroundings import pin, serving, without_surroundings

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.messages.challenge import parse_challenges
+from adieu.messages.fields.challenge import parse_challenges
 from support.clients import Books
 from support.stage import COUNTS_REFERENCES, caught
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.messages.challenge import parse_parameters
+from adieu.messages.fields.challenge import parse_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

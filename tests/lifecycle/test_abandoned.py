@@ -335,7 +335,12 @@ def test_a_body_dropped_by_another_thread_wakes_who_waits(bare: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("module", "is_named"),
-    [("adieux.shop", True), ("shop", True), ("adieu.call", False), ("adieu_shop.wire", False)],
+    [
+        ("adieux.shop", True),
+        ("shop", True),
+        ("adieu.client.call", False),
+        ("adieu_shop.wire", False),
+    ],
 )
 def test_the_place_that_is_named_is_the_users(module: str, is_named: bool) -> None:
     scope: dict[str, Any] = {"__name__": module, "caller": caller}

@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 
 import adieu
+from adieu.net import dial
 from adieu.testing import payload, refused_port
-from adieu.transport import dial
 from support.faulty import FAULTS, Plan
 from support.thrice import Thrice
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adieu.errors import InvalidHeader
 from adieu.messages import headers
-from adieu.messages._field import is_secret
+from adieu.messages.fields.syntax import is_secret
 from adieu.messages.headers import Headers, merge
 
 REPEATED = [("Accept", "a"), ("X-One", "1"), ("accept", "b"), ("ACCEPT", "c")]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adieu.messages._masking import masked_url
+from adieu.messages.masking import masked_url
 
 pytestmark = pytest.mark.lifecycle
 

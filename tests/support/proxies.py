@@ -12,7 +12,7 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any
 
-from adieu.messages.challenge import parse_challenges
+from adieu.messages.fields.challenge import parse_challenges
 from adieu.testing.faults import FaultServer
 from servers import KNOWN_PORTS
 

@@ -9,7 +9,7 @@ import pytest
 from adieu import URL, Deadline, Opening, Proxy, Timeout
 from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.steps import drive
-from adieu.transport.proxy import Via
+from adieu.net.proxies.proxy import Via
 
 if TYPE_CHECKING:
     from collections.abc import Callable

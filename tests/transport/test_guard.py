@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import adieu
 from adieu.lifecycle.deadline import Deadline
-from adieu.transport import dial
-from adieu.transport.guard import Rules
-from adieu.transport.wire import Opening
+from adieu.net import dial
+from adieu.net.address_rules import AddressRules
+from adieu.net.wire import Opening
 from adieu_h11 import AsyncH11Adapter, H11Adapter
 from support.clients import Books
 from support.places import PLACES, Place, placed
@@ -58,7 +58,7 @@ def resolving(*answers: Any) -> tuple[Callable[[str, int], Any], list[str]]:
 
 def judged(address: str, **rules: Any) -> str | None:
     settings: dict[str, Any] = {"allow": (), "deny": (), "ports": None, "through_proxies": False}
-    return Rules(**{**settings, **rules}).judge(ipaddress.ip_address(address))
+    return AddressRules(**{**settings, **rules}).judge(ipaddress.ip_address(address))
 
 
 # What is refused
@@ -212,7 +212,7 @@ def test_ports_that_are_none_are_refused_when_they_are_set(ports: Any) -> None:
     st.one_of(st.text(max_size=40), st.ip_addresses().map(str), st.binary(max_size=8)),
 )
 def test_whatever_is_to_be_connected_to_is_understood_or_refused(family: int, host: Any) -> None:
-    rules = Rules((), (), None, False)
+    rules = AddressRules((), (), None, False)
     try:
         allowed = rules.permitted([(family, (host, 80))], "x")
     except adieu.GuardError:
@@ -236,7 +236,7 @@ def test_whatever_is_to_be_connected_to_is_understood_or_refused(family: int, ho
 )
 def test_what_is_no_plain_address_is_refused(address: Any, why: str) -> None:
     with pytest.raises(adieu.GuardError) as caught:
-        Rules((), (), None, False).permitted([address], "http://a.example")
+        AddressRules((), (), None, False).permitted([address], "http://a.example")
     assert why in str(caught.value)
 
 
@@ -471,7 +471,7 @@ def test_an_adapter_that_never_asks_is_refused_at_once(inner: Callable[[], Any])
 
 
 def test_an_async_adapter_that_never_asks_is_refused_at_once() -> None:
-    from adieu.transport.async_wire import AsyncUnixWire
+    from adieu.net.async_wire import AsyncUnixWire
 
     for inner in (
         AsyncH11Adapter(AsyncUnixWire("/run/docker.sock")),

@@ -16,11 +16,11 @@ import pytest
 
 import adieu
 from adieu.transport.registry import find_adapter
-from adieu.transport.threads import Seat
-from asynchronous.steering import LOOPS, MODES, Cut, limited, outcome, settle
-from asynchronous.steering import run as run_in
+from adieu.transport.thread_pool import Seat
 from support.clients import ADAPTERS, Books
 from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually
+from support.steering import LOOPS, MODES, Cut, limited, outcome, settle
+from support.steering import run as run_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator

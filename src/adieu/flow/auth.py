@@ -18,8 +18,8 @@ from adieu.messages.request import NOT_GIVEN, Request
 if TYPE_CHECKING:
     import os
 
-    from adieu.messages.origin import Origin
     from adieu.messages.response import ResponseHead
+    from adieu.messages.url import Origin
 
 __all__ = [
     "Auth",
@@ -252,7 +252,7 @@ def settled(
 def raw_bytes(text: object, what: str) -> bytes:
     """A user name or a password in UTF-8; `what` it is. Raises `InvalidRequest` for what no scheme can carry."""
     if isinstance(text, str):
-        from adieu.messages.digest import normal
+        from adieu.messages.fields.digest import normal
 
         try:
             raw = normal(text).encode()

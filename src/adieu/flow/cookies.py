@@ -14,7 +14,7 @@ from adieu.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from adieu.messages.cookies import Cookie, Cookies
+    from adieu.messages.cookies.jar import Cookie, Cookies
     from adieu.messages.request import Request
     from adieu.messages.url import URL
 
@@ -36,7 +36,7 @@ def for_one_call(
 
 def as_jar(cookies: Mapping[str, str] | Iterable[Cookie], url: URL | None) -> Cookies:
     """What `cookies=` was given, as a jar: itself if it is one, else one whose cookies are for the URL's host."""
-    from adieu.messages.cookies import Cookies
+    from adieu.messages.cookies.jar import Cookies
 
     if isinstance(cookies, Cookies):
         return cookies

@@ -1,4 +1,4 @@
-"""Digest authentication (RFC 7616) of a client towards its servers: the flow around `adieu.messages.digest`."""
+"""Digest authentication (RFC 7616) of a client towards its servers: the flow around `adieu.messages.fields.digest`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ContentError, InvalidRequest
 from adieu.flow.auth import Auth, AuthFlow, raw_bytes
-from adieu.messages.challenge import Challenge, parse_challenges, parse_parameters
-from adieu.messages.digest import DigestSession
+from adieu.messages.fields.challenge import Challenge, parse_challenges, parse_parameters
+from adieu.messages.fields.digest import DigestSession
 
 if TYPE_CHECKING:
-    from adieu.messages.origin import Origin
     from adieu.messages.request import Request
     from adieu.messages.response import ResponseHead
+    from adieu.messages.url import Origin
 
 __all__ = ["DigestAuth"]
 

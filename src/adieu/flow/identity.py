@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from adieu.flow.auth import Auth, AuthLike, Bound
-    from adieu.messages.cookies import Cookie, Cookies
+    from adieu.messages.cookies.jar import Cookie, Cookies
     from adieu.messages.request import HeadersLike
     from adieu.messages.url import URL
 
@@ -47,7 +47,7 @@ class Identity:
             raise InvalidRequest("this client keeps no cookies: it was made with cookies=False")
         jar = self.jar
         if jar is None:
-            from adieu.messages.cookies import Cookies
+            from adieu.messages.cookies.jar import Cookies
 
             # C, and so atomic: two threads that come here get the same jar.
             jar = self.__dict__.setdefault("jar", Cookies(url=self._base))

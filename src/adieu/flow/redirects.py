@@ -6,9 +6,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidURL, RedirectError, TooManyRedirects
-from adieu.messages._field import is_secret
-from adieu.messages._split import shown
+from adieu.messages.fields.syntax import is_secret
 from adieu.messages.request import Request
+from adieu.messages.url.split import shown
 
 if TYPE_CHECKING:
     from adieu.messages.response import ResponseHead

@@ -28,7 +28,7 @@ from adieu.errors import (
 )
 from adieu.flow.retry_budget import RetryBudget
 from adieu.lifecycle.events import Events, tell
-from adieu.messages._date import parse_date
+from adieu.messages.fields.date import parse_date
 from adieu.messages.request import NOT_GIVEN, Request
 
 if TYPE_CHECKING:

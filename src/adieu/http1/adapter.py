@@ -10,14 +10,14 @@ from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import drive
 from adieu.messages.response import Response
-from adieu.transport.stream import secured
-from adieu.transport.wire import TCPWire
+from adieu.net.stream import secured
+from adieu.net.wire import TCPWire
 
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.request import Request
-    from adieu.transport.wire import Wire
+    from adieu.net.wire import Wire
 
 __all__ = ["HTTP1Adapter"]
 

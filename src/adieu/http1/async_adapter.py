@@ -10,15 +10,15 @@ from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import adrive
 from adieu.messages.async_response import AsyncResponse
-from adieu.transport.async_home import has_ended, room, running, wrong_loop
-from adieu.transport.async_wire import AsyncTCPWire, secured
+from adieu.net.async_backend import has_ended, room, running, wrong_loop
+from adieu.net.async_wire import AsyncTCPWire, secured
 
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.request import Request
-    from adieu.transport.async_home import Turn
-    from adieu.transport.async_wire import AsyncWire
+    from adieu.net.async_backend import Turn
+    from adieu.net.async_wire import AsyncWire
 
 __all__ = ["AsyncHTTP1Adapter"]
 

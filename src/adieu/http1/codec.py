@@ -12,8 +12,8 @@ from typing import Final, Literal, NamedTuple
 
 import h11
 
-from adieu.http1.chunks import ChunkGuard, LooseChunk
-from adieu.http1.writing import Writing
+from adieu.http1.chunk_guard import ChunkGuard, LooseChunk
+from adieu.http1.request_writer import Writing
 
 __all__ = ["MAX_HEAD", "Codec", "Head", "Malformed", "Truncated"]
 

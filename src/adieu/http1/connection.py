@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed
-from adieu.http1 import faults
+from adieu.http1 import error_mapping as faults
 from adieu.http1.async_upgrade import AsyncUpgraded
 from adieu.http1.codec import Codec, Framing, Head, Malformed
 from adieu.http1.upgrade import Upgraded
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from adieu.errors import Sent
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import Exchange
-    from adieu.transport.wire import Opening
+    from adieu.net.wire import Opening
 
 __all__ = ["AsyncH1Lease", "Connection", "H1Lease"]
 

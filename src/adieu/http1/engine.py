@@ -26,16 +26,16 @@ from adieu.errors import (
 )
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.connection import Connection, H1Lease
-from adieu.http1.faults import explain, is_alert, state_facts
+from adieu.http1.error_mapping import explain, is_alert, state_facts
 from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.events import tell
 from adieu.lifecycle.pool import Limits, Pool
+from adieu.messages.fields.trailers import sent_trailers
 from adieu.messages.headers import Headers
 from adieu.messages.request import tunnel_target
-from adieu.messages.trailers import sent_trailers
-from adieu.transport.apart import key_of, target_of
-from adieu.transport.proxy import Via
-from adieu.transport.wire import Opening
+from adieu.net.proxies.proxy import Via
+from adieu.net.wire import Opening
+from adieu.transport.pool_key import key_of, target_of
 
 if TYPE_CHECKING:
     from adieu.errors import Phase

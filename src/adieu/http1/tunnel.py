@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ConnectError, ProxyError, RequestTimeout
 from adieu.http1.codec import Codec, Head, Malformed
-from adieu.messages.challenge import parse_challenges
-from adieu.messages.digest import DigestSession
+from adieu.messages.fields.challenge import parse_challenges
+from adieu.messages.fields.digest import DigestSession
 from adieu.messages.headers import Headers
-from adieu.messages.origin import Origin
-from adieu.transport import socks
+from adieu.messages.url import Origin
+from adieu.net.proxies import socks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from adieu.errors import Phase
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import URL
-    from adieu.transport.guard import Rules
-    from adieu.transport.proxy import Proxy, Via
-    from adieu.transport.wire import Opening
+    from adieu.net.address_rules import AddressRules
+    from adieu.net.proxies.proxy import Proxy, Via
+    from adieu.net.wire import Opening
 
 __all__ = ["Tunnels"]
 
@@ -174,7 +174,7 @@ class Tunnels:
         except (OSError, Malformed) as error:
             raise ProxyError(f"the proxy {proxy} made no tunnel to {target}: {error}") from error
 
-    def _socks(self, via: Via, opening: Opening, guard: Rules | None) -> Steps[Any]:
+    def _socks(self, via: Via, opening: Opening, guard: AddressRules | None) -> Steps[Any]:
         hosts = [via.origin.host]
         if socks.resolves_here(via.proxy.scheme):
             hosts = yield from self._addresses(via, opening, guard)
@@ -195,7 +195,9 @@ class Tunnels:
             else:
                 return stream
 
-    def _addresses(self, via: Via, opening: Opening, guard: Rules | None) -> Steps[list[str]]:
+    def _addresses(
+        self, via: Via, opening: Opening, guard: AddressRules | None
+    ) -> Steps[list[str]]:
         """The origin's first address of each family that the proxy can be told."""
         proxy, origin = via
         look_up = getattr(self._wire, "addresses", None)
@@ -231,7 +233,7 @@ def _unreachable(error: Exception, via: Via) -> ProxyError:
     phase: Phase = getattr(error, "phase", "connect")
     why = str(getattr(error, "strerror", None) or error)
     if isinstance(error, ssl.SSLError):
-        from adieu.transport.tls import describe_tls_error
+        from adieu.net.tls.config import describe_tls_error
 
         phase, why = "tls", describe_tls_error(error, via.proxy.url.host)
     return ProxyError(f"the proxy {via.proxy} cannot be reached: {why}", phase=phase)

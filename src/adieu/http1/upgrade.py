@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from adieu.transport.stream import ByteStream
+    from adieu.net.stream import ByteStream
 
 __all__ = ["Upgraded"]
 

@@ -45,7 +45,7 @@ class Lease(_Ending, Protocol):
     Optional attributes, looked up by name: `framing`, `received`, `remaining`, `reused`, `age`, `connection_id`
     (what a policy's `View` shows), `peek() -> bytes | None` (body bytes that are already here; None: not yet),
     `trailers` (the fields that came after the body, as pairs, or None), and `inherit(former)` (take the connection over
-    from a lease whose message is complete, if it can be used: see `adieu.lifecycle.held`).
+    from a lease whose message is complete, if it can be used: see `adieu.lifecycle.pinned`).
     """
 
     def read(self, deadline: Deadline) -> bytes:

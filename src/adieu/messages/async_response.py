@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from adieu.lifecycle.body import AsyncBody
     from adieu.lifecycle.steps import Steps
-    from adieu.messages.sse import ServerSentEvent
+    from adieu.messages.decoding.sse import ServerSentEvent
 
 __all__ = ["AsyncResponse"]
 
@@ -143,7 +143,7 @@ class AsyncResponse(ResponseHead):
         return AsyncPieces(self._line_steps())
 
     def _line_steps(self) -> Steps[None]:
-        from adieu.messages.charset import LineSplitter
+        from adieu.messages.decoding.charset import LineSplitter
 
         splitter = LineSplitter()
         texts = AsyncPieces[str](self._text_steps())

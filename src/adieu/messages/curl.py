@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.messages._field import is_secret
-from adieu.messages._masking import MASK, masked_pairs
+from adieu.messages.fields.syntax import is_secret
+from adieu.messages.masking import MASK, masked_pairs
 
 if TYPE_CHECKING:
     from adieu.messages.request import Request

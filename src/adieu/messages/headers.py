@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from adieu.errors import InvalidHeader
-from adieu.messages._field import checked_name, checked_value, is_secret
+from adieu.messages.fields.syntax import checked_name, checked_value, is_secret
 
 if TYPE_CHECKING:
     from typing_extensions import override

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from adieu.errors import InvalidRequest
-from adieu.messages.content import NOTHING, Content, encode_content, with_trailers
+from adieu.messages.content.encode import NOTHING, Content, encode_content, with_trailers
 from adieu.messages.headers import Headers
 from adieu.messages.url import URL
 
 if TYPE_CHECKING:
-    from adieu.messages.multipart import FilesLike
-    from adieu.messages.trailers import TrailersLike
+    from adieu.messages.content.multipart import FilesLike
+    from adieu.messages.fields.trailers import TrailersLike
 
 __all__ = ["NOT_GIVEN", "HeadersLike", "Request", "tunnel_target"]
 
@@ -57,7 +57,7 @@ class Request:
     """A request: method, URL, header fields and content.
 
     `content` takes bytes, text, a binary file or an iterable of bytes; `data` form fields; `files` the files of a form
-    (`adieu.messages.multipart` says how); `json` what `json.dumps` takes (None is "not given": JSON's null is
+    (`adieu.messages.content.multipart` says how); `json` what `json.dumps` takes (None is "not given": JSON's null is
     `content="null"`). `trailers` are fields to be sent after the content, or a function that gives them then. Raises
     `InvalidURL`, `InvalidHeader` or `InvalidRequest` for what cannot be sent.
     """
@@ -96,7 +96,7 @@ class Request:
         headers = self.headers
         boundary = None
         if files and (own := headers.get("content-type")) is not None:
-            from adieu.messages.multipart import boundary_of
+            from adieu.messages.content.multipart import boundary_of
 
             boundary = boundary_of(own)
         encoded = encode_content(content, data, json, files, boundary=boundary)
@@ -110,7 +110,7 @@ class Request:
         if self.content is NOTHING:
             raise InvalidRequest("trailers= come after content, and this request has none")
         if not callable(trailers):
-            from adieu.messages.trailers import checked_trailers
+            from adieu.messages.fields.trailers import checked_trailers
 
             names = ", ".join(checked_trailers(trailers))
             if names and "trailer" not in headers:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from adieu.lifecycle.body import Body
-    from adieu.messages.sse import ServerSentEvent
+    from adieu.messages.decoding.sse import ServerSentEvent
 
 __all__ = ["MAX_BODY", "MAX_EVENT", "Response", "ResponseHead", "StatusError"]
 
@@ -129,7 +129,7 @@ class Response(ResponseHead):
 
     def iter_lines(self) -> Iterator[str]:
         """The content line by line, without the line ends (LF, CR LF or CR)."""
-        from adieu.messages.charset import LineSplitter
+        from adieu.messages.decoding.charset import LineSplitter
 
         splitter = LineSplitter()
         for piece in self.iter_text():

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from adieu.messages.charset import IncrementalText
-    from adieu.messages.coding import Decoder
-    from adieu.messages.links import Link
+    from adieu.messages.decoding.charset import IncrementalText
+    from adieu.messages.decoding.decoder import Decoder
+    from adieu.messages.decoding.sse import EventParser
+    from adieu.messages.fields.links import Link
     from adieu.messages.request import HeadersLike, Request
-    from adieu.messages.sse import EventParser
     from adieu.messages.url import URL
 
 __all__ = ["MAX_BODY", "MAX_EVENT", "ResponseHead", "StatusError"]
@@ -132,7 +132,7 @@ class ResponseHead:
         value = self.headers.get("link")
         if value is None:
             return {}
-        from adieu.messages.links import links_by_relation
+        from adieu.messages.fields.links import links_by_relation
 
         return links_by_relation(value, self.url)
 
@@ -159,7 +159,7 @@ class ResponseHead:
             found = self.body.trailers
         if not found:
             return Headers()
-        from adieu.messages.trailers import received_trailers
+        from adieu.messages.fields.trailers import received_trailers
 
         return received_trailers(found)
 
@@ -186,7 +186,7 @@ class ResponseHead:
     @property
     def encoding(self) -> str:
         """The charset `text` is decoded with. Assign to overrule what the headers say."""
-        from adieu.messages.charset import charset_of
+        from adieu.messages.decoding.charset import charset_of
 
         if self._encoding is not None:
             return self._encoding
@@ -204,7 +204,7 @@ class ResponseHead:
         `response.encoding = response.detect_encoding() or "utf-8"` uses it for `text`. For content that has been read.
         Only the first 64 KiB are looked at. Raises `MissingExtra` without the extra `charset`, unless it is UTF-8.
         """
-        from adieu.messages.charset import detect
+        from adieu.messages.decoding.charset import detect
 
         if self._raw is None and self._content is None:
             raise BodyClosed("this body has not been read: `response.read()` first")
@@ -256,7 +256,7 @@ class ResponseHead:
             coding = headers["content-encoding"] if headers.names("content-encoding") else None
             bound = self.max_body
             if (coding and raw) or (bound is not None and len(raw) > bound):
-                from adieu.messages.coding import MAX_RATIO, decode
+                from adieu.messages.decoding.decoder import MAX_RATIO, decode
 
                 ratio = None if bound is None else MAX_RATIO
                 raw = decode(raw, coding, max_bytes=bound, max_ratio=ratio)
@@ -265,7 +265,7 @@ class ResponseHead:
 
     def _as_text(self, content: bytes) -> str:
         if self._text is None:
-            from adieu.messages.charset import decode_text
+            from adieu.messages.decoding.charset import decode_text
 
             if self._encoding is not None:
                 self._text = content.decode(self._encoding, "replace")
@@ -274,7 +274,7 @@ class ResponseHead:
         return self._text
 
     def _event_parser(self, max_event: int) -> EventParser:
-        from adieu.messages.sse import EventParser, check_event_stream
+        from adieu.messages.decoding.sse import EventParser, check_event_stream
 
         parser = EventParser(max_event)
         try:
@@ -289,12 +289,12 @@ class ResponseHead:
         coding = self.headers.get("content-encoding")
         if not coding:
             return None
-        from adieu.messages.coding import decoder_for
+        from adieu.messages.decoding.decoder import decoder_for
 
         return decoder_for(coding)
 
     def _text_decoder(self) -> IncrementalText:
-        from adieu.messages.charset import IncrementalText
+        from adieu.messages.decoding.charset import IncrementalText
 
         if self._encoding is not None:
             return IncrementalText(None, self._encoding)
@@ -322,7 +322,7 @@ class ResponseHead:
         state: dict[str, Any] = {name: getattr(self, name) for name in kept}
         request = self.request
         if request is not None and request.content.body is None:
-            from adieu.messages.content import spent
+            from adieu.messages.content.encode import spent
 
             # A file, or an iterator: the answer must not be lost for what was asked.
             state["request"] = request = request.copy()

@@ -20,11 +20,11 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from adieu.net.tls.pypy_ssl import mended
 from adieu.testing.mischief import ROUTES
 from adieu.testing.peer import Ending, HungUp, Peer
 from adieu.testing.request import Refused, Request
 from adieu.testing.routing import Entry, Route, payload
-from adieu.transport._pypy_ssl import mended
 
 if TYPE_CHECKING:
     import ssl

@@ -23,10 +23,10 @@ from adieu.messages.url import URL
 
 if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.messages.origin import Origin
+    from adieu.messages.url import Origin
+    from adieu.net.connect import Connect
+    from adieu.net.tls.config import TLSConfig
     from adieu.transport.adapter import Adapter
-    from adieu.transport.connect import Connect
-    from adieu.transport.tls import TLSConfig
 
 __all__ = ["Mount", "Mounts", "Pattern"]
 

@@ -23,14 +23,14 @@ from adieu.messages.async_response import AsyncResponse
 from adieu.messages.response import Response
 from adieu.messages.source import SourceLease
 from adieu.transport.adapter import Forwarding
-from adieu.transport.threads import Seat, Threads, answer, taken
+from adieu.transport.thread_pool import Seat, Threads, answer, taken
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import AnyLease
     from adieu.messages.request import Request
+    from adieu.net.async_backend import Answer
     from adieu.transport.adapter import Adapter
-    from adieu.transport.async_home import Answer
 
 __all__ = ["ThreadAdapter", "to_async"]
 

@@ -1,0 +1,320 @@
+"""The async client: the same settings, the same calls, awaited."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from adieu.client.base import ClientBase
+from adieu.errors import ClientClosed
+from adieu.lifecycle.body import AsyncBody
+from adieu.lifecycle.steps import adrive
+from adieu.messages.request import NOT_GIVEN, Request
+from adieu.messages.response import MAX_EVENT
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from adieu.client.closing import CloseReport
+    from adieu.client.download import Downloaded, Progress
+    from adieu.client.event_stream import AsyncEventStream
+    from adieu.client.map.async_map import AsyncMap, Requests
+    from adieu.client.map.outcome import Wanted
+    from adieu.client.options import CallOptions, Hook
+    from adieu.flow.auth import AuthLike
+    from adieu.flow.retries import Retry
+    from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.deadline import Timeout
+    from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.messages.async_response import AsyncResponse
+    from adieu.messages.cookies.jar import Cookie
+    from adieu.messages.url import URL
+    from adieu.transport.routes import ProxySetting
+
+__all__ = ["AsyncClient"]
+
+
+class AsyncClient(ClientBase):
+    """Sends requests from tasks of an event loop. It takes what `Client` takes; adapters are async ones.
+
+    Use it in an `async with` block, or `await client.close()`: then nothing of it stays open. Ending a connection never
+    waits, so that cancelling a task, at whatever point, costs nothing but that task's own connection.
+
+    Pickled, and copied, it is its settings, secrets among them: see `Client`.
+    """
+
+    body = AsyncBody
+    awaits = True
+    default_adapter = "h11"
+    adapter_group = "adieu.async_adapters"
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    async def get(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """GET: ask for a representation."""
+        return await self.request("GET", url, **options)
+
+    async def head(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """HEAD: as GET, without the content."""
+        return await self.request("HEAD", url, **options)
+
+    async def options(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """OPTIONS: ask what can be asked."""
+        return await self.request("OPTIONS", url, **options)
+
+    async def post(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """POST: let the resource process the content."""
+        return await self.request("POST", url, **options)
+
+    async def put(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """PUT: create or replace."""
+        return await self.request("PUT", url, **options)
+
+    async def patch(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """PATCH: change partly."""
+        return await self.request("PATCH", url, **options)
+
+    async def delete(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """DELETE: remove."""
+        return await self.request("DELETE", url, **options)
+
+    async def query(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
+        """QUERY: a safe, idempotent question whose details are in the content."""
+        return await self.request("QUERY", url, **options)
+
+    async def request(
+        self, method: str, url: URL | str, **options: Unpack[CallOptions]
+    ) -> AsyncResponse:
+        """Send a request of any method and return the response: see `Client.request`."""
+        response: AsyncResponse = await adrive(self._beginning(method, url, options, False))
+        return response
+
+    def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> _Streaming:
+        """`async with client.stream("GET", url) as response:` hands out the body as a stream: see `Client.stream`.
+
+        `await client.stream(...)` gives the response too, which then has to be closed.
+        """
+        return _Streaming(self, method, url, options)
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        stream: bool = False,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
+        cleanup: CleanupPolicy | None = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
+        max_body: int | object | None = NOT_GIVEN,
+        proxy: ProxySetting | object = NOT_GIVEN,
+        auth: AuthLike | object | None = NOT_GIVEN,
+        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+        retry: Retry | int | object | None = NOT_GIVEN,
+    ) -> AsyncResponse:
+        """Send a request that was built before: see `Client.send`."""
+        steps = self._sending(
+            request,
+            stream,
+            timeout,
+            cleanup,
+            follow_redirects,
+            extras,
+            max_body,
+            proxy,
+            auth=auth,
+            cookies=cookies,
+            retry=retry,
+        )
+        response: AsyncResponse = await adrive(steps)
+        return response
+
+    async def download(
+        self,
+        url: URL | str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
+        checksum: str | None = None,
+        progress: Progress | None = None,
+        fsync: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Downloaded:
+        """GET into a file: see `Client.download`. The file is written in a thread, so that no disk stops the loop."""
+        from adieu.client.download import AsyncDownload
+
+        download = AsyncDownload(
+            self,
+            url,
+            path,
+            options,
+            resume=resume,
+            checksum=checksum,
+            progress=progress,
+            fsync=fsync,
+        )
+        return await adrive(download.steps())
+
+    def event_stream(
+        self,
+        url: URL | str,
+        method: str = "GET",
+        *,
+        last_event_id: str = "",
+        wait: float = 3.0,
+        attempts: int = 5,
+        max_event: int = MAX_EVENT,
+        **options: Unpack[CallOptions],
+    ) -> AsyncEventStream:
+        """Iterate over server-sent events, with `async with` and `async for`: see `Client.event_stream`."""
+        from adieu.client.event_stream import AsyncEventStream
+
+        return AsyncEventStream(
+            self,
+            method,
+            url,
+            options,
+            last_event_id=last_event_id,
+            wait=wait,
+            attempts=attempts,
+            max_event=max_event,
+        )
+
+    def map(
+        self,
+        requests: Requests,
+        *,
+        limit: int = 10,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
+        cleanup: CleanupPolicy | None = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
+    ) -> AsyncMap:
+        """Send many requests, `limit` of them at a time, and give each `Outcome` as soon as it is there.
+
+        `requests` is an iterable or async iterable, endless if you like, of URLs (for GET) and of requests that
+        `build_request` made. An outcome has the `request`, its `nth`, and its `response` or its `error`; an error
+        ends no other request, and `result()` raises it. An iterable that raises, and a closed client, end the map.
+
+        No more than `limit` outcomes wait to be taken. Leaving the block cancels what is under way:
+
+        ```python
+        async with client.map(urls, limit=20) as outcomes:
+            async for outcome in outcomes:
+                if outcome.error is None:
+                    store(outcome.request, outcome.response.json())
+        ```
+
+        Without the `async with`, leaving the loop early cancels the rest when the iterator is garbage, which is at once
+        where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
+        """
+        from adieu.client.map.async_map import AsyncMap
+
+        async def send(wanted: Wanted) -> AsyncResponse:
+            request = wanted if isinstance(wanted, Request) else self.build_request("GET", wanted)
+            return await self.send(
+                request,
+                timeout=timeout,
+                cleanup=cleanup,
+                follow_redirects=follow_redirects,
+                extras=extras,
+            )
+
+        return AsyncMap(send, requests, limit)
+
+    async def hooked(self, hook: Hook, subject: Any) -> None:
+        """Call one hook, and await what it gives if that is awaitable."""
+        given: Any = hook(subject)
+        if hasattr(given, "__await__"):
+            await given
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, holding nothing."""
+        from adieu.net.async_backend import room
+
+        await room().sleep(seconds)
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    async def close(self) -> CloseReport:
+        """Close every connection, also those in use: see `Client.close`."""
+        return await adrive(self._closing())
+
+    async def __aenter__(self) -> Self:
+        if self.is_closed:
+            raise ClientClosed("this client is closed")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        # Left behind by its event loop, without which nothing of it can go on: it ends here, and is reported once.
+        if getattr(self, "_closed", True):
+            return
+        for adapter in self._adapters():
+            if not getattr(adapter, "stranded", False):
+                continue
+            connections: list[ConnectionInfo] = getattr(adapter, "connections", list)()
+            closing: Any = adapter.close()
+            try:
+                closing.send(None)
+            except StopIteration:
+                pass
+            finally:
+                closing.close()
+            if all(line.lease is None for line in connections):  # Who holds one reports itself.
+                warnings.warn(
+                    "an AsyncClient was not closed before its event loop ended; open connections: "
+                    f"{len(connections)}. Use it in `async with`, or `await client.close()`.",
+                    ResourceWarning,
+                    stacklevel=2,
+                )
+
+
+class _Streaming:
+    """A stream that has not been asked for yet."""
+
+    __slots__ = ("_client", "_method", "_options", "_response", "_url")
+
+    def __init__(self, client: AsyncClient, method: str, url: URL | str, options: Any) -> None:
+        self._client = client
+        self._method = method
+        self._url = url
+        self._options = options
+        self._response: AsyncResponse | None = None
+
+    async def _open(self) -> AsyncResponse:
+        steps = self._client._beginning(self._method, self._url, self._options, True)
+        response: AsyncResponse = await adrive(steps)
+        return response
+
+    def __await__(self) -> Any:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncResponse:
+        self._response = await self._open()
+        return self._response
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        response = self._response
+        if response is None:
+            return
+        if kind is not None and issubclass(kind, GeneratorExit):
+            if response.body is not None:
+                response.body.leave()
+        else:
+            await response.__aexit__(kind, error, traceback)

@@ -1,0 +1,302 @@
+"""One call, from a request to a response that its policy has settled: as steps, for both colours.
+
+The call is the owner of the exchange that is under way. Whatever raises, in an adapter, a hook, a policy or between two
+lines, passes through one `except BaseException`, and the exchange is over before the error is told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import (
+    AdieuError,
+    ClientClosed,
+    InvalidURL,
+    TransportError,
+)
+from adieu.flow.cookies import with_cookies
+from adieu.flow.redirects import REDIRECTS, follow
+from adieu.lifecycle.events import tell
+from adieu.lifecycle.exchange import Exchange
+from adieu.messages.response import ResponseHead
+from adieu.messages.source import SourceLease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from adieu.client.base import ClientBase
+    from adieu.flow.auth import Bound
+    from adieu.flow.retries import Retry
+    from adieu.lifecycle.cleanup import CleanupPolicy, Why
+    from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.steps import Steps
+    from adieu.messages.cookies.jar import Cookies
+    from adieu.messages.request import Request
+    from adieu.messages.url import URL
+    from adieu.net.tls.config import TLSConfig
+    from adieu.transport.mounts import Mount
+    from adieu.transport.routes import Routes
+
+__all__ = ["Call"]
+
+# For so long (seconds) who waits to try again does not look whether the client was closed.
+_PIECE = 0.5
+
+
+class Call:
+    """What stays the same over the hops of one call, and the hop under way.
+
+    Redirects are around authentication, that is around retries, and they are around one exchange: `run`, `_answered`,
+    `_retried`, `_hop`.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_history",
+        "_hops",
+        "_kind",
+        "cleanup",
+        "client",
+        "cookies",
+        "credentials",
+        "deadline",
+        "extras",
+        "home",
+        "max_body",
+        "retry",
+        "routes",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        client: ClientBase,
+        deadline: Deadline,
+        cleanup: CleanupPolicy | None,
+        stream: bool,
+        extras: Mapping[str, object] | None,
+        max_body: int | None,
+        routes: Routes,
+        credentials: Bound | None,
+        cookies: Cookies | None,
+        retry: Retry | None,
+        home: URL,
+    ) -> None:
+        self.client = client
+        self.deadline = deadline
+        self.cleanup = cleanup
+        self.stream = stream
+        self.extras = extras
+        self.max_body = max_body
+        self.routes = routes
+        # Whose credentials go along, and the one origin that they are for.
+        self.credentials = credentials
+        # The call's own, besides those of the client.
+        self.cookies = cookies
+        self.retry = retry
+        # Who the client is, is told to the origin of this URL.
+        self.home = home
+        self._exchange: Exchange | None = None
+        # The class of its exchanges: `HeldExchange` while an auth flow keeps its connection.
+        self._kind: Any = Exchange
+        self._hops = 0
+        # The responses that were not the last one.
+        self._history: tuple[Any, ...] = ()
+
+    def run(self, request: Request, max_redirects: int | None) -> Steps[Any]:
+        """Send, follow redirects (None: do not), and give the final response to its policy."""
+        try:
+            response = yield from self._answered(request)
+            if max_redirects is not None and response.status_code in REDIRECTS:
+                response = yield from self._follow(request, response, max_redirects)
+            if self._history:
+                response.history = self._history
+            body = response.body
+            if body is not None and body.state == "OPEN":  # A hook may have read or closed it.
+                # Of what a hook has begun to read in pieces, the rest is a stream: it is not the content.
+                stream = self.stream or response.streamed
+                if not body.at_once(stream):
+                    yield body.opened(stream)
+                if body.state == "ENDED" and not response.streamed:
+                    response.received(body.take(), body.trailers)
+                    response.body = None
+                elif body.state == "OPEN":
+                    self.client.watch(body)
+        except BaseException as error:
+            exchange = self._exchange
+            if exchange is not None:
+                exchange.end(False, type(error).__name__)
+            if self.client.is_closed and isinstance(error, TransportError):
+                raise ClientClosed(
+                    f"the client was closed during {error.method} {error.url}"
+                ) from error
+            raise
+        return response
+
+    def _follow(self, request: Request, response: Any, max_redirects: int) -> Steps[Any]:
+        """The hops after the first."""
+        steps = follow(request, max_redirects)
+        next(steps)
+        while True:
+            try:
+                request = steps.send(response)
+            except StopIteration:
+                return response
+            if self.client.events is not None:
+                facts = request.method, str(request.url), response.status_code
+                tell(self.client.events.redirected, *facts)
+            yield from self._leave(response, "redirect")
+            response = yield from self._answered(request)
+
+    def _answered(self, request: Request) -> Steps[Any]:
+        """The answer to a request, whose origin may have to know who is asking: see `adieu.flow.auth`."""
+        send = self._hop if self.retry is None else self._retried
+        credentials = self.credentials
+        if credentials is not None and credentials.origin == request.url.origin:
+            from adieu.flow.dialogue import converse
+
+            steps = converse(credentials.auth, request, send, self._leave)
+            return self._on_one_connection(steps) if credentials.auth.same_connection else steps
+        return send(request)
+
+    def _on_one_connection(self, steps: Steps[Any]) -> Steps[Any]:
+        from adieu.lifecycle.pinned import HeldExchange
+
+        try:
+            self._kind = HeldExchange
+            response = yield from steps
+        finally:
+            self._kind = Exchange
+        if isinstance(self._exchange, HeldExchange):
+            self._exchange.release()
+        return response
+
+    def _retried(self, request: Request) -> Steps[Any]:
+        """One exchange, or as many as it takes within the setting for retries: see `adieu.flow.retries`."""
+        from adieu.flow.retries import Attempts, retried
+
+        assert self.retry is not None
+        attempts = Attempts(self.retry, request, self.deadline, self.client.events)
+        return retried(attempts, lambda: self._hop(request), self._given_up, self._waiting)
+
+    def _given_up(self, response: Any) -> Steps[None]:
+        """An attempt is over, with this response or (None) an error, and there will be another."""
+        exchange = self._exchange
+        if response is not None:
+            yield from self._leave(response, "retry")
+        elif exchange is not None:
+            exchange.end(False, "retry")
+
+    def _waiting(self, seconds: float) -> Steps[None]:
+        """In pieces, so that who closes the client does not wait for one who waits to use it."""
+        while not self.client.is_closed:
+            if seconds <= 0:
+                return
+            piece = min(seconds, _PIECE)
+            yield self.client.pause(piece)
+            seconds -= piece
+        raise ClientClosed("the client was closed while a request was to be sent once more")
+
+    def _leave(self, response: Any, why: Why) -> Steps[None]:
+        """Nobody will see this body: it is drained within the policy's bound, or its connection is closed."""
+        if response.body is not None:
+            yield response.body.close(why)
+        response.history = self._history
+        self._history = (*self._history, response)
+
+    def _hop(self, request: Request) -> Steps[Any]:
+        """One exchange: from a request to a response head, whose body the exchange owns."""
+        client = self.client
+        jar = client.identity.jar
+        if jar is not None or self.cookies is not None:
+            request = with_cookies(request, jar, self.cookies)
+        before, after = client.hooks
+        for hook in before:
+            yield client.hooked(hook, request)
+        mount = _mounted(client, request)
+        adapter = mount.adapter
+        if client.is_closed:
+            # By a hook, or while the adapter was being made, which `close` then did not see.
+            yield adapter.close()
+            raise ClientClosed(f"the client was closed during {request.method} {request.url}")
+        exchange = self._kind(
+            request.method,
+            request.url,
+            self.deadline,
+            self.cleanup or mount.policy or client.cleanup,
+            tls=mount.tls or (client.tls and self._own_tls(client.tls, request.url)),
+            connect=mount.connect or client.connect,
+            events=client.events,
+            hop=self._hops,
+            extras=self.extras,
+            max_body=self.max_body,
+            route=self.routes.select(request.url),
+        )
+        if self._kind is not Exchange:
+            exchange.follows(self._exchange)
+        self._exchange = exchange
+        self._hops += 1
+        events = exchange.events
+        began = 0.0 if events is None else self.deadline.elapsed()
+        try:
+            response: Any = yield adapter.send(request, exchange)
+            if not isinstance(response, ResponseHead):
+                raise TypeError(f"it returned {type(response).__name__}, not a Response")
+        except BaseException as error:
+            _tell_failed(exchange, error, began)
+            if isinstance(error, Exception) and not isinstance(error, AdieuError):
+                raise _foreign(adapter, exchange, error) from error
+            raise
+        if events is not None:
+            _tell_end(events.answered, exchange, response.status_code, began)
+        response.request = request
+        response.seconds = self.deadline.elapsed()
+        response.max_body = self.max_body
+        if response.source is not None:
+            SourceLease.adopt(response, exchange)
+        if exchange.lease is not None:
+            response.attach(client.body(exchange, response.status_code))
+        client.identity.learn(request.url, response.headers)
+        for hook in after:
+            yield client.hooked(hook, response)
+        return response
+
+    def _own_tls(self, tls: TLSConfig, url: URL) -> TLSConfig:
+        """The client's settings: its own certificate, as its `auth`, is for one origin, wherever a redirect leads."""
+        return tls if tls.cert is None or url.origin == self.home.origin else tls.for_strangers()
+
+
+def _foreign(adapter: object, exchange: Exchange, error: Exception) -> TransportError:
+    """What an adapter raised unmapped, as an error of ours."""
+    return TransportError(
+        f"{adapter!r} failed with {type(error).__name__}: {error}",
+        request_sent="partly",  # For all that is known: so nobody takes it for safe to send again.
+        method=exchange.method,
+        url=str(exchange.url),
+    )
+
+
+def _tell_failed(exchange: Exchange, error: BaseException, began: float) -> None:
+    if exchange.events is not None:
+        _tell_end(exchange.events.failed, exchange, type(error).__name__, began)
+
+
+def _tell_end(
+    method: Callable[..., object], exchange: Exchange, what: str | int, began: float
+) -> None:
+    lease = exchange.lease
+    connection = getattr(lease, "connection_id", 0)
+    seconds = exchange.deadline.elapsed() - began
+    facts = exchange.method, str(exchange.url), what, seconds, getattr(lease, "reused", False)
+    tell(method, connection, *facts)
+
+
+def _mounted(client: ClientBase, request: Request) -> Mount:
+    mount = client.mounts.select(request.url)
+    adapter = mount.adapter  # An adapter tells its schemes when it is made.
+    if mount.schemes and request.url.scheme not in mount.schemes:
+        raise InvalidURL(
+            f"{request.url} cannot be sent: {adapter!r} serves {', '.join(mount.schemes)}; "
+            f"mount an adapter for {request.url.scheme}://"
+        )
+    return mount

@@ -1,0 +1,309 @@
+"""The sync client: thin. It owns settings and mounts; it makes an exchange, lets an adapter fill it, and sees it ended.
+
+The client never keeps a response and is never referred to by one. What is still open is known through weak references
+alone, so that `close()` can end it.
+"""
+
+from __future__ import annotations
+
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from adieu.client.base import ClientBase
+from adieu.errors import ClientClosed
+from adieu.lifecycle.body import Body
+from adieu.lifecycle.steps import drive
+from adieu.messages.request import NOT_GIVEN
+from adieu.messages.response import MAX_EVENT
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Executor
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from adieu.client.closing import CloseReport
+    from adieu.client.download import Downloaded, Progress
+    from adieu.client.event_stream import EventStream
+    from adieu.client.map.outcome import Wanted
+    from adieu.client.map.sync_map import Map
+    from adieu.client.options import CallOptions, Hook
+    from adieu.flow.auth import AuthLike
+    from adieu.flow.retries import Retry
+    from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.deadline import Timeout
+    from adieu.messages.cookies.jar import Cookie
+    from adieu.messages.request import Request
+    from adieu.messages.response import Response
+    from adieu.messages.url import URL
+    from adieu.transport.routes import ProxySetting
+
+__all__ = ["Client"]
+
+
+class Client(ClientBase):
+    """Sends requests over the adapter that is mounted for their URL.
+
+    `base_url` is put before relative URLs; `params` and `headers` go with every request. `adapter` is a name
+    ("urllib3", "h11", "close", or any installed one) or an object; `cleanup` the policy for how connections end;
+    `limits` bounds the pool of an adapter chosen by name. `timeout` is a `Timeout`, seconds for each wait, or None for
+    no limit at all. `verify` is True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`;
+    `cert` a client certificate; `tls`, a `TLSConfig`, says all about TLS, and `connect`, a `Connect`, how connections
+    are made. `events` listens to what happens to connections; `event_hooks` holds lists of functions
+    that get every "request" before it is sent and every "response" before it is returned. `max_body` bounds bodies that
+    are read whole (bytes, decoded; 1 GiB): a longer one, or a decompression bomb, is `BodyTooLarge`. None: no bound.
+    `proxy` is a proxy's URL, an `adieu.Proxy`, a mapping from patterns to these, or None; left out, the environment
+    decides (`http_proxy`, `no_proxy` and so on), once, at the first request. `cookies` is a jar, or what it begins with
+    (see `Cookies`); False keeps none. `retry` is how often what failed is sent again: a number, or a `Retry`.
+    `auth` is (user name, password) for Basic, `BearerAuth`, `DigestAuth`, `NetrcAuth`, an `Auth` or a function; it goes
+    to the origin of `base_url` alone, or without one to the origin of the URL that is called.
+
+    A client may be shared between threads. Pickled, and copied, it is its settings: what arrives is a new client,
+    without connections. The secrets (auth, cookies, passwords of proxies and keys) are among them: treat the pickle as
+    one, too.
+
+    Use it in a `with` block or call `close()`: then nothing of it stays open.
+    """
+
+    body = Body
+    awaits = False
+    default_adapter = "urllib3"
+    adapter_group = "adieu.adapters"
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def get(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """GET: ask for a representation."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """HEAD: as GET, without the content."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """OPTIONS: ask what can be asked."""
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """POST: let the resource process the content."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """PUT: create or replace."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """PATCH: change partly."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """DELETE: remove."""
+        return self.request("DELETE", url, **options)
+
+    def query(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """QUERY: a safe, idempotent question whose details are in the content."""
+        return self.request("QUERY", url, **options)
+
+    def request(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """Send a request of any method and return the response, read as the cleanup policy says.
+
+        Raises `InvalidRequest` (and `InvalidURL`, `InvalidHeader`) before anything is sent, `TransportError` and what
+        is below it when the exchange fails, `TooManyRedirects`, `ClientClosed`. A 4xx or 5xx is no error.
+        """
+        return self._begin(method, url, options, False)
+
+    def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Response:
+        """As `request`, but the body is handed out as a stream, whatever the policy prefetches.
+
+        Use it in a `with` block: at its end the connection is released, or drained or closed if the body was left.
+        """
+        return self._begin(method, url, options, True)
+
+    def send(
+        self,
+        request: Request,
+        *,
+        stream: bool = False,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
+        cleanup: CleanupPolicy | None = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
+        max_body: int | object | None = NOT_GIVEN,
+        proxy: ProxySetting | object = NOT_GIVEN,
+        auth: AuthLike | object | None = NOT_GIVEN,
+        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+        retry: Retry | int | object | None = NOT_GIVEN,
+    ) -> Response:
+        """Send a request that was built before, any number of times if its content can be read again."""
+        steps = self._sending(
+            request,
+            stream,
+            timeout,
+            cleanup,
+            follow_redirects,
+            extras,
+            max_body,
+            proxy,
+            auth=auth,
+            cookies=cookies,
+            retry=retry,
+        )
+        response: Response = drive(steps)
+        return response
+
+    def download(
+        self,
+        url: URL | str,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
+        checksum: str | None = None,
+        progress: Progress | None = None,
+        fsync: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Downloaded:
+        """GET into a file, which is there whole or not at all.
+
+        `path` is the file, which is replaced, or a folder: then the server chooses a name in it, made harmless, that
+        replaces nothing. Until all is there the bytes are in `path.part`. A transfer that breaks leaves that behind,
+        and the next call (`resume`) asks for the rest, if the server can tell that nothing has changed.
+
+        `checksum`: "sha256:…" in hexadecimal, or any algorithm of hashlib; `progress(received, total)`: called for
+        every piece, in bytes, with None for a total that is not known; `fsync`: on the disk before it is in its place.
+
+        Raises `StatusError` for anything but a success, which is never written to the file; `DownloadError` for a wrong
+        checksum and for a name that exists; what a call raises; and the `OSError` of the file.
+        """
+        from adieu.client.download import Download
+
+        download = Download(
+            self,
+            url,
+            path,
+            options,
+            resume=resume,
+            checksum=checksum,
+            progress=progress,
+            fsync=fsync,
+        )
+        return drive(download.steps())
+
+    def event_stream(
+        self,
+        url: URL | str,
+        method: str = "GET",
+        *,
+        last_event_id: str = "",
+        wait: float = 3.0,
+        attempts: int = 5,
+        max_event: int = MAX_EVENT,
+        **options: Unpack[CallOptions],
+    ) -> EventStream:
+        """Iterate over server-sent events, connecting again where the stream ends (the WHATWG's EventSource).
+
+        ```python
+        with client.event_stream("/feed") as events:
+            for event in events:
+                handle(event.event, event.json())
+        ```
+
+        `wait`: seconds between two connections, until the server says otherwise; longer after each that brought no
+        event. After `attempts` of those in a row the error is raised; the very first connection has one attempt. A 204
+        ends the iteration. Raises `StatusError` for any other status than 200, `DecodeError` for another type than
+        `text/event-stream`, `BodyTooLarge` for an event of more than `max_event` bytes. Content must be one that can be
+        sent again.
+        """
+        from adieu.client.event_stream import EventStream
+
+        return EventStream(
+            self,
+            method,
+            url,
+            options,
+            last_event_id=last_event_id,
+            wait=wait,
+            attempts=attempts,
+            max_event=max_event,
+        )
+
+    def map(
+        self,
+        requests: Iterable[Wanted],
+        *,
+        limit: int = 10,
+        timeout: Timeout | float | object | None = NOT_GIVEN,
+        cleanup: CleanupPolicy | None = None,
+        follow_redirects: bool | None = None,
+        extras: Mapping[str, object] | None = None,
+        executor: Executor | None = None,
+    ) -> Map:
+        """Send many requests, `limit` of them at a time, and give each `Outcome` as soon as it is there.
+
+        `requests` is an iterable, endless if you like, of URLs (for GET) and of requests that `build_request` made; it
+        is read in your thread. An outcome has the `request`, its `nth`, and its `response` or its `error`; an error
+        ends no other request, and `result()` raises it. An iterable that raises, and a closed client, end the map.
+
+        No more than `limit` outcomes wait to be taken. Leaving the block cuts off what is under way, and its threads
+        have ended:
+
+        ```python
+        with client.map(urls, limit=20) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is None:
+                    store(outcome.request, outcome.response.json())
+        ```
+
+        Without the `with`, leaving the loop early cuts off the rest when the iterator is garbage, which is at once
+        where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
+
+        `executor`, any `concurrent.futures.Executor`, carries the requests instead of threads of the map's own, and may
+        do that in other processes, or on other machines. Then the responses come back read, whatever the policy; what
+        leaves this process is pickled, the client as its settings, of which each process makes one client of its own,
+        to be closed some seconds after its last request. What has begun elsewhere when the map is left ends by itself.
+        """
+        from adieu.client.map.job import Sender, Settings
+        from adieu.client.map.sync_map import Map
+
+        sender = Sender(self, Settings(timeout, cleanup, follow_redirects, extras))
+        if executor is not None:
+            from adieu.client.map.on_executor import Hired
+
+            return Map(requests, limit, Hired(sender, executor))
+        from adieu.client.map.on_threads import Threads
+
+        return Map(requests, limit, Threads(sender))
+
+    def _begin(self, method: str, url: URL | str, options: Any, stream: bool) -> Response:
+        response: Response = drive(self._beginning(method, url, options, stream))
+        return response
+
+    def hooked(self, hook: Hook, subject: Any) -> None:
+        """Call one hook."""
+        hook(subject)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, holding nothing."""
+        sleep(seconds)
+
+    def close(self) -> CloseReport:
+        """Close every connection, also those in use: whoever reads from one gets `ClientClosed`. Any number of calls.
+
+        Bodies whose policy says so (`on_client_close`) may be read to their end; their connections close then. Adapters
+        given to the client are closed with it.
+        """
+        return drive(self._closing())
+
+    def __enter__(self) -> Self:
+        if self._closed:
+            raise ClientClosed("this client is closed")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

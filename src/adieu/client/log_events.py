@@ -1,0 +1,94 @@
+"""Events as lines of `logging`, for people who look at logs. Nothing of it is loaded by who does not ask for it.
+
+Rules of the room: no header field is ever logged, nor any content; a URL loses its user name, its fragment, and the
+parameters whose names say that they hold a secret. An error is logged as its kind: texts may quote what was said.
+Leaks are a `ResourceWarning`, which `logging.captureWarnings(True)` brings into the log; they are not told twice.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from adieu.lifecycle.events import Events
+from adieu.messages.masking import masked_url
+
+__all__ = ["LogEvents"]
+
+
+class LogEvents(Events):
+    """A line for each exchange, and for what happens to connections: `Client(events=adieu.LogEvents())`.
+
+    `logger` is a logger or its name, "adieu" by default; `level` the level of every line. What a URL says in its path,
+    and in parameters with harmless names, is shown.
+
+    ```
+    connection 3: connecting to https://api.example.org
+    connection 3: open after 0.021 s
+    GET https://api.example.org/items?token=[secret]: 200 in 0.034 s, connection 3, new
+    GET https://api.example.org/items: ReadTimeout after 5.003 s, connection 3, reused
+    GET https://api.example.org/items: retry 1 in 0.153 s, because of ReadTimeout
+    GET https://api.example.org/moved: followed, by a 302
+    connection 3: closed (ReadTimeout)
+    ```
+    """
+
+    def __init__(
+        self, logger: logging.Logger | str | None = None, *, level: int = logging.DEBUG
+    ) -> None:
+        self.logger = (
+            logger if isinstance(logger, logging.Logger) else logging.getLogger(logger or "adieu")
+        )
+        self.level = level
+
+    def answered(
+        self, connection: int, method: str, url: str, status: int, seconds: float, reused: bool
+    ) -> None:
+        self._exchange("%s %s: %d in %.3f s, %s", connection, method, url, status, seconds, reused)
+
+    def failed(
+        self, connection: int, method: str, url: str, error: str, seconds: float, reused: bool
+    ) -> None:
+        self._exchange(
+            "%s %s: %s after %.3f s, %s", connection, method, url, error, seconds, reused
+        )
+
+    def _exchange(
+        self,
+        line: str,
+        connection: int,
+        method: str,
+        url: str,
+        end: int | str,
+        seconds: float,
+        reused: bool,
+    ) -> None:
+        if self.logger.isEnabledFor(self.level):
+            kept = "reused" if reused else "new"
+            where = f"connection {connection}, {kept}" if connection else "no connection"
+            self.logger.log(self.level, line, method, masked_url(url), end, seconds, where)
+
+    def redirected(self, method: str, url: str, status: int) -> None:
+        self._log("%s %s: followed, by a %d", method, masked_url(url), status)
+
+    def retrying(self, method: str, url: str, retry: int, wait: float, reason: str) -> None:
+        facts = method, masked_url(url), retry, wait, reason
+        self._log("%s %s: retry %d in %.3f s, because of %s", *facts)
+
+    def replayed(self, method: str, url: str) -> None:
+        line = "%s %s: sent once more, because a kept connection had died"
+        self._log(line, method, masked_url(url))
+
+    def connect_started(self, connection: int, origin: str) -> None:
+        self._log("connection %d: connecting to %s", connection, origin)
+
+    def connected(self, connection: int, seconds: float) -> None:
+        self._log("connection %d: open after %.3f s", connection, seconds)
+
+    def connect_failed(self, connection: int, error: str) -> None:
+        self._log("connection %d: could not be opened", connection)
+
+    def closed(self, connection: int, why: str) -> None:
+        self._log("connection %d: closed (%s)", connection, why)
+
+    def _log(self, line: str, *facts: object) -> None:
+        self.logger.log(self.level, line, *facts)

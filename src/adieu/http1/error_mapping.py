@@ -1,0 +1,108 @@
+"""From what broke to an error with facts: one place, for every adapter that stands on the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adieu.errors import (
+    BodyTruncated,
+    ConnectError,
+    PeerClosed,
+    Phase,
+    ProtocolError,
+    ReadError,
+    TLSError,
+    TransportError,
+    WriteError,
+)
+from adieu.http1.codec import Malformed, Truncated
+
+if TYPE_CHECKING:
+    from adieu.http1.connection import H1Lease
+    from adieu.lifecycle.deadline import Deadline, Wait
+
+__all__ = ["explain", "is_alert", "state_facts"]
+
+_WAITS: dict[Phase, Wait] = {
+    "dns": "connect",
+    "connect": "connect",
+    "tls": "connect",
+    "write": "write",
+}
+
+
+def explain(
+    error: Exception, phase: Phase, lease: H1Lease, deadline: Deadline | None = None
+) -> TransportError:
+    """The error of ours that tells what happened. The native one becomes its cause.
+
+    What is an error of ours already is raised here: as a cause of itself it would be a reference cycle.
+    """
+    clock = deadline or lease.since
+    what: TransportError
+    if type(error).__name__ == "SSLEOFError" and phase in ("head", "body"):
+        # TLS cut off without close_notify: an end that anybody between us and the peer could have made.
+        error = Truncated("TLS ended without close_notify") if phase == "body" else EOFError()
+    if isinstance(error, TransportError):
+        try:
+            raise state_facts(error, lease)
+        finally:
+            del error  # Its traceback refers to this frame.
+    if isinstance(error, TimeoutError):
+        what = clock.exceeded(_WAITS.get(phase, "read"))
+        if phase == "body":
+            what.phase = "body"
+    elif isinstance(error, Truncated):
+        expected = None if lease.remaining is None else lease.received + lease.remaining
+        of = f" of {expected}" if expected is not None else ""
+        what = BodyTruncated(
+            f"{lease.url} closed the connection in the middle of the body, after {lease.received}{of} bytes",
+            received=lease.received,
+            expected=expected,
+        )
+    elif isinstance(error, Malformed):
+        what = ProtocolError(f"{lease.url} does not answer in HTTP/1.1: {error}", phase=phase)
+    elif isinstance(error, EOFError):
+        what = PeerClosed(f"{lease.url} closed the connection without an answer")
+    elif phase in ("connect", "tls", "dns") or (
+        is_alert(error) and not lease.started and not lease.reused
+    ):
+        what = _connecting(error, phase, lease)
+    elif phase == "write":
+        what = WriteError(
+            f"the connection to {lease.url} broke while the request was sent: {error}"
+        )
+    else:
+        what = ReadError(
+            f"the connection to {lease.url} broke while the response was read: {error}", phase=phase
+        )
+    return state_facts(what, lease)
+
+
+def is_alert(error: Exception) -> bool:
+    """The peer refused something about our TLS, in its own words."""
+    return type(error).__name__ == "SSLError" and "alert" in str(error).lower()
+
+
+def state_facts(error: TransportError, lease: H1Lease) -> TransportError:
+    """Add what the lease knows."""
+    error.method = lease.method
+    error.url = str(lease.url)
+    error.reused = lease.reused if lease.connection is not None else None
+    error.request_sent = lease.sent
+    error.response_started = lease.started
+    if error.elapsed is None:
+        error.elapsed = lease.since.elapsed()
+    return error
+
+
+def _connecting(error: Exception, phase: Phase, lease: H1Lease) -> TransportError:
+    import ssl
+
+    origin = lease.key
+    host = getattr(origin, "host", "")
+    if phase == "tls" or isinstance(error, (ssl.SSLError, ssl.CertificateError)):
+        from adieu.net.tls.config import describe_tls_error
+
+        return TLSError(describe_tls_error(error, host))
+    return ConnectError(f"cannot connect to {origin}: {getattr(error, 'strerror', None) or error}")

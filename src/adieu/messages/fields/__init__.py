@@ -1,0 +1,1 @@
+"""The syntax of header fields, and the structured values of some of them."""

@@ -1,0 +1,222 @@
+"""Digest access authentication (RFC 7616): the credentials that answer a challenge.
+
+Rules of the room: nothing here knows which field a challenge came in or where credentials go, so that servers (401) and
+proxies (407) share it. A `Round` is a value, and its credentials are computed from nothing else; `DigestSession`
+remembers what one protection space has said, and counts the uses of its nonce: each count is used once, also by many
+threads at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from adieu.lifecycle.lock import locked
+from adieu.messages.fields.challenge import Challenge, quoted
+
+__all__ = ["DigestSession", "Round", "begin", "choose", "normal"]
+
+# RFC 7616, section 6.1; what hashlib calls them.
+_ALGORITHMS: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
+
+_NOT_ATTR_CHAR: Final = re.compile(rb"[^A-Za-z0-9!#$&+.^_`|~-]")
+
+
+class DigestSession:
+    """A user's name and password in one protection space (an origin, or a proxy).
+
+    `challenged` takes what a 401 or 407 asks for, `informed` what a later response tells; `credentials` gives the value
+    of the field that answers, also before being asked again (RFC 7616, section 3.6).
+    """
+
+    __slots__ = ("_count", "_lock", "_password", "_round", "_username")
+
+    def __init__(self, username: str, password: str) -> None:
+        self._username = username
+        self._password = password
+        self._lock = threading.RLock()
+        self._round: Round | None = None
+        self._count = 0
+
+    @property
+    def begun(self) -> bool:
+        """There has been a challenge that can be answered."""
+        return self._round is not None
+
+    def challenged(self, challenges: Iterable[Challenge]) -> Challenge | None:
+        """Begin anew with the first of the challenges that can be answered, and say which; None: there is none."""
+        challenge = choose(challenges)
+        if challenge is not None:
+            cnonce = os.urandom(16).hex()
+            locked(
+                self._lock, self._begin, begin(challenge, self._username, self._password, cnonce)
+            )
+        return challenge
+
+    def informed(self, parameters: dict[str, str]) -> None:
+        """Take the next nonce from a (Proxy-)Authentication-Info field, if it has one (RFC 7616, section 3.5)."""
+        now = self._round
+        nonce = parameters.get("nextnonce")
+        if now is not None and nonce is not None and nonce != now.challenge.parameters["nonce"]:
+            following = {**now.challenge.parameters, "nonce": nonce}
+            begun = now._replace(challenge=now.challenge._replace(parameters=following))
+            locked(self._lock, self._begin, begun)
+
+    def _begin(self, begun: Round) -> None:
+        self._round, self._count = begun, 0
+
+    def _counted(self) -> tuple[Round | None, int]:
+        self._count += 1
+        return self._round, self._count
+
+    def credentials(
+        self, method: str, target: str, content: Callable[[], Iterable[bytes]] = tuple
+    ) -> str | None:
+        """The credentials for one request; None before the first challenge.
+
+        `content` gives the request's content, and is called only where the server wants that protected, too (auth-int).
+        """
+        now, count = locked(self._lock, self._counted)
+        return None if now is None else now.credentials(method, target, count, content)
+
+
+class Round(NamedTuple):
+    """What stays the same for as long as a nonce is good. `key` is H(A1)."""
+
+    challenge: Challenge
+    username: str
+    key: str
+    cnonce: str
+
+    def credentials(
+        self, method: str, target: str, count: int, content: Callable[[], Iterable[bytes]] = tuple
+    ) -> str:
+        """The credentials for one request, the `count`th with this nonce (RFC 7616, section 3.4)."""
+        given = self.challenge.parameters
+        name = _hash_name(given)
+        qop = _qop(given)
+        request = f"{method}:{target}"
+        if qop == "auth-int":
+            request = f"{request}:{_digest(name, content())}"
+        numbered = (f"{count:08x}", self.cnonce, qop) if qop is not None else ()
+        response = _joined(name, self.key, given["nonce"], *numbered, _joined(name, request))
+        fields = [
+            _user(given, self.username),
+            f"realm={quoted(given['realm'])}",
+            f"nonce={quoted(given['nonce'])}",
+            f"uri={quoted(target)}",
+            f'response="{response}"',
+        ]
+        if "algorithm" in given:
+            fields.append(f"algorithm={given['algorithm']}")
+        if qop is not None:
+            fields.append(f"qop={qop}, nc={count:08x}")
+        if qop is not None or _is_session(given):
+            fields.append(f'cnonce="{self.cnonce}"')
+        if "opaque" in given:
+            fields.append(f"opaque={quoted(given['opaque'])}")
+        return f"Digest {', '.join(fields)}"
+
+    def __repr__(self) -> str:
+        return f"<Digest round of {self.username!r}>"  # The key is as good as the password.
+
+
+def choose(challenges: Iterable[Challenge]) -> Challenge | None:
+    """The first Digest challenge that can be answered: servers list what they prefer first (RFC 7616, section 3.7)."""
+    for challenge in challenges:
+        given = challenge.parameters
+        if (
+            challenge.scheme == "digest"
+            and "realm" in given
+            and "nonce" in given
+            and _is_known(given)
+            and ("qop" not in given or _qop(given) is not None)
+        ):
+            return challenge
+    return None
+
+
+def begin(challenge: Challenge, username: str, password: str, cnonce: str) -> Round:
+    """What the challenge, the user and a nonce of the client's make together (RFC 7616, section 3.4.2)."""
+    given = challenge.parameters
+    name = _hash_name(given)
+    username = normal(username)
+    key = _digest(
+        name, [f"{username}:".encode(), _raw(given["realm"]), f":{normal(password)}".encode()]
+    )
+    if _is_session(given):
+        key = _joined(name, key, given["nonce"], cnonce)
+    return Round(challenge, username, key, cnonce)
+
+
+def normal(text: str) -> str:
+    """The text in Normalization Form C, in which name and password are encoded (RFC 7616, section 4)."""
+    if text.isascii():
+        return text
+    from unicodedata import normalize
+
+    return normalize("NFC", text)
+
+
+def _user(given: dict[str, str], username: str) -> str:
+    if given.get("userhash", "").lower() == "true":
+        hashed = _digest(_hash_name(given), [f"{username}:".encode(), _raw(given["realm"])])
+        return f'username="{hashed}", userhash=true'
+    if username.isascii():
+        return f"username={quoted(username)}"
+    if given.get("charset", "").lower() == "utf-8":
+        # Section 3.4: what a quoted-string cannot hold goes into the extended notation of RFC 8187.
+        return f"username*=UTF-8''{_NOT_ATTR_CHAR.sub(_percent, username.encode()).decode()}"
+    # A server from before RFC 7616 compares bytes; it knows no extended notation.
+    return f"username={quoted(username.encode().decode('latin-1'))}"
+
+
+def _percent(byte: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % ord(byte[0])
+
+
+def _raw(text: str) -> bytes:
+    """What came or goes in a field, as the bytes that it is on the wire."""
+    return text.encode("latin-1")
+
+
+def _joined(name: str, *parts: str) -> str:
+    return _digest(name, [_raw(":".join(parts))])
+
+
+def _digest(name: str, chunks: Iterable[bytes]) -> str:
+    import hashlib
+
+    hashed = hashlib.new(name)
+    for chunk in chunks:
+        hashed.update(chunk)
+    return hashed.hexdigest()
+
+
+def _algorithm(given: dict[str, str]) -> str:
+    return given.get("algorithm", "MD5").upper()
+
+
+def _is_session(given: dict[str, str]) -> bool:
+    return _algorithm(given).endswith("-SESS")
+
+
+def _hash_name(given: dict[str, str]) -> str:
+    return _ALGORITHMS.get(_algorithm(given).removesuffix("-SESS"), "")
+
+
+def _is_known(given: dict[str, str]) -> bool:
+    try:
+        _digest(_hash_name(given), ())
+    except ValueError:
+        return False  # Or not on this system: SHA-512-256 without OpenSSL's, MD5 where FIPS forbids it.
+    return True
+
+
+def _qop(given: dict[str, str]) -> str | None:
+    """The quality of protection to use: what hashes no content, if that is offered."""
+    offered = [name.strip().lower() for name in given.get("qop", "").split(",")]
+    return next((name for name in ("auth", "auth-int") if name in offered), None)

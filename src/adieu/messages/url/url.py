@@ -1,0 +1,299 @@
+"""URLs: parsed once, normalised, and equal exactly if a request to them is the same request.
+
+Rules of the room: a URL never changes; its parts are plain strings that are ready for the wire
+(ASCII, encoded, no control characters), so nobody behind this door checks or encodes again; user
+name and password are split off while parsing, so that no text of a URL, in a log, a mount or a
+Referer field, can show them.
+
+The grammar is RFC 3986's. Where browsers and curl read http and https URLs more kindly, so do we
+(`_split` and `_host` say where). What is not understood is `InvalidURL`, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NoReturn, final
+
+from adieu.errors import InvalidURL
+from adieu.messages.url.form import FormFields, encode_form
+from adieu.messages.url.origin import DEFAULT_PORTS, Origin, authority_of
+from adieu.messages.url.parts import (
+    given_credential,
+    given_host,
+    given_optional,
+    given_port,
+    given_scheme,
+    given_text,
+    normal_host,
+    normal_path,
+)
+from adieu.messages.url.percent import encode_fragment, encode_query, encode_userinfo
+from adieu.messages.url.split import (
+    clean,
+    refuse_long,
+    require_scheme,
+    shown,
+    split_authority,
+    split_plain,
+    split_reference,
+    split_scheme,
+)
+
+__all__ = ["URL", "Origin", "parse_url"]
+
+_CACHED_URLS = 1024
+_CACHED_LENGTH = 2048  # longer ones are parsed anew: a full cache must not hold 64 MiB
+
+_KEEP: Any = object()  # a part that `URL.replace` leaves as it is; None would mean "without"
+_set = object.__setattr__
+
+
+@final
+class URL:
+    """An immutable, normalised URL.
+
+    `URL("https://example.org/a b?q=ü")` parses; a URL given is returned as it is. Raises
+    `InvalidURL`.
+
+    `scheme`: lower case. `host`: lower case, A-labels (UTS 46); IPv6 compressed and without
+    brackets; `""` where a scheme has none. `port`: the port that is meant, 80 or 443 by default,
+    None for other schemes without one. `path`: encoded, without dot segments, never empty. `query`,
+    `fragment`: encoded, None if there is none. `username`, `password`: decoded, None if there is
+    none.
+
+    Derived: `target`, what a request line asks for (RFC 9112, section 3.2.1); `authority`, what the
+    Host field says; `origin`; `host_key`, the host without the trailing dot of a rooted name, for
+    comparing and for TLS.
+
+    `str(url)` is the normalised text without user name and password, ASCII only: `URL(str(url)) ==
+    url` unless it has any.
+    """
+
+    __slots__ = (
+        "_text", "authority", "fragment", "host", "host_key", "origin", "password", "path", "port",
+        "query", "scheme", "target", "username",
+    )  # fmt: skip
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    query: str | None
+    fragment: str | None
+    username: str | None
+    password: str | None
+    target: str
+    authority: str
+    origin: Origin
+    host_key: str
+    _text: str
+
+    def __new__(cls, url: str | URL) -> URL:
+        return url if isinstance(url, URL) else parse_url(url)
+
+    def join(self, reference: str) -> URL:
+        """The URL that a reference means here, as in a Location field (RFC 3986, section 5.2).
+
+        The fragment is that of the reference; to inherit one (RFC 9110, section 10.2.2) is the
+        caller's choice. User name and password stay as long as the reference names no authority. As
+        in browsers, `http:x` at an http URL is relative. Raises `InvalidURL`.
+
+        >>> URL("https://example.org/a/b?q").join("../c d").path
+        '/c%20d'
+        """
+        reference = clean(reference)
+        special = self.scheme in DEFAULT_PORTS
+        scheme, rest = split_scheme(reference)
+        authority, path, query, fragment = split_reference(rest, special=special)
+        if scheme is None and authority is not None:
+            return parse_url(f"{self.scheme}:{reference}")
+        if scheme is not None and (authority is not None or scheme != self.scheme or not special):
+            return parse_url(reference)
+        if self.path[0] != "/":
+            raise InvalidURL(f"{shown(self._text)} is no base for the relative {shown(reference)}")
+        if not path:
+            path, query = self.path, self.query if query is None else query
+        elif path[0] != "/":
+            path = self.path[: self.path.rfind("/") + 1] + path
+        return self._elsewhere(
+            normal_path(path), query and encode_query(query), fragment and encode_fragment(fragment)
+        )
+
+    def with_params(self, params: FormFields) -> URL:
+        """The URL with these fields added to its query; `encode_form` says what a field may be.
+
+        >>> str(URL("https://example.org/?a=1").with_params({"q": "x y", "page": [1, 2]}))
+        'https://example.org/?a=1&q=x+y&page=1&page=2'
+        """
+        added = encode_form(params)
+        if not added:
+            return self
+        query = f"{self.query}&{added}" if self.query else added
+        return self._elsewhere(self.path, query, self.fragment)
+
+    def replace(
+        self,
+        *,
+        scheme: str = _KEEP,
+        host: str = _KEEP,
+        port: int | None = _KEEP,
+        path: str = _KEEP,
+        query: str | None = _KEEP,
+        fragment: str | None = _KEEP,
+        username: str | None = _KEEP,
+        password: str | None = _KEEP,
+    ) -> URL:
+        """The URL with other parts, checked, encoded and normalised like those of a text.
+
+        `port=None` is the default port of the scheme; another scheme moves a default port along.
+        `username` and `password` are taken as they are, not decoded. Raises `InvalidURL`.
+        """
+        if port is _KEEP and self.port == DEFAULT_PORTS.get(self.scheme):
+            port = None
+        return _normal(
+            self.scheme if scheme is _KEEP else given_scheme(scheme),
+            given_host(self.host if host is _KEEP else host),
+            self.port if port is _KEEP else given_port(port),
+            self.path if path is _KEEP else given_text(path, "path"),
+            self.query if query is _KEEP else given_optional(query, "query"),
+            self.fragment if fragment is _KEEP else given_optional(fragment, "fragment"),
+            self.username if username is _KEEP else given_credential(username, "user name"),
+            self.password if password is _KEEP else given_credential(password, "password"),
+        )
+
+    def without_userinfo(self) -> URL:
+        """The URL without user name and password."""
+        if self.username is None and self.password is None:
+            return self
+        return parse_url(self._text)
+
+    def without_fragment(self) -> URL:
+        """The URL without its fragment, which is never sent (RFC 9110, section 7.1)."""
+        return self if self.fragment is None else self._elsewhere(self.path, self.query, None)
+
+    def _elsewhere(self, path: str, query: str | None, fragment: str | None) -> URL:
+        return _make(
+            self.scheme, self.host, self.port, path, query, fragment, self.username, self.password
+        )
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        if self.username is None and self.password is None:
+            return f"URL({self._text!r})"
+        # A user name that stands alone is as a rule a token.
+        username = "***" if self.password is None else encode_userinfo(self.username or "") + ":***"
+        return f"URL({self._text.replace('://', f'://{username}@', 1)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not URL:
+            return NotImplemented
+        return (
+            self._text == other._text
+            and self.username == other.username
+            and self.password == other.password
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._text, self.username, self.password))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._text, self.username, self.password)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a URL never changes: use replace({name}=...)")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a URL never changes: {name} cannot be deleted")
+
+
+def parse_url(text: str) -> URL:
+    """The URL of a text; the last 1024 are remembered. Raises `InvalidURL`."""
+    if type(text) is str and len(text) <= _CACHED_LENGTH:
+        return _parse_cached(text)
+    return _parse(text)
+
+
+def _parse(text: object) -> URL:
+    plain = split_plain(text) if isinstance(text, str) else None
+    if plain:
+        scheme, host, port, path, query = plain
+        return _make(scheme, host, port, path, query, None, None, None)
+    text = clean(text)
+    scheme, rest = require_scheme(text)
+    authority, path, query, fragment = split_reference(rest, special=scheme in DEFAULT_PORTS)
+    username, password, host, given = split_authority(authority or "", text)
+    return _normal(scheme, host, given, path, query, fragment, username, password)
+
+
+_parse_cached = lru_cache(_CACHED_URLS)(_parse)
+
+
+def _normal(
+    scheme: str,
+    host: str,
+    port: int | None,
+    path: str,
+    query: str | None,
+    fragment: str | None,
+    username: str | None,
+    password: str | None,
+) -> URL:
+    """The URL of raw parts; an IPv6 host in brackets."""
+    host = normal_host(scheme, host)
+    if not host and (port is not None or username or password):
+        raise InvalidURL(f"the {scheme} URL has a port or a user name but no host")
+    # "https://@host/" says nothing; "https://:token@host/" has a user with an empty name.
+    username, password = (username or "", password) if username or password else (None, None)
+    path = normal_path(path)
+    if path[0] != "/" and host:
+        raise InvalidURL(
+            f'the path {shown(path)} does not begin with "/"; join() takes relative ones'
+        )
+    if port is None:
+        port = DEFAULT_PORTS.get(scheme)
+    query = query and encode_query(query)
+    fragment = fragment and encode_fragment(fragment)
+    url = _make(scheme, host, port, path, query, fragment, username, password)
+    if path[0] != "/":
+        require_scheme(str(url))  # or `replace` could make what no text says, "data:8000"
+    return url
+
+
+def _make(
+    scheme: str,
+    host: str,
+    port: int | None,
+    path: str,
+    query: str | None,
+    fragment: str | None,
+    username: str | None,
+    password: str | None,
+) -> URL:
+    """The URL of normal parts."""
+    authority = authority_of(scheme, host, port)
+    target = path if query is None else f"{path}?{query}"
+    text = f"{scheme}://{authority}{target}" if path[0] == "/" else f"{scheme}:{target}"
+    if fragment is not None:
+        text = f"{text}#{fragment}"
+    refuse_long(text)
+    url = object.__new__(URL)
+    _set(url, "scheme", scheme)
+    _set(url, "host", host)
+    _set(url, "port", port)
+    _set(url, "path", path)
+    _set(url, "query", query)
+    _set(url, "fragment", fragment)
+    _set(url, "username", username)
+    _set(url, "password", password)
+    _set(url, "target", target)
+    _set(url, "authority", authority)
+    _set(url, "origin", Origin(scheme, host, port))
+    _set(url, "host_key", host.removesuffix("."))
+    _set(url, "_text", text)
+    return url
+
+
+def _restore(text: str, username: str | None, password: str | None) -> URL:
+    return parse_url(text).replace(username=username, password=password)

@@ -1,0 +1,1 @@
+"""How bytes are opened and moved: wires, streams, TLS, proxies, and the asyncio and trio back ends."""

@@ -1,0 +1,170 @@
+"""Rules about the addresses that may be connected to, for programs that fetch URLs from strangers (SSRF).
+
+The rules say nothing about names. They are asked between looking up and connecting (`dial.permitted`), so the address
+that was judged is the one that is connected to, and a name that has another address a moment later (DNS rebinding)
+gains nothing. Whatever the rules do not understand is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from adieu.errors import GuardError, InvalidRequest
+from adieu.net.special_addresses import SPECIAL, IPAddress, IPNetwork, stands_for
+
+if TYPE_CHECKING:
+    from adieu.net.dial import Address
+    from adieu.net.proxies.proxy import Via
+
+__all__ = ["AddressRules", "Networks"]
+
+_Network: TypeAlias = "str | IPv4Address | IPv6Address | IPv4Network | IPv6Network"
+Networks: TypeAlias = "_Network | Iterable[_Network]"
+
+
+class AddressRules:
+    """What a guard allows. Of the networks that hold an address, the narrowest decides.
+
+    Of equally narrow ones the user's does, and of those the denial. An address in none of them is allowed.
+    """
+
+    __slots__ = ("_allow", "_deny", "_ports", "_through_proxies")
+
+    def __init__(
+        self, allow: Networks, deny: Networks, ports: Iterable[int] | None, through_proxies: bool
+    ) -> None:
+        self._allow = _networks("allow", allow)
+        self._deny = _networks("deny", deny)
+        self._ports = _checked_ports(ports)
+        self._through_proxies = through_proxies
+
+    def permitted(self, addresses: Sequence[Address], target: object) -> list[Address]:
+        """Those of the addresses that may be connected to. Raises `GuardError` if none may."""
+        refused = []
+        allowed = []
+        for family, place in addresses:
+            why = self._judge_place(family, place)
+            if why is None:
+                allowed.append((family, place))
+            else:
+                refused.append((str(place[0] if isinstance(place, tuple) else place), why))
+        if not allowed:
+            raise _refusal(target, refused)
+        return allowed
+
+    def behind_proxy(self, via: Via) -> None:
+        """Judge what a proxy is to connect to. Raises `GuardError`: above all for names, which the proxy looks up."""
+        host, port = via.origin.host.rstrip("."), via.origin.port
+        address = _address(host)
+        if address is not None:
+            why = self._judge_port(port) or self.judge(address)
+        elif host == "localhost" or host.endswith(".localhost"):
+            why = "the proxy itself (RFC 6761)"
+        else:
+            why = self._judge_port(port)
+            if not self._through_proxies and why is None:
+                why = (
+                    f"looked up by the proxy {via.proxy}, so that nobody can check it here; "
+                    "Guard(through_proxies=True) leaves it to the proxy, proxy=None does without"
+                )
+        if why is not None:
+            raise _refusal(via.origin, [(host, why)])
+
+    def unasked(self, target: object, wire: object) -> GuardError:
+        """The error for a wire that has connected, and has not asked."""
+        return GuardError(
+            f"the guard refuses {target}: {wire!r} connects without asking it (dial.permitted)"
+        )
+
+    def judge(self, address: IPAddress) -> str | None:
+        """Why an address may not be connected to, or None."""
+        why = self._judge_one(address)
+        for inner in stands_for(address) if why is None else ():
+            why = self._judge_one(inner)
+            if why is not None:
+                return f"another form of {inner}, which is {why}"
+        return why
+
+    def _judge_one(self, address: IPAddress) -> str | None:
+        narrowest, verdict = -1, None
+        for network, rule in SPECIAL:
+            if address in network and network.prefixlen > narrowest:
+                narrowest = network.prefixlen
+                verdict = rule if rule is None else f"{rule}, in {network}"
+        for network in self._allow:
+            if address in network and network.prefixlen >= narrowest:
+                narrowest, verdict = network.prefixlen, None
+        for network in self._deny:
+            if address in network and network.prefixlen >= narrowest:
+                narrowest, verdict = network.prefixlen, f"denied, in {network}"
+        return verdict
+
+    def _judge_place(self, family: int, place: Any) -> str | None:
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            return "no address of the Internet"
+        # The zone of a link-local address.
+        address = _address(str(place[0]).partition("%")[0])
+        if address is None:
+            return "no address, but would be looked up once more"
+        return self._judge_port(place[1]) or self.judge(address)
+
+    def _judge_port(self, port: int | None) -> str | None:
+        if self._ports is None or port in self._ports:
+            return None
+        return f"asked for on port {port}, which is none of {', '.join(map(str, self._ports))}"
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{name}=[{', '.join(repr(str(item)) for item in items)}]"
+            for name, items in (("allow", self._allow), ("deny", self._deny))
+            if items
+        ]
+        if self._ports is not None:
+            parts.append(f"ports={list(self._ports)}")
+        if self._through_proxies:
+            parts.append("through_proxies=True")
+        return ", ".join(parts)
+
+
+def _refusal(target: object, refused: list[tuple[str, str]]) -> GuardError:
+    said = "; ".join(f"{address} is {why}" for address, why in refused[:4]) or "it has no address"
+    more = f"; and {len(refused) - 4} more" if len(refused) > 4 else ""
+    return GuardError(f"the guard refuses {target}: {said}{more}", refused=tuple(refused))
+
+
+def _address(text: str) -> IPAddress | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def _networks(name: str, given: Any) -> list[IPNetwork]:
+    if isinstance(given, (str, IPv4Address, IPv6Address, IPv4Network, IPv6Network)):
+        given = (given,)
+    if not isinstance(given, Iterable) or isinstance(given, (bytes, bytearray)):
+        raise InvalidRequest(f"{name}= takes networks and addresses, not {given!r:.80}")
+    networks: list[IPNetwork] = []
+    for item in given:
+        if isinstance(item, (bool, int, bytes)):
+            # ip_network would take a number for an address.
+            raise InvalidRequest(f"{name}= takes networks and addresses as text, not {item!r:.80}")
+        try:
+            networks.append(ip_network(item))
+        except ValueError as error:
+            raise InvalidRequest(f"{name}= takes networks and addresses: {error}") from error
+    return networks
+
+
+def _checked_ports(ports: Any) -> tuple[int, ...] | None:
+    if ports is None:
+        return None
+    numbers = tuple(ports) if isinstance(ports, Iterable) else (ports,)
+    if not numbers or any(type(port) is not int or not 0 < port < 65536 for port in numbers):
+        raise InvalidRequest(
+            f"ports= takes numbers from 1 to 65535, or None for any, not {ports!r:.80}"
+        )
+    return tuple(sorted(set(numbers)))

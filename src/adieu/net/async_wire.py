@@ -1,0 +1,122 @@
+"""Async wires, for asyncio and trio: TCP and Unix sockets, as awaitables over the same dialling.
+
+What is being opened is owned as in `wire`. What waits is in the room of the event loop that runs: see `async_home`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+from adieu.errors import ConnectError, InvalidRequest
+from adieu.lifecycle.steps import adrive
+from adieu.net import dial
+from adieu.net.async_backend import room
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adieu.messages.url import Origin
+    from adieu.net.async_stream import AsyncByteStream
+    from adieu.net.dial import Address
+    from adieu.net.tls.stream import AsyncTLSStream
+    from adieu.net.wire import Opening
+
+__all__ = ["AsyncTCPWire", "AsyncUnixWire", "AsyncWire", "secured"]
+
+# A Unix socket whose queue is full says so at once; how soon and how late it is asked again (seconds).
+_SOON, _LATE = 0.001, 0.05
+
+
+class AsyncWire(Protocol):
+    """Opens async byte streams: see `Wire`."""
+
+    async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream: ...
+
+
+class AsyncTCPWire:
+    """TCP: see `TCPWire`."""
+
+    guards = True
+
+    async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream:
+        host, port = origin.host, origin.port
+        if not host or port is None:
+            raise ConnectError(f"{origin} names no host and port to connect to")
+        found = await self.addresses(host, port, opening)
+        addresses = dial.permitted(found, origin, opening)
+        here = room()
+        dialling: Any = here.dialling(opening)
+        try:
+            sock = await adrive(dial.race(addresses, origin, dialling, dialling.ready))
+        finally:
+            dialling.over()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return here.stream(sock, opening)
+
+    async def addresses(self, host: str, port: int, opening: Opening) -> Sequence[Address]:
+        """Where to connect to: see `TCPWire.addresses`."""
+        connect = opening.connect
+        if connect is not None and (pinned := connect.pinned(host, port)) is not None:
+            return pinned
+        if ":" in host or host[-1].isdigit():
+            return dial.lookup(host, port)
+        if connect is not None and connect.awaits:
+            try:
+                return await room().within(opening.left(), connect.look_up_async(host, port))
+            except TimeoutError:
+                raise opening.exceeded() from None
+        look_up = dial.lookup if connect is None else connect.look_up
+        answer = room().answer()
+        opening.own(answer)
+        dial.look_up_aside(host, port, answer.give, look_up)
+        if not await answer.come(opening.left()):
+            answer.forsake()
+            raise opening.exceeded()
+        found: Any = answer.take()
+        if isinstance(found, Exception):
+            try:
+                raise found
+            finally:
+                del found  # Or the exception's traceback would refer to the exception: a cycle.
+        addresses: Sequence[Address] = found
+        return addresses
+
+
+class AsyncUnixWire:
+    """A Unix domain socket at `path`."""
+
+    is_direct = True
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        if not hasattr(socket, "AF_UNIX"):
+            raise InvalidRequest("this platform has no Unix sockets")
+
+    async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream:
+        here = room()
+        sock = dial.new_socket(opening, socket.AF_UNIX)
+        sock.setblocking(False)
+        pause = _SOON
+        # It is connected at once, or its queue is full, of which nothing tells when that has passed.
+        while (code := sock.connect_ex(self.path)) == errno.EAGAIN:
+            left = opening.left()
+            await here.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 2, _LATE)
+        if code:
+            raise ConnectError(
+                f"cannot connect to the Unix socket {self.path}: {os.strerror(code)}"
+            )
+        return here.stream(sock, opening)
+
+    def __repr__(self) -> str:
+        return f"AsyncUnixWire({self.path!r})"
+
+
+async def secured(stream: Any, hostname: str, opening: Opening) -> AsyncTLSStream:
+    """An async stream under TLS."""
+    from adieu.net.tls.stream import AsyncTLSStream
+
+    return await AsyncTLSStream.start(stream, hostname, opening)

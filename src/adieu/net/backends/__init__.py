@@ -1,0 +1,1 @@
+"""What waits under asyncio and under trio."""

@@ -1,0 +1,55 @@
+"""The sockets that race for one connection: what owns them, whichever event loop watches them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+
+    from adieu.errors import RequestTimeout
+    from adieu.net.connect import Connect
+    from adieu.net.wire import Opening
+
+__all__ = ["Racers"]
+
+
+class Racers:
+    """For the race it stands for the opening.
+
+    A socket that a loop watches must be taken out of the loop's tables before it is closed, and that by the loop's own
+    thread. So the sockets of a race are owned together, with their watch, which a subclass knows how to end.
+    """
+
+    __slots__ = ("_opening", "_sockets", "closed")
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening: Opening | None = opening
+        self._sockets: list[socket.socket] = []
+        self.closed = False
+        opening.own(self)
+
+    @property
+    def connect(self) -> Connect | None:
+        assert self._opening is not None
+        return self._opening.connect
+
+    def own(self, sock: socket.socket) -> None:
+        self._sockets.append(sock)
+        if self.closed:
+            raise ConnectionAbortedError("the connection was closed")
+
+    def left(self) -> float | None:
+        assert self._opening is not None
+        return self._opening.left()
+
+    def exceeded(self) -> RequestTimeout:
+        assert self._opening is not None
+        return self._opening.exceeded()
+
+    def over(self) -> None:
+        """The race is over. The opening still knows the sockets; if they knew the opening, that would be a cycle."""
+        self._opening = None
+
+    def close(self) -> None:
+        raise NotImplementedError

@@ -1,0 +1,194 @@
+"""What waits under trio: for a turn, for another thread, for sockets that are being connected.
+
+Whoever wakes a task may be anybody: a task, another thread, a finalizer in the middle of trio's own bookkeeping. So
+nobody is rescheduled on the spot: `run_sync_soon` is the one way in that may be entered from everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+from trio import sleep
+from trio.lowlevel import current_trio_token, wait_writable
+
+from adieu.net import dial
+from adieu.net.backends.nonblocking import farewell
+from adieu.net.backends.race import Racers
+from adieu.net.backends.trio_stream import TrioSocketStream, here, scope_of, unwatch
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from adieu.net.async_backend import Answer, Dialling, Turn
+    from adieu.net.wire import Opening
+
+__all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
+
+T = TypeVar("T")
+
+
+def home() -> object:
+    """The token of the run."""
+    return current_trio_token()
+
+
+def stream(sock: socket.socket, opening: Opening) -> TrioSocketStream:
+    """A stream that takes itself out of trio's tables."""
+    made = TrioSocketStream(sock)
+    opening.own(made)
+    return made
+
+
+def turn() -> Turn:
+    """See `Room`."""
+    return _Turn()
+
+
+def answer(late: Callable[[Any], object] | None = None) -> Answer:
+    """See `Room`."""
+    return _Answer(late)
+
+
+def dialling(opening: Opening) -> Dialling:
+    """See `Room`."""
+    return _Dialling(opening)
+
+
+async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
+    """See `Room`."""
+    with scope_of(seconds):
+        return await doing
+    raise TimeoutError
+
+
+class _Turn:
+    """A waiter that suspends its task."""
+
+    __slots__ = ("_event", "_token")
+
+    def __init__(self) -> None:
+        self._token = current_trio_token()
+        self._event = trio.Event()
+
+    def wake(self) -> None:
+        try:
+            self._token.run_sync_soon(self._ring)
+        except trio.RunFinishedError:
+            pass  # And nobody waits in it.
+
+    def _ring(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float | None) -> None:
+        with scope_of(seconds):
+            await self._event.wait()
+        if self._event.is_set():
+            self._event = trio.Event()
+
+
+class _Answer:
+    """See `Answer`."""
+
+    __slots__ = ("_event", "_found", "_late", "_over", "_token")
+
+    def __init__(self, late: Callable[[Any], object] | None) -> None:
+        self._token = current_trio_token()
+        self._event = trio.Event()
+        self._late = late
+        self._over = False
+        self._found: Any = None
+
+    def give(self, found: object) -> None:
+        try:
+            self._token.run_sync_soon(self._give, found)
+        except trio.RunFinishedError:
+            pass
+
+    def _give(self, found: object) -> None:
+        if self._over or self._event.is_set():
+            if self._late is not None:
+                self._late(found)
+            return
+        self._found = found
+        self._event.set()
+
+    async def come(self, seconds: float | None = None) -> bool:
+        try:
+            with scope_of(seconds):
+                await self._event.wait()
+        except BaseException:
+            self.forsake()
+            raise
+        return self._event.is_set()
+
+    def take(self) -> Any:
+        found, self._found = self._found, None
+        return found
+
+    def forsake(self) -> None:
+        self._over = True
+        found = self.take()
+        if found is not None and self._late is not None:
+            self._late(found)
+
+    def close(self) -> None:
+        self.give(ConnectionAbortedError("the connection was closed"))
+
+
+class _Dialling(Racers):
+    """The sockets that race, each watched by a task of its own if there are several."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, opening: Opening) -> None:
+        self._token = current_trio_token()
+        super().__init__(opening)
+
+    async def ready(
+        self, sockets: Iterable[socket.socket], seconds: float | None
+    ) -> list[socket.socket]:
+        done: list[socket.socket] = []
+
+        async def wait(sock: socket.socket) -> None:
+            try:
+                await wait_writable(sock)
+            except trio.ClosedResourceError:
+                pass  # By `close`: seen below.
+            done.append(sock)
+
+        async def race() -> None:
+            async with trio.open_nursery() as nursery:
+
+                async def run(sock: socket.socket) -> None:
+                    await wait(sock)
+                    nursery.cancel_scope.cancel()
+
+                for sock in sockets:
+                    nursery.start_soon(run, sock)
+
+        sockets = list(sockets)
+        with scope_of(seconds):
+            await (wait(sockets[0]) if len(sockets) == 1 else race())
+        if self.closed:
+            raise ConnectionAbortedError("the connection was closed")
+        return done
+
+    def close(self) -> None:
+        """Close them all: see `TrioSocketStream.close`."""
+        self.closed = True
+        if here(self._token):
+            self._close()
+            return
+        for sock in self._sockets:
+            farewell(sock)
+        try:
+            self._token.run_sync_soon(self._close)
+        except trio.RunFinishedError:
+            self._close()
+
+    def _close(self) -> None:
+        for sock in self._sockets:
+            unwatch(sock, self._token)
+            dial.shut(sock)

@@ -1,0 +1,1 @@
+"""Proxies: where one is, what it is told, and which one the environment names."""

@@ -1,0 +1,154 @@
+"""Proxies as the environment names them: `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`.
+
+No specification exists; this is what curl and its followers have in common. A name in lower case is looked at before
+the same one in capitals, and counts even if it is empty, which is how one switches a proxy off. `HTTP_PROXY` in
+capitals is ignored in a CGI program, where it is the `Proxy` field of a stranger's request (CVE-2016-5385). A proxy
+without a scheme is an http:// one.
+
+`no_proxy` lists what is asked directly, between commas or spaces: `*` is everything; `example.org`, `.example.org` and
+`*.example.org` are that name and all names below it; `127.0.0.1`, `::1` or `[::1]` an address; `10.0.0.0/8` a network;
+`:8080` behind any of them but a network is that port alone. An entry that cannot be understood matches nothing: the
+variable belongs to all programs on the machine. No name is looked up to compare its addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import InvalidRequest
+from adieu.messages.url.host import dns_host
+from adieu.net.proxies.proxy import Proxy
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    from adieu.messages.url import Origin
+
+__all__ = ["Environment", "NoProxy"]
+
+_SCHEMES = ("http", "https")
+_BETWEEN = re.compile(r"[,\s]+")
+_ENTRY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*|[^\[\]]*:[^\[\]]*:[^\[\]]*?)(?::([0-9]{1,5}))?")
+
+
+class Environment:
+    """The proxies that an environment names, read once, when this is made; each is parsed when it is first needed."""
+
+    __slots__ = ("_found", "_made", "_no_proxy")
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._found: dict[str, tuple[str, str]] = {}
+        self._made: dict[str, Proxy] = {}
+        for scheme in _SCHEMES:
+            for name in (f"{scheme}_proxy", "all_proxy"):
+                found = _variable(environ, name)
+                if found is not None:
+                    self._found[scheme] = found
+                    break
+        exempt = _variable(environ, "no_proxy") if self._found else None
+        self._no_proxy = NoProxy(exempt[1]) if exempt is not None else None
+
+    def __bool__(self) -> bool:
+        """There is any proxy."""
+        return any(text for _, text in self._found.values())
+
+    def proxy_for(self, origin: Origin) -> Proxy | None:
+        """The proxy for an origin, None for the direct way. Raises `InvalidRequest`, with the variable's name."""
+        name, text = self._found.get(origin.scheme, ("", ""))
+        if not text or (self._no_proxy is not None and self._no_proxy.covers(origin)):
+            return None
+        proxy = self._made.get(name)
+        if proxy is None:
+            try:
+                proxy = Proxy(text if "://" in text else f"http://{text}")
+            except InvalidRequest as error:
+                raise InvalidRequest(
+                    f"the environment variable {name} names no proxy: {error}"
+                ) from None
+            self._made[name] = proxy
+        return proxy
+
+
+class NoProxy:
+    """What a `no_proxy` variable exempts."""
+
+    __slots__ = ("_all", "_hosts", "_networks")
+
+    def __init__(self, text: str) -> None:
+        self._all = False
+        # Names and addresses, and their ports; None is every port.
+        self._hosts: dict[str, set[int | None]] = {}
+        # Parsed when an address is first asked for: it takes a module that few requests need.
+        self._networks: list[Any] = []
+        for entry in _BETWEEN.split(text):
+            if entry == "*":
+                self._all = True
+            elif "/" in entry:
+                self._networks.append(entry)
+            elif entry:
+                self._add(entry)
+
+    def _add(self, entry: str) -> None:
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            return
+        host, port = match.groups()
+        host = host.removeprefix("*.").removeprefix(".").rstrip(".")
+        try:
+            if ":" in host and host[0] != "[":
+                host = f"[{host}]"
+            self._hosts.setdefault(dns_host(host), set()).add(None if port is None else int(port))
+        except InvalidRequest:
+            pass
+
+    def covers(self, origin: Origin) -> bool:
+        """Whether requests to this origin go directly."""
+        if self._all:
+            return True
+        host = origin.host.rstrip(".")
+        if ":" in host or host[-1:].isdigit():  # No name ends in a digit (WHATWG).
+            return self._has(host, origin.port) or self._in_a_network(host)
+        return any(self._has(name, origin.port) for name in _with_parents(host))
+
+    def _has(self, host: str, port: int | None) -> bool:
+        ports = self._hosts.get(host)
+        return ports is not None and (None in ports or port in ports)
+
+    def _in_a_network(self, host: str) -> bool:
+        networks = self._networks
+        if not networks:
+            return False
+        from ipaddress import IPv6Address, ip_address
+
+        if isinstance(networks[0], str):
+            self._networks = networks = _parsed(networks)
+        address = ip_address(host)
+        plain = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return any(one in network for network in networks for one in (address, plain) if one)
+
+
+def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
+    for known in (name, name.upper()):
+        if known in environ and not (known == "HTTP_PROXY" and "REQUEST_METHOD" in environ):
+            return known, environ[known].strip()
+    return None
+
+
+def _with_parents(name: str) -> Iterable[str]:
+    while name:
+        yield name
+        name = name.partition(".")[2]
+
+
+def _parsed(entries: Iterable[str]) -> list[IPv4Network | IPv6Network]:
+    from ipaddress import ip_network
+
+    networks = []
+    for entry in entries:
+        try:
+            networks.append(ip_network(entry.replace("[", "").replace("]", ""), strict=False))
+        except ValueError:
+            pass
+    return networks

@@ -1,0 +1,241 @@
+"""TLS settings as a value, and the context that they make.
+
+Rules of the room: safe unless said otherwise, and then with a warning. Certificates and host names
+are checked, TLS is 1.2 or later, and what Python checks by default stays checked. A path that does
+not exist is an error where it is set, not at the first request. `ssl` and `certifi` are imported
+when the first context is made; it takes 15 ms, so clients of equal settings share one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from adieu._value import Value
+from adieu.errors import InvalidRequest
+from adieu.lifecycle.lock import locked, process_lock
+from adieu.net.tls import _checks as checks
+from adieu.net.tls.context import build as _build
+from adieu.net.tls.handshake import describe_tls_error, handshake
+
+if TYPE_CHECKING:
+    import ssl
+
+    from adieu.net.tls._checks import Cert, Loaded, Path
+
+__all__ = ["InsecureRequestWarning", "TLSConfig", "describe_tls_error", "handshake"]
+
+
+class InsecureRequestWarning(UserWarning):
+    """TLS certificates are not checked: whoever is on the way can read and change everything."""
+
+
+class TLSConfig(Value):
+    """How TLS is spoken: whom to trust, and what to show.
+
+    - `verify`: True for the CAs that `trust` names; the path of a PEM file of CAs, or of a directory
+      of them as `openssl rehash` makes it; PEM as bytes; or False for no check at all, with an
+      `InsecureRequestWarning`.
+    - `cert`: the client's own certificate: the path of a PEM file that also has the key, or
+      `(certificate, key)`, or `(certificate, key, password)`. As `auth` does, it belongs to one
+      origin: that of the client's `base_url`, or else of the URL that is called; or to a mount.
+    - `context`: an `ssl.SSLContext` that says all of the above, and is used as it is. Only
+      `server_hostname` and `fingerprints` can be set beside it.
+    - `trust`: "certifi", the CAs that Mozilla trusts, or "system", those of the operating system
+      (needs the extra `system-trust`).
+    - `minimum_version`: "1.2" (the default) or "1.3".
+    - `ciphers`: for TLS 1.2, in OpenSSL's syntax. Those of TLS 1.3 are OpenSSL's choice.
+    - `server_hostname`: the name that is sent (SNI) and that the certificate must have, instead of
+      the URL's host: for servers that are asked by address. It holds for every host, so mount it.
+    - `fingerprints`: the SHA-256 fingerprints of the certificates that the server may show, in
+      hexadecimal. They are checked after all else; with `verify=False` they alone are checked (for
+      self-signed certificates), and there is no warning.
+    - `keylog`: a file to which the keys of each connection are written, for Wireshark. True: the
+      one that the variable SSLKEYLOGFILE names, if there is one. Without this it is not obeyed.
+
+    Raises `InvalidRequest` for files that cannot be read, and for what makes no sense together;
+    `MissingExtra`.
+
+    ```python
+    adieu.TLSConfig(verify="/etc/company/ca.pem", cert=("client.pem", "client.key"))
+    adieu.TLSConfig(trust="system", minimum_version="1.3")
+    ```
+    """
+
+    __slots__ = (
+        "cert",
+        "ciphers",
+        "context",
+        "fingerprints",
+        "keylog",
+        "minimum_version",
+        "server_hostname",
+        "trust",
+        "verify",
+    )
+
+    verify: bool | str | bytes
+    cert: Loaded | None
+    context: ssl.SSLContext | None
+    trust: str
+    minimum_version: str | None
+    ciphers: str | None
+    server_hostname: str | None
+    fingerprints: tuple[str, ...]
+    keylog: str | None
+
+    def __init__(
+        self,
+        verify: bool | Path | bytes = True,
+        cert: Cert | None = None,
+        context: ssl.SSLContext | None = None,
+        *,
+        trust: Literal["certifi", "system"] = "certifi",
+        minimum_version: Literal["1.2", "1.3"] | ssl.TLSVersion | None = None,
+        ciphers: str | None = None,
+        server_hostname: str | None = None,
+        fingerprints: str | Iterable[str] = (),
+        keylog: bool | Path | None = None,
+    ) -> None:
+        if context is not None:
+            if not hasattr(context, "wrap_socket"):
+                raise InvalidRequest(f"context= is {type(context).__name__}, not an SSLContext")
+            if verify is not True or (cert, minimum_version, ciphers, keylog, trust) != (
+                *(None,) * 4,
+                "certifi",
+            ):
+                raise InvalidRequest(
+                    "context= says all there is to say, but for server_hostname and fingerprints: "
+                    "set verify and cert on the context itself"
+                )
+        self._set(
+            verify=checks.checked_verify(verify),
+            cert=checks.checked_cert(cert),
+            context=context,
+            trust=checks.checked_trust(trust, verify),
+            minimum_version=checks.checked_version(minimum_version),
+            ciphers=checks.checked_ciphers(ciphers),
+            server_hostname=checks.checked_hostname(server_hostname),
+            fingerprints=checks.checked_fingerprints(fingerprints),
+            keylog=checks.checked_keylog(keylog),
+        )
+        if verify is False and not self.fingerprints:
+            _warn(
+                "verify=False: no certificate is checked, so whoever is on the way can read and "
+                "change all that is sent, credentials too; to trust a CA of your own, pass "
+                "verify='/path/to/ca.pem'"
+            )
+
+    def __hash__(self) -> int:
+        # Asked for each request, as a part of the pool's key. What is left out makes no two unequal ones equal.
+        return hash((self.verify, self.cert, self.context, self.server_hostname))
+
+    def context_for(self) -> ssl.SSLContext:
+        """The context for these settings: the same one for equal settings, as long as no file changes.
+
+        It is shared, so it must not be changed. Raises `InvalidRequest` if a file, named in the
+        text, does not hold what it should.
+        """
+        if self.context is not None:
+            return self.context
+        settings = (
+            self.verify,
+            self.cert,
+            self.trust,
+            self.minimum_version,
+            self.ciphers,
+            self.keylog,
+        )
+        key = (settings, self._stamps())
+        context = _contexts.get(key)
+        if context is None:
+            context = locked(_lock, _kept, key, settings)
+        return context
+
+    def name_for(self, host: str) -> str:
+        """The name to send, and to find in the certificate, for a URL's host."""
+        return self.server_hostname or host
+
+    def for_proxy(self) -> TLSConfig:
+        """What of these settings holds for a proxy on the way: all that is not about the server itself.
+
+        No client certificate, no fingerprints and no host name; and of a context nobody knows what
+        is in it. Where fingerprints stood for the CAs, the proxy has to have a certificate from one.
+        """
+        verify = self.verify or bool(self.fingerprints)
+        return self._with(
+            verify=verify, cert=None, context=None, fingerprints=(), server_hostname=None
+        )
+
+    def for_strangers(self) -> TLSConfig:
+        """The same settings without the client's certificate, which names the user."""
+        return self._with(cert=None)
+
+    def _with(self, **changes: Any) -> TLSConfig:
+        other = object.__new__(TLSConfig)
+        other._set(**{**self._fields(), **changes})  # Checked before, and warned of.
+        return other
+
+    def _stamps(self) -> tuple[tuple[int, int, int], ...]:
+        """What tells that a file was replaced: client certificates live for hours by now."""
+        paths = [self.verify] if isinstance(self.verify, str) else []
+        paths += [path for path in (self.cert or ())[:2] if isinstance(path, str)]
+        stamps = []
+        for path in paths:
+            try:
+                stat = os.stat(path)
+            except OSError as error:
+                raise checks.unreadable("TLSConfig", path, error) from error
+            stamps.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
+        return tuple(stamps)
+
+    def __repr__(self) -> str:
+        shown = {
+            name: value for name, value in self._fields().items() if name not in ("verify", "cert")
+        }
+        parts = [f"verify={'<PEM>' if isinstance(self.verify, bytes) else repr(self.verify)}"]
+        if self.cert is not None:
+            certificate, key, password = self.cert
+            hidden = "" if password is None else ", '***'"
+            parts.append(f"cert=({certificate!r}, {key!r}{hidden})")
+        parts += [
+            f"{name}={value!r}"
+            for name, value in shown.items()
+            if value not in (None, (), "certifi")
+        ]
+        return f"TLSConfig({', '.join(parts)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.context is not None:
+            raise TypeError(
+                "a TLSConfig with an SSLContext of its own cannot be pickled; "
+                "one with verify= and cert= can"
+            )
+        return super().__getstate__()
+
+
+# Oldest first. Bounded, for programs that make certificates as they go.
+_contexts: dict[object, ssl.SSLContext] = {}
+_MOST = 32
+_lock = process_lock()
+
+
+def _kept(key: object, settings: Any) -> ssl.SSLContext:
+    context = _contexts.get(key)
+    if context is None:
+        context = _build(*settings)
+        while len(_contexts) >= _MOST:
+            del _contexts[next(iter(_contexts))]
+        _contexts[key] = context
+    return context
+
+
+def _warn(text: str) -> None:
+    # At the line that asked for it, whichever of our rooms it came through.
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "adieu":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, InsecureRequestWarning, stacklevel=level)

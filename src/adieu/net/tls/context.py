@@ -1,0 +1,105 @@
+"""From TLS settings to an `ssl.SSLContext`.
+
+Rules of the room: no context of ours is less strict than the one that Python would make. It is made by hand because
+Python's own recipe also obeys SSLKEYLOGFILE, and whoever can set a variable should not get the keys of every program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import ssl
+
+    from adieu.net.tls._checks import Loaded
+
+__all__ = ["build"]
+
+
+def build(
+    verify: bool | str | bytes,
+    cert: Loaded | None,
+    trust: str,
+    minimum_version: str | None,
+    ciphers: str | None,
+    keylog: str | None,
+) -> ssl.SSLContext:
+    """The context for these settings, each in the form in which a `TLSConfig` holds it.
+
+    Raises `InvalidRequest` for a file that does not hold what it should.
+    """
+    import ssl
+
+    from adieu.net.tls.pypy_ssl import mended
+
+    context: Any
+    if trust == "system":
+        import truststore
+
+        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        context = mended(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif trust != "system":
+        _load_authorities(context, verify)
+    lowest = ssl.TLSVersion.TLSv1_3 if minimum_version == "1.3" else ssl.TLSVersion.TLSv1_2
+    # The system may ask for more than that, and is heard.
+    context.minimum_version = max(context.minimum_version, lowest)
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    context.set_alpn_protocols(["http/1.1"])
+    if cert is not None:
+        _load_cert(context, *cert)
+    if keylog is not None:
+        context.keylog_filename = keylog
+    made: ssl.SSLContext = context
+    return made
+
+
+def _load_authorities(context: ssl.SSLContext, verify: bool | str | bytes) -> None:
+    named = "<PEM>" if isinstance(verify, bytes) else repr(verify)
+    try:
+        if isinstance(verify, bytes):
+            context.load_verify_locations(cadata=verify.decode("ascii"))
+        elif isinstance(verify, str):
+            where = "capath" if os.path.isdir(verify) else "cafile"
+            context.load_verify_locations(**{where: verify})
+        else:
+            import certifi
+
+            context.load_verify_locations(cafile=certifi.where())
+    except (OSError, ValueError) as error:  # An SSLError is an OSError.
+        raise InvalidRequest(f"verify={named} holds no CA certificates in PEM: {error}") from error
+
+
+def _load_cert(
+    context: ssl.SSLContext, certificate: str, key: str | None, password: str | bytes | None
+) -> None:
+    import ssl
+
+    named = repr(certificate) if key is None else f"({certificate!r}, {key!r})"
+
+    def missing() -> str:
+        # OpenSSL would ask on the terminal, and a server would wait there for ever.
+        raise InvalidRequest(
+            f"the key in cert={named} is encrypted: pass (certificate, key, password)"
+        )
+
+    try:
+        context.load_cert_chain(certificate, key, missing if password is None else password)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        if isinstance(error, InvalidRequest):
+            raise
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise InvalidRequest(
+            f"cert={named} cannot be used: {why}; it takes a certificate and its own key, in PEM, "
+            "and the password if the key has one"
+        ) from error

@@ -1,0 +1,264 @@
+"""TLS handshakes that fail: which check failed for which host, and how to mend it safely.
+
+Rules of the room: nothing here makes a connection less safe, and no text advises it. What a
+certificate says is read from the chain that failed, for the text alone; nothing is decided by it.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adieu.net.tls.config import TLSConfig
+
+__all__ = ["describe_tls_error", "handshake"]
+
+_OWN_CA = "If it is a CA of your own, or a proxy's that you trust, pass verify='/path/to/ca.pem'"
+
+_RENEWED = (
+    "Ask the server's owner, by another way than this one: if it was renewed, put the new SHA-256 "
+    "fingerprint into fingerprints=, and if not, somebody is in between"
+)
+
+# X509_V_ERR_*, the numbers of OpenSSL's checks: what is wrong, and what to do.
+_CHECKS = {
+    9: ("its certificate is not valid yet", "Check this machine's clock first"),
+    10: (
+        "its certificate has expired",
+        "Check this machine's clock first; if that is right, the server's owner has to renew it",
+    ),
+    18: (
+        "its certificate is self-signed, so nobody but itself vouches for it",
+        "If the server is yours, fetch that certificate safely, and pass verify='/path/to/it.pem'",
+    ),
+    19: ("its certificate chain ends in a root that is not trusted here", _OWN_CA),
+    20: (
+        "its certificate is from a CA not trusted here, or an intermediate certificate is missing",
+        f"{_OWN_CA}; else the server's owner has to configure the full chain",
+    ),
+    23: ("its certificate has been revoked", "Do not use this server until it has a new one"),
+    62: ("its certificate is for other names", "Use a host name that the certificate has"),
+    64: (
+        "its certificate is not for this address",
+        "Use a host name that the certificate has, instead of the address",
+    ),
+}
+_CHECKS[2] = _CHECKS[21] = _CHECKS[20]
+
+# Parts of OpenSSL's names for reasons, which differ between its releases; the first that fits counts.
+_REASONS = (
+    (
+        ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO"),
+        "what answers on that port does not speak TLS; plain HTTP, probably",
+        "Check the port; if it is plain HTTP, and nothing private is sent, the URL is http://",
+    ),
+    (
+        ("CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
+        "the server wants a client certificate",
+        "Pass cert=('/path/to/cert.pem', '/path/to/key.pem'); where a redirect leads, or beside base_url, to a mount",
+    ),
+    (
+        ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERT", "ALERT_CERTIFICATE", "ALERT_UNSUPPORTED_CERT"),
+        "the server refused the client certificate, or wants one",
+        "Check that cert= is valid, and issued by a CA that the server trusts",
+    ),
+    (
+        ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "NO_PROTOCOLS_AVAILABLE"),
+        "the server and this client have no TLS version in common; here it is 1.2 and later, or 1.3",
+        "The server has to be updated; what cannot be updated needs a TLSConfig(context=...)",
+    ),
+    (
+        ("UNRECOGNIZED_NAME",),
+        "the server does not know this host name",
+        "Check the host in the URL, and where its DNS name points to",
+    ),
+    (
+        ("NO_APPLICATION_PROTOCOL",),
+        "the server does not speak HTTP/1.1 over TLS, perhaps HTTP/2 alone",
+        "Check the port; adieu speaks HTTP/1.1",
+    ),
+    (
+        ("HANDSHAKE_FAILURE", "NO_SHARED_CIPHER", "INSUFFICIENT_SECURITY"),
+        "the server found nothing in common to agree on: a cipher, or a client certificate",
+        "If it wants a client certificate, pass cert=; an old server has to be updated",
+    ),
+    (
+        ("KEY_TOO_SMALL", "MD_TOO_WEAK", "LEGACY_RENEGOTIATION"),
+        "the server offers only what is too weak by now",
+        "The server has to be updated; what cannot be updated needs a TLSConfig(context=...)",
+    ),
+    (
+        ("EOF",),
+        "the server closed the connection in the handshake",
+        "Check host and port, and whether it wants a client certificate (cert=) or a proxy",
+    ),
+)
+
+
+def describe_tls_error(error: Exception, host: str) -> str:
+    """Say what failed in a handshake with `host`, and what to do about it.
+
+    `error` is what `ssl` raised, or anything that has it as an argument, reason or cause. If it came
+    out of `handshake`, the text also has the names that the certificate is for.
+    """
+    import ssl
+
+    found = _cause(error, ssl.SSLError)
+    if found is None:
+        found = _cause(error, OSError) or error
+    code = getattr(found, "verify_code", None)
+    if (pins := getattr(found, "pins", None)) is not None:
+        said = f"it has {pins[0]}, expected is {' or '.join(pins[1])}"
+        fault, remedy = "its certificate is none of those that are pinned", _RENEWED
+    elif code:
+        said = str(getattr(found, "verify_message", found))
+        fault, remedy = _CHECKS.get(code, ("its certificate did not pass a check", ""))
+        names = getattr(found, "certificate_names", ())
+        if names and code in (62, 64):
+            fault += f" ({', '.join(names)})"
+    else:
+        said = str(getattr(found, "reason", None) or found) or type(found).__name__
+        fault, remedy = _by_reason(found, said)
+    return f"TLS with {host} failed: {fault} ({said.rstrip('.')}).{f' {remedy}.' if remedy else ''}"
+
+
+def _by_reason(error: BaseException, said: str) -> tuple[str, str]:
+    if isinstance(error, (ConnectionError, EOFError)):
+        said = "EOF"
+    # What is newer than Python's table has a text instead of a name.
+    name = said.upper().replace(" ", "_")
+    for needles, fault, remedy in _REASONS:
+        if any(needle in name for needle in needles):
+            return fault, remedy
+    return "the handshake did not succeed", ""
+
+
+def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """The first error of a kind among what an error wraps. Every library wraps in its own way."""
+    todo: list[Any] = [error]
+    seen: list[BaseException] = []
+    while todo:
+        item = todo.pop(0)
+        if not isinstance(item, BaseException) or any(item is one for one in seen):
+            continue
+        if isinstance(item, kind):
+            return item
+        seen.append(item)
+        todo += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
+    return None
+
+
+def handshake(sock: Any, config: TLSConfig | None = None) -> None:
+    """Do the handshake of an `SSLSocket` or `SSLObject`, and check what OpenSSL does not: the pins of `config`.
+
+    A refused certificate's names are kept in the error's `certificate_names`, for
+    `describe_tls_error`: after the handshake the socket, and the certificate with it, is gone.
+    Raises what `do_handshake` raises.
+    """
+    import ssl
+
+    try:
+        if config is not None and config.trust == "system" and hasattr(sock, "settimeout"):
+            _without_blocking(sock)
+        else:
+            sock.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        vars(error)["certificate_names"] = _names(sock)
+        raise
+    if config is not None and config.fingerprints:
+        _check_pins(sock, config.fingerprints)
+
+
+def _without_blocking(sock: Any) -> None:
+    """Never wait inside `do_handshake`.
+
+    There truststore holds a lock of its context: one silent server would keep all the others waiting.
+    """
+    import ssl
+
+    timeout = sock.gettimeout()
+    ends_at = None if timeout is None else monotonic() + timeout
+    sock.settimeout(0.0)
+    while True:
+        try:
+            sock.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            wanted = selectors.EVENT_READ
+        except ssl.SSLWantWriteError:
+            wanted = selectors.EVENT_WRITE
+        # A selector without a descriptor of its own, so that there is nothing more to lose.
+        selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+        try:
+            selector.register(sock, wanted)
+        except ValueError:
+            raise ConnectionAbortedError("the connection was closed") from None
+        if not selector.select(None if ends_at is None else max(ends_at - monotonic(), 0.0)):
+            raise TimeoutError("the handshake took too long")
+    sock.settimeout(timeout)
+
+
+def _check_pins(sock: Any, pins: tuple[str, ...]) -> None:
+    import ssl
+    from hashlib import sha256
+
+    shown = sha256(sock.getpeercert(True) or b"").hexdigest()
+    if shown not in pins:
+        error = ssl.SSLCertVerificationError(1, "certificate is not pinned")
+        vars(error)["pins"] = (_spelled(shown), tuple(map(_spelled, pins)))
+        raise error
+
+
+def _spelled(fingerprint: str) -> str:
+    """As OpenSSL and browsers show it."""
+    return ":".join(fingerprint[at : at + 2] for at in range(0, len(fingerprint), 2)).upper()
+
+
+def _names(sock: Any) -> tuple[str, ...]:
+    """The names in a certificate that was refused; none where Python does not give it out."""
+    try:
+        if hasattr(sock, "get_unverified_chain"):  # Python 3.13
+            leaf = sock.get_unverified_chain()[0]
+        else:
+            leaf = sock._sslobj.get_unverified_chain()[0].public_bytes(2)  # 2: DER
+        return tuple(_alternative_names(leaf)[:8])
+    except Exception:  # A certificate can be anything, and a text is not worth another error.
+        return ()
+
+
+def _alternative_names(der: bytes) -> list[str]:
+    """DNS names and addresses of the subjectAltName extension (RFC 5280, section 4.2.1.6)."""
+    at = der.find(b"\x06\x03\x55\x1d\x11")  # Its object identifier, 2.5.29.17.
+    if at < 0:
+        return []
+    at += 5
+    if der[at] == 0x01:  # BOOLEAN: whether it is critical.
+        at = _element(der, at)[1]
+    at = _element(der, at)[0]  # Into the OCTET STRING,
+    at, end = _element(der, at)  # and the SEQUENCE in it.
+    names = []
+    while at < end:
+        tag = der[at]
+        start, at = _element(der, at)
+        value = der[start:at]
+        if tag == 0x82:
+            name = value.decode("ascii", "replace")
+            names.append(name if name.isprintable() else repr(name))
+        elif tag == 0x87:
+            family = socket.AF_INET if len(value) == 4 else socket.AF_INET6
+            names.append(socket.inet_ntop(family, value))
+    return names
+
+
+def _element(der: bytes, at: int) -> tuple[int, int]:
+    """Where the value of the element at a place begins and ends (X.690, section 8.1)."""
+    length = der[at + 1]
+    at += 2
+    if length & 0x80:
+        size = length & 0x7F
+        length = int.from_bytes(der[at : at + size], "big")
+        at += size
+    return at, at + length

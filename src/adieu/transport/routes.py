@@ -1,0 +1,104 @@
+"""Routes: which way a request goes, directly or through which proxy. Decided by the client, never by an adapter.
+
+Rules of the room: an explicit setting beats the environment, always and altogether: once `proxy=` is given,
+`http_proxy` and its kin, `no_proxy` too, are not looked at. The decision is made on an origin, and kept for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from adieu.errors import InvalidRequest
+from adieu.messages.request import NOT_GIVEN
+from adieu.net.proxies.environment import Environment
+from adieu.net.proxies.proxy import Proxy, ProxyLike
+from adieu.transport.mounts import Pattern
+
+if TYPE_CHECKING:
+    from adieu.messages.url import URL, Origin
+
+__all__ = ["ProxySetting", "Routes"]
+
+_MOST = 1024
+
+ProxySetting: TypeAlias = ProxyLike | Mapping[str, ProxyLike | None] | None
+"""What `proxy=` takes: one proxy for everything, a mapping from patterns to proxies, or None for the direct way."""
+
+
+class Routes:
+    """The routes of a client, or of one call.
+
+    `proxy` is a proxy or its URL; a mapping from patterns, written as for mounts but without paths, to proxies (None:
+    the direct way; what no pattern matches goes directly, too); or None: always directly. Left out, the environment
+    decides, which is read when the first request is made. Raises `InvalidRequest` or `MountError`.
+    """
+
+    __slots__ = ("_direct", "_environment", "_known", "_only", "_patterns")
+
+    def __init__(self, proxy: ProxySetting | object = NOT_GIVEN) -> None:
+        self._known: dict[Origin, Proxy | None] = {}
+        # Nothing is to be decided.
+        self._direct = proxy is None
+        self._only: Proxy | None = None
+        self._patterns: list[tuple[Pattern, Proxy | None]] | None = None
+        self._environment: Environment | None = None
+        given: Any = proxy
+        if isinstance(proxy, Mapping):
+            self._patterns = _patterns(proxy)
+        elif proxy is not None and proxy is not NOT_GIVEN:
+            self._only = Proxy.of(given)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        # What the environment has decided is decided anew elsewhere, by the environment there.
+        return self._direct and self._environment is None, self._only, self._patterns
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        Routes.__init__(self)
+        self._direct, self._only, self._patterns = state
+
+    def select(self, url: URL) -> Proxy | None:
+        """The proxy for a request to this URL; None: none, it goes directly."""
+        if self._direct:
+            return None
+        try:
+            return self._known[url.origin]
+        except KeyError:
+            return self._decided(url)
+
+    def _decided(self, url: URL) -> Proxy | None:
+        if self._only is not None:
+            found: Proxy | None = self._only
+        elif self._patterns is not None:
+            found = next(
+                (
+                    proxy
+                    for pattern, proxy in self._patterns
+                    if pattern.misses(url.origin, url.host_key) is None
+                ),
+                None,
+            )
+        else:
+            if self._environment is None:
+                self._environment = Environment(os.environ)
+                self._direct = not self._environment
+            found = self._environment.proxy_for(url.origin)
+        if len(self._known) >= _MOST:
+            self._known = {}
+        self._known[url.origin] = found
+        return found
+
+
+def _patterns(
+    proxies: Mapping[str, ProxyLike | None],
+) -> list[tuple[Pattern, Proxy | None]]:
+    parsed: dict[Pattern, Proxy | None] = {}
+    for text, value in proxies.items():
+        pattern = Pattern.parse(text)
+        if pattern.segments:
+            raise InvalidRequest(f"proxy={text!r}: a proxy is chosen by origin; leave the path out")
+        if pattern in parsed:
+            raise InvalidRequest(f"proxy={text!r}: another pattern says the same: {pattern}")
+        parsed[pattern] = None if value is None else Proxy.of(value)
+    return sorted(parsed.items(), key=lambda item: item[0].rank(), reverse=True)

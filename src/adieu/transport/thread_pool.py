@@ -1,0 +1,227 @@
+"""A bounded number of threads, each of which carries one exchange at a time, from its first call to its last.
+
+Theory of operation. An exchange takes a `Seat`. Seats wait in one queue, first come, first served; a thread takes the
+next one, makes its calls in their order, and is free again when the seat is left. So a reader never waits for a thread
+that waits, in a pool, for what the reader holds; and what is for one thread only (a cursor, a curl handle) stays in it.
+
+What is shared is C: `SimpleQueue`, `deque`, and a list from which whoever pops first has won. A seat may be left from
+any thread and in a finalizer. A thread keeps nothing of a call whose outcome somebody has: were the last reference
+here, finalizers would run here, some time. Hence the lists, out of which things are taken.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import BodyClosed
+from adieu.lifecycle.lock import locked
+from adieu.net.async_backend import room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.net.async_backend import Answer
+
+__all__ = ["Outcome", "Seat", "Threads", "answer", "taken"]
+
+Call = list[Any]
+"""An answer, and the function whose outcome it wants to be. Who makes the call takes the function out."""
+Outcome = list[Any]
+"""A result, and an error or None. Who hands them on takes them out."""
+
+
+class Seat:
+    """The right of one exchange to a thread. `name`: what for; `outlives`: `Threads.stop` does not end it."""
+
+    __slots__ = ("_calls", "_claims", "_context", "_left", "name", "outlives", "since")
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._claims = [True]
+        self._context = copy_context()
+        self._left = False
+        self.name = name
+        self.outlives = False
+        self.since = monotonic()
+
+    def call(self, function: Callable[[], object]) -> Answer:
+        """Have the thread call this; see `taken`. Whoever stops waiting for it leaves the thread to itself."""
+        wanted = answer()
+        self._calls.put([wanted, function])
+        if self._left:
+            self._refuse()
+        return wanted
+
+    def here(self, function: Callable[[], object]) -> None:
+        """Call this now, in the context of the seat's other calls, if none of them is running."""
+        try:
+            self._context.run(function)
+        except RuntimeError:
+            function()
+
+    def claim(self) -> bool:
+        """Win the seat: the thread for which it is time, or whoever does not want it to begin any more."""
+        try:
+            return self._claims.pop()
+        except IndexError:
+            return False
+
+    def leave(self) -> None:
+        """No further call will be made. Any number of times, from any thread."""
+        if self.claim():
+            self._left = True
+            self._refuse()  # What was to be called is let go of now, and not when a thread comes by.
+        else:
+            self._calls.put(None)
+
+    def give_up(self, error: Callable[[], BaseException]) -> None:
+        """End a seat that has not had its turn: what waits for it gets the error."""
+        if self.claim():
+            self._left = True
+            self._refuse(error())
+
+    def carry(self) -> None:
+        """In the thread: make the calls, until the seat is left."""
+        while True:
+            call = self._calls.get()
+            if call is None:
+                break
+            outcome = self._outcome(call)
+            call.pop().give(outcome)
+            del call, outcome
+        self._left = True
+        self._refuse()
+
+    def _outcome(self, call: Call) -> Outcome:
+        # The frame of this is in the error's traceback, and must not refer to the error, nor to the answer.
+        function = call.pop()
+        del call
+        try:
+            return [self._context.run(function), None]
+        except BaseException as error:
+            return [None, error]
+
+    def _refuse(self, error: BaseException | None = None) -> None:
+        while True:
+            try:
+                call = self._calls.get_nowait()
+            except Empty:
+                return
+            if call is not None:
+                call[0].give([None, error or BodyClosed(f"{self.name} has been ended")])
+
+
+class Threads:
+    """At most `limit` threads. They are made when they are needed, and end with `stop`."""
+
+    __slots__ = ("_busy", "_idle", "_lock", "_pid", "_queue", "_stopped", "_threads", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._stopped = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._queue: SimpleQueue[Seat | None] = SimpleQueue()
+        # One token for each thread that waits at the queue, and for which no seat was put there.
+        self._idle: deque[None] = deque()
+        self._busy: dict[Seat, threading.Thread] = {}
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+
+    def take(self, seat: Seat, stopped: Callable[[], BaseException]) -> None:
+        """Queue a seat. After `stop` it gets the error that `stopped` makes."""
+        if self._pid != os.getpid():
+            self._reset()  # A forked child has none of these threads.
+        self._queue.put(seat)
+        try:
+            self._idle.pop()
+        except IndexError:
+            locked(self._lock, self._grow)
+        if self._stopped:
+            seat.give_up(stopped)
+
+    def _grow(self) -> None:
+        number = len(self._threads)
+        if number >= self.limit or self._stopped:
+            return
+        thread = threading.Thread(
+            target=_work,
+            args=(self._queue, self._idle, self._busy),
+            name=f"adieu-to_async-{number + 1}",
+            # One that waits for a peer must not keep the interpreter from ending.
+            daemon=True,
+        )
+        thread.start()
+        self._threads.append(thread)
+
+    def holders(self) -> list[str]:
+        """What every thread is used for, longest first."""
+        now = monotonic()
+        seats = sorted(self._busy.copy(), key=lambda seat: seat.since)
+        return [f"{seat.name} for {now - seat.since:.1f} s" for seat in seats]
+
+    def stop(self, stopped: Callable[[], BaseException]) -> None:
+        """Let the threads end: idle ones now, the others after the call that they make; who waits gets an error."""
+        self._stopped = True
+        while True:
+            try:
+                seat = self._queue.get_nowait()
+            except Empty:
+                break
+            if seat is not None:
+                seat.give_up(stopped)
+        for seat in self._busy.copy():
+            if not seat.outlives:
+                seat.leave()
+        for _ in range(self.limit):
+            self._queue.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait, so long at most, for the threads that are about to end."""
+        until = monotonic() + seconds
+        lasting = {thread for seat, thread in self._busy.copy().items() if seat.outlives}
+        for thread in self._threads:
+            if thread not in lasting:
+                thread.join(max(until - monotonic(), 0.0))
+
+
+def _work(
+    queue: SimpleQueue[Seat | None], idle: deque[None], busy: dict[Seat, threading.Thread]
+) -> None:
+    this = threading.current_thread()
+    while True:
+        seat = queue.get()
+        if seat is None:
+            return
+        if seat.claim():
+            busy[seat] = this
+            seat.carry()
+            del busy[seat]
+        del seat
+        idle.append(None)
+
+
+def answer() -> Answer:
+    """A place for an outcome, in the event loop that runs here. What comes too late is let go of there, too."""
+    return room().answer(list.clear)
+
+
+async def taken(wanted: Answer) -> Any:
+    """Wait for an outcome: its result is given, its error raised."""
+    await wanted.come()
+    outcome: Outcome = wanted.take()
+    error, result = outcome.pop(), outcome.pop()
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # Or the exception's traceback would refer to the exception: a cycle.
+    return result

@@ -1,0 +1,325 @@
+"""`client.map(..., executor=)`: threads, processes and a cluster of Dask's carry the requests."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.client.map import worker_clients
+from adieu.client.map.worker_clients import Borrowed, packed
+from adieu.testing.faults import FaultServer
+from servers import KNOWN_PORTS
+from support.clients import ADAPTERS
+from support.hooks import die, tell_process
+from support.stage import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.watch import Watch
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Executor]:
+    # Forking under threads is what later Pythons warn of.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[Executor]:
+    """Two processes, as on two machines, behind a scheduler."""
+    distributed = pytest.importorskip("distributed")
+    from dask import config
+
+    settings = {"distributed.worker.daemon": False, "distributed.admin.log-length": 0}
+    with (
+        config.set(settings),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=2,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=50,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor: Executor = client.get_executor()
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[Executor]:
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
+
+
+@pytest.fixture(params=["threads", "processes", "dask"])
+def executor(request: pytest.FixtureRequest) -> Executor:
+    """An executor of each kind."""
+    found: Executor = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def elsewhere(executor: Executor) -> bool:
+    return not isinstance(executor, ThreadPoolExecutor)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_responses_come_back_read_and_errors_with_their_facts(
+    adapter: str, executor: Executor, fault_server: FaultServer, census: Watch
+) -> None:
+    policy = adieu.ReleaseOnRead()
+    with adieu.Client(fault_server.url, adapter=adapter, cleanup=policy) as client:
+        requests: list[Any] = [
+            "/bytes?n=300000",
+            client.build_request("POST", "/echo", content=b"hello"),
+            "/status/404",
+            "/truncated",
+            "http://[",
+            "/redirect?n=2",
+        ]
+        with client.map(requests, limit=3, executor=executor) as outcomes:
+            got = sorted(outcomes, key=lambda one: one.nth)
+        assert [outcome.request for outcome in got] == requests
+        assert census.count() <= 3
+    assert census.count() == 0
+    assert len(got[0].result().content) == 300_000
+    assert got[1].result().json()["body"] == "hello"
+    assert got[2].result().status_code == 404
+    assert isinstance(got[3].error, adieu.BodyTruncated)
+    assert got[3].error.received > 0
+    assert got[3].error.url == f"{fault_server.url}/truncated"
+    assert isinstance(got[4].error, adieu.InvalidURL)
+    assert [hop.status_code for hop in got[5].result().history] == [302, 302]
+    assert all(outcome.response is None or outcome.response.is_closed for outcome in got)
+
+
+def test_each_process_makes_one_client_of_the_settings(
+    executor: Executor, elsewhere: bool, fault_server: FaultServer
+) -> None:
+    hooks: dict[str, Any] = {"request": [tell_process]}
+    with adieu.Client(
+        fault_server.url,
+        adapter="h11",
+        event_hooks=hooks,
+        auth=("me", "secret"),
+        headers={"X-A": "1"},
+    ) as client:
+        with client.map(["/echo"] * 60, limit=4, executor=executor) as outcomes:
+            seen = [dict(outcome.result().json()["headers"]) for outcome in outcomes]
+        here = len(client.connections())
+    assert {fields["X-A"] for fields in seen} == {"1"}
+    assert {fields["Authorization"] for fields in seen} == {"Basic bWU6c2VjcmV0"}
+    workers = {fields["X-Worker"] for fields in seen}
+    own = str(multiprocessing.current_process().pid)
+    # No more connections than are used at the same time: who carries the next request uses them again.
+    assert fault_server.accepted <= 4
+    if elsewhere:
+        assert own not in workers
+        assert 1 <= len(workers) <= 2
+        assert here == 0
+    else:
+        assert workers == {own}
+        assert here == fault_server.accepted
+
+
+def test_an_endless_source_is_read_no_faster_than_its_outcomes(
+    executor: Executor, fault_server: FaultServer
+) -> None:
+    given = 0
+
+    def urls() -> Iterator[str]:
+        nonlocal given
+        while True:
+            given += 1
+            yield "/ok"
+
+    with adieu.Client(fault_server.url) as client:
+        with client.map(urls(), limit=3, executor=executor) as outcomes:
+            for _ in range(10):
+                assert next(outcomes).error is None
+        assert given <= 13
+
+
+def test_a_map_that_is_left_is_waited_for_only_here(executor: Executor, census: Watch) -> None:
+    """What waits in this process is cut off; what waits elsewhere ends by itself, and is not waited for."""
+    timeout = adieu.Timeout(read=3, connect=5)
+    with FaultServer() as server, adieu.Client(server.url, timeout=timeout) as client:
+        KNOWN_PORTS.add(server.port)
+        begun = time.monotonic()
+        with client.map(["/ok", *["/stall-head"] * 3], limit=4, executor=executor) as outcomes:
+            assert next(outcomes).result().status_code == 200
+            eventually(lambda: server.accepted >= 2)
+        with pytest.raises(StopIteration):
+            next(outcomes)
+        assert time.monotonic() - begun < 3
+        assert not [line for line in client.connections() if line.state != "idle"]
+        assert client.get("/ok").status_code == 200
+        again = client.map(["/ok"] * 3, executor=executor)
+        assert [outcome.result().status_code for outcome in again] == [200] * 3
+    assert census.count() == 0
+
+
+def test_what_cannot_travel_is_the_error_of_its_request(
+    executor: Executor, elsewhere: bool, fault_server: FaultServer
+) -> None:
+    with adieu.Client(fault_server.url) as client:
+        requests = [
+            client.build_request("POST", "/echo", content=iter([b"abc"])),
+            client.build_request("POST", "/echo", content=(piece for piece in [b"abc"])),
+            client.build_request("POST", "/echo", content=[b"abc"]),
+        ]
+        with client.map(requests, executor=executor) as outcomes:
+            got = sorted(outcomes, key=lambda one: one.nth)
+    assert got[2].result().json()["body"] == "abc"
+    if elsewhere:
+        assert isinstance(got[1].error, Exception)
+        text = str(got[1].error) + str(got[1].error.__cause__)
+        assert "the content in content= cannot be pickled" in text
+    else:
+        assert got[1].result().json()["body"] == "abc"
+    with adieu.Client(fault_server.url, event_hooks={"request": [lambda _: None]}) as client:
+        outcome = next(client.map(["/ok"], executor=executor))
+        if elsewhere:
+            assert "event_hooks= of a client cannot be pickled" in (
+                str(outcome.error) + str(outcome.error and outcome.error.__cause__)
+            )
+        else:
+            assert outcome.result().status_code == 200
+
+
+def test_an_executor_that_breaks_is_the_error_of_what_it_had_begun(
+    fault_server: FaultServer,
+) -> None:
+    with (
+        adieu.Client(fault_server.url, event_hooks={"request": [die]}) as client,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor,
+    ):
+        with client.map(["/ok", "/die"], limit=2, executor=executor) as outcomes:
+            assert next(outcomes).result().status_code == 200
+            assert [type(outcome.error) for outcome in outcomes] == [BrokenProcessPool]
+        with client.map(["/ok"], executor=executor) as outcomes, pytest.raises(BrokenProcessPool):
+            next(outcomes)
+
+
+def test_an_executor_that_breaks_ends_the_map(fault_server: FaultServer) -> None:
+    with (
+        adieu.Client(fault_server.url, event_hooks={"request": [die]}) as client,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor,
+    ):
+
+        def urls() -> Iterator[str]:
+            yield "/ok"
+            while True:
+                yield "/die"
+
+        outcomes = client.map(urls(), limit=2, executor=executor)
+        with outcomes:
+            assert next(outcomes).result().status_code == 200
+            broken: list[type] = []
+            with pytest.raises(BrokenProcessPool):
+                broken.extend(type(outcome.error) for outcome in outcomes)
+            # None, if the next request found it broken before the death was reported.
+            assert set(broken) <= {BrokenProcessPool}
+
+
+def test_an_executor_that_was_shut_down_ends_the_map(fault_server: FaultServer) -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with (
+        adieu.Client(fault_server.url) as client,
+        client.map(["/ok"], executor=executor) as outcomes,
+        pytest.raises(RuntimeError, match="after shutdown"),
+    ):
+        next(outcomes)
+
+
+class Slow(Executor):
+    """Never begins."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.futures.append(future)
+        return future
+
+
+def test_what_has_not_begun_is_cancelled() -> None:
+    executor = Slow()
+    client = adieu.Client("http://a.example")
+    outcomes = client.map(["/ok"] * 9, limit=3, executor=executor)
+    reader = threading.Thread(target=list, args=(outcomes,))
+    reader.start()
+    eventually(lambda: len(executor.futures) == 3)
+    executor.futures[0].cancel()  # By somebody else: it is the outcome of that one.
+    eventually(lambda: len(executor.futures) == 4)
+    outcomes.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert all(future.cancelled() for future in executor.futures)
+    client.close()
+
+
+# The clients that a process keeps for others
+
+
+@pytest.fixture
+def kept_briefly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Seconds are fractions of one, and in the end nothing is kept."""
+    monkeypatch.setattr(worker_clients, "LINGER", 0.2)
+    monkeypatch.setattr(worker_clients, "_PIECE", 0.02)
+    yield
+    until = time.monotonic() + 5
+    while worker_clients._kept and time.monotonic() < until:
+        time.sleep(0.01)
+    assert worker_clients._kept == {}
+
+
+def test_a_client_without_work_is_closed_and_its_keeper_ends(
+    fault_server: FaultServer, census: Watch, kept_briefly: None
+) -> None:
+    client = adieu.Client(fault_server.url)
+    with Borrowed(*packed(client)) as twin, Borrowed(*packed(client)) as same:
+        assert twin is same
+        assert twin is not client
+        assert twin.get("/ok").status_code == 200
+        time.sleep(0.4)
+        assert not twin.is_closed
+    assert not twin.is_closed
+    with Borrowed(*packed(client)) as same:
+        assert twin is same
+    eventually(lambda: twin.is_closed)
+    eventually(
+        lambda: not any(thread.name == "adieu-map-clients" for thread in threading.enumerate())
+    )
+    with Borrowed(*packed(client)) as another:
+        assert another is not twin
+        assert another.get("/ok").status_code == 200
+    eventually(lambda: another.is_closed)
+    client.close()
+    assert census.count() == 0
+
+
+def test_two_clients_of_equal_settings_share_nothing(
+    fault_server: FaultServer, kept_briefly: None
+) -> None:
+    """Or who signs in as one user would go on as another."""
+    with adieu.Client(fault_server.url) as one, adieu.Client(fault_server.url) as two:
+        assert pickle.dumps(one) == pickle.dumps(two)
+        with Borrowed(*packed(one)) as first, Borrowed(*packed(two)) as second:
+            assert first is not second
+            first.cookies.set("session", "one's")
+            assert list(second.cookies) == []

@@ -1,0 +1,7 @@
+"""What goes over a connection is the same over every adapter, sync and async."""
+
+from __future__ import annotations
+
+from support.everywhere import is_async, stage
+
+__all__ = ["is_async", "stage"]

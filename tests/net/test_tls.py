@@ -1,0 +1,635 @@
+from __future__ import annotations
+
+import datetime
+import gc
+import os
+import pickle
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import certifi
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adieu.errors import InvalidRequest
+from adieu.net.tls import config as tls
+from adieu.net.tls import context as _tls_context
+from adieu.net.tls import handshake as _handshake
+from adieu.net.tls.config import InsecureRequestWarning, TLSConfig, describe_tls_error, handshake
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable, Iterator
+
+UTC = datetime.timezone.utc
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(autouse=True)
+def no_contexts() -> Iterator[None]:
+    tls._contexts.clear()
+    yield
+    tls._contexts.clear()
+
+
+@pytest.fixture
+def ca_file(ca: trustme.CA, tmp_path: pathlib.Path) -> str:
+    path = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+def server_context(cert: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    cert.configure_cert(context)
+    return context
+
+
+def serve_tls(context: ssl.SSLContext) -> Callable[[socket.socket], None]:
+    def serve(sock: socket.socket) -> None:
+        with context.wrap_socket(sock, server_side=True) as wrapped:
+            # First, so that a client that was refused reads why, and does not write into a reset.
+            wrapped.sendall(b"hello")
+            wrapped.recv(100)
+
+    return serve
+
+
+def serve_plainly(sock: socket.socket) -> None:
+    sock.recv(1000)
+    sock.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+def hang_up(sock: socket.socket) -> None:
+    sock.recv(1000)
+
+
+@contextmanager
+def server(serve: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
+    """A server of one connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+
+        def run() -> None:
+            sock, _ = listener.accept()
+            sock.settimeout(10)
+            with sock:
+                try:
+                    serve(sock)
+                except OSError:
+                    pass  # What goes wrong is looked at from the other side.
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def talk(address: tuple[str, int], config: TLSConfig, host: str = "localhost") -> dict[str, Any]:
+    """Hear hello and say bye over TLS; what was agreed on."""
+    with socket.create_connection(address, 10) as sock:
+        wrapped = config.context_for().wrap_socket(
+            sock, server_hostname=host, do_handshake_on_connect=False
+        )
+        with wrapped:
+            handshake(wrapped)
+            assert wrapped.recv(100) == b"hello"
+            wrapped.sendall(b"bye")
+            return {
+                "version": wrapped.version(),
+                "alpn": wrapped.selected_alpn_protocol(),
+                "peer": wrapped.getpeercert(),
+            }
+
+
+def complaint(
+    serve: Callable[[socket.socket], None], config: TLSConfig, host: str = "localhost"
+) -> str:
+    """What is said about a handshake that fails."""
+    with server(serve) as address, pytest.raises(OSError) as caught:  # noqa: PT011
+        talk(address, config, host)
+    text = describe_tls_error(caught.value, host)
+    assert text.startswith(f"TLS with {host} failed: ")
+    assert "verify=False" not in text
+    return text
+
+
+def refusal(**settings: Any) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        TLSConfig(**settings).context_for()
+    return str(caught.value)
+
+
+# A value
+
+
+def test_settings_are_a_value(ca_file: str) -> None:
+    assert TLSConfig() == TLSConfig(verify=True)
+    assert TLSConfig(verify=ca_file) == TLSConfig(ca_file)
+    assert TLSConfig(verify=ca_file) != TLSConfig()
+    assert len({TLSConfig(), TLSConfig(), TLSConfig(ca_file)}) == 2
+    with pytest.raises(AttributeError, match="is a value"):
+        TLSConfig().verify = False
+    assert TLSConfig().replace(verify=ca_file) == TLSConfig(ca_file)
+
+
+def test_paths_are_the_same_file_from_everywhere(
+    ca_file: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = TLSConfig("ca.pem")
+    assert config == TLSConfig(tmp_path / "ca.pem")
+    monkeypatch.chdir("/")
+    assert config.verify == os.path.abspath(ca_file)
+    config.context_for()
+
+
+def test_settings_can_be_pickled_and_so_sent_to_another_process(ca_file: str) -> None:
+    for config in (TLSConfig(), TLSConfig(ca_file, cert=(ca_file, ca_file, "secret"))):
+        assert pickle.loads(pickle.dumps(config)) == config
+    with pytest.warns(InsecureRequestWarning):
+        careless = TLSConfig(verify=False)
+    assert pickle.loads(pickle.dumps(careless)) == careless  # And does not warn again.
+
+
+def test_settings_with_a_context_cannot_be_pickled_and_say_why() -> None:
+    config = TLSConfig(context=ssl.create_default_context())
+    with pytest.raises(TypeError, match=r"an SSLContext of its own cannot be pickled; one with"):
+        pickle.dumps(config)
+
+
+def test_a_passphrase_is_never_shown(ca_file: str) -> None:
+    text = repr(TLSConfig(cert=(ca_file, ca_file, "hunter2")))
+    assert "hunter2" not in text
+    assert text == f"TLSConfig(verify=True, cert=({ca_file!r}, {ca_file!r}, '***'))"
+    assert repr(TLSConfig()) == "TLSConfig(verify=True)"
+    assert repr(TLSConfig(b"-----BEGIN" * 500)) == "TLSConfig(verify=<PEM>)"
+
+
+def test_a_context_of_ones_own_is_used_as_it_is() -> None:
+    context = ssl.create_default_context()
+    config = TLSConfig(context=context)
+    assert config.context_for() is context
+    assert config == TLSConfig(context=context)
+    assert config != TLSConfig(context=ssl.create_default_context())
+    assert "SSLContext" in repr(config)
+    for settings in ({"verify": False}, {"cert": certifi.where()}):
+        assert "set verify and cert on the context itself" in refusal(context=context, **settings)
+    assert refusal(context=True) == "context= is bool, not an SSLContext"
+
+
+# What is refused, as early as it can be
+
+
+def test_files_that_are_missing_are_refused_where_they_are_set(tmp_path: pathlib.Path) -> None:
+    missing = str(tmp_path / "no.pem")
+    with pytest.raises(InvalidRequest) as caught:
+        TLSConfig(verify=missing)
+    assert str(caught.value) == f"verify={missing!r}: No such file or directory"
+    for cert in (missing, (missing, None), (certifi.where(), missing)):
+        with pytest.raises(InvalidRequest, match=r"cert='.*no.pem': No such file"):
+            TLSConfig(cert=cert)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have no such modes here")
+def test_files_that_cannot_be_read_are_refused(ca_file: str) -> None:
+    os.chmod(ca_file, 0)
+    if os.geteuid() != 0:
+        assert refusal(verify=ca_file) == f"verify={ca_file!r}: Permission denied"
+    elif os.path.exists("/proc/self/mem"):
+        # Its first page is unreadable even for root.
+        assert refusal(verify="/proc/self/mem").endswith("[Errno 5] Input/output error")
+
+
+@pytest.mark.parametrize("verify", [None, 0, 1, "", object(), ["ca.pem"]])
+def test_verify_is_what_it_says(verify: object) -> None:
+    assert refusal(verify=verify).startswith("verify= is True, False, a path, or PEM as bytes, not")
+
+
+def test_cert_is_what_it_says(ca_file: str) -> None:
+    assert refusal(cert=True).startswith("cert= is a path, (certificate, key) or")
+    assert refusal(cert=()).endswith("not 0 things")
+    assert refusal(cert=(ca_file,) * 4).endswith("not 4 things")
+    assert refusal(cert=(None, ca_file)).startswith("cert= is a path")
+    assert refusal(cert=(ca_file, ca_file, 1)) == "the password in cert= is text or bytes, not int"
+
+
+def test_pem_as_text_is_told_apart_from_a_path(ca: trustme.CA) -> None:
+    pem = ca.cert_pem.bytes().decode()
+    assert "takes PEM as bytes" in refusal(verify=pem)
+    assert "takes PEM as bytes" in refusal(cert=pem)
+
+
+def test_files_without_certificates_are_named(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "ca.der"
+    path.write_bytes(b"\x30\x82\x01")
+    assert refusal(verify=path).startswith(f"verify={str(path)!r} holds no CA certificates in PEM:")
+    for junk in (b"", b"nothing", b"\xff"):
+        assert "bytes that hold no CA certificates in PEM" in refusal(verify=junk)
+    for junk in (
+        b"-----BEGIN",
+        b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----",
+        b"-----BEGIN\xff",
+    ):
+        assert refusal(verify=junk).startswith("verify=<PEM> holds no CA certificates in PEM:")
+    assert f"cert={str(path)!r} cannot be used:" in refusal(cert=path)
+
+
+def test_a_directory_that_openssl_would_find_nothing_in_is_refused(
+    ca_file: str, tmp_path: pathlib.Path
+) -> None:
+    assert "directory without CAs in it that OpenSSL could find: run `openssl rehash`" in refusal(
+        verify=tmp_path
+    )
+
+
+def test_a_key_of_another_certificate_is_refused(ca: trustme.CA, tmp_path: pathlib.Path) -> None:
+    paths = []
+    for name in ("one", "two"):
+        cert = ca.issue_cert(f"{name}@example.org")
+        paths.append((str(tmp_path / f"{name}.pem"), str(tmp_path / f"{name}.key")))
+        cert.cert_chain_pems[0].write_to_path(paths[-1][0])
+        cert.private_key_pem.write_to_path(paths[-1][1])
+    text = refusal(cert=(paths[0][0], paths[1][1]))
+    assert text.startswith(f"cert=({paths[0][0]!r}, {paths[1][1]!r}) cannot be used:")
+    assert "it takes a certificate and its own key, in PEM" in text
+
+
+@pytest.fixture
+def encrypted(ca: trustme.CA, tmp_path: pathlib.Path) -> tuple[str, str]:
+    cert = ca.issue_cert("me@example.org")
+    cert.cert_chain_pems[0].write_to_path(str(tmp_path / "me.pem"))
+    key = serialization.load_pem_private_key(cert.private_key_pem.bytes(), None)
+    (tmp_path / "me.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"hunter2"),
+        )
+    )
+    return str(tmp_path / "me.pem"), str(tmp_path / "me.key")
+
+
+def test_a_key_is_decrypted_and_its_passphrase_never_asked_for(encrypted: tuple[str, str]) -> None:
+    TLSConfig(cert=(*encrypted, "hunter2")).context_for()
+    TLSConfig(cert=(*encrypted, b"hunter2")).context_for()
+    assert "is encrypted: pass (certificate, key, password)" in refusal(cert=encrypted)
+    text = refusal(cert=(*encrypted, "hunter3"))
+    assert "cannot be used" in text
+    assert "hunter" not in text
+
+
+# Insecure
+
+
+def test_no_verification_is_warned_of_once_where_it_is_set(ca: trustme.CA) -> None:
+    with pytest.warns(InsecureRequestWarning) as warned:
+        config = TLSConfig(verify=False)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    text = str(warned[0].message)
+    assert "whoever is on the way can read and change all that is sent, credentials too" in text
+    assert "pass verify='/path/to/ca.pem'" in text
+    with server(serve_tls(server_context(ca.issue_cert("other.example")))) as address:
+        assert talk(address, config)["peer"] == {}
+    context = config.context_for()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+# Contexts
+
+
+def test_equal_settings_share_one_context(ca_file: str) -> None:
+    assert TLSConfig().context_for() is TLSConfig().context_for()
+    assert TLSConfig(ca_file).context_for() is TLSConfig(ca_file).context_for()
+    assert TLSConfig(ca_file).context_for() is not TLSConfig().context_for()
+
+
+def test_a_file_that_was_replaced_makes_a_new_context(ca_file: str) -> None:
+    config = TLSConfig(ca_file)
+    before = config.context_for()
+    trustme.CA().cert_pem.write_to_path(ca_file)
+    os.utime(ca_file, ns=(1, 1))
+    assert config.context_for() is not before
+    os.unlink(ca_file)
+    with pytest.raises(InvalidRequest, match=r"ca.pem': No such file"):
+        config.context_for()
+
+
+def test_threads_that_come_together_wait_for_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    build = _tls_context.build
+
+    def slowly(*settings: Any) -> ssl.SSLContext:
+        built.append(settings)
+        time.sleep(0.02)
+        return build(*settings)
+
+    monkeypatch.setattr(tls, "_build", slowly)
+    found: list[ssl.SSLContext] = []
+    begin = threading.Barrier(8)
+
+    def run() -> None:
+        begin.wait(10)
+        found.append(TLSConfig().context_for())
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(built) == 1
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
+
+
+def test_contexts_are_kept_within_bounds(ca: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "_MOST", 3)
+    pem = ca.cert_pem.bytes()
+    configs = [TLSConfig(pem + b"\n" * n) for n in range(5)]
+    contexts = [config.context_for() for config in configs]
+    assert len(tls._contexts) == 3
+    assert configs[4].context_for() is contexts[4]
+    assert configs[0].context_for() is not contexts[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
+    code = """if True:
+        import os, threading, signal
+        from adieu.net.tls import config as tls
+        tls._lock.acquire()
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            tls.TLSConfig().context_for()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=30)
+
+
+def test_nothing_is_imported_before_a_context_is_wanted() -> None:
+    code = """if True:
+        import sys
+        import adieu.net.tls.config as tls
+        config = tls.TLSConfig()
+        assert not {"ssl", "certifi"} & set(sys.modules)
+        config.context_for()
+        assert {"ssl", "certifi"} <= set(sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_a_context_checks_all_that_python_checks() -> None:
+    context = TLSConfig().context_for()
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert context.verify_flags == ssl.create_default_context().verify_flags
+    assert context.cert_store_stats()["x509_ca"] > 50
+
+
+# Real handshakes
+
+
+def test_what_is_agreed_on(ca: trustme.CA, ca_file: str) -> None:
+    with server(serve_tls(server_context(ca.issue_cert("localhost")))) as address:
+        agreed = talk(address, TLSConfig(ca_file))
+    assert agreed["alpn"] == "http/1.1"
+    assert agreed["version"] in {"TLSv1.2", "TLSv1.3"}
+    assert agreed["peer"]["subjectAltName"] == (("DNS", "localhost"),)
+
+
+def test_trust_can_be_given_as_bytes(ca: trustme.CA) -> None:
+    with server(serve_tls(server_context(ca.issue_cert("localhost")))) as address:
+        assert talk(address, TLSConfig(ca.cert_pem.bytes()))["peer"]
+
+
+def test_trust_can_be_a_directory(ca: trustme.CA, ca_file: str, tmp_path: pathlib.Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to hash the directory with")
+    hashed = subprocess.run(
+        [openssl, "x509", "-noout", "-subject_hash", "-in", ca_file],
+        check=True,
+        timeout=30,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    folder = tmp_path / "cas"
+    folder.mkdir()
+    shutil.copy(ca_file, folder / f"{hashed}.0")
+    with server(serve_tls(server_context(ca.issue_cert("localhost")))) as address:
+        assert talk(address, TLSConfig(folder))["peer"]
+
+
+def test_a_client_certificate_is_shown(
+    ca: trustme.CA, ca_file: str, tmp_path: pathlib.Path
+) -> None:
+    context = server_context(ca.issue_cert("localhost"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    path = tmp_path / "me.pem"
+    ca.issue_cert("me@example.org").private_key_and_cert_chain_pem.write_to_path(str(path))
+    with server(serve_tls(context)) as address:
+        assert talk(address, TLSConfig(ca_file, cert=path))["peer"]
+
+
+# Failures, explained
+
+
+def test_an_unknown_ca_is_explained(ca: trustme.CA) -> None:
+    text = complaint(serve_tls(server_context(ca.issue_cert("localhost"))), TLSConfig())
+    assert "its certificate is from a CA not trusted here, or an intermediate" in text
+    assert "pass verify='/path/to/ca.pem'" in text
+
+
+def test_a_chain_to_an_unknown_root_is_explained(ca: trustme.CA) -> None:
+    cert = ca.issue_cert("localhost")
+    context = server_context(cert)
+    pem = b"".join([blob.bytes() for blob in cert.cert_chain_pems]) + ca.cert_pem.bytes()
+    with trustme.Blob(cert.private_key_pem.bytes() + pem).tempfile() as path:
+        context.load_cert_chain(path)
+    text = complaint(serve_tls(context), TLSConfig())
+    assert "chain ends in a root that is not trusted here" in text
+
+
+def test_a_self_signed_certificate_is_explained(ca: trustme.CA) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with trustme.Blob(ca.private_key_pem.bytes() + ca.cert_pem.bytes()).tempfile() as path:
+        context.load_cert_chain(path)
+    text = complaint(serve_tls(context), TLSConfig())
+    assert "its certificate is self-signed, so nobody but itself vouches for it" in text
+
+
+def test_an_expired_certificate_is_explained(ca: trustme.CA, ca_file: str) -> None:
+    cert = ca.issue_cert(
+        "localhost",
+        not_before=datetime.datetime(2019, 1, 1, tzinfo=UTC),
+        not_after=datetime.datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    text = complaint(serve_tls(server_context(cert)), TLSConfig(ca_file))
+    assert "its certificate has expired (certificate has expired)" in text
+    assert "Check this machine's clock first" in text
+
+
+def test_a_certificate_from_the_future_is_explained(ca: trustme.CA, ca_file: str) -> None:
+    soon = datetime.datetime.now(UTC) + datetime.timedelta(days=2)
+    cert = ca.issue_cert("localhost", not_before=soon, not_after=soon + datetime.timedelta(days=9))
+    text = complaint(serve_tls(server_context(cert)), TLSConfig(ca_file))
+    assert "its certificate is not valid yet" in text
+
+
+def test_a_certificate_for_another_host_is_explained_with_its_names(
+    ca: trustme.CA, ca_file: str
+) -> None:
+    cert = ca.issue_cert("a.example.org", "*.b.example.org", "10.0.0.1", "fe80::1")
+    text = complaint(serve_tls(server_context(cert)), TLSConfig(ca_file), "api.example.org")
+    assert text.startswith("TLS with api.example.org failed: its certificate is for other names")
+    if sys.implementation.name == "cpython":
+        assert "(a.example.org, *.b.example.org, 10.0.0.1, fe80::1)" in text
+    text = complaint(serve_tls(server_context(cert)), TLSConfig(ca_file), "127.0.0.1")
+    assert "its certificate is not for this address" in text
+    assert "Use a host name that the certificate has" in text
+
+
+def test_a_plain_http_server_is_explained() -> None:
+    text = complaint(serve_plainly, TLSConfig())
+    assert "what answers on that port does not speak TLS; plain HTTP, probably" in text
+    assert "Check the port" in text
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_explained() -> None:
+    text = complaint(hang_up, TLSConfig())
+    assert "the server closed the connection in the handshake" in text
+
+
+def test_an_old_protocol_version_is_explained(ca: trustme.CA, ca_file: str) -> None:
+    old = server_context(ca.issue_cert("localhost"))
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    new = ssl.create_default_context(cafile=ca_file)
+    new.minimum_version = ssl.TLSVersion.TLSv1_3
+    text = complaint(serve_tls(old), TLSConfig(context=new))
+    assert "have no TLS version in common; here it is 1.2 and later" in text
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_client_certificate_is_explained(
+    ca: trustme.CA, ca_file: str, version: ssl.TLSVersion
+) -> None:
+    context = server_context(ca.issue_cert("localhost"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = context.minimum_version = version
+    ca.configure_trust(context)
+    text = complaint(serve_tls(context), TLSConfig(ca_file))
+    assert "client certificate" in text
+    assert "cert=" in text
+
+
+def test_a_client_certificate_that_is_refused_is_explained(
+    ca: trustme.CA, ca_file: str, tmp_path: pathlib.Path
+) -> None:
+    context = server_context(ca.issue_cert("localhost"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    path = tmp_path / "me.pem"
+    stranger = trustme.CA().issue_cert("me@example.org")
+    stranger.private_key_and_cert_chain_pem.write_to_path(str(path))
+    text = complaint(serve_tls(context), TLSConfig(ca_file, cert=path))
+    assert "the server refused the client certificate" in text
+
+
+def test_ciphers_without_overlap_are_explained(ca: trustme.CA, ca_file: str) -> None:
+    context = server_context(ca.issue_cert("localhost"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+CHACHA20")
+    own = ssl.create_default_context(cafile=ca_file)
+    own.maximum_version = ssl.TLSVersion.TLSv1_2
+    own.set_ciphers("ECDHE+AESGCM")
+    text = complaint(serve_tls(context), TLSConfig(context=own))
+    assert "found nothing in common to agree on" in text
+
+
+def test_an_error_is_found_in_whatever_wraps_it() -> None:
+    error = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+    error.reason = "WRONG_VERSION_NUMBER"
+    caused = ValueError("something")
+    caused.__cause__ = error
+    for wrapped in (error, OSError("x", error), RuntimeError(RuntimeError(error)), caused):
+        assert "does not speak TLS" in describe_tls_error(wrapped, "h")
+    circle = ValueError("circle")
+    circle.__context__ = circle
+    assert describe_tls_error(circle, "h") == (
+        "TLS with h failed: the handshake did not succeed (circle)."
+    )
+    assert "in the handshake (Connection reset" in describe_tls_error(
+        ConnectionResetError(104, "Connection reset by peer"), "h"
+    ).replace("[Errno 104] ", "")
+    assert describe_tls_error(ValueError(), "h").endswith("(ValueError).")
+
+
+def test_a_check_without_a_text_of_ours_is_told_in_openssl_s_words() -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code = 92
+    error.verify_message = "Missing Authority Key Identifier"
+    assert describe_tls_error(error, "h") == (
+        "TLS with h failed: its certificate did not pass a check "
+        "(Missing Authority Key Identifier)."
+    )
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts references")
+def test_a_failed_handshake_leaves_no_cycle_behind(ca: trustme.CA, ca_file: str) -> None:
+    context = TLSConfig(ca_file).context_for()
+
+    def fail(address: tuple[str, int]) -> weakref.ref[ssl.SSLSocket]:
+        with (
+            socket.create_connection(address, 10) as sock,
+            context.wrap_socket(
+                sock, server_hostname="localhost", do_handshake_on_connect=False
+            ) as wrapped,
+        ):
+            try:
+                handshake(wrapped)
+            except ssl.SSLCertVerificationError as error:
+                describe_tls_error(error, "localhost")
+            return weakref.ref(wrapped)
+
+    gc.collect()
+    gc.disable()
+    try:
+        with server(serve_tls(server_context(ca.issue_cert("other.example")))) as address:
+            assert fail(address)() is None
+    finally:
+        gc.enable()
+
+
+@given(st.binary(max_size=80))
+def test_any_certificate_can_be_looked_at(noise: bytes) -> None:
+    class Sock:
+        def get_unverified_chain(self) -> list[bytes]:
+            return [b"\x30\x06\x03\x55\x1d\x11" + noise]
+
+    assert all(name.isprintable() for name in _handshake._names(Sock()))
+    assert _handshake._names(object()) == ()

@@ -1,0 +1,475 @@
+"""TLS through memory buffers, in both colours: what is cut, what comes early, what is large."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import socket
+import ssl
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+import adieu
+from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.net.async_backend import room
+from adieu.net.stream import SocketStream
+from adieu.net.tls.config import TLSConfig
+from adieu.net.tls.stream import AsyncTLSStream, TLSStream
+from adieu.net.wire import Opening
+from support.portal import TrioPortal
+from support.steering import ASYNCIO_LOOPS, LOOPS, run, sleep, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from servers import Authority, TLSServer
+    from support.watch import Watch
+
+pytestmark = pytest.mark.lifecycle
+
+
+class Colour(Protocol):
+    """Drives a stream for a test that is written once."""
+
+    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
+        """A secured stream over the socket."""
+        ...
+
+    def run(self, wish: Callable[[], Any]) -> Any:
+        """What an operation of the stream gives."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Sync:
+    """`TLSStream`, over a stream that cannot start TLS by itself."""
+
+    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
+        return TLSStream.start(SocketStream(sock), hostname, opening)
+
+    def run(self, wish: Callable[[], Any]) -> Any:
+        return wish()
+
+    def close(self) -> None:
+        pass
+
+
+class Bare(Sync):
+    """`TLSStream`, over a stream that has nothing but what a stream must have."""
+
+    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
+        inner = SocketStream(sock)
+
+        class Below:
+            recv, send, readable, close = inner.recv, inner.send, inner.readable, inner.close
+
+        return TLSStream.start(Below(), hostname, opening)
+
+
+class Async:
+    """`AsyncTLSStream`, in a loop that runs while somebody waits."""
+
+    def __init__(self, loop: str) -> None:
+        self.loop = ASYNCIO_LOOPS[loop]()
+
+    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
+        sock.setblocking(False)
+
+        async def started() -> object:
+            inner = room().stream(sock, opening)
+            return await AsyncTLSStream.start(inner, hostname, opening)
+
+        return self.run(started)
+
+    def run(self, wish: Callable[[], Any]) -> Any:
+        async def awaited() -> object:
+            return await wish()
+
+        return self.loop.run_until_complete(awaited())
+
+    def close(self) -> None:
+        self.loop.close()
+
+
+class Trio(Async):
+    """The same, in a run of trio's in a thread of its own."""
+
+    def __init__(self) -> None:
+        portal = TrioPortal()
+        self.run, self.close = portal.run, portal.close  # type: ignore[method-assign]
+
+
+COLOURS: dict[str, Callable[[], Colour]] = {"sync": Sync, "bare": Bare}
+for _name in LOOPS:
+    COLOURS[f"async, {_name}"] = Trio if _name == "trio" else partial(Async, _name)
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
+    made = COLOURS[request.param]()
+    yield made
+    made.close()
+
+
+class Secured:
+    """A stream under TLS, and the thread that is its peer."""
+
+    def __init__(
+        self, colour: Colour, authority: Authority, serve: Callable[[ssl.SSLSocket], object]
+    ) -> None:
+        self.colour = colour
+        self.authority = authority
+        self.errors: list[BaseException] = []
+        self._serve = serve
+        self._ours, self._theirs = socket.socketpair()
+        self._thread = threading.Thread(target=self._peer)
+        self.stream: Any = None
+
+    def _peer(self) -> None:
+        self._theirs.settimeout(5)
+        context = self.authority.server_context()
+        try:
+            with context.wrap_socket(
+                self._theirs,
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            ) as sock:
+                sock.do_handshake()
+                self._serve(sock)
+        except OSError as error:
+            self.errors.append(error)
+
+    def start(self, hostname: str = "localhost", *, seconds: float = 5, **options: Any) -> Secured:
+        context = self.authority.client_context()
+        for name, value in options.items():
+            setattr(context, name, value)
+        deadline = Deadline(Timeout(connect=seconds))
+        self.opening = Opening(deadline, TLSConfig(context=context))
+        self.opening.own(self._ours)
+        self._thread.start()
+        self.stream = self.colour.start(self._ours, hostname, self.opening)
+        return self
+
+    def recv(self, max_bytes: int = 65_536, timeout: float | None = 5) -> bytes:
+        data: bytes = self.colour.run(lambda: self.stream.recv(max_bytes, timeout))
+        return data
+
+    def send(self, data: bytes, timeout: float | None = 5) -> None:
+        self.colour.run(lambda: self.stream.send(data, timeout))
+
+    def send_or_recv(self, data: memoryview, timeout: float | None = 5) -> Any:
+        return self.colour.run(lambda: self.stream.send_or_recv(data, timeout))
+
+    def __enter__(self) -> Secured:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        if hasattr(self, "opening"):
+            self.opening.close()
+            self._thread.join(10)
+        self._ours.close()
+        self._theirs.close()
+
+
+@pytest.fixture
+def secured(
+    colour: Colour, authority: Authority
+) -> Callable[[Callable[[ssl.SSLSocket], object]], Secured]:
+    return lambda serve: Secured(colour, authority, serve)
+
+
+def _echo(sock: ssl.SSLSocket) -> None:
+    while data := sock.recv(65_536):
+        sock.sendall(data)
+
+
+def _say_goodbye(sock: ssl.SSLSocket) -> None:
+    with contextlib.suppress(OSError):
+        sock.unwrap()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_bytes_go_both_ways(secured: Any, version: ssl.TLSVersion) -> None:
+    def serve(sock: ssl.SSLSocket) -> None:
+        assert sock.version() == {ssl.TLSVersion.TLSv1_2: "TLSv1.2"}.get(version, "TLSv1.3")
+        _echo(sock)
+
+    with secured(serve).start(maximum_version=version) as both:
+        for message in (b"hello", b"x", bytes(1000)):
+            both.send(message)
+            got = b""
+            while len(got) < len(message):
+                got += both.recv()
+            assert got == message
+            assert not both.stream.readable()
+
+
+def test_large_transfers_arrive_whole_both_ways(secured: Any) -> None:
+    data = random.Random(520).randbytes(5_000_000)
+    seen = hashlib.sha256()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        size = 0
+        while size < len(data):
+            piece = sock.recv(65_536)
+            seen.update(piece)
+            size += len(piece)
+        sock.sendall(data)
+        _say_goodbye(sock)
+
+    with secured(serve).start() as both:
+        both.send(data)
+        got = bytearray()
+        while piece := both.recv(262_144):
+            assert len(piece) <= 262_144
+            got += piece
+    assert seen.digest() == hashlib.sha256(data).digest()
+    assert got == data
+
+
+def test_several_records_that_came_together_are_given_together(secured: Any) -> None:
+    sent = threading.Event()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        for _ in range(10):
+            sock.sendall(b"x" * 100)
+        sent.set()
+        _say_goodbye(sock)
+
+    with secured(serve).start() as both:
+        assert sent.wait(5)
+        assert both.recv(950) == b"x" * 950
+        assert both.stream.readable()
+        assert both.recv(950) == b"x" * 50
+        assert both.recv() == b""
+        assert both.recv() == b""
+
+
+def test_an_end_without_goodbye_is_an_error_and_not_an_end(secured: Any) -> None:
+    def serve(sock: ssl.SSLSocket) -> None:
+        sock.sendall(b"the beginning")
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    with secured(serve).start() as both:
+        assert both.recv() == b"the beginning"
+        for _ in range(2):
+            with pytest.raises(ssl.SSLEOFError):
+                both.recv()
+
+
+def test_a_goodbye_is_an_end_though_the_connection_stays_open(secured: Any) -> None:
+    done = threading.Event()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        sock.setblocking(False)
+        _say_goodbye(sock)
+        done.wait(5)
+
+    with secured(serve).start() as both:
+        for _ in range(2):
+            assert both.recv() == b""
+        done.set()
+
+
+def test_a_wait_ends_at_its_limit_and_nothing_is_lost(secured: Any) -> None:
+    late = threading.Event()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        late.wait(5)
+        sock.sendall(b"late")
+        _say_goodbye(sock)
+
+    with secured(serve).start() as both:
+        with pytest.raises(TimeoutError):
+            both.recv(timeout=0.02)
+        late.set()
+        assert both.recv() == b"late"
+
+
+def test_a_handshake_that_stalls_ends_in_time(colour: Colour, authority: Authority) -> None:
+    both = Secured(colour, authority, _echo)
+    both._peer = lambda: None  # type: ignore[method-assign]
+    both._thread = threading.Thread(target=lambda: None)
+    started = time.monotonic()
+    with both, pytest.raises((TimeoutError, adieu.ConnectTimeout)):
+        both.start(seconds=0.05)
+    assert time.monotonic() - started < 2
+
+
+def test_a_refused_certificate_names_what_it_is_for_and_the_server_is_told(
+    secured: Any, colour: Colour
+) -> None:
+    both = secured(_echo)
+    with both:
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
+            both.start("elsewhere.example")
+        # Before the connection is closed, the alert has gone.
+        both._thread.join(5)
+    assert "localhost" in getattr(caught.value, "certificate_names", ())
+    assert "alert" in str(both.errors[0]).lower()
+
+
+# Uploads -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_upload_arrives_whole_while_both_ears_are_open(secured: Any) -> None:
+    data = random.Random(520).randbytes(3_000_000)
+    got = bytearray()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        while len(got) < len(data):
+            got.extend(sock.recv(65_536))
+        sock.sendall(b"thanks")
+        _say_goodbye(sock)
+
+    with secured(serve).start() as both:
+        rest = memoryview(data)
+        while rest:
+            done = both.send_or_recv(rest)
+            assert isinstance(done, int)
+            rest = rest[done:]
+        assert both.recv() == b"thanks"
+    assert got == data
+
+
+# Who can only send or receive hears an answer if it has come before the next piece is sent.
+@pytest.mark.parametrize("colour", [name for name in COLOURS if name != "bare"], indirect=True)
+def test_an_answer_in_the_middle_of_an_upload_is_heard(secured: Any) -> None:
+    """The peer answers and takes nothing more: a plain send would wait for its whole limit."""
+    over = threading.Event()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        sock.recv(1000)
+        time.sleep(0.05)  # By then nothing more goes.
+        sock.sendall(b"enough")
+        over.wait(5)
+
+    with secured(serve).start() as both:
+        data = memoryview(bytes(9_000_000))
+        sent = 0
+        started = time.monotonic()
+        while isinstance(done := both.send_or_recv(data[sent:]), int):
+            sent += done
+        assert done == b"enough"
+        assert time.monotonic() - started < 4
+        assert sent < len(data)
+        over.set()
+
+
+def test_what_was_encrypted_goes_on_where_it_was_interrupted(secured: Any) -> None:
+    """An interim answer in the middle of an upload: records must not be made anew, nor lost, nor change their order."""
+    data = random.Random(520).randbytes(4_000_000)
+    got = bytearray()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        nth = 0
+        while len(got) < len(data):
+            if len(got) > nth * 500_000:
+                sock.sendall(b"still here %d" % nth)
+                nth += 1
+            got.extend(sock.recv(65_536))
+        sock.sendall(b"done")
+        _say_goodbye(sock)
+
+    with secured(serve).start() as both:
+        rest, said = memoryview(data), b""
+        while rest:
+            done = both.send_or_recv(rest)
+            if isinstance(done, int):
+                rest = rest[done:]
+            else:
+                said += done
+        while piece := both.recv():
+            said += piece
+    assert said.startswith(b"still here 0")
+    assert said.endswith(b"done")
+    assert got == data
+
+
+# HTTP over it ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_every_kind_of_exchange_works_over_tls(
+    loop: str, tls_server: TLSServer, census: Watch
+) -> None:
+    async def main() -> None:
+        async with adieu.AsyncClient(tls_server.url, verify=tls_server.client_context) as client:
+            for _ in range(3):
+                assert (await client.get("/ok")).json()["connection"] == 1
+            assert len((await client.get("/bytes?n=5000000")).content) == 5_000_000
+            assert len((await client.get("/chunked?n=70000")).content) == 70_000
+            assert len((await client.get("/until-close?n=70000")).content) == 70_000
+            sent = await client.post("/echo", content=[bytes(1_000_000)])
+            assert sent.json()["length"] == 1_000_000
+            early = await client.post("/early", content=[bytes(20_000_000)])
+            assert early.status_code == 413
+            with pytest.raises(adieu.BodyTruncated, match="in the middle of the body"):
+                await client.get("/until-close?n=70000&abrupt=1")
+            with pytest.raises(adieu.ReadTimeout):
+                await client.get("/stall-head", timeout=adieu.Timeout(read=0.02))
+            assert (await client.get("/race")).status_code == 200
+            assert (await client.get("/race")).status_code == 200
+        assert census.count() == 0
+
+    run(main(), LOOPS[loop])
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_early_answer_over_tls_is_heard_long_before_the_write_limit(
+    loop: str, tls_server: TLSServer
+) -> None:
+    """The server takes nothing more, and its answer says why."""
+    over = threading.Event()
+
+    def answer(peer: Any, request: Any) -> str:
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.reply(413, b"too much", [("connection", "close")])
+        over.wait(5)
+        return "drop"
+
+    tls_server.server.on("/no", answer, early=True)  # type: ignore[arg-type]
+
+    async def main() -> None:
+        timeout = adieu.Timeout(write=4)
+        verify = tls_server.client_context
+        async with adieu.AsyncClient(tls_server.url, verify=verify, timeout=timeout) as client:
+            started = time.monotonic()
+            response = await client.post("/no", content=[bytes(60_000_000)])
+            assert (response.status_code, response.content) == (413, b"too much")
+            assert time.monotonic() - started < 3
+            over.set()
+
+    run(main(), LOOPS[loop])
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_fast_download_over_tls_does_not_starve_the_other_tasks(
+    loop: str, tls_server: TLSServer
+) -> None:
+    async def main() -> None:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await sleep(0)
+
+        verify = tls_server.client_context
+        async with adieu.AsyncClient(tls_server.url, verify=verify) as client:
+            other = spawn(tick())
+            assert len((await client.get("/bytes?n=20000000")).content) == 20_000_000
+            other.cancel()
+        assert ticks >= 20_000_000 / (16 * 262_144)
+
+    run(main(), LOOPS[loop])

@@ -1,0 +1,41 @@
+"""Fixtures for what is the same over every adapter, sync and async."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import adieu
+from support.runner import RUNNERS
+from support.stage import ADAPTERS, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.testing.faults import FaultServer
+    from support.watch import Watch
+
+_PLACES = [
+    (colour, adapter)
+    for colour in RUNNERS
+    for adapter in ADAPTERS
+    if colour == "sync" or adapter != "urllib3"  # which has no async face
+]
+
+
+@pytest.fixture(params=_PLACES, ids="-".join)
+def stage(
+    request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
+) -> Iterator[Stage]:
+    """Every colour with each of its adapters; at the end no socket is left."""
+    colour, adapter = request.param
+    runner = RUNNERS[colour]()
+    yield Stage(runner, adapter, None, fault_server, census)
+    runner.close()
+
+
+@pytest.fixture
+def is_async(stage: Stage) -> bool:
+    """The clients of this stage are async."""
+    return stage.runner.kind is adieu.AsyncClient

@@ -1,0 +1,512 @@
+"""Runs coroutines for these tests: in every kind of event loop, and cancelled at any of their waits.
+
+The tests are written once. What asyncio and trio call differently (tasks, pauses, time limits) has its words here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib.util
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from adieu.net.async_backend import in_trio
+from adieu.net.async_wire import AsyncTCPWire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+
+    from adieu.net.async_stream import AsyncByteStream
+    from adieu.net.dial import Address
+    from adieu.net.wire import Opening
+
+__all__ = [
+    "ASYNCIO_LOOPS",
+    "LOOPS",
+    "MODES",
+    "SCOPES",
+    "Cut",
+    "FussyWire",
+    "NarrowWire",
+    "TwoAddresses",
+    "Unwatched",
+    "gather",
+    "later",
+    "limited",
+    "outcome",
+    "run",
+    "settle",
+    "sleep",
+    "spawn",
+    "to_thread",
+    "trio_loop",
+    "wait",
+]
+
+# Tasks, in the words of both -----------------------------------------------------------------------------------------
+
+
+class TrioTask:
+    """A task of trio's that can be asked as one of asyncio's."""
+
+    def __init__(self, wish: Coroutine[Any, Any, Any]) -> None:
+        import trio
+
+        self._wish = wish
+        self._over = trio.Event()
+        self._scope = trio.CancelScope()
+        self._result: list[Any] = []
+        _trio.tasks.start_soon(self._run)
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                try:
+                    self._result = [await self._wish, None]
+                except asyncio.CancelledError as error:  # In the words of these tests.
+                    self._result = [None, error]
+                except Exception as error:
+                    self._result = [None, error]
+                    _trio.failures.append(self)
+        finally:
+            if not self._result:
+                self._result = [None, asyncio.CancelledError()]
+            self._over.set()
+
+    def cancel(self) -> None:
+        self._scope.cancel()
+
+    def done(self) -> bool:
+        return self._over.is_set()
+
+    def cancelled(self) -> bool:
+        return self.done() and isinstance(self._result[1], asyncio.CancelledError)
+
+    def exception(self) -> Any:
+        if self in _trio.failures:
+            _trio.failures.remove(self)  # Somebody has been told.
+        return self._result[1]
+
+    def result(self) -> Any:
+        if self.exception() is not None:
+            raise self._result[1]
+        return self._result[0]
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        yield from self._over.wait().__await__()
+        return self.result()
+
+    async def wait(self) -> None:
+        await self._over.wait()
+
+
+class _Trio(threading.local):
+    """Of the run of trio's in this thread: where tasks go, where pauses go, and the tasks whose errors nobody saw."""
+
+    tasks: Any
+    services: Any
+    failures: list[TrioTask]
+
+
+_trio = _Trio()
+
+
+def spawn(wish: Coroutine[Any, Any, Any]) -> Any:
+    """A task: `cancel`, `done`, `cancelled`, `result`, `exception`, and to be awaited."""
+    return TrioTask(wish) if in_trio() else asyncio.ensure_future(wish)
+
+
+async def sleep(seconds: float) -> None:
+    """A pause; of 0 seconds: a turn for the others."""
+    if not in_trio():
+        await asyncio.sleep(seconds)
+        return
+    import trio
+
+    await trio.sleep(seconds)
+
+
+def later(seconds: float, function: Callable[..., object], *args: Any) -> None:
+    """Call this in so many seconds, by the loop."""
+    if not in_trio():
+        asyncio.get_running_loop().call_later(seconds, function, *args)
+        return
+    import trio
+
+    async def call() -> None:
+        await trio.sleep(seconds)
+        function(*args)
+
+    _trio.services.start_soon(call)
+
+
+async def wait(tasks: Iterable[Any], timeout: float | None = None) -> None:
+    """Wait for tasks, so long at most; what becomes of them is their own affair."""
+    tasks = list(tasks)
+    if not in_trio():
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+        return
+    import trio
+
+    with trio.move_on_after(float("inf") if timeout is None else timeout):
+        for task in tasks:
+            await task.wait()
+
+
+async def gather(*wishes: Any, return_exceptions: bool = False) -> list[Any]:
+    """What all of them give, side by side."""
+    tasks = [one if hasattr(one, "done") else spawn(one) for one in wishes]
+    await wait(tasks)
+    if return_exceptions:
+        return [_error(task) or task.result() for task in tasks]
+    return [task.result() for task in tasks]
+
+
+def _error(task: Any) -> Any:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+async def limited(wish: Any, seconds: float) -> Any:
+    """As `asyncio.wait_for`, by whatever the loop has for it."""
+    if not in_trio():
+        return await asyncio.wait_for(wish, seconds)
+    import trio
+
+    with trio.move_on_after(seconds) as scope:
+        return await wish
+    assert scope.cancelled_caught
+    raise asyncio.TimeoutError
+
+
+async def to_thread(function: Callable[[], Any]) -> Any:
+    """What this gives, called in another thread."""
+    if not in_trio():
+        return await asyncio.to_thread(function)
+    import trio
+
+    return await trio.to_thread.run_sync(function)
+
+
+# Cancelled anywhere --------------------------------------------------------------------------------------------------
+
+MODES: Final = ("early", "late", "twice", "scope")
+"""When a cancellation comes: before what was waited for; after it, but before the task has seen it; once more before
+the task has seen the first; from a clock, as `asyncio.timeout` does it."""
+
+SCOPES: Final = (
+    *(("timeout",) if sys.version_info >= (3, 11) else ()),
+    *(("anyio",) if importlib.util.find_spec("anyio") is not None else ()),
+)
+"""By which block: `asyncio.timeout` (under trio: a deadline), or a cancel scope of anyio's."""
+
+
+class Cut:
+    """Awaits a coroutine, and cancels it at its nth wait.
+
+    `waits` counts, `happened` says whether there were so many; `after` are the waits that came after the cancellation:
+    an end that waits is an end that can be lost.
+    """
+
+    def __init__(self, wish: Coroutine[Any, Any, Any], nth: int, mode: str) -> None:
+        self._wish = wish
+        self._nth = nth
+        self._mode = mode
+        self.waits = 0
+        self.after = 0
+        # Whatever can be cancelled besides the task: a scope, or several.
+        self.scopes: list[Any] = []
+
+    @property
+    def happened(self) -> bool:
+        return self.waits >= self._nth
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        error: BaseException | None = None
+        value: Any = None
+        told = False
+        wish = self._wish
+        try:
+            while True:
+                # Trio sends a result or an error for the coroutine to unwrap, and throws nothing.
+                told = told or self._is_ours(error or getattr(value, "error", None))
+                future = wish.send(value) if error is None else wish.throw(error)
+                error = value = None
+                self.after += told
+                self.waits += 1
+                if self.waits == self._nth:
+                    self._cancel()
+                try:
+                    value = yield future
+                    if self.waits == self._nth and self._mode == "late":
+                        if self.scopes:
+                            self.scopes[0].cancel()
+                        else:
+                            error = asyncio.CancelledError()
+                except BaseException as thrown:
+                    error = thrown
+        except StopIteration as end:
+            return end.value
+        finally:
+            del error, value
+
+    def _is_ours(self, error: object) -> bool:
+        """Whether this is the cancellation; trio ends pauses and limits by others, of which somebody takes care."""
+        if type(error).__name__ not in {"CancelledError", "Cancelled"}:
+            return False
+        return not self.scopes or bool(getattr(self.scopes[0], "cancel_called", True))
+
+    def _cancel(self) -> None:
+        mode = self._mode
+        if mode in {"timeout", "anyio"} or self.scopes:
+            self._cancel_scopes()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        if mode in {"early", "twice"}:
+            task.cancel()
+        if mode in {"scope", "twice"}:
+            loop.call_soon(task.cancel)
+
+    def _cancel_scopes(self) -> None:
+        inner, outer = self.scopes[0], self.scopes[-1]
+        if hasattr(inner, "reschedule"):
+            inner.reschedule(asyncio.get_running_loop().time())
+        elif self._mode in {"early", "twice", "anyio"}:
+            inner.cancel()
+        elif self._mode == "timeout":
+            inner.deadline = float("-inf")
+        if self._mode == "scope":
+            later(0, inner.cancel)
+        elif self._mode == "twice":
+            later(0, outer.cancel)
+
+
+async def _awaited(cut: Cut) -> object:
+    """What the coroutine gives or raises; `CancelledError` if it was a scope that ended it."""
+    if cut._mode == "anyio":
+        import anyio
+
+        with anyio.CancelScope() as scope:
+            cut.scopes.append(scope)
+            return await cut
+        assert scope.cancelled_caught
+        raise asyncio.CancelledError
+    if in_trio():
+        import trio
+
+        with trio.CancelScope() as outer, trio.CancelScope() as inner:
+            cut.scopes += [inner, outer]
+            return await cut
+        raise asyncio.CancelledError
+    if cut._mode == "timeout":
+        limit = _timeout()
+        try:
+            async with limit:
+                cut.scopes.append(limit)
+                return await cut
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise asyncio.CancelledError from None
+    return await cut
+
+
+def _timeout() -> Any:
+    if sys.version_info >= (3, 11):
+        return asyncio.timeout(None)
+    raise AssertionError
+
+
+async def outcome(cut: Cut) -> Any:
+    """What the coroutine gave or raised, run in a task of its own."""
+    task = spawn(_awaited(cut))
+    await wait([task])
+    cut.scopes.clear()
+    if task.cancelled():
+        return asyncio.CancelledError
+    error = task.exception()
+    return task.result() if error is None else error
+
+
+async def settle() -> None:
+    """Let the tasks end that only clean up (Python's own for async generators that were dropped); no other is left."""
+    left: Any = ()
+    for _ in range(10):
+        left = _trio.tasks.child_tasks if in_trio() else _others()
+        if not left:
+            return
+        await sleep(0)
+    raise AssertionError(f"tasks are left: {left}")
+
+
+def _others() -> set[Any]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+# Wires ---------------------------------------------------------------------------------------------------------------
+
+
+class Fussy:
+    """A stream whose every operation waits before and after it has happened."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.readable = inner.readable
+        self.close = inner.close
+        self.forget = inner.forget
+
+    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+        async with _fuss():
+            data: bytes = await self._inner.recv(max_bytes, timeout)
+        return data
+
+    async def send(self, data: bytes, timeout: float | None) -> None:
+        async with _fuss():
+            await self._inner.send(data, timeout)
+
+    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+        async with _fuss():
+            done: int | bytes = await self._inner.send_or_recv(data, timeout)
+        return done
+
+
+@contextlib.asynccontextmanager
+async def _fuss() -> AsyncIterator[None]:
+    await sleep(0)
+    yield
+    await sleep(0)
+
+
+class NarrowWire(AsyncTCPWire):
+    """A wire whose sockets take little at once, so that an upload need not be large to have to wait."""
+
+    async def open(self, origin: Any, opening: Opening) -> AsyncByteStream:
+        stream: Any = await super().open(origin, opening)
+        stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        narrow: AsyncByteStream = stream
+        return narrow
+
+
+class FussyWire(NarrowWire):
+    """A wire where every operation waits: on loopback many are done at once, and nobody could be cancelled in them."""
+
+    async def open(self, origin: Any, opening: Opening) -> AsyncByteStream:
+        async with _fuss():
+            return Fussy(await super().open(origin, opening))
+
+    async def addresses(self, host: str, port: int, opening: Opening) -> Any:
+        async with _fuss():
+            return await super().addresses(host, port, opening)
+
+
+class TwoAddresses(AsyncTCPWire):
+    """A wire whose names have these addresses."""
+
+    def __init__(self, *addresses: Address) -> None:
+        self._addresses = addresses
+
+    async def addresses(self, host: str, port: int, opening: Opening) -> Any:
+        return self._addresses
+
+
+# Loops ---------------------------------------------------------------------------------------------------------------
+
+
+class Unwatched(asyncio.SelectorEventLoop):
+    """A loop that cannot watch sockets for others, as Windows' proactor."""
+
+    add_reader = asyncio.AbstractEventLoop.add_reader
+    add_writer = asyncio.AbstractEventLoop.add_writer
+
+
+def trio_loop() -> Any:
+    """Stands for a run of trio's, which nobody can make before it runs."""
+    raise AssertionError("trio's loops are not made but run")
+
+
+ASYNCIO_LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "unwatched": Unwatched,
+}
+if importlib.util.find_spec("uvloop") is not None:
+    import uvloop
+
+    ASYNCIO_LOOPS["uvloop"] = uvloop.new_event_loop
+
+LOOPS = dict(ASYNCIO_LOOPS)
+if importlib.util.find_spec("trio") is not None:
+    LOOPS["trio"] = trio_loop
+
+
+def run(
+    main: Coroutine[Any, Any, Any],
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop,
+) -> Any:
+    """As `asyncio.run` in such a loop; what the loop would only log is an error, and no task may be left."""
+    complaints: list[dict[str, Any]] = []
+
+    async def watched() -> object:
+        if not in_trio():
+            handler = asyncio.get_running_loop().set_exception_handler
+            handler(lambda _, said: complaints.append(said))
+        result = await main
+        await settle()
+        # What was never retrieved is told by finalizers.
+        gc.collect()
+        await sleep(0)
+        return result
+
+    try:
+        result = _run_trio(watched()) if loop is trio_loop else _run(watched(), loop)
+    finally:
+        main.close()
+    assert not complaints, complaints
+    return result
+
+
+def _run_trio(main: Any) -> Any:
+    import trio
+
+    async def inside() -> Any:
+        async with trio.open_nursery() as services, trio.open_nursery() as tasks:
+            _trio.services, _trio.tasks, _trio.failures = services, tasks, []
+            try:
+                result = [await main, None]
+                assert not _trio.failures, [task.exception() for task in list(_trio.failures)]
+            except BaseException as error:
+                result = [None, error]
+            finally:
+                tasks.cancel_scope.cancel()
+                services.cancel_scope.cancel()
+        return result
+
+    result, error = trio.run(inside)
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error
+    return result
+
+
+if sys.version_info >= (3, 11):
+
+    def _run(main: Any, loop: Any) -> Any:
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(main)
+
+else:
+
+    def _run(main: Any, loop: Any) -> Any:
+        made = loop()
+        try:
+            return made.run_until_complete(main)
+        finally:
+            made.run_until_complete(made.shutdown_asyncgens())
+            made.close()
