@@ -89,7 +89,7 @@ def codec(before: bytes, piece: int) -> Callable[[bytes], object]:
             codec.feed(b"")
             while codec.body():
                 pass
-        codec.clean()
+        codec.is_reusable()
         return received_trailers(codec.trailers)
 
     return read

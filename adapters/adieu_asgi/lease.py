@@ -59,7 +59,7 @@ class AppLease:
         "_thread",
         "_timer",
         "_upload",
-        "place",
+        "opened_at",
     )
 
     reusable = False  # There is nothing that a second exchange could use.
@@ -75,7 +75,7 @@ class AppLease:
         # What the app runs in is a copy of the caller's context; what the content runs in, too.
         context = copy_context()
         self._start = partial(tasks.start, context)
-        self._upload = Upload(request, self._start, self._changes.tell)
+        self._upload = Upload(request, self._start, self._changes.notify)
         self._raising = raising
         self._grace = grace
         self._task: asyncio.Task[Any] | None = None
@@ -85,7 +85,7 @@ class AppLease:
         self._raised: BaseException | None = None
         # The client has gone.
         self._ended = False
-        self.place: str | None = None
+        self.opened_at: str | None = None
 
     @property
     def framing(self) -> Framing:
@@ -124,7 +124,7 @@ class AppLease:
             if self._timer is not None:
                 self._timer.cancel()
             if not self._loop.is_closed():
-                self._changes.tell()
+                self._changes.notify()
 
     async def _receive(self) -> Message:
         upload = self._upload
@@ -184,7 +184,7 @@ class AppLease:
 
     async def _until(self, ready: Callable[[], bool], deadline: Deadline) -> None:
         """Wait until this holds, or nothing more will come."""
-        seconds = deadline.left("read")
+        seconds = deadline.remaining("read")
         if not await self._changes.within(seconds, lambda: ready() or self._stopped()):
             late = self._facts.state(deadline.exceeded("read"))
             late.phase = "body" if self._facts.response_started else "head"
@@ -249,7 +249,7 @@ class AppLease:
             self._raised = None
         self._upload.cut()
         output.close()
-        self._changes.tell()
+        self._changes.notify()
         if not (self._over or output.complete) and self._task is not None:
             self._timer = self._loop.call_later(self._grace, self._task.cancel)
 

@@ -47,7 +47,7 @@ class Lifespan:
         if self.state == "NEW":
             self.state = "STARTING"
             self.tasks.start(copy_context(), self._run())
-        seconds = deadline.left("read")
+        seconds = deadline.remaining("read")
         if not await self._changes.within(seconds, lambda: self.state != "STARTING"):
             raise deadline.exceeded("read")
         if self.state == "FAILED":
@@ -60,7 +60,7 @@ class Lifespan:
         in_time = True
         if asked:
             self.state = "STOPPING"
-            self._changes.tell()
+            self._changes.notify()
         try:
             if asked:
                 in_time = await self._changes.within(patience, lambda: self.state == "STOPPED")
@@ -96,7 +96,7 @@ class Lifespan:
         elif self.state != "FAILED":
             self.state = "STOPPED"
             self._failure = self._failure or failure
-        self._changes.tell()
+        self._changes.notify()
 
     async def _receive(self) -> Message:
         if self.state == "STARTING":
@@ -118,4 +118,4 @@ class Lifespan:
             self.state = "STOPPED"
         else:
             raise RuntimeError(f"{kind!r} was sent when the app's lifespan was {self.state}")
-        self._changes.tell()
+        self._changes.notify()

@@ -117,11 +117,11 @@ class Output:
             self._chunk = bytes(body)
         self._facts.response_started = True
         self.complete = not more
-        self._changes.tell()
+        self._changes.notify()
 
     def _refused(self, what: str) -> NotASGI:
         error = self._facts.refuse(what)
-        self._changes.tell()  # The client is told, whether or not the app lets go of this.
+        self._changes.notify()  # The client is told, whether or not the app lets go of this.
         return error
 
     def _checked(self, message: Message) -> Head:
@@ -163,7 +163,7 @@ class Output:
         """The chunk that is here, if there is one. The app may give the next one."""
         chunk, self._chunk = self._chunk, None
         if chunk is not None:
-            self._changes.tell()
+            self._changes.notify()
             self.received += len(chunk)
             if self.remaining is not None:
                 self.remaining -= len(chunk)

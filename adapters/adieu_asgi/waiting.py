@@ -29,7 +29,7 @@ class Changes:
         self._loop = loop
         self._waiting: list[asyncio.Future[None]] = []
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something has changed."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
@@ -55,7 +55,7 @@ class Changes:
             await self.until(holds)
             return True
         ends_at = self._loop.time() + seconds
-        timer = self._loop.call_at(ends_at, self.tell)
+        timer = self._loop.call_at(ends_at, self.notify)
         try:
             await self.until(lambda: holds() or self._loop.time() >= ends_at)
         finally:

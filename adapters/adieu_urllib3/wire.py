@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from adieu.messages.url import Origin
     from adieu.net.stream import ByteStream
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["Urllib3Wire"]
 
@@ -34,27 +34,27 @@ class Urllib3Wire(TCPWire):
 
     does_tls = True
 
-    def open(self, origin: Origin, opening: Opening) -> ByteStream:
+    def open(self, origin: Origin, scope: ConnectScope) -> ByteStream:
         if origin.scheme != "https":
             connection: HTTPConnection = _PlainConnection(origin.host, origin.port)
         else:
-            connection = self._under_tls(origin.host, origin.port, opening)
-        return _connected(connection, lambda: SocketStream(self.connect(origin, opening)), opening)
+            connection = self._under_tls(origin.host, origin.port, scope)
+        return _connected(connection, lambda: SocketStream(self.connect(origin, scope)), scope)
 
-    def secured(self, stream: ByteStream, hostname: str, opening: Opening) -> ByteStream:
+    def secured(self, stream: ByteStream, hostname: str, scope: ConnectScope) -> ByteStream:
         """TLS over the stream that a proxy's tunnel gave."""
-        return _connected(self._under_tls(hostname, None, opening), lambda: stream, opening)
+        return _connected(self._under_tls(hostname, None, scope), lambda: stream, scope)
 
-    def _under_tls(self, host: str, port: int | None, opening: Opening) -> HTTPConnection:
-        context: Any = _OwningContext((opening.tls or TLSConfig()).context_for(), opening)
+    def _under_tls(self, host: str, port: int | None, scope: ConnectScope) -> HTTPConnection:
+        context: Any = _OwningContext((scope.tls or TLSConfig()).context_for(), scope)
         # A context of the user's that checks no names is used as it is, as on every adapter.
         unchecked: Literal[False] | None = None if context.check_hostname else False
         return _TLSConnection(host, port, ssl_context=context, assert_hostname=unchecked)
 
 
-def _connected(connection: Any, born: Callable[[], ByteStream], opening: Opening) -> ByteStream:
+def _connected(connection: Any, born: Callable[[], ByteStream], scope: ConnectScope) -> ByteStream:
     """Let urllib3 connect, with the stream that is born when it wants a socket."""
-    connection.timeout = opening.left()
+    connection.timeout = scope.remaining()
     connection.born = born
     try:
         connection.connect()
@@ -90,14 +90,14 @@ class _Secured:
 
 
 class _OwningContext:
-    """A TLS context whose sockets belong to an opening before their handshake begins.
+    """A TLS context whose sockets belong to a scope before their handshake begins.
 
     What urllib3 sets on it stays here: the context is shared, by other clients too.
     """
 
-    def __init__(self, context: ssl.SSLContext, opening: Opening) -> None:
+    def __init__(self, context: ssl.SSLContext, scope: ConnectScope) -> None:
         self._context = context
-        self._opening = opening
+        self._opening = scope
 
     def wrap_socket(self, stream: ByteStream, server_hostname: str) -> _Secured:
         return _Secured(secured(stream, server_hostname, self._opening))

@@ -14,7 +14,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
-from adieu.lifecycle.events import tell
+from adieu.lifecycle.events import notify
 from adieu.messages.headers import Headers
 from adieu_wsgi.errors import Facts, NotWSGI
 from adieu_wsgi.head import Head
@@ -56,7 +56,7 @@ class AppLease:
         "_pieces",
         "_raising",
         "_running",
-        "place",
+        "opened_at",
     )
 
     reusable = False  # There is nothing that a second exchange could use.
@@ -81,7 +81,7 @@ class AppLease:
         self._ended = False
         # Why the body will not come to its end.
         self._failed: str | None = None
-        self.place: str | None = None
+        self.opened_at: str | None = None
 
     @property
     def framing(self) -> Framing:
@@ -138,7 +138,7 @@ class AppLease:
 
         No clock can stop it; but a step that took too long is an error, once it is over.
         """
-        limit = deadline.left("read")
+        limit = deadline.remaining("read")
         started = deadline.now()
         facts = self._facts
         try:
@@ -196,7 +196,7 @@ class AppLease:
             try:
                 self._output.close()
                 self._content.cut()
-                tell(_close, self._taken())
+                notify(_close, self._taken())
             finally:
                 self._busy.release()
 
@@ -211,7 +211,7 @@ class AppLease:
         self._exhausted = True
         self._failed = None
         with self._busy:
-            tell(_close, self._taken())
+            notify(_close, self._taken())
         headers = Headers([("Content-Type", "text/plain"), ("Content-Length", str(len(_SORRY)))])
         return self._output.replace(
             Head(500, "Internal Server Error", headers, len(_SORRY)), _SORRY

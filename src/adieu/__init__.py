@@ -71,7 +71,7 @@ from adieu.messages.response import Response, StatusError
 from adieu.messages.url import URL
 from adieu.net.proxies.proxy import Proxy
 from adieu.net.stream import ByteStream, SocketStream
-from adieu.net.wire import Opening, TCPWire, UnixWire, Wire
+from adieu.net.wire import ConnectScope, TCPWire, UnixWire, Wire
 from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware, adapter
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ __all__ = [
     "CloseReport",
     "Connect",
     "ConnectError",
+    "ConnectScope",
     "ConnectTimeout",
     "ConnectionInfo",
     "ContentError",
@@ -149,7 +150,6 @@ __all__ = [
     "MountError",
     "NetrcAuth",
     "NoKeepAlive",
-    "Opening",
     "PeerClosed",
     "PoolTimeout",
     "Prefetch",

@@ -118,6 +118,6 @@ class _OneStream:
         response, self._response = self._response, None
         try:
             if response is not None and response.body is not None:
-                response.body.cut()
+                response.body.cut_off()
         finally:
             self._client.close()

@@ -29,11 +29,11 @@ TEXT = [("Content-Type", "text/plain")]
 class Pieces:
     """An app's iterable that writes down what is done with it. A piece that is an exception is raised."""
 
-    def __init__(self, *pieces: Any, farewell: BaseException | None = None) -> None:
+    def __init__(self, *pieces: Any, shutdown_quietly: BaseException | None = None) -> None:
         self._pieces = iter(pieces)
         self.taken = 0
         self.closed = 0
-        self._farewell = farewell
+        self._farewell = shutdown_quietly
 
     def __iter__(self) -> Pieces:
         return self
@@ -611,7 +611,7 @@ def test_no_cycle_is_made(how: str) -> None:
 
 
 def test_what_close_raises_at_the_end_is_an_exception_of_the_app() -> None:
-    pieces = Pieces(b"all", farewell=_Oops("at the end"))
+    pieces = Pieces(b"all", shutdown_quietly=_Oops("at the end"))
     with client_of(giving(pieces)) as client, pytest.raises(AppError, match="at the end"):
         client.get("/")
     assert pieces.closed == 1
@@ -620,7 +620,7 @@ def test_what_close_raises_at_the_end_is_an_exception_of_the_app() -> None:
 def test_what_close_raises_after_the_body_is_only_reported_if_exceptions_are_not_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pieces = Pieces(b"all", farewell=_Oops("at the end"))
+    pieces = Pieces(b"all", shutdown_quietly=_Oops("at the end"))
     with client_of(giving(pieces), raise_app_exceptions=False) as client:
         assert client.get("/").content == b"all"
     assert "at the end" in capsys.readouterr().err
@@ -632,7 +632,7 @@ def test_what_close_raises_when_the_body_is_left_is_reported_and_stops_nothing(
 ) -> None:
     reported: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda report: reported.append(report.exc_value))
-    pieces = Pieces(b"first", b"second", farewell=_Oops("in passing"))
+    pieces = Pieces(b"first", b"second", shutdown_quietly=_Oops("in passing"))
     with client_of(giving(pieces)) as client, client.stream("GET", "/"):
         pass
     assert [str(error) for error in reported] == ["in passing"]

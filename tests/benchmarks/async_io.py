@@ -28,7 +28,7 @@ from adieu.lifecycle.deadline import Deadline
 from adieu.net.async_stream import AsyncSocketStream
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.stream import AsyncTLSStream
-from adieu.net.wire import Opening
+from adieu.net.wire import ConnectScope
 from benchmarks import server
 from benchmarks.measure import Result, alternate
 from benchmarks.surroundings import pin, serving, without_surroundings
@@ -57,7 +57,7 @@ class Own:
         self._stream: Any = AsyncSocketStream(sock, loop)
 
     async def secure(self, context: ssl.SSLContext) -> None:
-        opening = Opening(Deadline(adieu.Timeout()), TLSConfig(context=context))
+        opening = ConnectScope(Deadline(adieu.Timeout()), TLSConfig(context=context))
         self._stream = await AsyncTLSStream.start(self._stream, "127.0.0.1", opening)
 
     async def exchange(self, request: bytes, size: int, piece: int) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.net.async_backend import room
-from adieu.net.wire import Opening
+from adieu.net.async_backend import current_backend
+from adieu.net.wire import ConnectScope
 from adieu.transport.adapter import AsyncFunctionAdapter
 from support.stage import drop
 from support.steering import LOOPS, limited, run, sleep, spawn, wait
@@ -103,9 +103,9 @@ class LineAdapter:
         exchange.own(lease)
         sock = socket.create_connection(("127.0.0.1", self._port))
         sock.setblocking(False)
-        lease.stream = room().stream(sock, Opening(exchange.deadline, None))
+        lease.stream = current_backend().stream(sock, ConnectScope(exchange.deadline, None))
         line = f"GET {request.url.path} HTTP/1.0\r\n\r\n".encode()
-        await lease.stream.send(line, exchange.deadline.left("write"))
+        await lease.stream.send(line, exchange.deadline.remaining("write"))
         return adieu.AsyncResponse(200)
 
     async def close(self) -> None:
@@ -123,7 +123,7 @@ class LineLease:
         opened.add(self)
 
     async def read(self, deadline: adieu.Deadline) -> bytes:
-        data: bytes = await self.stream.recv(65536, deadline.left("read"))
+        data: bytes = await self.stream.recv(65536, deadline.remaining("read"))
         return data
 
     def finish(self, reuse: bool, why: str) -> None:

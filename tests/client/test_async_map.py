@@ -425,7 +425,7 @@ def test_a_loop_that_ends_under_a_map_is_no_traceback(fault_server: FaultServer)
 def test_under_trio_a_map_is_a_block(fault_server: FaultServer) -> None:
     """There a task belongs to a block, and somebody has to be there who waits for its end."""
 
-    async def left(client: adieu.AsyncClient) -> None:
+    async def left_early(client: adieu.AsyncClient) -> None:
         async with client.map(["/ok", "/stall-head"]) as outcomes:
             await anext(outcomes)
             raise KeyError("mine")
@@ -435,7 +435,7 @@ def test_under_trio_a_map_is_a_block(fault_server: FaultServer) -> None:
             with pytest.raises(adieu.InvalidRequest, match=r"`async with client\.map\(\.\.\.\) as"):
                 await anext(client.map(["/ok"]))
             with pytest.raises(KeyError, match="mine"):  # And not in a group.
-                await left(client)
+                await left_early(client)
             async with client.map(["/ok", "/stall-head"]) as outcomes:
                 await anext(outcomes)
                 await outcomes.close()

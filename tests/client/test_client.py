@@ -538,8 +538,8 @@ def test_connections_tells_what_each_connection_does(
         assert line.lease is not None
         assert line.lease.method == "GET"
         assert line.lease.url == f"{fault_server.url}/bytes?n=300000"
-        assert line.lease.place is not None
-        assert "test_client.py" in line.lease.place
+        assert line.lease.opened_at is not None
+        assert "test_client.py" in line.lease.opened_at
         assert "GET" in str(line)
         response.read()
         lines = client.connections()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.net.async_backend import room
+from adieu.net.async_backend import current_backend
 from adieu_h11 import AsyncH11Adapter
 from support.async_peers import Memory
 from support.steering import LOOPS, gather, run, sleep, spawn, wait
@@ -216,7 +216,7 @@ def test_each_end_of_a_lease_wakes_one_task(loop: str, monkeypatch: pytest.Monke
     woken: list[object] = []
 
     async def main() -> None:
-        turn = type(room().turn())
+        turn = type(current_backend().turn())
         wake = turn.wake
 
         def counted(waiting: Any) -> object:

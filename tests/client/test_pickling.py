@@ -159,7 +159,7 @@ LIVES_HERE = {
     "InsecureRequestWarning": "a category",
     "Lease": "a protocol",
     "NetrcAuth": "see below: it has a file",
-    "Opening": "owns open sockets",
+    "ConnectScope": "owns open sockets",
     "SocketStream": "an open socket",
     "Wire": "a protocol",
 }

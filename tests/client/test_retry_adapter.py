@@ -323,7 +323,7 @@ def test_a_call_may_have_other_retries_than_its_client(bare: Retrying) -> None:
             before = bare.server.served
             assert bare.get(client, "/flaky", retry=retry).status_code == status
             assert bare.server.served - before == served
-        assert budget.left == pytest.approx(5 - 3 + 0.2)
+        assert budget.remaining == pytest.approx(5 - 3 + 0.2)
         script(bare.server, 503)
         built = client.build_request("GET", "/flaky")
         assert bare.run(client.send(built, retry=0)).status_code == 503

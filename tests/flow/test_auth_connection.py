@@ -203,7 +203,7 @@ def ours() -> Counter[str]:
     kinds = {
         "Call",
         "Exchange",
-        "HeldExchange",
+        "PinnedExchange",
         "H1Lease",
         "AsyncH1Lease",
         "Response",

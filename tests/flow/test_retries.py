@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import adieu
 from adieu import Request, Response, Retry, RetryBudget
 from adieu.flow.retries import Attempts
-from adieu.lifecycle.lock import taken
+from adieu.lifecycle.lock import is_owned
 from support.locks import InterruptedLock
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -233,10 +233,10 @@ def test_a_budget_bounds_the_retries_of_all_requests_and_successes_fill_it() -> 
     assert attempts(retry).after(adieu.ConnectError("x")) is None
     assert attempts(retry).after(Response(200)) is None
     assert attempts(retry).after(Response(500)) is None  # A server in trouble earns nothing.
-    assert budget.left == 0.5
+    assert budget.remaining == 0.5
     attempts(retry).after(Response(404))  # An answer is an answer: the server is up.
     assert attempts(retry).after(Response(503)) is not None
-    assert budget.left == 0
+    assert budget.remaining == 0
 
 
 def test_what_is_not_tried_again_costs_nothing() -> None:
@@ -244,14 +244,14 @@ def test_what_is_not_tried_again_costs_nothing() -> None:
     attempts(Retry(budget=budget), asked("POST")).after(Response(503))
     attempts(Retry(budget=budget)).after(Response(503, {"retry-after": "99999"}))
     attempts(Retry(budget=budget)).after(FINAL[0])
-    assert budget.left == 3
+    assert budget.remaining == 3
 
 
 def test_a_budget_is_never_fuller_than_full() -> None:
     budget = RetryBudget(2, refill=1.5)
     for _ in range(5):
         budget.earn()
-    assert budget.left == 2
+    assert budget.remaining == 2
 
 
 def test_every_setting_has_a_budget_of_its_own_unless_it_is_given_one() -> None:
@@ -267,8 +267,8 @@ def test_an_interrupt_does_not_leave_the_budget_locked() -> None:
     budget._lock = broken
     with pytest.raises(KeyboardInterrupt):
         budget.take()
-    assert not taken(budget._lock)
-    assert budget.left == 5
+    assert not is_owned(budget._lock)
+    assert budget.remaining == 5
 
 
 def test_a_budget_is_spent_once_by_threads() -> None:

@@ -196,7 +196,7 @@ def test_a_listener_is_told_of_the_leak(
             self.told.append(("closed", connection, why))
 
         def leaked(self, lease: adieu.LeaseInfo) -> None:
-            self.told.append(("leaked", lease.connection, lease.method, lease.url, lease.place))
+            self.told.append(("leaked", lease.connection, lease.method, lease.url, lease.opened_at))
             if error is not None:
                 raise error("the listener fails")
 

@@ -294,13 +294,13 @@ def test_a_body_may_outlive_its_client_and_closes_its_connection_itself(
             held = [response]
             del response
             with pytest.warns(ResourceWarning, match="dropped unread"):
-                _let_go(held)
+                _detach(held)
     assert bare.nothing_open()
     caught(adieu.ClientClosed, bare.read, other)
     caught(adieu.ClientClosed, bare.get, client, "/ok")
 
 
-def _let_go(held: list[Any]) -> None:
+def _detach(held: list[Any]) -> None:
     held.clear()
     drop()
 
@@ -333,7 +333,7 @@ class _Closing(adieu.Events):
 
 @pytest.mark.parametrize("at", ["leased", "connect_started", "connected"])
 def test_a_client_may_be_closed_at_any_moment_of_a_call(bare: Stage, at: str) -> None:
-    """Between having a connection and opening it, above all: what is opened then would be nobody's."""
+    """Between having a connection and scope it, above all: what is opened then would be nobody's."""
     events: Any = _Closing(bare, at)
     client = bare.client(events=events)
     events.clients.append(client)

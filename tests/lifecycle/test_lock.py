@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from adieu.lifecycle.lock import locked, taken
+from adieu.lifecycle.lock import is_owned, locked
 from support.locks import InterruptedLock
 
 pytestmark = pytest.mark.lifecycle
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.lifecycle
 
 def test_work_is_done_with_the_lock_taken() -> None:
     lock = threading.RLock()
-    assert locked(lock, lambda fact: (fact, taken(lock)), 7) == (7, True)
-    assert not taken(lock)
+    assert locked(lock, lambda fact: (fact, is_owned(lock)), 7) == (7, True)
+    assert not is_owned(lock)
 
 
 def test_work_that_fails_leaves_the_lock_free() -> None:
@@ -26,11 +26,11 @@ def test_work_that_fails_leaves_the_lock_free() -> None:
 
     with pytest.raises(ValueError, match="no"):
         locked(lock, fail)
-    assert not taken(lock)
+    assert not is_owned(lock)
 
 
 def test_an_interrupt_before_the_block_leaves_the_lock_free() -> None:
     lock = InterruptedLock()
     with pytest.raises(KeyboardInterrupt):
         locked(lock, pytest.fail, "the block never began")
-    assert not taken(lock)
+    assert not is_owned(lock)

@@ -69,7 +69,7 @@ def test_the_collector_finds_nothing_of_ours(
     assert [repr(thing)[:200] for thing in garbage if _ours(thing)] == []
 
 
-def _alive() -> Counter[str]:
+def _take_live() -> Counter[str]:
     """The objects of ours that there are, by the names that their classes have in sync."""
     modules = ((type(thing).__module__, type(thing).__name__) for thing in gc.get_objects())
     return Counter(
@@ -87,14 +87,14 @@ def test_dropping_the_last_reference_frees_everything(
     for how in ("read", "partly", "unread", "read"):
         _look_at(stage, client, path, how)
         stage.runner.settle()
-        left = _alive()
+        left = _take_live()
         assert not set(left) & {"Response", "Body", "Exchange", "H1Lease", "Request", "Call"}, left
         assert left["Connection"] == left["SocketStream"] <= 1
     stage.run(client.close())
     stage.runner.settle()
-    assert _alive()["Client"] == 1
+    assert _take_live()["Client"] == 1
     del client
-    left = _alive()
+    left = _take_live()
     assert not set(left) & {"Client", "Pool", "Connection", "SocketStream", "Engine"}, left
 
 

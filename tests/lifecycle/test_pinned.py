@@ -8,13 +8,13 @@ from adieu.lifecycle.cleanup import Prefetch
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import LeaseInfo
 from adieu.lifecycle.exchange import Exchange
-from adieu.lifecycle.pinned import HeldExchange
-from adieu.lifecycle.pool import Limits, Pool, Pooled, PoolLease
+from adieu.lifecycle.pinned import PinnedExchange
+from adieu.lifecycle.pool import Limits, Pool, PooledConnection, PoolLease
 
 pytestmark = pytest.mark.lifecycle
 
 
-class Connection(Pooled):
+class Connection(PooledConnection):
     closed = False
 
     def close(self) -> None:
@@ -40,8 +40,8 @@ class Lease(Plain):
         self.pool.inherit(self, former)
 
 
-def exchange(kind: type[Exchange] = HeldExchange) -> HeldExchange:
-    made: HeldExchange = kind(  # type: ignore[assignment]
+def exchange(kind: type[Exchange] = PinnedExchange) -> PinnedExchange:
+    made: PinnedExchange = kind(  # type: ignore[assignment]
         "GET", "http://a.test/", Deadline(Timeout()), Prefetch()
     )
     return made
@@ -53,10 +53,10 @@ def pool() -> Pool[Connection]:
     return Pool(Connection, Limits(connections=1))
 
 
-def begun(pool: Pool[Connection], former: HeldExchange | None = None) -> HeldExchange:
+def begun(pool: Pool[Connection], former: PinnedExchange | None = None) -> PinnedExchange:
     """An exchange with a lease, after another one if there was one."""
     made = exchange()
-    made.follows(former)
+    made.continue_from(former)
     lease = Lease(pool, "a")
     made.own(lease)
     if lease.connection is None:
@@ -111,7 +111,7 @@ def test_a_lease_that_inherits_nothing_finds_the_former_place_free(pool: Pool[Co
     connection = first.lease.connection
     first.end(True, "complete")
     second = exchange()
-    second.follows(first)
+    second.continue_from(first)
     other = Plain(pool, "b")
     second.own(other)
     assert connection.closed
@@ -125,7 +125,7 @@ def test_an_error_ends_the_former_exchange_too(pool: Pool[Connection], owned: bo
     connection = first.lease.connection
     first.end(True, "complete")
     second = exchange()
-    second.follows(first)
+    second.continue_from(first)
     if owned:
         second.own(Lease(pool, "a"))
     second.end(False, "error")
@@ -136,11 +136,11 @@ def test_an_error_ends_the_former_exchange_too(pool: Pool[Connection], owned: bo
 def test_an_exchange_of_another_kind_is_followed_by_nobody(pool: Pool[Connection]) -> None:
     plain = exchange(Exchange)
     second = exchange()
-    second.follows(plain)
+    second.continue_from(plain)
     assert second.former is None
     released = begun(pool)
     released.release()
-    second.follows(released)
+    second.continue_from(released)
     assert second.former is None
     released.end(False, "over")
 

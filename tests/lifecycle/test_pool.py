@@ -175,7 +175,7 @@ def test_a_pool_keeps_nothing_of_the_origins_that_it_has_left(how: str) -> None:
     bench.made.clear()
     pool = bench.pool
     known = sum(map(len, pool._idle.values()))
-    assert len(pool._rows) <= 5
+    assert len(pool._owners) <= 5
     assert known <= 5
     assert len(pool._idle) <= 6
     assert bench.states()[-1] == ("last", "idle")
@@ -518,7 +518,7 @@ def test_a_place_that_a_closing_client_takes_back_is_given_to_nobody() -> None:
 def test_what_may_outlive_the_pool_is_closed_at_its_own_end() -> None:
     bench = Bench()
     lease, cut = bench.take(), bench.take()
-    lease.outlives = True
+    lease.survives_close = True
     assert bench.pool.close() == (0, 1)
     assert lease.connection.open
     assert not cut.connection.open
@@ -562,8 +562,8 @@ def test_what_was_about_to_be_closed_is_forgotten_in_a_forked_child() -> None:
     class Forking(adieu.Events):
         def released(self, connection: int) -> None:
             # Another thread forks here: a connection is out of the table, and not closed yet.
-            bench.pool._aside.append(other.connection.close)
-            bench.pool._rows.pop(other.connection)
+            bench.pool._deferred.append(other.connection.close)
+            bench.pool._owners.pop(other.connection)
             bench.pool.after_fork()
             seen.append(other.connection.forgotten)
 
@@ -610,12 +610,12 @@ def _ensnare(bench: Bench, snare: _Snare) -> None:
     reading = ("__getitem__", "__setitem__", "__delitem__", "get", "pop", "items", "setdefault")
     table = _snared(dict, snare, reading)
     queue = _snared(deque, snare, ("append", "popleft", "__getitem__", "remove", "extend"))
-    pool._rows, pool._idle, pool._waiting = (
-        table(pool._rows),
+    pool._owners, pool._idle, pool._waiting = (
+        table(pool._owners),
         table(pool._idle),
         table(pool._waiting),
     )
-    pool._inbox, pool._aside = queue(pool._inbox), queue(pool._aside)
+    pool._inbox, pool._deferred = queue(pool._inbox), queue(pool._deferred)
     pool._clock = lambda: snare.around(bench.clock)
 
 

@@ -217,7 +217,7 @@ class Machine(RuleBasedStateMachine):
     def what_is_idle_is_clean(self) -> None:
         for adapter in self.client._adapters():
             engine = getattr(adapter, "inner", adapter)._engine
-            for connection, lease in engine.pool._rows.items():
+            for connection, lease in engine.pool._owners.items():
                 if lease is None:
                     assert connection.codec.clean()
 

@@ -15,11 +15,11 @@ import pytest
 
 import adieu
 from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.net.async_backend import room
+from adieu.net.async_backend import current_backend
 from adieu.net.async_stream import AsyncSocketStream
 from adieu.net.async_wire import AsyncTCPWire, AsyncUnixWire
 from adieu.net.backends.asyncio_wait import Wait
-from adieu.net.wire import Opening
+from adieu.net.wire import ConnectScope
 from adieu.testing import FaultServer
 from adieu_h11 import AsyncH11Adapter
 from support.stage import COUNTS_REFERENCES, eventually
@@ -37,7 +37,7 @@ every_loop = pytest.mark.parametrize("loop", LOOPS)
 
 
 def _stream_over(sock: socket.socket) -> Any:
-    return room().stream(sock, Opening(Deadline(Timeout()), None))
+    return current_backend().stream(sock, ConnectScope(Deadline(Timeout()), None))
 
 
 @contextlib.asynccontextmanager
@@ -575,7 +575,7 @@ def test_a_name_is_not_looked_up_for_longer_than_connecting_may_take(
 @every_loop
 def test_a_wire_of_ones_own_says_where_to_connect(loop: str) -> None:
     class Pinned(AsyncTCPWire):
-        async def addresses(self, host: str, port: int, opening: Any) -> Any:
+        async def addresses(self, host: str, port: int, scope: Any) -> Any:
             assert (host, port) == ("pinned.example", 80)
             return [(socket.AF_INET, ("127.0.0.1", server.port))]
 

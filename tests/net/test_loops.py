@@ -506,8 +506,8 @@ def test_a_loop_that_cannot_watch_sockets_is_served_all_the_same(
     made: list[type[object]] = []
 
     class Wire(AsyncTCPWire):
-        async def open(self, origin: Any, opening: Any) -> Any:
-            stream = await super().open(origin, opening)
+        async def open(self, origin: Any, scope: Any) -> Any:
+            stream = await super().open(origin, scope)
             made.append(type(stream))
             return stream
 
@@ -591,8 +591,8 @@ def test_streams_are_of_one_class_on_loops_that_watch(fault_server: FaultServer)
     kinds: set[type[object]] = set()
 
     class Wire(AsyncTCPWire):
-        async def open(self, origin: Any, opening: Any) -> Any:
-            stream = await super().open(origin, opening)
+        async def open(self, origin: Any, scope: Any) -> Any:
+            stream = await super().open(origin, scope)
             kinds.add(type(stream))
             return stream
 

@@ -641,9 +641,9 @@ def test_a_wire_of_the_users_reaches_the_proxy_too(stage: Surroundings) -> None:
     opened: list[str] = []
 
     class Counting(adieu.TCPWire):
-        def open(self, origin: Any, opening: Any) -> Any:
+        def open(self, origin: Any, scope: Any) -> Any:
             opened.append(str(origin))
-            return _Piecemeal(super().open(origin, opening))
+            return _Piecemeal(super().open(origin, scope))
 
     proxy, socks = stage.proxy(), stage.socks()
     adapter = H11Adapter(Counting())

@@ -112,7 +112,7 @@ def test_a_wire_that_looks_nothing_up_leaves_names_to_the_proxy() -> None:
     class Bare:
         streams: tuple[Any, ...] = ()
 
-        def open(self, origin: Any, opening: Any) -> Any:
+        def open(self, origin: Any, scope: Any) -> Any:
             raise AssertionError("never asked")
 
     with pytest.raises(ProxyError, match="let the proxy do it, with socks5h://"):

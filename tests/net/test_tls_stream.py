@@ -16,11 +16,11 @@ import pytest
 
 import adieu
 from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.net.async_backend import room
+from adieu.net.async_backend import current_backend
 from adieu.net.stream import SocketStream
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.stream import AsyncTLSStream, TLSStream
-from adieu.net.wire import Opening
+from adieu.net.wire import ConnectScope
 from support.portal import TrioPortal
 from support.steering import ASYNCIO_LOOPS, LOOPS, run, sleep, spawn
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.lifecycle
 class Colour(Protocol):
     """Drives a stream for a test that is written once."""
 
-    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
+    def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
         """A secured stream over the socket."""
         ...
 
@@ -50,8 +50,8 @@ class Colour(Protocol):
 class Sync:
     """`TLSStream`, over a stream that cannot start TLS by itself."""
 
-    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
-        return TLSStream.start(SocketStream(sock), hostname, opening)
+    def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
+        return TLSStream.start(SocketStream(sock), hostname, scope)
 
     def run(self, wish: Callable[[], Any]) -> Any:
         return wish()
@@ -63,13 +63,13 @@ class Sync:
 class Bare(Sync):
     """`TLSStream`, over a stream that has nothing but what a stream must have."""
 
-    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
+    def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
         inner = SocketStream(sock)
 
         class Below:
             recv, send, readable, close = inner.recv, inner.send, inner.readable, inner.close
 
-        return TLSStream.start(Below(), hostname, opening)
+        return TLSStream.start(Below(), hostname, scope)
 
 
 class Async:
@@ -78,12 +78,12 @@ class Async:
     def __init__(self, loop: str) -> None:
         self.loop = ASYNCIO_LOOPS[loop]()
 
-    def start(self, sock: socket.socket, hostname: str, opening: Opening) -> Any:
+    def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
         sock.setblocking(False)
 
         async def started() -> object:
-            inner = room().stream(sock, opening)
-            return await AsyncTLSStream.start(inner, hostname, opening)
+            inner = current_backend().stream(sock, scope)
+            return await AsyncTLSStream.start(inner, hostname, scope)
 
         return self.run(started)
 
@@ -151,10 +151,10 @@ class Secured:
         for name, value in options.items():
             setattr(context, name, value)
         deadline = Deadline(Timeout(connect=seconds))
-        self.opening = Opening(deadline, TLSConfig(context=context))
-        self.opening.own(self._ours)
+        self.scope = ConnectScope(deadline, TLSConfig(context=context))
+        self.scope.own(self._ours)
         self._thread.start()
-        self.stream = self.colour.start(self._ours, hostname, self.opening)
+        self.stream = self.colour.start(self._ours, hostname, self.scope)
         return self
 
     def recv(self, max_bytes: int = 65_536, timeout: float | None = 5) -> bytes:
@@ -173,8 +173,8 @@ class Secured:
     def __exit__(self, *error: object) -> None:
         if self.stream is not None:
             self.stream.close()
-        if hasattr(self, "opening"):
-            self.opening.close()
+        if hasattr(self, "scope"):
+            self.scope.close()
             self._thread.join(10)
         self._ours.close()
         self._theirs.close()

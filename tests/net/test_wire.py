@@ -105,7 +105,7 @@ def test_a_connection_that_is_never_answered_is_given_up_in_time(
 @pytest.mark.parametrize("origin", [Origin("mock", "host", None), Origin("mock", "", None)])
 def test_an_origin_without_host_and_port_cannot_be_connected_to(origin: Origin) -> None:
     with pytest.raises(adieu.ConnectError, match="no host and port"):
-        adieu.TCPWire().open(origin, adieu.Opening(Deadline(adieu.Timeout()), None))
+        adieu.TCPWire().open(origin, adieu.ConnectScope(Deadline(adieu.Timeout()), None))
 
 
 @pytest.mark.parametrize(
@@ -515,16 +515,16 @@ class Elsewhere:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def open(self, origin: Origin, opening: adieu.Opening) -> adieu.ByteStream:
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=opening.left())
-        opening.own(sock)
+    def open(self, origin: Origin, scope: adieu.ConnectScope) -> adieu.ByteStream:
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=scope.remaining())
+        scope.own(sock)
         return adieu.SocketStream(sock)
 
 
 class Pinned(adieu.TCPWire):
     """Whatever a name means elsewhere, here it is this address."""
 
-    def addresses(self, host: str, port: int, opening: adieu.Opening) -> list[dial.Address]:
+    def addresses(self, host: str, port: int, scope: adieu.ConnectScope) -> list[dial.Address]:
         return [(socket.AF_INET, ("127.0.0.1", port))]
 
 
@@ -557,9 +557,9 @@ def test_a_wire_that_fails_is_told_with_its_cause_and_what_it_gave_is_closed(
     owned: bool,
 ) -> None:
     class Failing(Elsewhere):
-        def open(self, origin: Origin, opening: adieu.Opening) -> adieu.ByteStream:
+        def open(self, origin: Origin, scope: adieu.ConnectScope) -> adieu.ByteStream:
             if owned:
-                super().open(origin, opening)
+                super().open(origin, scope)
             raise native
 
     with adieu.Client(
@@ -611,8 +611,8 @@ class PaperWire:
     def __init__(self, *streams: Paper) -> None:
         self.streams = deque(streams)
 
-    def open(self, origin: Origin, opening: adieu.Opening) -> adieu.ByteStream:
-        opening.left()
+    def open(self, origin: Origin, scope: adieu.ConnectScope) -> adieu.ByteStream:
+        scope.remaining()
         return self.streams.popleft()
 
 
@@ -685,8 +685,8 @@ def test_both_ends_of_a_socketpair_make_a_peer_in_this_process(
     ours, theirs = socket.socketpair()
 
     class Pair:
-        def open(self, origin: Origin, opening: adieu.Opening) -> adieu.ByteStream:
-            opening.own(ours)
+        def open(self, origin: Origin, scope: adieu.ConnectScope) -> adieu.ByteStream:
+            scope.own(ours)
             return adieu.SocketStream(ours)
 
     with theirs, adieu.Client(adapter=over(Pair())) as client:
@@ -699,7 +699,7 @@ def test_both_ends_of_a_socketpair_make_a_peer_in_this_process(
         assert ours.fileno() == -1
 
 
-# The opening
+# The scope
 
 
 class Thing:
@@ -714,21 +714,21 @@ class Thing:
 
 
 def test_an_opening_closes_all_that_it_was_given_whatever_they_do() -> None:
-    opening = adieu.Opening(Deadline(adieu.Timeout()), None)
+    scope = adieu.ConnectScope(Deadline(adieu.Timeout()), None)
     things = [Thing(), Thing(OSError()), Thing(ValueError()), Thing()]
     for thing in things:
-        opening.own(thing)
-    opening.close()
-    opening.close()
+        scope.own(thing)
+    scope.close()
+    scope.close()
     assert all(thing.closings >= 1 for thing in things)
 
 
 def test_an_opening_that_was_closed_closes_what_comes_late() -> None:
-    opening = adieu.Opening(Deadline(adieu.Timeout()), None)
-    opening.close()
+    scope = adieu.ConnectScope(Deadline(adieu.Timeout()), None)
+    scope.close()
     late = Thing()
     with pytest.raises(adieu.ClientClosed):
-        opening.own(late)
+        scope.own(late)
     assert late.closings == 1
 
 
@@ -746,14 +746,14 @@ def test_an_opening_has_one_clock_for_all_its_steps(
     timeout: adieu.Timeout, left: float | None, error: type[Exception] | None
 ) -> None:
     now = [100.0]
-    opening = adieu.Opening(Deadline(timeout, lambda: now[0]), None)
-    assert opening.left() == left
+    scope = adieu.ConnectScope(Deadline(timeout, lambda: now[0]), None)
+    assert scope.remaining() == left
     now[0] += 2
-    assert opening.left() == (None if left is None else left - 2)
+    assert scope.remaining() == (None if left is None else left - 2)
     now[0] += 10
     if error is None:
-        assert opening.left() is None
+        assert scope.remaining() is None
     else:
         with pytest.raises(error):
-            opening.left()
-        assert type(opening.exceeded()) is error
+            scope.remaining()
+        assert type(scope.exceeded()) is error

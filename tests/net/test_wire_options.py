@@ -20,7 +20,7 @@ from adieu.lifecycle.deadline import Deadline
 from adieu.messages.url import Origin
 from adieu.net._connect_checks import parse_address
 from adieu.net.async_wire import AsyncTCPWire
-from adieu.net.wire import Opening
+from adieu.net.wire import ConnectScope
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import refused_port
 from servers import KNOWN_PORTS
@@ -64,10 +64,10 @@ def ipv6() -> bool:
 IPV6 = pytest.mark.skipif(not ipv6(), reason="this machine has no IPv6")
 
 
-def opened(connect: adieu.Connect, port: int) -> tuple[Opening, socket.socket]:
+def opened(connect: adieu.Connect, port: int) -> tuple[ConnectScope, socket.socket]:
     """A socket as the sync wire connects it."""
-    opening = Opening(Deadline(adieu.Timeout()), None, connect)
-    return opening, adieu.TCPWire().connect(Origin("http", "127.0.0.1", port), opening)
+    scope = ConnectScope(Deadline(adieu.Timeout()), None, connect)
+    return scope, adieu.TCPWire().connect(Origin("http", "127.0.0.1", port), scope)
 
 
 # Where to: pinned addresses
@@ -319,7 +319,7 @@ def test_options_are_set_before_connecting(fault_server: FaultServer) -> None:
         (socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\5\0\0\0"),
     ]
     connect = adieu.Connect(socket_options=options, tcp_keep_alive=17)
-    opening, sock = opened(connect, fault_server.port)
+    scope, sock = opened(connect, fault_server.port)
     try:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 16384
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == options[1][2]
@@ -329,17 +329,17 @@ def test_options_are_set_before_connecting(fault_server: FaultServer) -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 17
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 17
     finally:
-        opening.close()
+        scope.close()
 
 
 def test_they_are_set_on_async_sockets_too(fault_server: FaultServer) -> None:
     async def main() -> None:
         connect = adieu.Connect(tcp_keep_alive=30)
-        opening = Opening(Deadline(adieu.Timeout()), None, connect)
+        scope = ConnectScope(Deadline(adieu.Timeout()), None, connect)
         origin = Origin("http", "127.0.0.1", fault_server.port)
-        stream: Any = await AsyncTCPWire().open(origin, opening)
+        stream: Any = await AsyncTCPWire().open(origin, scope)
         assert stream._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        opening.close()
+        scope.close()
 
     asyncio.run(main())
 
@@ -383,7 +383,7 @@ def test_no_failure_makes_a_cycle(place: Place) -> None:
         gc.garbage.clear()
         gc.collect()
         assert [
-            thing for thing in gc.garbage if isinstance(thing, (adieu.AdieuError, Opening))
+            thing for thing in gc.garbage if isinstance(thing, (adieu.AdieuError, ConnectScope))
         ] == []
     finally:
         gc.set_debug(0)

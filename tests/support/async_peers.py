@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import adieu
-from adieu.net.async_backend import in_trio, room
+from adieu.net.async_backend import current_backend, in_trio
 from adieu_h11 import AsyncH11Adapter
 from support.steering import spawn, wait
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from adieu.net.async_stream import AsyncByteStream
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["Memory"]
 
@@ -36,14 +36,14 @@ class Memory:
         adapter: Any = AsyncH11Adapter(self, limits=limits)
         return adieu.AsyncClient("http://memory.example", adapter=adapter, **options)
 
-    async def open(self, origin: Any, opening: Opening) -> AsyncByteStream:
+    async def open(self, origin: Any, scope: ConnectScope) -> AsyncByteStream:
         ours, theirs = socket.socketpair()
-        opening.own(ours)
+        scope.own(ours)
         ours.setblocking(False)
         theirs.setblocking(False)
         self.accepted += 1
         self._served.append(spawn(self._serve(theirs)))
-        return room().stream(ours, opening)
+        return current_backend().stream(ours, scope)
 
     async def _serve(self, sock: socket.socket) -> None:
         if in_trio():

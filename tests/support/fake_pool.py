@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import adieu
-from adieu.lifecycle.pool import Pool, Pooled, PoolLease
+from adieu.lifecycle.pool import Pool, PooledConnection, PoolLease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Bench", "Clock", "FakeConnection", "FakeLease", "Listener", "begin", "end"]
 
 
-class FakeConnection(Pooled):
+class FakeConnection(PooledConnection):
     """A connection that is open from `opened()` to `close()`, and used by one lease at a time."""
 
     __slots__ = ("at_close", "closed", "forgotten", "open", "user")
@@ -109,7 +109,7 @@ class Bench:
 
     def check(self) -> None:
         """The invariants I1 to I3: one owner each, nothing open without one, no more than the limit."""
-        rows = dict(self.pool._rows)
+        rows = dict(self.pool._owners)
         limit = self.pool._limits.connections
         assert limit is None or len(rows) <= limit, rows
         for connection in self.made:

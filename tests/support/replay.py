@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adieu import URL, Deadline, Opening, Proxy, Timeout
+from adieu import URL, ConnectScope, Deadline, Proxy, Timeout
 from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.steps import drive
-from adieu.net.proxies.proxy import Via
+from adieu.net.proxies.proxy import ProxiedOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,23 +48,23 @@ class ReplayWire:
         self.streams: list[Replay] = []
         self._make: Callable[[], Replay] = lambda: Replay(said, piece)
 
-    def open(self, origin: Any, opening: Any) -> Replay:
+    def open(self, origin: Any, scope: Any) -> Replay:
         self.streams.append(stream := self._make())
-        opening.own(stream)
+        scope.own(stream)
         return stream
 
-    def addresses(self, host: str, port: int, opening: Any) -> list[Any]:
+    def addresses(self, host: str, port: int, scope: Any) -> list[Any]:
         return [(10, ("fd00::1", port)), (2, ("10.0.0.1", port))]
 
 
 def tunnel(wire: Any, proxy: Proxy, url: str = "https://example.org/") -> Any:
     """The stream through this proxy."""
-    opening = Opening(Deadline(Timeout()), None)
-    via = Via(proxy, URL(url).origin)
+    scope = ConnectScope(Deadline(Timeout()), None)
+    via = ProxiedOrigin(proxy, URL(url).origin)
     try:
-        return drive(Tunnels(wire, lambda *_: pytest.fail("no TLS")).open(via, opening))
+        return drive(Tunnels(wire, lambda *_: pytest.fail("no TLS")).open(via, scope))
     except BaseException:
-        opening.close()
-        # Whoever opens closes what the opening owns.
+        scope.close()
+        # Whoever opens closes what the scope owns.
         assert all(stream.closed for stream in wire.streams)
         raise

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from adieu.net.async_stream import AsyncByteStream
     from adieu.net.dial import Address
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = [
     "ASYNCIO_LOOPS",
@@ -386,8 +386,8 @@ async def _fuss() -> AsyncIterator[None]:
 class NarrowWire(AsyncTCPWire):
     """A wire whose sockets take little at once, so that an upload need not be large to have to wait."""
 
-    async def open(self, origin: Any, opening: Opening) -> AsyncByteStream:
-        stream: Any = await super().open(origin, opening)
+    async def open(self, origin: Any, scope: ConnectScope) -> AsyncByteStream:
+        stream: Any = await super().open(origin, scope)
         stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         narrow: AsyncByteStream = stream
         return narrow
@@ -396,13 +396,13 @@ class NarrowWire(AsyncTCPWire):
 class FussyWire(NarrowWire):
     """A wire where every operation waits: on loopback many are done at once, and nobody could be cancelled in them."""
 
-    async def open(self, origin: Any, opening: Opening) -> AsyncByteStream:
+    async def open(self, origin: Any, scope: ConnectScope) -> AsyncByteStream:
         async with _fuss():
-            return Fussy(await super().open(origin, opening))
+            return Fussy(await super().open(origin, scope))
 
-    async def addresses(self, host: str, port: int, opening: Opening) -> Any:
+    async def addresses(self, host: str, port: int, scope: ConnectScope) -> Any:
         async with _fuss():
-            return await super().addresses(host, port, opening)
+            return await super().addresses(host, port, scope)
 
 
 class TwoAddresses(AsyncTCPWire):
@@ -411,7 +411,7 @@ class TwoAddresses(AsyncTCPWire):
     def __init__(self, *addresses: Address) -> None:
         self._addresses = addresses
 
-    async def addresses(self, host: str, port: int, opening: Opening) -> Any:
+    async def addresses(self, host: str, port: int, scope: ConnectScope) -> Any:
         return self._addresses
 
 

@@ -1,4 +1,4 @@
-"""Writing an adapter: a function, a wrapper, or all of it, and what the client does when one fails."""
+"""RequestWriter an adapter: a function, a wrapper, or all of it, and what the client does when one fails."""
 
 from __future__ import annotations
 
@@ -633,7 +633,7 @@ class LineAdapter:
     def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         lease = LineLease(self._open)
         exchange.own(lease)
-        lease.sock.settimeout(exchange.deadline.left("connect"))
+        lease.sock.settimeout(exchange.deadline.remaining("connect"))
         lease.sock.connect(("127.0.0.1", self._port))
         lease.sock.sendall(f"GET {request.url.path} HTTP/1.0\r\n\r\n".encode())
         return adieu.Response(200)
@@ -652,7 +652,7 @@ class LineLease:
         opened.add(self.sock)
 
     def read(self, deadline: adieu.Deadline) -> bytes:
-        self.sock.settimeout(deadline.left("read"))
+        self.sock.settimeout(deadline.remaining("read"))
         return self.sock.recv(65536)
 
     def finish(self, reuse: bool, why: str) -> None:

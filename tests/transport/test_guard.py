@@ -16,7 +16,7 @@ import adieu
 from adieu.lifecycle.deadline import Deadline
 from adieu.net import dial
 from adieu.net.address_rules import AddressRules
-from adieu.net.wire import Opening
+from adieu.net.wire import ConnectScope
 from adieu_h11 import AsyncH11Adapter, H11Adapter
 from support.clients import Books
 from support.places import PLACES, Place, placed
@@ -428,8 +428,8 @@ def test_names_that_are_looked_up_here_for_a_proxy_are_judged(
 class Deaf:
     """A wire that connects without asking anybody."""
 
-    def open(self, origin: Any, opening: Opening) -> Any:
-        sock = dial.new_socket(opening, V4)
+    def open(self, origin: Any, scope: ConnectScope) -> Any:
+        sock = dial.new_socket(scope, V4)
         sock.connect((origin.host, origin.port))
         return adieu.SocketStream(sock)
 
@@ -437,8 +437,8 @@ class Deaf:
 class Bypass(adieu.TCPWire):
     """A wire that says it asks, by whom it descends from, and does not."""
 
-    def open(self, origin: Any, opening: Opening) -> Any:
-        return Deaf().open(origin, opening)
+    def open(self, origin: Any, scope: ConnectScope) -> Any:
+        return Deaf().open(origin, scope)
 
 
 @adieu.adapter
@@ -532,6 +532,6 @@ def test_a_guard_shows_its_rules() -> None:
 
 
 def test_an_opening_knows_no_guard_unless_there_is_one() -> None:
-    opening = Opening(Deadline(adieu.Timeout()), None)
-    assert dial.permitted([(V4, ("10.0.0.1", 80))], Any, opening) == [(V4, ("10.0.0.1", 80))]  # type: ignore[arg-type]
-    assert not opening.checked
+    scope = ConnectScope(Deadline(adieu.Timeout()), None)
+    assert dial.permitted([(V4, ("10.0.0.1", 80))], Any, scope) == [(V4, ("10.0.0.1", 80))]  # type: ignore[arg-type]
+    assert not scope.checked

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import adieu
 from adieu import URL, InvalidRequest, MountError, Proxy
 from adieu.net.proxies.environment import Environment, NoProxy
-from adieu.net.proxies.proxy import Via
+from adieu.net.proxies.proxy import ProxiedOrigin
 from adieu.transport.routes import Routes
 
 # A proxy as a value
@@ -106,7 +106,7 @@ def test_no_text_shows_what_the_proxy_alone_may_know() -> None:
     proxy = Proxy("http://me:s3cret@proxy", headers={"X-Key": "s3cret"})
     assert repr(proxy) == "Proxy('http://proxy', auth=('me', '***'), headers={'X-Key': ...})"
     assert str(proxy) == "http://proxy"
-    assert str(Via(proxy, URL("https://a").origin)) == "https://a via http://proxy"
+    assert str(ProxiedOrigin(proxy, URL("https://a").origin)) == "https://a via http://proxy"
     digest = Proxy("https://proxy", auth=("me", "s3cret"), digest=True, tls=adieu.TLSConfig())
     assert "s3cret" not in repr(digest)
     assert "digest=True" in repr(digest)

@@ -16,7 +16,7 @@ import pytest
 
 import adieu
 from adieu.transport.registry import find_adapter
-from adieu.transport.thread_pool import Seat
+from adieu.transport.thread_pool import ThreadSlot
 from support.clients import ADAPTERS, Books
 from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually
 from support.steering import LOOPS, MODES, Cut, limited, outcome, settle
@@ -871,7 +871,9 @@ def test_a_response_that_is_dropped_gives_its_connection_and_its_thread_back(
 
 def alive() -> set[int]:
     """The exchanges and seats that there are."""
-    return {id(thing) for thing in gc.get_objects() if isinstance(thing, (adieu.Exchange, Seat))}
+    return {
+        id(thing) for thing in gc.get_objects() if isinstance(thing, (adieu.Exchange, ThreadSlot))
+    }
 
 
 @pytest.mark.skipif(not COUNTS_REFERENCES, reason="this interpreter counts no references")
@@ -881,7 +883,7 @@ def test_no_cycle_is_left(fault_server: FaultServer) -> None:
             await client.get("/bytes?n=100000")
             await caught(adieu.ReadTimeout, client.get("/stall-head?seconds=5", timeout=0.02))
             await caught(adieu.BodyTruncated, client.get("/truncated"))
-            # A thread may need a moment to see that its seat was left.
+            # A thread may need a moment to see that its slot was left.
             await so(lambda: alive() <= before)
 
     gc.collect()

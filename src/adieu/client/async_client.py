@@ -233,9 +233,9 @@ class AsyncClient(ClientBase):
 
     async def pause(self, seconds: float) -> None:
         """Wait, holding nothing."""
-        from adieu.net.async_backend import room
+        from adieu.net.async_backend import current_backend
 
-        await room().sleep(seconds)
+        await current_backend().sleep(seconds)
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -315,6 +315,6 @@ class _Streaming:
             return
         if kind is not None and issubclass(kind, GeneratorExit):
             if response.body is not None:
-                response.body.leave()
+                response.body.close_nowait()
         else:
             await response.__aexit__(kind, error, traceback)

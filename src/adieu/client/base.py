@@ -21,7 +21,7 @@ from adieu.client.options import (
 )
 from adieu.errors import ClientClosed
 from adieu.flow.cookies import for_one_call
-from adieu.flow.identity import Identity
+from adieu.flow.credentials import ClientCredentials
 from adieu.lifecycle.cleanup import Prefetch
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.messages.headers import Headers, merge
@@ -117,7 +117,7 @@ class ClientBase:
         self._max_redirects = max_redirects
         self.events = events
         self.hooks = checked_hooks(event_hooks)
-        self.identity = Identity(self._base, self._own_headers, auth, cookies)
+        self.identity = ClientCredentials(self._base, self._own_headers, auth, cookies)
         self._max_body = checked_bound(max_body)
         self._retry = None if retry is None else checked_retry(retry, None)
         self._routes = Routes(proxy)
@@ -218,9 +218,9 @@ class ClientBase:
         credentials = None
         own = self.identity.auth
         if auth is not NOT_GIVEN or own is not None or request.url.username is not None:
-            from adieu.flow.auth import settled
+            from adieu.flow.auth import resolve_auth
 
-            request, credentials = settled(request, auth, own)
+            request, credentials = resolve_auth(request, auth, own)
         begun = call(
             self,
             Deadline(setting),
@@ -240,7 +240,7 @@ class ClientBase:
         """A body is handed out open. Its client knows it, weakly, to be able to end it."""
         self._open.add(body)
         if self._closed:
-            body.cut()  # The client was closed in the meantime, and did not see this one.
+            body.cut_off()  # The client was closed in the meantime, and did not see this one.
 
     def _closing(self) -> Steps[CloseReport]:
         self._closed = True

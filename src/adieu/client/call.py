@@ -16,7 +16,7 @@ from adieu.errors import (
 )
 from adieu.flow.cookies import with_cookies
 from adieu.flow.redirects import REDIRECTS, follow
-from adieu.lifecycle.events import tell
+from adieu.lifecycle.events import notify
 from adieu.lifecycle.exchange import Exchange
 from adieu.messages.response import ResponseHead
 from adieu.messages.source import SourceLease
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from adieu.client.base import ClientBase
-    from adieu.flow.auth import Bound
+    from adieu.flow.auth import ScopedAuth
     from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy, Why
     from adieu.lifecycle.deadline import Deadline
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 __all__ = ["Call"]
 
 # For so long (seconds) who waits to try again does not look whether the client was closed.
-_PIECE = 0.5
+_CLOSE_CHECK_INTERVAL = 0.5
 
 
 class Call:
     """What stays the same over the hops of one call, and the hop under way.
 
-    Redirects are around authentication, that is around retries, and they are around one exchange: `run`, `_answered`,
-    `_retried`, `_hop`.
+    The layers, from the outside: redirects (`run`), authentication (`_authenticated`), retries (`_retried`), and one
+    exchange (`_hop`).
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class Call:
         extras: Mapping[str, object] | None,
         max_body: int | None,
         routes: Routes,
-        credentials: Bound | None,
+        credentials: ScopedAuth | None,
         cookies: Cookies | None,
         retry: Retry | None,
         home: URL,
@@ -97,7 +97,7 @@ class Call:
         # Who the client is, is told to the origin of this URL.
         self.home = home
         self._exchange: Exchange | None = None
-        # The class of its exchanges: `HeldExchange` while an auth flow keeps its connection.
+        # The class of its exchanges: `PinnedExchange` while an auth flow keeps its connection.
         self._kind: Any = Exchange
         self._hops = 0
         # The responses that were not the last one.
@@ -106,7 +106,7 @@ class Call:
     def run(self, request: Request, max_redirects: int | None) -> Steps[Any]:
         """Send, follow redirects (None: do not), and give the final response to its policy."""
         try:
-            response = yield from self._answered(request)
+            response = yield from self._authenticated(request)
             if max_redirects is not None and response.status_code in REDIRECTS:
                 response = yield from self._follow(request, response, max_redirects)
             if self._history:
@@ -115,8 +115,8 @@ class Call:
             if body is not None and body.state == "OPEN":  # A hook may have read or closed it.
                 # Of what a hook has begun to read in pieces, the rest is a stream: it is not the content.
                 stream = self.stream or response.streamed
-                if not body.at_once(stream):
-                    yield body.opened(stream)
+                if not body.take_buffered(stream):
+                    yield body.apply_policy(stream)
                 if body.state == "ENDED" and not response.streamed:
                     response.received(body.take(), body.trailers)
                     response.body = None
@@ -144,30 +144,30 @@ class Call:
                 return response
             if self.client.events is not None:
                 facts = request.method, str(request.url), response.status_code
-                tell(self.client.events.redirected, *facts)
-            yield from self._leave(response, "redirect")
-            response = yield from self._answered(request)
+                notify(self.client.events.redirected, *facts)
+            yield from self._discard_response(response, "redirect")
+            response = yield from self._authenticated(request)
 
-    def _answered(self, request: Request) -> Steps[Any]:
+    def _authenticated(self, request: Request) -> Steps[Any]:
         """The answer to a request, whose origin may have to know who is asking: see `adieu.flow.auth`."""
         send = self._hop if self.retry is None else self._retried
         credentials = self.credentials
         if credentials is not None and credentials.origin == request.url.origin:
-            from adieu.flow.dialogue import converse
+            from adieu.flow.auth_driver import run_auth_flow
 
-            steps = converse(credentials.auth, request, send, self._leave)
+            steps = run_auth_flow(credentials.auth, request, send, self._discard_response)
             return self._on_one_connection(steps) if credentials.auth.same_connection else steps
         return send(request)
 
     def _on_one_connection(self, steps: Steps[Any]) -> Steps[Any]:
-        from adieu.lifecycle.pinned import HeldExchange
+        from adieu.lifecycle.pinned import PinnedExchange
 
         try:
-            self._kind = HeldExchange
+            self._kind = PinnedExchange
             response = yield from steps
         finally:
             self._kind = Exchange
-        if isinstance(self._exchange, HeldExchange):
+        if isinstance(self._exchange, PinnedExchange):
             self._exchange.release()
         return response
 
@@ -183,7 +183,7 @@ class Call:
         """An attempt is over, with this response or (None) an error, and there will be another."""
         exchange = self._exchange
         if response is not None:
-            yield from self._leave(response, "retry")
+            yield from self._discard_response(response, "retry")
         elif exchange is not None:
             exchange.end(False, "retry")
 
@@ -192,12 +192,12 @@ class Call:
         while not self.client.is_closed:
             if seconds <= 0:
                 return
-            piece = min(seconds, _PIECE)
+            piece = min(seconds, _CLOSE_CHECK_INTERVAL)
             yield self.client.pause(piece)
             seconds -= piece
         raise ClientClosed("the client was closed while a request was to be sent once more")
 
-    def _leave(self, response: Any, why: Why) -> Steps[None]:
+    def _discard_response(self, response: Any, why: Why) -> Steps[None]:
         """Nobody will see this body: it is drained within the policy's bound, or its connection is closed."""
         if response.body is not None:
             yield response.body.close(why)
@@ -233,7 +233,7 @@ class Call:
             route=self.routes.select(request.url),
         )
         if self._kind is not Exchange:
-            exchange.follows(self._exchange)
+            exchange.continue_from(self._exchange)
         self._exchange = exchange
         self._hops += 1
         events = exchange.events
@@ -245,7 +245,7 @@ class Call:
         except BaseException as error:
             _tell_failed(exchange, error, began)
             if isinstance(error, Exception) and not isinstance(error, AdieuError):
-                raise _foreign(adapter, exchange, error) from error
+                raise _wrap_adapter_error(adapter, exchange, error) from error
             raise
         if events is not None:
             _tell_end(events.answered, exchange, response.status_code, began)
@@ -263,10 +263,12 @@ class Call:
 
     def _own_tls(self, tls: TLSConfig, url: URL) -> TLSConfig:
         """The client's settings: its own certificate, as its `auth`, is for one origin, wherever a redirect leads."""
-        return tls if tls.cert is None or url.origin == self.home.origin else tls.for_strangers()
+        return (
+            tls if tls.cert is None or url.origin == self.home.origin else tls.without_client_cert()
+        )
 
 
-def _foreign(adapter: object, exchange: Exchange, error: Exception) -> TransportError:
+def _wrap_adapter_error(adapter: object, exchange: Exchange, error: Exception) -> TransportError:
     """What an adapter raised unmapped, as an error of ours."""
     return TransportError(
         f"{adapter!r} failed with {type(error).__name__}: {error}",
@@ -288,7 +290,7 @@ def _tell_end(
     connection = getattr(lease, "connection_id", 0)
     seconds = exchange.deadline.elapsed() - began
     facts = exchange.method, str(exchange.url), what, seconds, getattr(lease, "reused", False)
-    tell(method, connection, *facts)
+    notify(method, connection, *facts)
 
 
 def _mounted(client: ClientBase, request: Request) -> Mount:

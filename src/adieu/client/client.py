@@ -268,9 +268,9 @@ class Client(ClientBase):
 
         sender = Sender(self, Settings(timeout, cleanup, follow_redirects, extras))
         if executor is not None:
-            from adieu.client.map.on_executor import Hired
+            from adieu.client.map.on_executor import ExecutorWorkers
 
-            return Map(requests, limit, Hired(sender, executor))
+            return Map(requests, limit, ExecutorWorkers(sender, executor))
         from adieu.client.map.on_threads import Threads
 
         return Map(requests, limit, Threads(sender))

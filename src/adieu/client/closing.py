@@ -45,14 +45,14 @@ def closing(
             holders.append(str(body.exchange.info()))
             lease = body.exchange.lease
             wish = body.exchange.policy.on_client_close(body.view())
-            if wish is STREAM and hasattr(lease, "outlives"):
-                lease.outlives = True
+            if wish is STREAM and hasattr(lease, "survives_close"):
+                lease.survives_close = True
             else:
-                body.cut()
+                body.cut_off()
         except BaseException as error:
             # The policy's own, or an interrupt: told when everything is closed.
             failure = error
-            body.cut()
+            body.cut_off()
     idle = in_use = 0
     for adapter in adapters():
         try:

@@ -216,9 +216,9 @@ class AsyncEventStream(_Events):
     """Iterate over it in an `async with` block: see `Client.event_stream`."""
 
     async def _pause(self, seconds: float) -> None:
-        from adieu.net.async_backend import room
+        from adieu.net.async_backend import current_backend
 
-        await room().sleep(seconds)
+        await current_backend().sleep(seconds)
 
     def _advance(self, pieces: Any) -> Awaitable[bytes]:
         return anext(pieces, b"")

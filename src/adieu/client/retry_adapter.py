@@ -54,9 +54,9 @@ class AsyncRetryAdapter(AsyncMiddleware):
 
     async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
         """Send until an outcome is the last one."""
-        from adieu.net.async_backend import room
+        from adieu.net.async_backend import current_backend
 
-        pause = room().sleep
+        pause = current_backend().sleep
         steps = _attempts(self.retry, self.inner.send, request, exchange, AsyncBody, pause)
         response: AsyncResponse = await adrive(steps)
         return response
@@ -91,7 +91,7 @@ def _attempts(
 
     def waiting(seconds: float) -> Steps[None]:
         while seconds > 0:
-            exchange.deadline.left(
+            exchange.deadline.remaining(
                 "pool"
             )  # It refuses when the map that the call belongs to was left.
             piece = min(seconds, _PIECE)

@@ -27,11 +27,11 @@ __all__ = [
     "AuthLike",
     "BasicAuth",
     "BearerAuth",
-    "Bound",
     "NetrcAuth",
+    "ScopedAuth",
     "as_auth",
     "raw_bytes",
-    "settled",
+    "resolve_auth",
 ]
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]").search
@@ -203,7 +203,7 @@ class _FunctionAuth(Value, Auth):
         yield given or request
 
 
-class Bound(NamedTuple):
+class ScopedAuth(NamedTuple):
     """Credentials, and the one origin that they are for."""
 
     auth: Auth
@@ -225,9 +225,9 @@ def as_auth(auth: object) -> Auth | None:
     )
 
 
-def settled(
-    request: Request, given: object, default: Bound | Auth | None
-) -> tuple[Request, Bound | None]:
+def resolve_auth(
+    request: Request, given: object, default: ScopedAuth | Auth | None
+) -> tuple[Request, ScopedAuth | None]:
     """The request without the user name in its URL, and the credentials of its call: the nearest ones.
 
     That is: what the call was given (None: nothing at all); an Authorization field of its own, to which nothing is
@@ -241,12 +241,12 @@ def settled(
         request.url = url.without_userinfo()
     if given is not NOT_GIVEN:
         auth = as_auth(given)
-        return request, None if auth is None else Bound(auth, origin)
+        return request, None if auth is None else ScopedAuth(auth, origin)
     if "authorization" in request.headers:
         return request, None
     if url.username is not None:
-        return request, Bound(BasicAuth(url.username, url.password or ""), origin)
-    return request, Bound(default, origin) if isinstance(default, Auth) else default
+        return request, ScopedAuth(BasicAuth(url.username, url.password or ""), origin)
+    return request, ScopedAuth(default, origin) if isinstance(default, Auth) else default
 
 
 def raw_bytes(text: object, what: str) -> bytes:

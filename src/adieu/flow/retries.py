@@ -27,7 +27,7 @@ from adieu.errors import (
     WriteTimeout,
 )
 from adieu.flow.retry_budget import RetryBudget
-from adieu.lifecycle.events import Events, tell
+from adieu.lifecycle.events import Events, notify
 from adieu.messages.fields.date import parse_date
 from adieu.messages.request import NOT_GIVEN, Request
 
@@ -183,7 +183,7 @@ class Attempts:
         if self._events is not None:
             reason = str(getattr(outcome, "status_code", type(outcome).__name__))
             facts = (request.method, str(request.url), self._retries, wait, reason)
-            tell(self._events.retrying, *facts)
+            notify(self._events.retrying, *facts)
         return wait
 
 

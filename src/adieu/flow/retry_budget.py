@@ -52,7 +52,7 @@ class RetryBudget:
         return True
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """The tokens that are there now."""
         return self._left
 

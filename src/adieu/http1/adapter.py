@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTP1Adapter"]
 
 
-class _Turn:
+class _ThreadWaiter:
     """A waiter that blocks its thread. `SimpleQueue` is C: an interrupt cannot leave it half locked."""
 
     __slots__ = ("_signals", "wake")
@@ -61,12 +61,12 @@ class HTTP1Adapter:
         self, wire: Wire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
         self.wire = wire if wire is not None else TCPWire()
-        self._settle(limits or Limits(), replay)
+        self._configure(limits or Limits(), replay)
 
-    def _settle(self, limits: Limits, replay: bool) -> None:
+    def _configure(self, limits: Limits, replay: bool) -> None:
         self._limits = limits
         self._replay = replay
-        self._engine = Engine(self.wire, limits, Response, _Turn, H1Lease, secured, replay)
+        self._engine = Engine(self.wire, limits, Response, _ThreadWaiter, H1Lease, secured, replay)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -75,7 +75,7 @@ class HTTP1Adapter:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._settle(self._limits, self._replay)
+        self._configure(self._limits, self._replay)
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send one request; the response's body is read through the exchange's lease."""

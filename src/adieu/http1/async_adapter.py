@@ -10,21 +10,21 @@ from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import adrive
 from adieu.messages.async_response import AsyncResponse
-from adieu.net.async_backend import has_ended, room, running, wrong_loop
+from adieu.net.async_backend import current_backend, has_ended, running, wrong_loop
 from adieu.net.async_wire import AsyncTCPWire, secured
 
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.request import Request
-    from adieu.net.async_backend import Turn
+    from adieu.net.async_backend import PoolWaiter
     from adieu.net.async_wire import AsyncWire
 
 __all__ = ["AsyncHTTP1Adapter"]
 
 
-def _turn() -> Turn:
-    return room().turn()
+def _turn() -> PoolWaiter:
+    return current_backend().turn()
 
 
 class AsyncHTTP1Adapter:
@@ -39,9 +39,9 @@ class AsyncHTTP1Adapter:
         self, wire: AsyncWire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
         self.wire = wire if wire is not None else AsyncTCPWire()
-        self._settle(limits or Limits(), replay)
+        self._configure(limits or Limits(), replay)
 
-    def _settle(self, limits: Limits, replay: bool) -> None:
+    def _configure(self, limits: Limits, replay: bool) -> None:
         self._home: object = None
         self._limits = limits
         self._replay = replay
@@ -56,7 +56,7 @@ class AsyncHTTP1Adapter:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._settle(self._limits, self._replay)
+        self._configure(self._limits, self._replay)
 
     async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
         """Send one request; the response's body is read through the exchange's lease."""

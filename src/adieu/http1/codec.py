@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 import h11
 
 from adieu.http1.chunk_guard import ChunkGuard, LooseChunk
-from adieu.http1.request_writer import Writing
+from adieu.http1.request_writer import RequestWriter
 
 __all__ = ["MAX_HEAD", "Codec", "Head", "Malformed", "Truncated"]
 
@@ -69,17 +69,17 @@ class Codec:
         "_guard",
         "_left",
         "_parser",
-        "_writing",
+        "_writer",
         "trailers",
     )
 
-    _writing: Writing
+    _writer: RequestWriter
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def request(self, method: str, target: str, fields: list[tuple[str, str]]) -> bytes:
         """The bytes of a request head. Begins a new exchange."""
-        self._writing = writing = Writing(method, target, fields)
+        self._writer = writing = RequestWriter(method, target, fields)
         self._asked = method, target, fields
         # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
@@ -95,11 +95,11 @@ class Codec:
 
     def data(self, chunk: bytes) -> bytes:
         """The bytes that carry a piece of the request's body."""
-        return self._writing.data(chunk)
+        return self._writer.data(chunk)
 
     def end(self, trailers: Sequence[tuple[str, str]] = ()) -> bytes:
         """The bytes that end the request's body."""
-        return self._writing.end(trailers)
+        return self._writer.end(trailers)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Codec:
         try:
             if buffered[9:10] == b"1" and parser.our_state is h11.IDLE:
                 # Only an interim response depends on what was asked for: an upgrade that nobody wanted is refused.
-                parser.send(_told(*self._asked))
+                parser.send(_h11_request(*self._asked))
             parser.receive_data(data)
             event = parser.next_event()
         except (h11.RemoteProtocolError, h11.LocalProtocolError) as error:
@@ -262,9 +262,9 @@ class Codec:
         begun = self._buffered
         return len(begun) > 11 and (begun[9:10] != b"1" or begun[9:12] == b"101")
 
-    def clean(self) -> bool:
+    def is_reusable(self) -> bool:
         """Both halves are done, and not one byte came after the end: the next answer would be the next request's."""
-        if not self._writing.done or self._writing.closes:
+        if not self._writer.done or self._writer.closes:
             return False
         if self._framing == "chunked":
             parser = self._parser
@@ -273,18 +273,18 @@ class Codec:
 
     def expects(self) -> bool:
         """The request says that its content is to be asked for (RFC 9110, section 10.1.1)."""
-        return self._writing.expects
+        return self._writer.expects
 
     def sent_all(self) -> bool:
         """The request has been sent in full."""
-        return self._writing.done
+        return self._writer.done
 
     def leftover(self) -> bytes:
         """The bytes that came after the head of an upgrade: they belong to the next protocol."""
         return self._buffered
 
 
-def _told(method: str, target: str, fields: list[tuple[str, str]]) -> h11.Request:
+def _h11_request(method: str, target: str, fields: list[tuple[str, str]]) -> h11.Request:
     encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
     return h11.Request(method=method, target=target, headers=encoded)
 

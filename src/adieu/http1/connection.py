@@ -6,19 +6,19 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed
-from adieu.http1 import error_mapping as faults
+from adieu.http1 import error_mapping
 from adieu.http1.async_upgrade import AsyncUpgraded
 from adieu.http1.codec import Codec, Framing, Head, Malformed
 from adieu.http1.upgrade import Upgraded
 from adieu.lifecycle.events import LeaseInfo
-from adieu.lifecycle.pool import Pool, Pooled, PoolLease
+from adieu.lifecycle.pool import Pool, PooledConnection, PoolLease
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 if TYPE_CHECKING:
     from adieu.errors import Sent
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import Exchange
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["AsyncH1Lease", "Connection", "H1Lease"]
 
@@ -27,24 +27,24 @@ _SMALL_READ = 64 * 1024
 _LARGE_READ = 256 * 1024
 
 
-class Connection(Pooled):
+class Connection(PooledConnection):
     """A stream with its protocol state. Born without a stream, in the pool's table, so that it is never unowned."""
 
-    __slots__ = ("closed", "codec", "opening", "stream")
+    __slots__ = ("closed", "codec", "scope", "stream")
 
     def __init__(self, key: Hashable, number: int, now: float) -> None:
         super().__init__(key, number, now)
         self.codec = Codec()
         self.stream: Any = None
-        self.opening: Opening | None = None
+        self.scope: ConnectScope | None = None
         # Closed before it was open, perhaps: then nobody may open it any more.
         self.closed = False
 
     def close(self) -> None:
         self.closed = True
-        opening = self.opening
-        if opening is not None:
-            opening.close()
+        scope = self.scope
+        if scope is not None:
+            scope.close()
         if self.stream is not None:
             self.stream.close()
 
@@ -63,11 +63,11 @@ class H1Lease(PoolLease[Connection]):
 
     __slots__ = (
         "framing",
+        "got_continue",
         "interim",
-        "invited",
         "keep_alive",
         "method",
-        "place",
+        "opened_at",
         "received",
         "remaining",
         "reused",
@@ -85,11 +85,11 @@ class H1Lease(PoolLease[Connection]):
         self.method = exchange.method
         self.url = exchange.url
         self.since = exchange.deadline
-        self.place: str | None = None
+        self.opened_at: str | None = None
         self.framing: Framing = "close"
         # How many 1xx came, and whether a 100 was among them.
         self.interim = 0
-        self.invited = False
+        self.got_continue = False
         self.keep_alive = False
         self.received = 0
         self.remaining: int | None = None
@@ -124,7 +124,7 @@ class H1Lease(PoolLease[Connection]):
 
     def info(self) -> LeaseInfo:
         seconds = self.since.elapsed()
-        return LeaseInfo(self.connection_id, self.method, str(self.url), seconds, self.place)
+        return LeaseInfo(self.connection_id, self.method, str(self.url), seconds, self.opened_at)
 
     def take(self, head: Head) -> None:
         """Learn from the final head how the body is framed and whether the connection can stay."""
@@ -137,7 +137,7 @@ class H1Lease(PoolLease[Connection]):
 
     def finish(self, reuse: bool, why: str) -> None:
         connection = self.connection
-        if reuse and connection is not None and not connection.codec.clean():
+        if reuse and connection is not None and not connection.codec.is_reusable():
             # RFC 9112, section 9.3: what came after the end belongs to nobody, least of all to the next request.
             reuse, why = False, "surplus bytes"
         super().finish(reuse, why)
@@ -150,7 +150,7 @@ class H1Lease(PoolLease[Connection]):
             and former.key == self.key
             and former.reusable
             and former.connection is not None
-            and former.connection.codec.clean()
+            and former.connection.codec.is_reusable()
         ):
             self.pool.inherit(self, former)
 
@@ -162,7 +162,7 @@ class H1Lease(PoolLease[Connection]):
         try:
             return self._count(connection.codec.body())
         except Malformed as error:
-            raise faults.explain(error, "body", self) from error
+            raise error_mapping.map_error(error, "body", self) from error
 
     def _count(self, chunk: bytes | None) -> bytes | None:
         if chunk:
@@ -181,13 +181,13 @@ class H1Lease(PoolLease[Connection]):
             while (chunk := self._count(codec.body())) is None:
                 large = self.remaining is not None and self.remaining > _LARGE_READ
                 size = _LARGE_READ if large else _SMALL_READ
-                data = yield connection.stream.recv(size, deadline.left("read"))
+                data = yield connection.stream.recv(size, deadline.remaining("read"))
                 if not data and not self.pool.holds(self):
                     # Not the peer's end, which would be a proper end for a body without a length.
                     raise ClientClosed("the connection was closed while this body was being read")
                 codec.feed(data)
         except (Malformed, OSError) as error:
-            raise faults.explain(error, "body", self, deadline) from error
+            raise error_mapping.map_error(error, "body", self, deadline) from error
         return chunk
 
     def read(self, deadline: Deadline) -> bytes:

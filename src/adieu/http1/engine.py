@@ -26,16 +26,16 @@ from adieu.errors import (
 )
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.connection import Connection, H1Lease
-from adieu.http1.error_mapping import explain, is_alert, state_facts
+from adieu.http1.error_mapping import attach_facts, is_alert, map_error
 from adieu.http1.tunnel import Tunnels
-from adieu.lifecycle.events import tell
+from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Limits, Pool
 from adieu.messages.fields.trailers import sent_trailers
 from adieu.messages.headers import Headers
 from adieu.messages.request import tunnel_target
-from adieu.net.proxies.proxy import Via
-from adieu.net.wire import Opening
-from adieu.transport.pool_key import key_of, target_of
+from adieu.net.proxies.proxy import ProxiedOrigin
+from adieu.net.wire import ConnectScope
+from adieu.transport.pool_key import pool_key, target_of
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
@@ -48,10 +48,10 @@ __all__ = ["Engine", "Waiter"]
 
 _READ = 64 * 1024
 _ONE_WRITE = 64 * 1024
-_A_GLANCE = 0.001
+_POLL_TIMEOUT = 0.001
 _MAX_INFORMATIONAL = 32
 # How long a peer that was asked whether it wants the content may keep silent (seconds): many do not know the question.
-_INVITATION = 1.0
+_CONTINUE_TIMEOUT = 1.0
 # RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
 # How long a full pool is waited for before the collector is asked (seconds).
@@ -79,7 +79,7 @@ class Engine(Generic[R]):
     """The colour-blind part of an HTTP/1.1 adapter.
 
     `respond(status, headers, reason, http_version)` makes the response, `waiter()` a waiter, `lease` the lease class;
-    `secured(stream, hostname, opening)` puts TLS over a stream.
+    `secured(stream, hostname, scope)` puts TLS over a stream.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Engine(Generic[R]):
         respond: Callable[..., R],
         waiter: Callable[[], Waiter],
         lease: type[H1Lease],
-        secured: Callable[[Any, str, Opening], Any],
+        secured: Callable[[Any, str, ConnectScope], Any],
         replay: bool,
     ) -> None:
         self.pool: Pool[Connection] = Pool(Connection, limits)
@@ -111,23 +111,23 @@ class Engine(Generic[R]):
         pool = self.pool
         target: Any = request.url.origin
         if exchange.route is not None and not self._is_direct:
-            target = Via(exchange.route, target)
-        lease = self._lease(pool, exchange, key_of(target, exchange))
+            target = ProxiedOrigin(exchange.route, target)
+        lease = self._lease(pool, exchange, pool_key(target, exchange))
         exchange.own(lease)
         if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
             yield from self._queue(lease, exchange)
-        if not self._alive(lease, exchange):
+        if not self._take_live(lease, exchange):
             yield from self._open(lease, exchange)
         try:
-            head = yield from self._converse(lease, request, exchange)
+            head = yield from self._round_trip(lease, request, exchange)
         except TransportError as error:
             if not self._may_replay(lease, request, error):
                 raise
             if exchange.events is not None:
-                tell(exchange.events.replayed, lease.method, str(lease.url))
-            head = yield from self._once_more(lease, request, exchange, "died while idle")
+                notify(exchange.events.replayed, lease.method, str(lease.url))
+            head = yield from self._resend_fresh(lease, request, exchange, "died while idle")
         if head.status == 407 and self._may_answer(lease, request, head):
-            head = yield from self._once_more(lease, request, exchange, "proxy authentication")
+            head = yield from self._resend_fresh(lease, request, exchange, "proxy authentication")
         response = self._respond(
             head.status,
             Headers.from_wire(head.fields),
@@ -138,15 +138,15 @@ class Engine(Generic[R]):
             self._detach(response, lease, exchange)
         return response
 
-    def _once_more(
+    def _resend_fresh(
         self, lease: H1Lease, request: Request, exchange: Exchange, why: str
     ) -> Steps[Head]:
         """The same request on a connection that nobody has used, in the place of this one."""
         self.pool.replace(lease, why, fresh=True)
         lease.started = False
-        if not self._alive(lease, exchange):
+        if not self._take_live(lease, exchange):
             yield from self._open(lease, exchange)
-        return (yield from self._converse(lease, request, exchange))
+        return (yield from self._round_trip(lease, request, exchange))
 
     # -- a connection ------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Engine(Generic[R]):
         """Wait until somebody ends a lease, which hands its place over to the one that has waited longest."""
         waiter = self._waiter()
         lease.wake = waiter.wake
-        limit = exchange.deadline.left("pool")
+        limit = exchange.deadline.remaining("pool")
         ends_at = None if limit is None else monotonic() + limit
         pool = self.pool
         patience = _PATIENCE
@@ -180,7 +180,7 @@ class Engine(Generic[R]):
         """
         now = monotonic()
         if now >= self._collect_at and any(
-            line.lease is not None and line.lease.place for line in self.pool.snapshot()
+            line.lease is not None and line.lease.opened_at for line in self.pool.snapshot()
         ):
             self._collect_at = now + _COLLECT_REST  # First: of many who wait, one asks.
             try:
@@ -202,9 +202,9 @@ class Engine(Generic[R]):
             shown = "; ".join(error.holders[:3])
             more = f"; and {len(held) - 3} more" if len(held) > 3 else ""
             error.args = (f"{error.args[0]}. All {len(held)} are in use: {shown}{more}",)
-        return state_facts(error, lease)
+        return attach_facts(error, lease)
 
-    def _alive(self, lease: H1Lease, exchange: Exchange) -> bool:
+    def _take_live(self, lease: H1Lease, exchange: Exchange) -> bool:
         """Whether the lease's connection is open; one that has died meanwhile is replaced."""
         connection = lease.connection
         assert connection is not None
@@ -218,7 +218,7 @@ class Engine(Generic[R]):
         lease.reused = connection.uses > 0
         connection.uses += 1
         if events is not None:
-            tell(events.leased, connection.id, lease.method, str(lease.url), lease.reused)
+            notify(events.leased, connection.id, lease.method, str(lease.url), lease.reused)
         return connection.stream is not None
 
     def _open(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
@@ -226,44 +226,44 @@ class Engine(Generic[R]):
         assert connection is not None
         origin: Any = target_of(lease.key)
         events = exchange.events
-        opening = connection.opening = Opening(
+        scope = connection.scope = ConnectScope(
             exchange.deadline, exchange.tls, exchange.connect, exchange.guard
         )
         phase: Phase = "connect"
         try:
             if events is not None:
-                tell(events.connect_started, connection.id, str(origin))
+                notify(events.connect_started, connection.id, str(origin))
             if connection.closed:
-                # Since it was leased. From here on the one who closes it closes the opening, and so what it makes.
+                # Since it was leased. From here on the one who closes it closes the scope, and so what it makes.
                 raise ClientClosed("the client was closed before a connection was opened")
-            if type(origin) is Via:
-                stream, plain = (yield from self._tunnels.open(origin, opening)), True
+            if type(origin) is ProxiedOrigin:
+                stream, plain = (yield from self._tunnels.open(origin, scope)), True
                 origin = origin.origin
             else:
-                stream, plain = (yield self._wire.open(origin, opening)), not self._does_tls
+                stream, plain = (yield self._wire.open(origin, scope)), not self._does_tls
             connection.stream = stream
-            if opening.guard is not None and not opening.checked:
-                raise opening.guard.unasked(origin, self._wire)
+            if scope.guard is not None and not scope.checked:
+                raise scope.guard.unasked(origin, self._wire)
             if origin.scheme == "https" and plain:
                 phase = "tls"
-                connection.stream = yield self._secured(stream, origin.host.rstrip("."), opening)
+                connection.stream = yield self._secured(stream, origin.host.rstrip("."), scope)
             if connection.closed:
                 connection.close()
                 raise ClientClosed("the client was closed while a connection was being opened")
         except BaseException as error:
-            opening.close()
+            scope.close()
             if events is not None:
-                tell(events.connect_failed, connection.id, str(error) or type(error).__name__)
+                notify(events.connect_failed, connection.id, str(error) or type(error).__name__)
             if isinstance(error, (OSError, TransportError)):
-                raise explain(error, phase, lease) from error
+                raise map_error(error, phase, lease) from error
             raise
-        connection.opening = None
+        connection.scope = None
         if events is not None:
-            tell(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
+            notify(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
 
     # -- one exchange ------------------------------------------------------------------------------------------------
 
-    def _converse(self, lease: H1Lease, request: Request, exchange: Exchange) -> Steps[Head]:
+    def _round_trip(self, lease: H1Lease, request: Request, exchange: Exchange) -> Steps[Head]:
         connection = lease.connection
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
@@ -279,7 +279,7 @@ class Engine(Generic[R]):
             if body is not None and len(body) <= _ONE_WRITE and not (body and codec.expects()):
                 if body:
                     out += codec.data(body)
-                yield stream.send(out + codec.end(), deadline.left("write"))
+                yield stream.send(out + codec.end(), deadline.remaining("write"))
                 lease.sent = "wholly"
             else:
                 yield from self._upload(lease, out, request, exchange)
@@ -287,7 +287,7 @@ class Engine(Generic[R]):
             while True:
                 head = codec.head()
                 if head is None:
-                    data = yield stream.recv(_READ, deadline.left("read"))
+                    data = yield stream.recv(_READ, deadline.remaining("read"))
                     if not data:
                         if codec.started():
                             raise Malformed("it closed the connection in the middle of a head")
@@ -300,9 +300,9 @@ class Engine(Generic[R]):
                     self._interim(lease, head, exchange)
         except (Malformed, OSError, EOFError) as error:
             if phase == "write" and lease.sent == "partly" and getattr(stream, "tls", None):
-                said = yield from _last_words(stream, error)
-                raise explain(said, phase, lease, deadline) from said
-            raise explain(error, phase, lease, deadline) from error
+                said = yield from _pending_tls_alert(stream, error)
+                raise map_error(said, phase, lease, deadline) from said
+            raise map_error(error, phase, lease, deadline) from error
         lease.take(head)
         return head
 
@@ -311,7 +311,7 @@ class Engine(Generic[R]):
     ) -> tuple[str, list[tuple[str, str]]]:
         """Target and fields of what a proxy is asked: to forward this, or, by the user's own CONNECT, for a tunnel."""
         via = target_of(lease.key)
-        forwards = type(via) is Via and via.forwards
+        forwards = type(via) is ProxiedOrigin and via.forwards
         if request.method == "CONNECT":
             if forwards:
                 raise InvalidRequest(
@@ -330,8 +330,8 @@ class Engine(Generic[R]):
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
         content: Any = request.content
-        yield stream.send(head, deadline.left("write"))
-        if codec.expects() and not (yield from self._invited(lease, exchange)):
+        yield stream.send(head, deadline.remaining("write"))
+        if codec.expects() and not (yield from self._await_continue(lease, exchange)):
             return
         reading = _Reading(request)
         trailers: list[tuple[str, str]] = []
@@ -347,7 +347,7 @@ class Engine(Generic[R]):
             rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
             while rest:
                 try:
-                    done = yield from self._talk(stream, rest, deadline)
+                    done = yield from self._send_or_recv(stream, rest, deadline)
                 except (BrokenPipeError, ConnectionResetError):
                     return  # It has hung up; what it said before that may still be read.
                 if isinstance(done, int):
@@ -357,21 +357,21 @@ class Engine(Generic[R]):
                     return
                 lease.started = True
                 codec.feed(done)
-                if self._answered(lease, exchange):
+                if self._final_head_begun(lease, exchange):
                     return
             if chunk is None:
                 break
         lease.sent = "wholly"
 
-    def _invited(self, lease: H1Lease, exchange: Exchange) -> Steps[bool]:
+    def _await_continue(self, lease: H1Lease, exchange: Exchange) -> Steps[bool]:
         """Whether to send the content that the peer was asked about: not if it answers without it, or has hung up."""
         connection = lease.connection
         assert connection is not None
         codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
-        lease.invited = False
-        until = monotonic() + _INVITATION
+        lease.got_continue = False
+        until = monotonic() + _CONTINUE_TIMEOUT
         while (left := until - monotonic()) > 0:
-            limit = deadline.left("read")
+            limit = deadline.remaining("read")
             try:
                 data = yield stream.recv(_READ, left if limit is None else min(left, limit))
             except TimeoutError:
@@ -380,13 +380,13 @@ class Engine(Generic[R]):
                 return False
             lease.started = True
             codec.feed(data)
-            if self._answered(lease, exchange):
+            if self._final_head_begun(lease, exchange):
                 return False
-            if lease.invited:
+            if lease.got_continue:
                 return True
         return True
 
-    def _answered(self, lease: H1Lease, exchange: Exchange) -> bool:
+    def _final_head_begun(self, lease: H1Lease, exchange: Exchange) -> bool:
         """Whether a final head has begun to arrive; interim ones that came before it are told, and done with."""
         connection = lease.connection
         assert connection is not None
@@ -403,21 +403,23 @@ class Engine(Generic[R]):
         lease.interim += 1
         if lease.interim > _MAX_INFORMATIONAL:
             raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
-        lease.invited = lease.invited or head.status == 100
+        lease.got_continue = lease.got_continue or head.status == 100
         if exchange.events is not None:
-            tell(exchange.events.informational, lease.connection_id, head.status)
+            notify(exchange.events.informational, lease.connection_id, head.status)
 
-    def _talk(self, stream: Any, rest: memoryview, deadline: Deadline) -> Steps[int | bytes]:
+    def _send_or_recv(
+        self, stream: Any, rest: memoryview, deadline: Deadline
+    ) -> Steps[int | bytes]:
         """The number of bytes of `rest` that the peer took, or the bytes that it said instead."""
         both = getattr(stream, "send_or_recv", None)
         if both is not None:
-            return (yield both(rest, deadline.left("write")))  # type: ignore[no-any-return]
+            return (yield both(rest, deadline.remaining("write")))  # type: ignore[no-any-return]
         if stream.readable():
             try:
-                return (yield stream.recv(_READ, _A_GLANCE))  # type: ignore[no-any-return]
+                return (yield stream.recv(_READ, _POLL_TIMEOUT))  # type: ignore[no-any-return]
             except TimeoutError:
                 pass  # A TLS record without data in it.
-        yield stream.send(bytes(rest), deadline.left("write"))
+        yield stream.send(bytes(rest), deadline.remaining("write"))
         return len(rest)
 
     def _may_replay(self, lease: H1Lease, request: Request, error: TransportError) -> bool:
@@ -440,7 +442,7 @@ class Engine(Generic[R]):
         """Whether a proxy that forwards wants Digest credentials, which nobody can know before it has asked."""
         via = target_of(lease.key)
         return (
-            type(via) is Via
+            type(via) is ProxiedOrigin
             and via.forwards
             and self._tunnels.challenged(via.proxy, head)
             and request.content.replayable
@@ -474,14 +476,14 @@ class _Reading:
             ) from error
 
 
-def _last_words(stream: Any, error: Exception) -> Steps[Exception]:
+def _pending_tls_alert(stream: Any, error: Exception) -> Steps[Exception]:
     """What a TLS peer said before it hung up, if it did; else the error of the write.
 
     In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section 4.4.2), so
     its alert is found where the first answer is expected, and the request may be cut off before that.
     """
     try:
-        yield stream.recv(_READ, _A_GLANCE)
+        yield stream.recv(_READ, _POLL_TIMEOUT)
     except OSError as said:
         if is_alert(said):
             return said

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adieu.http1.connection import H1Lease
     from adieu.lifecycle.deadline import Deadline, Wait
 
-__all__ = ["explain", "is_alert", "state_facts"]
+__all__ = ["attach_facts", "is_alert", "map_error"]
 
 _WAITS: dict[Phase, Wait] = {
     "dns": "connect",
@@ -31,7 +31,7 @@ _WAITS: dict[Phase, Wait] = {
 }
 
 
-def explain(
+def map_error(
     error: Exception, phase: Phase, lease: H1Lease, deadline: Deadline | None = None
 ) -> TransportError:
     """The error of ours that tells what happened. The native one becomes its cause.
@@ -45,7 +45,7 @@ def explain(
         error = Truncated("TLS ended without close_notify") if phase == "body" else EOFError()
     if isinstance(error, TransportError):
         try:
-            raise state_facts(error, lease)
+            raise attach_facts(error, lease)
         finally:
             del error  # Its traceback refers to this frame.
     if isinstance(error, TimeoutError):
@@ -76,7 +76,7 @@ def explain(
         what = ReadError(
             f"the connection to {lease.url} broke while the response was read: {error}", phase=phase
         )
-    return state_facts(what, lease)
+    return attach_facts(what, lease)
 
 
 def is_alert(error: Exception) -> bool:
@@ -84,7 +84,7 @@ def is_alert(error: Exception) -> bool:
     return type(error).__name__ == "SSLError" and "alert" in str(error).lower()
 
 
-def state_facts(error: TransportError, lease: H1Lease) -> TransportError:
+def attach_facts(error: TransportError, lease: H1Lease) -> TransportError:
     """Add what the lease knows."""
     error.method = lease.method
     error.url = str(lease.url)

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from adieu.errors import InvalidRequest
 
-__all__ = ["Writing"]
+__all__ = ["RequestWriter"]
 
 _WATCHED = frozenset(
     ("host", "content-length", "transfer-encoding", "connection", "expect", "proxy-authorization")
 )
 
 
-class Writing:
+class RequestWriter:
     """One request on its way out. `head` are the bytes of its head; `done`: it has been written in full.
 
     `expects`: the peer is to say that it wants the content before that is sent (`Expect: 100-continue`).

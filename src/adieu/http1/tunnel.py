@@ -5,7 +5,7 @@ SOCKS go over that stream, whatever made it, so every wire works behind every pr
 the one who opens connections, with the settings it has without a proxy: in a tunnel nothing else changes. A request to
 an http origin is not tunnelled but handed to the proxy, with its whole URL (RFC 9112, section 3.2.2).
 
-Rules of the room: everything made on the way belongs to the opening. What is the proxy's (credentials, fields) is
+Rules of the room: everything made on the way belongs to the scope. What is the proxy's (credentials, fields) is
 written here and nowhere else: into CONNECT, and into requests that the proxy forwards.
 """
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import URL
     from adieu.net.address_rules import AddressRules
-    from adieu.net.proxies.proxy import Proxy, Via
-    from adieu.net.wire import Opening
+    from adieu.net.proxies.proxy import ProxiedOrigin, Proxy
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["Tunnels"]
 
@@ -51,20 +51,20 @@ class Tunnels:
 
     __slots__ = ("_secured", "_sessions", "_wire")
 
-    def __init__(self, wire: Any, secured: Callable[[Any, str, Opening], Any]) -> None:
+    def __init__(self, wire: Any, secured: Callable[[Any, str, ConnectScope], Any]) -> None:
         self._wire = wire
         self._secured = secured
         self._sessions: dict[Proxy, DigestSession] = {}
 
-    def open(self, via: Via, opening: Opening) -> Steps[Any]:
+    def open(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[Any]:
         """A stream through the proxy: to the origin, or, if it forwards, to itself.
 
         Raises `ProxyError`, `RequestTimeout`, and `DNSError` for a name that is to be looked up here.
         """
         try:
-            return (yield from self._open(via, opening))
+            return (yield from self._open(via, scope))
         except TimeoutError as error:
-            late = error if isinstance(error, RequestTimeout) else opening.exceeded()
+            late = error if isinstance(error, RequestTimeout) else scope.exceeded()
             # Which of the two it waited for, nobody sees from the URL.
             late.args = (f"{late.args[0]}, on the way through the proxy {via.proxy}",)
             try:
@@ -72,25 +72,25 @@ class Tunnels:
             finally:
                 del late  # Or the exception's traceback would refer to the exception: a cycle.
 
-    def _open(self, via: Via, opening: Opening) -> Steps[Any]:
+    def _open(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[Any]:
         # Whom it is for is what a guard judges; where the proxy is, the user has said.
-        guard, opening.guard = opening.guard, None
+        guard, scope.guard = scope.guard, None
         if via.proxy.is_socks:
-            return (yield from self._socks(via, opening, guard))
+            return (yield from self._socks(via, scope, guard))
         if guard is not None:
             guard.behind_proxy(via)
-        stream = yield from self._reach(via, opening)
+        stream = yield from self._reach(via, scope)
         if via.forwards:
             return stream
         codec = Codec()
-        head = yield from self._connect(codec, stream, via, opening)
+        head = yield from self._connect(codec, stream, via, scope)
         if head.status == 407 and self.challenged(via.proxy, head):
             # On a new connection, so that nobody has to read the rest of what came with the challenge.
             stream.close()
-            stream = yield from self._reach(via, opening)
-            head = yield from self._connect(codec, stream, via, opening)
+            stream = yield from self._reach(via, scope)
+            head = yield from self._connect(codec, stream, via, scope)
         if head.status >= 300:
-            raise (yield from _refused(codec, head, stream, via, opening))
+            raise (yield from _refused(codec, head, stream, via, scope))
         if surplus := codec.leftover():
             # They would be taken for the origin's first words.
             raise ProxyError(
@@ -132,26 +132,28 @@ class Tunnels:
 
     # -- getting there ---------------------------------------------------------------------------------------------
 
-    def _reach(self, via: Via, opening: Opening) -> Steps[Any]:
+    def _reach(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[Any]:
         """A stream to the proxy itself."""
         place = via.proxy.url.origin
         try:
-            stream = yield self._wire.open(Origin("tcp", place.host, place.port), opening)
+            stream = yield self._wire.open(Origin("tcp", place.host, place.port), scope)
             # Its own close wakes a thread that reads before the descriptor goes.
-            opening.own(stream)
+            scope.own(stream)
             if place.scheme == "https":
-                for_origins = opening.tls
-                opening.tls = via.proxy.tls or _for_proxy(for_origins)
-                stream = yield self._secured(stream, place.host.rstrip("."), opening)
-                opening.own(stream)
-                opening.tls = for_origins
+                for_origins = scope.tls
+                scope.tls = via.proxy.tls or _for_proxy(for_origins)
+                stream = yield self._secured(stream, place.host.rstrip("."), scope)
+                scope.own(stream)
+                scope.tls = for_origins
         except TimeoutError:
             raise
         except (OSError, ConnectError) as error:
             raise _unreachable(error, via) from error
         return stream
 
-    def _connect(self, codec: Codec, stream: Any, via: Via, opening: Opening) -> Steps[Head]:
+    def _connect(
+        self, codec: Codec, stream: Any, via: ProxiedOrigin, scope: ConnectScope
+    ) -> Steps[Head]:
         """Ask for a tunnel (RFC 9110, section 9.3.6), and give the final head of the answer."""
         proxy, origin = via
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
@@ -159,10 +161,10 @@ class Tunnels:
         fields = [("Host", target), *self._own_fields(proxy, "CONNECT", target)]
         out = codec.request("CONNECT", target, fields) + codec.end()
         try:
-            yield stream.send(out, opening.left())
+            yield stream.send(out, scope.remaining())
             for _ in range(_MAX_INFORMATIONAL + 1):
                 while (head := codec.head()) is None:
-                    data = yield stream.recv(_READ, opening.left())
+                    data = yield stream.recv(_READ, scope.remaining())
                     if not data:
                         raise Malformed("it closed the connection without an answer")
                     codec.feed(data)
@@ -174,16 +176,18 @@ class Tunnels:
         except (OSError, Malformed) as error:
             raise ProxyError(f"the proxy {proxy} made no tunnel to {target}: {error}") from error
 
-    def _socks(self, via: Via, opening: Opening, guard: AddressRules | None) -> Steps[Any]:
+    def _socks(
+        self, via: ProxiedOrigin, scope: ConnectScope, guard: AddressRules | None
+    ) -> Steps[Any]:
         hosts = [via.origin.host]
         if socks.resolves_here(via.proxy.scheme):
-            hosts = yield from self._addresses(via, opening, guard)
+            hosts = yield from self._addresses(via, scope, guard)
         elif guard is not None:
             guard.behind_proxy(via)
         while True:
-            stream = yield from self._reach(via, opening)
+            stream = yield from self._reach(via, scope)
             try:
-                yield from socks.ask(stream, via, hosts.pop(0), opening)
+                yield from socks.ask(stream, via, hosts.pop(0), scope)
             except ProxyError:
                 if not hosts:
                     raise
@@ -196,7 +200,7 @@ class Tunnels:
                 return stream
 
     def _addresses(
-        self, via: Via, opening: Opening, guard: AddressRules | None
+        self, via: ProxiedOrigin, scope: ConnectScope, guard: AddressRules | None
     ) -> Steps[list[str]]:
         """The origin's first address of each family that the proxy can be told."""
         proxy, origin = via
@@ -206,7 +210,7 @@ class Tunnels:
                 f"{proxy.scheme}:// has names looked up here, which {self._wire!r} cannot: "
                 "let the proxy do it, with socks5h:// or socks4a://"
             )
-        found = yield look_up(origin.host, origin.port, opening)
+        found = yield look_up(origin.host, origin.port, scope)
         if guard is not None:
             found = guard.permitted(found, origin)
         first: dict[int, str] = {}
@@ -227,7 +231,7 @@ def _challenges(head: Head) -> Any:
     return parse_challenges(Headers.from_wire(head.fields).get_list("proxy-authenticate"))
 
 
-def _unreachable(error: Exception, via: Via) -> ProxyError:
+def _unreachable(error: Exception, via: ProxiedOrigin) -> ProxyError:
     import ssl
 
     phase: Phase = getattr(error, "phase", "connect")
@@ -240,10 +244,10 @@ def _unreachable(error: Exception, via: Via) -> ProxyError:
 
 
 def _refused(
-    codec: Codec, head: Head, stream: Any, via: Via, opening: Opening
+    codec: Codec, head: Head, stream: Any, via: ProxiedOrigin, scope: ConnectScope
 ) -> Steps[ProxyError]:
     """The error for a proxy that answered, and made no tunnel."""
-    body = yield from _excerpt(codec, stream, opening)
+    body = yield from _excerpt(codec, stream, scope)
     proxy, origin = via
     line = f"{head.status} {head.reason[:_SHOWN]}".rstrip()
     text = f"the proxy {proxy} made no tunnel to {origin}: it answered {line}"
@@ -259,7 +263,7 @@ def _refused(
     return ProxyError(text, status=head.status, reason=head.reason, answer=body)
 
 
-def _excerpt(codec: Codec, stream: Any, opening: Opening) -> Steps[bytes]:
+def _excerpt(codec: Codec, stream: Any, scope: ConnectScope) -> Steps[bytes]:
     """The first bytes of the answer's body, as far as they come soon."""
     body = b""
     ends_at = monotonic() + _A_MOMENT
@@ -268,7 +272,7 @@ def _excerpt(codec: Codec, stream: Any, opening: Opening) -> Steps[bytes]:
             chunk = codec.body()
             if chunk is None:
                 soon = max(ends_at - monotonic(), 0.001)
-                left = opening.left()
+                left = scope.remaining()
                 codec.feed((yield stream.recv(_READ, soon if left is None else min(soon, left))))
                 if monotonic() >= ends_at:
                     break

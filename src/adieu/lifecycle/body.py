@@ -32,7 +32,7 @@ from adieu.lifecycle.cleanup import (
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import CLIENT_CLOSED
-from adieu.lifecycle.exchange import Exchange, Sentinel, caller
+from adieu.lifecycle.exchange import BackupFinalizer, Exchange, caller
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 __all__ = ["AsyncBody", "Body", "BodyCore"]
@@ -46,8 +46,8 @@ class BodyCore:
     __slots__ = (
         "__weakref__",
         "_ahead",
+        "_backup_finalizer",
         "_reading",
-        "_sentinel",
         "exchange",
         "state",
         "status",
@@ -99,14 +99,14 @@ class BodyCore:
         remaining: int | None = getattr(self.exchange.lease, "remaining", None)
         return remaining or 0
 
-    def cut(self) -> None:
+    def cut_off(self) -> None:
         """The client closes: end the lease now; whoever reads gets `ClientClosed`."""
         if self.state == "OPEN":
             self.state = "CUT"
             self._ahead = []
             self.exchange.end(False, CLIENT_CLOSED)
 
-    def at_once(self, streaming: bool) -> bool:
+    def take_buffered(self, streaming: bool) -> bool:
         """What needs no waiting and no question: a body that is here already, under a policy that would read it.
 
         A small body usually comes with its head. Then the connection is free, although nobody has read yet.
@@ -135,7 +135,7 @@ class BodyCore:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def _opened(self, streaming: bool) -> Steps[None]:
+    def _apply_policy(self, streaming: bool) -> Steps[None]:
         """After the final head: what needs no waiting first, then what the policy wants."""
         exchange = self.exchange
         lease = exchange.lease
@@ -163,11 +163,11 @@ class BodyCore:
                 )
         if self._take_what_is_here(lease):
             return
-        self._sentinel = Sentinel(exchange)
-        exchange.place = place = caller()
-        if hasattr(lease, "place"):
+        self._backup_finalizer = BackupFinalizer(exchange)
+        exchange.opened_at = place = caller()
+        if hasattr(lease, "opened_at"):
             # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
-            lease.place = place
+            lease.opened_at = place
 
     def _read_ahead(self, lease: Any, wish: Read) -> Steps[bool]:
         """Carry out a Read; True if the body is complete."""
@@ -339,9 +339,9 @@ class Body(BodyCore):
 
     __slots__ = ()
 
-    def opened(self, streaming: bool = False) -> None:
+    def apply_policy(self, streaming: bool = False) -> None:
         """Called once, when the final head has arrived. With `streaming`, a policy's Read is not carried out."""
-        drive(self._opened(streaming))
+        drive(self._apply_policy(streaming))
 
     def read(self) -> bytes:
         """The next raw bytes; b"" at the end. Raises `BodyClosed` after close, `ClientClosed` after the client's."""
@@ -357,9 +357,9 @@ class AsyncBody(BodyCore):
 
     __slots__ = ()
 
-    async def opened(self, streaming: bool = False) -> None:
-        """See `Body.opened`."""
-        await adrive(self._opened(streaming))
+    async def apply_policy(self, streaming: bool = False) -> None:
+        """See `Body.apply_policy`."""
+        await adrive(self._apply_policy(streaming))
 
     async def read(self) -> bytes:
         """See `Body.read`."""
@@ -369,7 +369,7 @@ class AsyncBody(BodyCore):
         """See `Body.close`."""
         await adrive(self._closing(why))
 
-    def leave(self) -> None:
+    def close_nowait(self) -> None:
         """As `close`, but what has to be waited for is not: a coroutine that is itself being closed must not wait."""
         closing: Any = self.close()
         try:

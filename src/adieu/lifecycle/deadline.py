@@ -96,7 +96,7 @@ class Deadline:
         self.started_at = clock()
         self.ends_at = None if timeout.total is None else self.started_at + timeout.total
 
-    def left(self, wait: Wait) -> float | None:
+    def remaining(self, wait: Wait) -> float | None:
         """Seconds that a wait of this kind may last from now on (None: no limit).
 
         Raises `DeadlineExceeded` when the whole call has used up its `total`.

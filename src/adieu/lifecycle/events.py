@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-__all__ = ["CLIENT_CLOSED", "Events", "LeaseInfo", "tell"]
+__all__ = ["CLIENT_CLOSED", "Events", "LeaseInfo", "notify"]
 
 CLIENT_CLOSED: Final = "client closed"
 """Why a connection is closed with its client, which shall open no other in its place."""
@@ -25,10 +25,10 @@ class LeaseInfo(NamedTuple):
     method: str
     url: str
     seconds: float
-    place: str | None
+    opened_at: str | None
 
     def __str__(self) -> str:
-        where = f", opened at {self.place}" if self.place else ""
+        where = f", opened at {self.opened_at}" if self.opened_at else ""
         return f"{self.method} {self.url} holds connection {self.connection} for {self.seconds:.1f} s{where}"
 
 
@@ -89,7 +89,7 @@ class Events:
         """A response was dropped unread; its connection has just been closed. May be called by a finalizer."""
 
 
-def tell(method: Callable[..., object], *facts: Any) -> None:
+def notify(method: Callable[..., object], *facts: Any) -> None:
     """Call a listener. What it raises is reported as Python reports errors in finalizers, and stops nothing."""
     try:
         method(*facts)

@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.lifecycle.cleanup import CleanupPolicy, View
-from adieu.lifecycle.events import Events, LeaseInfo, tell
+from adieu.lifecycle.events import Events, LeaseInfo, notify
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
 
-__all__ = ["AnyLease", "AsyncLease", "Exchange", "Lease", "Sentinel", "caller"]
+__all__ = ["AnyLease", "AsyncLease", "BackupFinalizer", "Exchange", "Lease", "caller"]
 
 # Frames of these packages, and of adapters (which are called adieu_something), are not the place where the user opened
 # a response.
@@ -82,7 +82,7 @@ class Exchange:
         "lease",
         "max_body",
         "method",
-        "place",
+        "opened_at",
         "policy",
         "route",
         "tls",
@@ -117,7 +117,7 @@ class Exchange:
         self.extras = extras
         self.max_body = max_body
         self.route = route
-        self.place: str | None = None
+        self.opened_at: str | None = None
 
     def own(self, lease: AnyLease) -> None:
         """Take the lease over. An earlier one that was not finished is discarded: an exchange has one connection."""
@@ -163,9 +163,9 @@ class Exchange:
     def _about(self, lease: object) -> LeaseInfo:
         number = getattr(lease, "connection_id", 0)
         seconds = self.deadline.elapsed()
-        return LeaseInfo(number, self.method, str(self.url), seconds, self.place)
+        return LeaseInfo(number, self.method, str(self.url), seconds, self.opened_at)
 
-    def dropped(self) -> None:
+    def finalize(self) -> None:
         """The last reference has gone: end the lease and report it, if that has not been done."""
         lease = getattr(self, "lease", None)  # An interrupt can fall into the constructor, too.
         if lease is None:
@@ -173,16 +173,18 @@ class Exchange:
         try:
             self.end(False, "abandoned")
         finally:
-            self.end(False, "abandoned")  # See `Sentinel`; the second time there is nothing to do.
+            self.end(
+                False, "abandoned"
+            )  # See `BackupFinalizer`; the second time there is nothing to do.
         info = self._about(lease)
         if self.events is not None:
-            tell(self.events.leaked, info)
+            notify(self.events.leaked, info)
         self.policy.on_abandoned(info)
 
-    __del__ = dropped
+    __del__ = finalize
 
 
-class Sentinel:
+class BackupFinalizer:
     """A second finalizer for an exchange whose body is handed out open.
 
     An interrupt that falls into a finalizer is printed and forgotten, and that finalizer is not called again: the place
@@ -197,7 +199,7 @@ class Sentinel:
     def __del__(self) -> None:
         exchange = getattr(self, "_exchange", None)
         if exchange is not None:
-            exchange.dropped()
+            exchange.finalize()
 
 
 def caller() -> str | None:

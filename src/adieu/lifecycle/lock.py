@@ -10,7 +10,7 @@ try:
     with lock:
         ...
 except BaseException:
-    free(lock)
+    release_if_owned(lock)
     raise
 ```
 
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["begin", "begin_aside", "free", "locked", "process_lock", "taken"]
+__all__ = ["begin", "is_owned", "locked", "process_lock", "release_if_owned", "start_in_helper"]
 
 _T = TypeVar("_T")
 
@@ -41,17 +41,17 @@ def locked(lock: Any, work: Callable[..., _T], *facts: Any) -> _T:
         with lock:
             return work(*facts)
     except BaseException:
-        free(lock)
+        release_if_owned(lock)
         raise
 
 
-def taken(lock: Any) -> bool:
+def is_owned(lock: Any) -> bool:
     """Whether the calling thread has this `threading.RLock`. What `threading.Condition` asks it, too."""
     owned: bool = lock._is_owned()
     return owned
 
 
-def free(lock: Any) -> None:
+def release_if_owned(lock: Any) -> None:
     """Let go of a lock that was not held before the block, if the calling thread has it still."""
     if lock._is_owned():
         lock.release()
@@ -68,12 +68,12 @@ def process_lock() -> Any:
 def begin(thread: threading.Thread) -> None:
     """Start a thread, from any other one."""
     if threading.current_thread() is threading.main_thread():
-        begin_aside(thread)
+        start_in_helper(thread)
     else:
         thread.start()
 
 
-def begin_aside(thread: threading.Thread, begun: Callable[[], object] = bool) -> None:
+def start_in_helper(thread: threading.Thread, begun: Callable[[], object] = bool) -> None:
     """Have another thread start it, and then call `begun`."""
 
     def start() -> None:

@@ -15,10 +15,10 @@ from adieu.lifecycle.exchange import Exchange
 if TYPE_CHECKING:
     from adieu.lifecycle.exchange import AnyLease
 
-__all__ = ["HeldExchange"]
+__all__ = ["PinnedExchange"]
 
 
-class HeldExchange(Exchange):
+class PinnedExchange(Exchange):
     """One of several exchanges over one connection. `release` says that no other one follows."""
 
     __slots__ = ("complete", "former", "held")
@@ -26,13 +26,13 @@ class HeldExchange(Exchange):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         # The exchange before this one, until there is a lease that could take its connection over.
-        self.former: HeldExchange | None = None
+        self.former: PinnedExchange | None = None
         self.held = True
         self.complete = False
 
-    def follows(self, former: Exchange | None) -> None:
+    def continue_from(self, former: Exchange | None) -> None:
         """Take over from the exchange before, if that one still has its connection."""
-        if isinstance(former, HeldExchange) and former.held:
+        if isinstance(former, PinnedExchange) and former.held:
             self.former = former
 
     def own(self, lease: AnyLease) -> None:

@@ -1,6 +1,6 @@
 """The pool's bookkeeping: one table, connection -> owner. No I/O but closing, no waiting, no HTTP.
 
-Theory of operation. `_rows` is the truth: a connection is in it while it is open, with the lease that uses it or with
+Theory of operation. `_owners` is the truth: a connection is in it while it is open, with the lease that uses it or with
 None while it is idle. Every change of owner is one store into that table; everything else (the stacks of idle
 connections, the counters) is an index that is checked against it, so an interrupt between two lines can leave an index
 stale but never a connection without an owner.
@@ -30,13 +30,13 @@ from weakref import WeakSet
 
 from adieu._value import Value
 from adieu.errors import ClientClosed, InvalidRequest
-from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, tell
-from adieu.lifecycle.lock import free, taken
+from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, notify
+from adieu.lifecycle.lock import is_owned, release_if_owned
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock
 
-__all__ = ["ConnectionInfo", "Limits", "Pool", "PoolLease", "Pooled"]
+__all__ = ["ConnectionInfo", "Limits", "Pool", "PoolLease", "PooledConnection"]
 
 
 class Limits(Value):
@@ -98,10 +98,19 @@ class ConnectionInfo(NamedTuple):
         return f"connection {self.id} to {self.origin}: {self.state}, {doing}"
 
 
-class Pooled:
+class PooledConnection:
     """What the pool keeps on a connection. `close()` must be idempotent, must not raise, block or wait."""
 
-    __slots__ = ("events", "id", "idle_since", "keep_for", "key", "opened_at", "untold", "uses")
+    __slots__ = (
+        "events",
+        "id",
+        "idle_since",
+        "keep_for",
+        "key",
+        "notify_once",
+        "opened_at",
+        "uses",
+    )
 
     def __init__(self, key: Hashable, number: int, now: float) -> None:
         self.key = key
@@ -114,7 +123,7 @@ class Pooled:
         # The listener of the client that leased it last.
         self.events: Events | None = None
         # The token for telling it of the end.
-        self.untold = [True]
+        self.notify_once = [True]
 
     def close(self) -> None:
         raise NotImplementedError
@@ -124,16 +133,25 @@ class Pooled:
         raise NotImplementedError
 
 
-C = TypeVar("C", bound=Pooled)
+C = TypeVar("C", bound=PooledConnection)
 
 
 class PoolLease(Generic[C]):
     """The part of a lease that belongs to the pool. Made, and owned by an exchange, before it has a connection."""
 
-    __slots__ = ("connection", "ended", "key", "outlives", "pool", "turn", "untold", "wake")
+    __slots__ = (
+        "connection",
+        "ended",
+        "key",
+        "notify_once",
+        "pool",
+        "queue_ticket",
+        "survives_close",
+        "wake",
+    )
 
     # The token for telling a listener of the release; made when there is one to be told.
-    untold: list[bool]
+    notify_once: list[bool]
 
     def __init__(self, pool: Pool[C], key: Hashable) -> None:
         self.pool = pool
@@ -141,11 +159,11 @@ class PoolLease(Generic[C]):
         self.connection: C | None = None
         self.ended = False
         # True: the client may close without cutting this one off; it is closed when it ends.
-        self.outlives = False
+        self.survives_close = False
         # What tells a waiting exchange that it has a connection now, or that the pool is closed.
         self.wake: Callable[[], object] | None = None
         # Its number in the queue, once it has to wait.
-        self.turn = 0
+        self.queue_ticket = 0
 
     def info(self) -> LeaseInfo:
         """The description that a `PoolTimeout` and `client.connections()` show."""
@@ -171,11 +189,11 @@ class Pool(Generic[C]):
         self._new = new
         self._limits = limits
         self._clock = clock
-        self._rows: dict[C, PoolLease[C] | None] = {}
+        self._owners: dict[C, PoolLease[C] | None] = {}
         self._idle: dict[Hashable, list[C]] = {}
         self._waiting: dict[Hashable, deque[PoolLease[C]]] = {}
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._aside: deque[Callable[[], object]] = deque()
+        self._deferred: deque[Callable[[], object]] = deque()
         self._lock = threading.RLock()
         self._next_sweep = 0.0
         self._closed = False
@@ -197,9 +215,9 @@ class Pool(Generic[C]):
                 if not self._inbox and lease.connection is None:
                     self._take_newest(lease)
         except BaseException:
-            free(lock)
+            release_if_owned(lock)
             raise
-        if lease.connection is None or self._inbox or self._aside:
+        if lease.connection is None or self._inbox or self._deferred:
             self._post(self._want, lease)
         return self.served(lease)
 
@@ -208,12 +226,12 @@ class Pool(Generic[C]):
 
         With `fresh`, one that was never used.
         """
-        self._post(self._swap, lease, lease.connection, why, fresh)
+        self._post(self._replace, lease, lease.connection, why, fresh)
         return self.served(lease)
 
     def inherit(self, lease: PoolLease[C], former: PoolLease[C]) -> bool:
         """Give the connection of one lease to another; the former has ended."""
-        self._post(self._pass_on, lease, former)
+        self._post(self._transfer, lease, former)
         return self.holds(lease)
 
     def served(self, lease: PoolLease[C]) -> bool:
@@ -235,28 +253,28 @@ class Pool(Generic[C]):
         By the table, not by what the lease says: a step that was interrupted may have told it too early.
         """
         conn = lease.connection
-        return conn is not None and self._rows.get(conn) is lease
+        return conn is not None and self._owners.get(conn) is lease
 
     def finish(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
         """End a lease. What it does when called again, from wherever, is nothing."""
         lock = self._lock
-        if self._inbox or taken(lock):
-            self._post(self._settle, lease, reuse, why)
+        if self._inbox or is_owned(lock):
+            self._post(self._end_lease, lease, reuse, why)
             return
         try:
             with lock:
-                self._settle(lease, reuse, why)
+                self._end_lease(lease, reuse, why)
         except BaseException as error:
-            free(lock)
+            release_if_owned(lock)
             if not isinstance(error, Exception):
-                self._post(self._settle, lease, reuse, why)  # An interrupt cut it short.
+                self._post(self._end_lease, lease, reuse, why)  # An interrupt cut it short.
             raise
-        if self._inbox or self._aside:
+        if self._inbox or self._deferred:
             self._work()  # What a finalizer left meanwhile, and what is to be done without the lock.
 
     def detach(self, lease: PoolLease[C]) -> None:
         """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
-        self._post(self._let_go, lease)
+        self._post(self._detach, lease)
 
     def close(self) -> tuple[int, int]:
         """Close everything but the leases that may outlive the client: (idle, in use) are what was closed."""
@@ -268,7 +286,7 @@ class Pool(Generic[C]):
         """What every connection is doing now."""
         now = self._clock()
         lines = []
-        for conn, lease in list(self._rows.items()):
+        for conn, lease in list(self._owners.items()):
             idle = now - conn.idle_since if lease is None else None
             state = "idle" if lease is None else "leased"
             age = now - conn.opened_at
@@ -295,17 +313,17 @@ class Pool(Generic[C]):
 
     def _work(self) -> None:
         inbox, lock = self._inbox, self._lock
-        if taken(lock):
+        if is_owned(lock):
             return  # A finalizer, entered while this very thread is at work below: it will find the step.
         while inbox:  # Again, if a finalizer left a step when the block was all but over.
             try:
                 with lock:
                     self._carry_out(inbox)
             except BaseException:
-                free(lock)
+                release_if_owned(lock)
                 raise
-        if self._aside:
-            self._tidy()
+        if self._deferred:
+            self._run_deferred()
 
     def _carry_out(self, inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
         try:
@@ -317,12 +335,12 @@ class Pool(Generic[C]):
             inbox.popleft()  # A step that fails would fail for ever; an interrupt leaves it to the next caller.
             raise
 
-    def _tidy(self) -> None:
-        aside = self._aside
+    def _run_deferred(self) -> None:
+        aside = self._deferred
         while aside:
             try:
                 job = aside[0]
-                tell(
+                notify(
                     job
                 )  # One that raises must not keep the others from being done, nor come up for ever.
                 aside.remove(job)
@@ -337,30 +355,30 @@ class Pool(Generic[C]):
         if not stack or lease.ended or self._closed or self._waiting:
             return
         conn = stack[-1]
-        rows = self._rows
-        if rows.get(conn, lease) is None and self._over(conn, self._clock()) is None:
+        rows = self._owners
+        if rows.get(conn, lease) is None and self._expired(conn, self._clock()) is None:
             lease.connection = conn
             rows[conn] = lease
             stack.pop()
 
     def _want(self, lease: PoolLease[C]) -> None:
-        if lease.ended or lease.turn or self._closed or self.holds(lease):
+        if lease.ended or lease.queue_ticket or self._closed or self.holds(lease):
             return
         waiting = self._waiting
         if lease.key in waiting:
             waiting[lease.key].append(lease)
-            lease.turn = _number()
+            lease.queue_ticket = _number()
         elif not self._serve(lease, self._clock()):
             waiting[lease.key] = deque((lease,))
-            lease.turn = _number()
+            lease.queue_ticket = _number()
 
     def _serve(self, lease: PoolLease[C], now: float, fresh: bool = False) -> bool:
-        rows = self._rows
+        rows = self._owners
         stack = self._idle.get(lease.key) if not fresh else None
         while stack:
             conn = stack[-1]
             if rows.get(conn, lease) is None:
-                why = self._over(conn, now)
+                why = self._expired(conn, now)
                 if why is None:
                     lease.connection = conn
                     rows[conn] = lease
@@ -376,7 +394,7 @@ class Pool(Generic[C]):
         return True
 
     def _full(self, key: Hashable) -> bool:
-        limits, rows = self._limits, self._rows
+        limits, rows = self._limits, self._owners
         limit = limits.per_origin
         if limit is not None and sum(conn.key == key for conn in rows) >= limit:
             return True
@@ -391,8 +409,8 @@ class Pool(Generic[C]):
         self._drop(min(spare, key=_idle_since), "room for another origin")
         return False
 
-    def _swap(self, lease: PoolLease[C], conn: C, why: str, fresh: bool) -> None:
-        if self._rows.get(conn) is lease:
+    def _replace(self, lease: PoolLease[C], conn: C, why: str, fresh: bool) -> None:
+        if self._owners.get(conn) is lease:
             self._drop(conn, why)
         if lease.connection is conn:
             lease.connection = None
@@ -400,44 +418,44 @@ class Pool(Generic[C]):
             # Its own row has just become free, and nobody can have come in between.
             self._serve(lease, self._clock(), fresh)
 
-    def _pass_on(self, lease: PoolLease[C], former: PoolLease[C]) -> None:
+    def _transfer(self, lease: PoolLease[C], former: PoolLease[C]) -> None:
         conn = former.connection
-        if conn is not None and self._rows.get(conn) is former and not lease.ended:
+        if conn is not None and self._owners.get(conn) is former and not lease.ended:
             if conn.events is not None:
-                self._tell(conn, _token(former), "released")
+                self._notify(conn, _notify_token(former), "released")
             lease.connection = conn
-            self._rows[conn] = lease
+            self._owners[conn] = lease
             former.ended = True
 
-    def _let_go(self, lease: PoolLease[C]) -> None:
+    def _detach(self, lease: PoolLease[C]) -> None:
         lease.ended = True
         conn = lease.connection
-        if conn is not None and self._rows.get(conn) is lease:
-            self._tell(conn, conn.untold, "closed", "upgraded")
-            del self._rows[conn]
+        if conn is not None and self._owners.get(conn) is lease:
+            self._notify(conn, conn.notify_once, "closed", "upgraded")
+            del self._owners[conn]
         if self._waiting:
             self._serve_waiting(self._clock())
 
-    def _settle(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
+    def _end_lease(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
         lease.ended = True
         now = self._clock()
         conn = lease.connection
-        if conn is not None and self._rows.get(conn) is lease:
+        if conn is not None and self._owners.get(conn) is lease:
             if self._closed:
                 reuse, why = False, CLIENT_CLOSED
-            elif reuse and (worn := self._worn(conn, now)) is not None:
+            elif reuse and (worn := self._past_limits(conn, now)) is not None:
                 reuse, why = False, worn
             if reuse:
                 conn.idle_since = now
                 self._idle.setdefault(conn.key, []).append(conn)
                 if conn.events is not None:
-                    self._tell(conn, _token(lease), "released")
-                self._rows[conn] = None
+                    self._notify(conn, _notify_token(lease), "released")
+                self._owners[conn] = None
             else:
                 self._drop(conn, why)
-        elif lease.turn and conn is None and lease.wake is not None:
+        elif lease.queue_ticket and conn is None and lease.wake is not None:
             # It waits in the queue, perhaps in a thread: it shall not wait for what it will never get.
-            self._aside.append(lease.wake)
+            self._deferred.append(lease.wake)
         if now >= self._next_sweep:
             self._sweep(now)
         if self._waiting and why != CLIENT_CLOSED:
@@ -456,45 +474,45 @@ class Pool(Generic[C]):
                 if waits and not self._serve(lease, now):
                     break
                 if lease.wake is not None:
-                    self._aside.append(lease.wake)
+                    self._deferred.append(lease.wake)
                 queue.popleft()
             if not queue:
                 del self._waiting[key]
 
     def _shut(self, counts: list[int]) -> None:
         self._closed = True
-        for conn, lease in list(self._rows.items()):
-            if lease is None or not lease.outlives:
+        for conn, lease in list(self._owners.items()):
+            if lease is None or not lease.survives_close:
                 self._drop(conn, CLIENT_CLOSED)
                 counts[lease is not None] += 1
         self._idle.clear()
         for queue in self._waiting.values():
-            self._aside.extend(lease.wake for lease in queue if lease.wake is not None)
+            self._deferred.extend(lease.wake for lease in queue if lease.wake is not None)
         self._waiting.clear()
 
     def _drop(self, conn: C, why: str) -> None:
         """Nobody owns it any more: first into what is to be closed, then out of the table."""
-        self._aside.append(conn.close)
-        self._tell(conn, conn.untold, "closed", why)
-        self._rows.pop(conn, None)
+        self._deferred.append(conn.close)
+        self._notify(conn, conn.notify_once, "closed", why)
+        self._owners.pop(conn, None)
 
-    def _tell(self, conn: C, token: list[bool], what: str, *facts: str) -> None:
+    def _notify(self, conn: C, token: list[bool], what: str, *facts: str) -> None:
         if conn.events is not None:
-            self._aside.append(
-                partial(_tell_once, token, getattr(conn.events, what), conn.id, *facts)
+            self._deferred.append(
+                partial(_notify_once, token, getattr(conn.events, what), conn.id, *facts)
             )
 
     # -- ages --------------------------------------------------------------------------------------------------------
 
-    def _over(self, conn: C, now: float) -> str | None:
+    def _expired(self, conn: C, now: float) -> str | None:
         """Why an idle connection must not be used again, or None."""
         idle = now - conn.idle_since
         if conn.keep_for is not None and idle >= conn.keep_for:
             return "the server's keep-alive time"
         limit = self._limits.idle
-        return "idle" if limit is not None and idle >= limit else self._worn(conn, now)
+        return "idle" if limit is not None and idle >= limit else self._past_limits(conn, now)
 
-    def _worn(self, conn: C, now: float) -> str | None:
+    def _past_limits(self, conn: C, now: float) -> str | None:
         limits = self._limits
         if limits.age is not None and now - conn.opened_at >= limits.age:
             return "age"
@@ -506,11 +524,11 @@ class Pool(Generic[C]):
         """Close what has been idle too long, now and then and on somebody's call: no thread, no timer."""
         limit = self._limits.idle
         self._next_sweep = now + (limit if limit is not None and limit < 2.0 else 2.0)
-        for conn, lease in list(self._rows.items()):
-            if lease is None and (why := self._over(conn, now)) is not None:
+        for conn, lease in list(self._owners.items()):
+            if lease is None and (why := self._expired(conn, now)) is not None:
                 self._drop(conn, why)
         # What was dropped from the table is in its origin's stack still, and that origin may never be asked for again.
-        rows = self._rows
+        rows = self._owners
         for key, stack in list(self._idle.items()):
             kept = [conn for conn in stack if rows.get(conn, conn) is None]
             if kept:
@@ -522,47 +540,47 @@ class Pool(Generic[C]):
 
     def after_fork(self) -> None:
         """In a forked child: the parent's connections are not ours. Forget them without a word on the wire."""
-        rows, self._rows = self._rows, {}
+        rows, self._owners = self._owners, {}
         self._lock = threading.RLock()
         self._idle.clear()
         self._waiting.clear()
         self._inbox.clear()
         # What was about to be closed is out of the table already.
-        dropped = [getattr(job, "__self__", None) for job in self._aside]
-        self._aside.clear()
+        dropped = [getattr(job, "__self__", None) for job in self._deferred]
+        self._deferred.clear()
         for conn in (*rows, *dropped):
-            if isinstance(conn, Pooled):
+            if isinstance(conn, PooledConnection):
                 conn.forget()
 
     def __del__(self) -> None:
         # A client that was never closed: idle connections end silently, since nobody can miss them.
-        for conn in list(getattr(self, "_rows", ())):
+        for conn in list(getattr(self, "_owners", ())):
             conn.close()
 
 
-def _idle_since(conn: Pooled) -> float:
+def _idle_since(conn: PooledConnection) -> float:
     return conn.idle_since
 
 
-def _token(lease: PoolLease[Any]) -> list[bool]:
+def _notify_token(lease: PoolLease[Any]) -> list[bool]:
     try:
-        return lease.untold
+        return lease.notify_once
     except AttributeError:
-        lease.untold = [True]
-        return lease.untold
+        lease.notify_once = [True]
+        return lease.notify_once
 
 
-def _tell_once(token: list[bool], method: Callable[..., object], *facts: Any) -> None:
+def _notify_once(token: list[bool], method: Callable[..., object], *facts: Any) -> None:
     try:
         token.pop()  # C, and so atomic: of many threads one has it.
     except IndexError:
         return
-    tell(method, *facts)
+    notify(method, *facts)
 
 
 def _turn(waiting: tuple[Hashable, deque[PoolLease[Any]]]) -> int:
     queue = waiting[1]
-    return queue[0].turn if queue else 0
+    return queue[0].queue_ticket if queue else 0
 
 
 _number = count(1).__next__

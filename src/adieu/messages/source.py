@@ -20,7 +20,7 @@ _BLOCK = 64 * 1024
 class SourceLease:
     """The lease of something that is read and closed once."""
 
-    __slots__ = ("_pieces", "_source", "method", "place", "received", "url")
+    __slots__ = ("_pieces", "_source", "method", "opened_at", "received", "url")
 
     reusable = False
     framing = "close"
@@ -31,7 +31,7 @@ class SourceLease:
         self.method = method
         self.url = url
         self.received = 0
-        self.place: str | None = None
+        self.opened_at: str | None = None
 
     @classmethod
     def adopt(cls, response: ResponseHead, exchange: Exchange) -> None:
@@ -40,7 +40,7 @@ class SourceLease:
         response.source = None
 
     def read(self, deadline: Deadline) -> bytes:
-        deadline.left("read")
+        deadline.remaining("read")
         try:
             chunk = next(self._pieces, b"")
         except AdieuError:

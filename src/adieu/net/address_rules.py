@@ -17,7 +17,7 @@ from adieu.net.special_addresses import SPECIAL, IPAddress, IPNetwork, stands_fo
 
 if TYPE_CHECKING:
     from adieu.net.dial import Address
-    from adieu.net.proxies.proxy import Via
+    from adieu.net.proxies.proxy import ProxiedOrigin
 
 __all__ = ["AddressRules", "Networks"]
 
@@ -55,7 +55,7 @@ class AddressRules:
             raise _refusal(target, refused)
         return allowed
 
-    def behind_proxy(self, via: Via) -> None:
+    def behind_proxy(self, via: ProxiedOrigin) -> None:
         """Judge what a proxy is to connect to. Raises `GuardError`: above all for names, which the proxy looks up."""
         host, port = via.origin.host.rstrip("."), via.origin.port
         address = _address(host)

@@ -17,14 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from adieu.net.async_stream import AsyncByteStream
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
-__all__ = ["Answer", "Dialling", "Room", "has_ended", "in_trio", "room", "running", "wrong_loop"]
+__all__ = [
+    "AsyncBackend",
+    "ConnectRace",
+    "ThreadResult",
+    "current_backend",
+    "has_ended",
+    "in_trio",
+    "running",
+    "wrong_loop",
+]
 
 T = TypeVar("T")
 
 
-class Answer(Protocol):
+class ThreadResult(Protocol):
     """What another thread will say, once, to a task that waits for it here."""
 
     def give(self, found: object) -> None:
@@ -48,7 +57,7 @@ class Answer(Protocol):
         ...
 
 
-class Turn(Protocol):
+class PoolWaiter(Protocol):
     """How a task waits for its turn: see `http1.engine.Waiter`."""
 
     def wake(self) -> object: ...
@@ -56,8 +65,8 @@ class Turn(Protocol):
     async def wait(self, seconds: float | None) -> None: ...
 
 
-class Dialling(Protocol):
-    """The sockets that race for one connection: for the race it stands for the opening."""
+class ConnectRace(Protocol):
+    """The sockets that race for one connection: for the race it stands for the scope."""
 
     async def ready(
         self, sockets: Iterable[socket.socket], seconds: float | None
@@ -70,18 +79,18 @@ class Dialling(Protocol):
         ...
 
 
-class Room(Protocol):
+class AsyncBackend(Protocol):
     """What waits, for one kind of event loop. To be called in a task of it."""
 
-    def answer(self, late: Callable[[Any], object] | None = None) -> Answer:
+    def answer(self, late: Callable[[Any], object] | None = None) -> ThreadResult:
         """A place for an answer; one that nobody wants any more is given to `late`."""
         ...
 
-    def turn(self) -> Turn: ...
+    def turn(self) -> PoolWaiter: ...
 
-    def dialling(self, opening: Opening) -> Dialling: ...
+    def dialling(self, scope: ConnectScope) -> ConnectRace: ...
 
-    def stream(self, sock: socket.socket, opening: Opening) -> AsyncByteStream:
+    def stream(self, sock: socket.socket, scope: ConnectScope) -> AsyncByteStream:
         """The stream over a connected socket. From here on it is the one to be closed."""
         ...
 
@@ -100,7 +109,7 @@ def in_trio() -> bool:
     return asked is not None and bool(asked())
 
 
-def room() -> Room:
+def current_backend() -> AsyncBackend:
     """The room for the event loop that runs here."""
     if in_trio():
         from adieu.net.backends import trio_backend as trio_wire
@@ -113,7 +122,7 @@ def room() -> Room:
 
 def running() -> object:
     """The event loop that runs here: asyncio's loop, or the token of trio's run. `RuntimeError` if there is none."""
-    return room().home()
+    return current_backend().home()
 
 
 def has_ended(home: Any) -> bool:

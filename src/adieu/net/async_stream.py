@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from adieu.net.async_backend import wrong_loop
 from adieu.net.backends.asyncio_wait import Wait
-from adieu.net.backends.nonblocking import PIECE, SocketEnd, farewell
+from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket, shutdown_quietly
 
 if TYPE_CHECKING:
     import socket
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["AsyncByteStream", "AsyncSocketStream"]
 
 # So many operations in a row may succeed without waiting; then the other tasks get their turn.
-_GREED = 16
+_MAX_READS_PER_TURN = 16
 # After an answer that was not there at once, so many are waited for without trying.
-_LATE = 15
+_SKIP_TRIES = 15
 
 
 class AsyncByteStream(Protocol):
@@ -41,7 +41,7 @@ class AsyncByteStream(Protocol):
     def close(self) -> None: ...
 
 
-class AsyncSocketStream(SocketEnd):
+class AsyncSocketStream(NonBlockingSocket):
     """An `AsyncByteStream` over a connected, non-blocking socket. One task may read and another one write."""
 
     __slots__ = (
@@ -69,14 +69,14 @@ class AsyncSocketStream(SocketEnd):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        if self._greed < _GREED:
+        if self._greed < _MAX_READS_PER_TURN:
             try:
                 data = self._recv(max_bytes)
                 self._greed += 1
                 self._late = 0
                 return data
             except (BlockingIOError, InterruptedError):
-                self._late = _LATE
+                self._late = _SKIP_TRIES
             except OSError as error:
                 raise self._closed_or(error) from None
         self._greed = 0
@@ -119,7 +119,7 @@ class AsyncSocketStream(SocketEnd):
     async def send(self, data: bytes, timeout: float | None) -> None:
         if self._late:
             self._late -= 1
-            self._greed = _GREED
+            self._greed = _MAX_READS_PER_TURN
         sent = self._send_some(data)
         if sent == len(data):
             return
@@ -138,7 +138,7 @@ class AsyncSocketStream(SocketEnd):
                     pass
             if sent := self._send_some(data[:PIECE]):
                 self._greed += 1
-                if self._greed >= _GREED:
+                if self._greed >= _MAX_READS_PER_TURN:
                     self._greed = 0
                     await asyncio.sleep(0)
                 return sent
@@ -180,7 +180,7 @@ class AsyncSocketStream(SocketEnd):
             return
         # The loop's tables may be touched by its own thread alone. Until it gets there the descriptor stays, so that it
         # cannot be another socket's meanwhile; the peer is told at once.
-        farewell(self._sock)
+        shutdown_quietly(self._sock)
         try:
             loop.call_soon_threadsafe(self._close)
         except RuntimeError:  # It was closed between the lines.

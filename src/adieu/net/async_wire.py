@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from adieu.errors import ConnectError, InvalidRequest
 from adieu.lifecycle.steps import adrive
 from adieu.net import dial
-from adieu.net.async_backend import room
+from adieu.net.async_backend import current_backend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from adieu.net.async_stream import AsyncByteStream
     from adieu.net.dial import Address
     from adieu.net.tls.stream import AsyncTLSStream
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["AsyncTCPWire", "AsyncUnixWire", "AsyncWire", "secured"]
 
 # A Unix socket whose queue is full says so at once; how soon and how late it is asked again (seconds).
-_SOON, _LATE = 0.001, 0.05
+_SOON, _SKIP_TRIES = 0.001, 0.05
 
 
 class AsyncWire(Protocol):
     """Opens async byte streams: see `Wire`."""
 
-    async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream: ...
+    async def open(self, origin: Origin, scope: ConnectScope) -> AsyncByteStream: ...
 
 
 class AsyncTCPWire:
@@ -41,40 +41,42 @@ class AsyncTCPWire:
 
     guards = True
 
-    async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream:
+    async def open(self, origin: Origin, scope: ConnectScope) -> AsyncByteStream:
         host, port = origin.host, origin.port
         if not host or port is None:
             raise ConnectError(f"{origin} names no host and port to connect to")
-        found = await self.addresses(host, port, opening)
-        addresses = dial.permitted(found, origin, opening)
-        here = room()
-        dialling: Any = here.dialling(opening)
+        found = await self.addresses(host, port, scope)
+        addresses = dial.permitted(found, origin, scope)
+        here = current_backend()
+        dialling: Any = here.dialling(scope)
         try:
             sock = await adrive(dial.race(addresses, origin, dialling, dialling.ready))
         finally:
             dialling.over()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return here.stream(sock, opening)
+        return here.stream(sock, scope)
 
-    async def addresses(self, host: str, port: int, opening: Opening) -> Sequence[Address]:
+    async def addresses(self, host: str, port: int, scope: ConnectScope) -> Sequence[Address]:
         """Where to connect to: see `TCPWire.addresses`."""
-        connect = opening.connect
+        connect = scope.connect
         if connect is not None and (pinned := connect.pinned(host, port)) is not None:
             return pinned
         if ":" in host or host[-1].isdigit():
             return dial.lookup(host, port)
         if connect is not None and connect.awaits:
             try:
-                return await room().within(opening.left(), connect.look_up_async(host, port))
+                return await current_backend().within(
+                    scope.remaining(), connect.look_up_async(host, port)
+                )
             except TimeoutError:
-                raise opening.exceeded() from None
+                raise scope.exceeded() from None
         look_up = dial.lookup if connect is None else connect.look_up
-        answer = room().answer()
-        opening.own(answer)
+        answer = current_backend().answer()
+        scope.own(answer)
         dial.look_up_aside(host, port, answer.give, look_up)
-        if not await answer.come(opening.left()):
+        if not await answer.come(scope.remaining()):
             answer.forsake()
-            raise opening.exceeded()
+            raise scope.exceeded()
         found: Any = answer.take()
         if isinstance(found, Exception):
             try:
@@ -95,28 +97,28 @@ class AsyncUnixWire:
         if not hasattr(socket, "AF_UNIX"):
             raise InvalidRequest("this platform has no Unix sockets")
 
-    async def open(self, origin: Origin, opening: Opening) -> AsyncByteStream:
-        here = room()
-        sock = dial.new_socket(opening, socket.AF_UNIX)
+    async def open(self, origin: Origin, scope: ConnectScope) -> AsyncByteStream:
+        here = current_backend()
+        sock = dial.new_socket(scope, socket.AF_UNIX)
         sock.setblocking(False)
         pause = _SOON
         # It is connected at once, or its queue is full, of which nothing tells when that has passed.
         while (code := sock.connect_ex(self.path)) == errno.EAGAIN:
-            left = opening.left()
+            left = scope.remaining()
             await here.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 2, _LATE)
+            pause = min(pause * 2, _SKIP_TRIES)
         if code:
             raise ConnectError(
                 f"cannot connect to the Unix socket {self.path}: {os.strerror(code)}"
             )
-        return here.stream(sock, opening)
+        return here.stream(sock, scope)
 
     def __repr__(self) -> str:
         return f"AsyncUnixWire({self.path!r})"
 
 
-async def secured(stream: Any, hostname: str, opening: Opening) -> AsyncTLSStream:
+async def secured(stream: Any, hostname: str, scope: ConnectScope) -> AsyncTLSStream:
     """An async stream under TLS."""
     from adieu.net.tls.stream import AsyncTLSStream
 
-    return await AsyncTLSStream.start(stream, hostname, opening)
+    return await AsyncTLSStream.start(stream, hostname, scope)

@@ -1,6 +1,6 @@
-"""Dialling: from a name to addresses, and from addresses to one connected socket.
+"""ConnectRace: from a name to addresses, and from addresses to one connected socket.
 
-Every socket belongs to the opening as soon as it exists. The race between addresses is written once, as steps; what
+Every socket belongs to the scope as soon as it exists. The race between addresses is written once, as steps; what
 waits for a socket to become writable is passed in.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import Origin
     from adieu.net.connect import Connect
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = [
     "Address",
@@ -62,7 +62,7 @@ class Closable(Protocol):
 
 
 class Owner(Protocol):
-    """What sockets belong to while they are being connected: an `Opening`, or the race in it."""
+    """What sockets belong to while they are being connected: an `ConnectScope`, or the race in it."""
 
     closed: bool
 
@@ -143,7 +143,7 @@ def look_up_aside(
 
 
 class _Nothing:
-    """Ends the wait for an answer: an opening that is closed closes it."""
+    """Ends the wait for an answer: a scope that is closed closes it."""
 
     __slots__ = ("_put",)
 
@@ -155,13 +155,13 @@ class _Nothing:
 
 
 def lookup_within(
-    host: str, port: int, seconds: float, opening: Opening, look_up: LookUp = lookup
+    host: str, port: int, seconds: float, scope: ConnectScope, look_up: LookUp = lookup
 ) -> list[Address] | None:
-    """Look up, for so many seconds at most; None when they have passed. Closing the opening ends the wait, too."""
+    """Look up, for so many seconds at most; None when they have passed. Closing the scope ends the wait, too."""
     import queue
 
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    opening.own(_Nothing(answers.put))
+    scope.own(_Nothing(answers.put))
     look_up_aside(host, port, answers.put, look_up)
     try:
         answer = answers.get(timeout=seconds)
@@ -185,24 +185,26 @@ def interleaved(addresses: list[Address]) -> list[Address]:
     return mixed
 
 
-def permitted(addresses: Sequence[Address], target: Origin, opening: Opening) -> Sequence[Address]:
+def permitted(
+    addresses: Sequence[Address], target: Origin, scope: ConnectScope
+) -> Sequence[Address]:
     """Those of the addresses that the settings and the guard let us connect to. Raises if none is left.
 
     What comes out of here is connected to as it is: no name is looked up again.
     """
-    if opening.connect is not None:
-        addresses = opening.connect.chosen(addresses, target)
-    if opening.guard is not None:
-        addresses = opening.guard.permitted(addresses, target)
-        opening.checked = True
+    if scope.connect is not None:
+        addresses = scope.connect.chosen(addresses, target)
+    if scope.guard is not None:
+        addresses = scope.guard.permitted(addresses, target)
+        scope.checked = True
     return addresses
 
 
-def single(address: Address, origin: Origin, opening: Opening) -> socket.socket:
+def single(address: Address, origin: Origin, scope: ConnectScope) -> socket.socket:
     """Connect to the one address there is, blocking."""
     family, place = address
-    sock = new_socket(opening, family)
-    sock.settimeout(opening.left())
+    sock = new_socket(scope, family)
+    sock.settimeout(scope.remaining())
     try:
         sock.connect(place)
     except TimeoutError:
@@ -215,7 +217,7 @@ def single(address: Address, origin: Origin, opening: Opening) -> socket.socket:
 def race(
     addresses: Sequence[Address],
     origin: Origin,
-    opening: Opening,
+    scope: ConnectScope,
     ready: Callable[[Iterable[socket.socket], float | None], Any],
 ) -> Steps[socket.socket]:
     """Connect to the first address that answers; the losers are closed before this returns (RFC 8305).
@@ -230,7 +232,7 @@ def race(
         if waiting:
             family, place = waiting.pop(0)
             try:
-                sock = new_socket(opening, family)
+                sock = new_socket(scope, family)
             except OSError as error:
                 # A kernel without IPv6, as containers have: the other family may do.
                 failures.append(_reason(place, error))
@@ -242,13 +244,13 @@ def race(
                 failures.append(_reason(place, OSError(code, os.strerror(code))))
                 continue
             running[sock] = place
-        left = opening.left()
+        left = scope.remaining()
         patience = left
         if waiting:
             patience = _HEAD_START if left is None else min(_HEAD_START, left)
         done = yield ready(list(running), patience)
         if not done and not waiting:
-            raise opening.exceeded()
+            raise scope.exceeded()
         for sock in done:
             place = running.pop(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -13,13 +13,13 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.lifecycle.lock import free
+from adieu.lifecycle.lock import release_if_owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adieu.net.tls.stream import TLSStream
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["ByteStream", "SocketStream", "secured"]
 
@@ -76,7 +76,7 @@ class SocketStream:
                     self._timeout = timeout
                 return self._recv(max_bytes)
         except BaseException:
-            free(self._busy)
+            release_if_owned(self._busy)
             raise
 
     def send(self, data: bytes, timeout: float | None) -> None:
@@ -93,7 +93,7 @@ class SocketStream:
                     while rest:
                         rest = rest[sock.send(rest) :]
         except BaseException:
-            free(self._busy)
+            release_if_owned(self._busy)
             raise
 
     def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
@@ -105,7 +105,7 @@ class SocketStream:
             with self._busy:
                 return self._send_or_recv(data, timeout)
         except BaseException:
-            free(self._busy)
+            release_if_owned(self._busy)
             raise
 
     def _send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
@@ -163,7 +163,7 @@ class SocketStream:
         except OSError:
             pass  # The descriptor is gone all the same.
         except BaseException:
-            free(self._busy)
+            release_if_owned(self._busy)
             raise
 
     def forget(self) -> None:
@@ -173,16 +173,16 @@ class SocketStream:
         except OSError:
             pass
 
-    def start_tls(self, hostname: str, opening: Opening) -> SocketStream | TLSStream:
-        """The same connection under TLS, as `opening.tls` wants it, with the handshake done."""
+    def start_tls(self, hostname: str, scope: ConnectScope) -> SocketStream | TLSStream:
+        """The same connection under TLS, as `scope.tls` wants it, with the handshake done."""
         if self.tls is not None:
             # It is under TLS to a proxy already, and OpenSSL would encrypt past that.
             from adieu.net.tls.stream import TLSStream
 
-            return TLSStream.start(self, hostname, opening)
+            return TLSStream.start(self, hostname, scope)
         from adieu.net.tls.config import TLSConfig, handshake
 
-        config = opening.tls or TLSConfig()
+        config = scope.tls or TLSConfig()
         sock = config.context_for().wrap_socket(
             self._sock,
             server_hostname=config.name_for(hostname),
@@ -190,17 +190,17 @@ class SocketStream:
             # A stream cut without close_notify may have been cut by anybody (RFC 9112, section 9.8): not an end.
             suppress_ragged_eofs=False,
         )
-        opening.own(sock)
-        sock.settimeout(opening.left())
+        scope.own(sock)
+        sock.settimeout(scope.remaining())
         handshake(sock, config)
         return SocketStream(sock)
 
 
-def secured(stream: Any, hostname: str, opening: Opening) -> Any:
+def secured(stream: Any, hostname: str, scope: ConnectScope) -> Any:
     """A sync stream under TLS: its own way, if it has one, or through memory buffers."""
     start = getattr(stream, "start_tls", None)
     if start is not None:
-        return start(hostname, opening)
+        return start(hostname, scope)
     from adieu.net.tls.stream import TLSStream
 
-    return TLSStream.start(stream, hostname, opening)
+    return TLSStream.start(stream, hostname, scope)

@@ -1,8 +1,8 @@
 """Wires: what opens a byte stream. TCP, Unix sockets, and whatever a user writes.
 
-Rules of the room: a wire knows origins and deadlines, and no HTTP. Every socket is given to the `Opening` as soon as it
-exists, before it is connected, configured or wrapped, so whatever fails or interrupts in between, the opening closes
-it: the losers of a connection race, a socket whose `setsockopt` failed, half a TLS handshake.
+Invariants: a wire knows origins and deadlines, and no HTTP. Every socket is given to the `ConnectScope` as soon as it
+exists, before it is connected, configured or wrapped. So whatever fails or interrupts in between, the scope closes it:
+the losers of a connection race, a socket whose `setsockopt` failed, half a TLS handshake.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from adieu.net.dial import Address, Closable
     from adieu.net.tls.config import TLSConfig
 
-__all__ = ["Opening", "TCPWire", "UnixWire", "Wire"]
+__all__ = ["ConnectScope", "TCPWire", "UnixWire", "Wire"]
 
 
-class Opening:
+class ConnectScope:
     """Owner of everything that opening one stream creates, until the stream stands.
 
-    `tls` says how to encrypt, `connect` how to connect, `guard` where to; `left()` how long a wait may last. `closed`:
-    it was ended, perhaps from another thread. `checked`: the guard was asked.
+    `tls` says how to encrypt, `connect` how to connect, `guard` which addresses are allowed, `remaining()` how long a
+    wait may last. `closed`: it was ended, perhaps from another thread. `checked`: the guard was asked.
     """
 
     __slots__ = (
@@ -63,9 +63,9 @@ class Opening:
         self._owned: list[Closable] = []
         self.closed = False
 
-    def left(self) -> float | None:
+    def remaining(self) -> float | None:
         """Seconds left for the name, the connection and TLS together (None: no limit); raises when none is."""
-        whole = self._deadline.left("connect")
+        whole = self._deadline.remaining("connect")
         if self._ends_at is None:
             return whole
         left = self._ends_at - self._deadline.now()
@@ -74,7 +74,7 @@ class Opening:
         return left if whole is None or left < whole else whole
 
     def exceeded(self) -> RequestTimeout:
-        """The error to raise when `left()` has passed."""
+        """The error to raise when `remaining()` has passed."""
         return self._deadline.exceeded("connect")
 
     def own(self, thing: Closable) -> None:
@@ -98,12 +98,12 @@ class Wire(Protocol):
     `Guard`, only what `dial.permitted` lets through may be connected to; a wire that asks it has a true `guards`.
 
     To reach a proxy, a wire is asked for an origin of the scheme "tcp", and gives a plain stream. One that does TLS has
-    `secured(stream, hostname, opening)` as well, for origins behind a tunnel; one with a true `is_direct` goes past all
+    `secured(stream, hostname, scope)` as well, for origins behind a tunnel; one with a true `is_direct` goes past all
     proxies.
     """
 
-    def open(self, origin: Origin, opening: Opening) -> ByteStream:
-        """A stream to this origin. Raises `OSError` or a `ConnectError`; what was given to `opening` is closed then."""
+    def open(self, origin: Origin, scope: ConnectScope) -> ByteStream:
+        """A stream to this origin. Raises `OSError` or a `ConnectError`; what was given to `scope` is closed then."""
         ...
 
 
@@ -112,41 +112,41 @@ class TCPWire:
 
     guards = True
 
-    def open(self, origin: Origin, opening: Opening) -> ByteStream:
-        return SocketStream(self.connect(origin, opening))
+    def open(self, origin: Origin, scope: ConnectScope) -> ByteStream:
+        return SocketStream(self.connect(origin, scope))
 
-    def connect(self, origin: Origin, opening: Opening) -> socket.socket:
-        """A connected socket, owned by `opening`."""
+    def connect(self, origin: Origin, scope: ConnectScope) -> socket.socket:
+        """A connected socket, owned by `scope`."""
         host, port = origin.host, origin.port
         if not host or port is None:
             raise ConnectError(f"{origin} names no host and port to connect to")
-        addresses = dial.permitted(self.addresses(host, port, opening), origin, opening)
+        addresses = dial.permitted(self.addresses(host, port, scope), origin, scope)
         if len(addresses) == 1:
-            sock = dial.single(addresses[0], origin, opening)
+            sock = dial.single(addresses[0], origin, scope)
         else:
-            sock = drive(dial.race(addresses, origin, opening, dial.writable))
+            sock = drive(dial.race(addresses, origin, scope, dial.writable))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def addresses(self, host: str, port: int, opening: Opening) -> Sequence[Address]:
+    def addresses(self, host: str, port: int, scope: ConnectScope) -> Sequence[Address]:
         """Where to connect to: (address family, socket address), the preferred one first. Overwrite it to pin or map.
 
         The system's resolver cannot be interrupted, so a name is looked up in a thread, which is left behind (it ends
         by itself) when the deadline comes first.
         """
-        connect = opening.connect
+        connect = scope.connect
         if connect is not None and (pinned := connect.pinned(host, port)) is not None:
             return pinned
         if ":" in host or host[-1].isdigit():
             # A name cannot end in a digit (WHATWG): an address needs no resolver.
             return dial.lookup(host, port)
         look_up = dial.lookup if connect is None else connect.look_up
-        seconds = opening.left()
+        seconds = scope.remaining()
         if seconds is None:
             return look_up(host, port)
-        answers = dial.lookup_within(host, port, seconds, opening, look_up)
+        answers = dial.lookup_within(host, port, seconds, scope, look_up)
         if answers is None:
-            raise opening.exceeded()
+            raise scope.exceeded()
         return answers
 
 
@@ -160,9 +160,9 @@ class UnixWire:
         if not hasattr(socket, "AF_UNIX"):
             raise InvalidRequest("this platform has no Unix sockets")
 
-    def open(self, origin: Origin, opening: Opening) -> ByteStream:
-        sock = dial.new_socket(opening, socket.AF_UNIX)
-        sock.settimeout(opening.left())
+    def open(self, origin: Origin, scope: ConnectScope) -> ByteStream:
+        sock = dial.new_socket(scope, socket.AF_UNIX)
+        sock.settimeout(scope.remaining())
         try:
             sock.connect(self.path)
         except TimeoutError:

@@ -3,7 +3,7 @@
 Rules of the room: everything that touches the socket of an accepted connection is here. Reading is
 strict enough to notice a client that lost its place in its own stream (such a request is answered
 with 400, and the connection closed); writing is free, since breaking the rules is the purpose of
-the house. No wait outlives the server: closing it shuts the socket down, which ends every read and
+the house. No wait survives_close the server: closing it shuts the socket down, which ends every read and
 every write at once.
 """
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from adieu.lifecycle.exchange import Exchange
 
-__all__ = ["Apart", "key_of", "target_of"]
+__all__ = ["PoolKey", "pool_key", "target_of"]
 
 
-class Apart(NamedTuple):
-    """A target (an `Origin`, or a `Via` a proxy) for those alone who have these settings."""
+class PoolKey(NamedTuple):
+    """A target (an `Origin`, or a `ProxiedOrigin` a proxy) for those alone who have these settings."""
 
     target: Any
     tls: Any
@@ -34,14 +34,14 @@ class Apart(NamedTuple):
         return str(self.target)
 
 
-def key_of(target: Hashable, exchange: Exchange) -> Hashable:
+def pool_key(target: Hashable, exchange: Exchange) -> Hashable:
     """What a connection to the target is kept by, if it is made for this exchange."""
     tls, connect, guard = exchange.tls, exchange.connect, exchange.guard
     if tls is None and connect is None and guard is None:
         return target
-    return Apart(target, tls, connect, guard)
+    return PoolKey(target, tls, connect, guard)
 
 
 def target_of(key: Any) -> Any:
     """The target in a key."""
-    return key.target if type(key) is Apart else key
+    return key.target if type(key) is PoolKey else key

@@ -1,12 +1,13 @@
 """A bounded number of threads, each of which carries one exchange at a time, from its first call to its last.
 
-Theory of operation. An exchange takes a `Seat`. Seats wait in one queue, first come, first served; a thread takes the
-next one, makes its calls in their order, and is free again when the seat is left. So a reader never waits for a thread
-that waits, in a pool, for what the reader holds; and what is for one thread only (a cursor, a curl handle) stays in it.
+Theory of operation. An exchange takes a `ThreadSlot`. Slots wait in one queue, first come, first served; a thread takes
+the next one, makes its calls in their order, and is free again when the slot is left. So a reader never waits for a
+thread that waits, in a pool, for what the reader holds; and an object that belongs to one thread (a cursor, a curl
+handle) stays in it.
 
-What is shared is C: `SimpleQueue`, `deque`, and a list from which whoever pops first has won. A seat may be left from
-any thread and in a finalizer. A thread keeps nothing of a call whose outcome somebody has: were the last reference
-here, finalizers would run here, some time. Hence the lists, out of which things are taken.
+Shared state is C: `SimpleQueue`, `deque`, and a list from which the first to pop has won. A slot may be left from any
+thread and in a finalizer. A thread drops its references to a call as soon as its outcome was handed over: a last
+reference kept here would run finalizers here, at some later time. Hence the lists, out of which results are taken.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed
 from adieu.lifecycle.lock import locked
-from adieu.net.async_backend import room
+from adieu.net.async_backend import current_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from adieu.net.async_backend import Answer
+    from adieu.net.async_backend import ThreadResult
 
-__all__ = ["Outcome", "Seat", "Threads", "answer", "taken"]
+__all__ = ["Outcome", "ThreadSlot", "Threads", "answer", "taken"]
 
 Call = list[Any]
 """An answer, and the function whose outcome it wants to be. Who makes the call takes the function out."""
@@ -36,10 +37,10 @@ Outcome = list[Any]
 """A result, and an error or None. Who hands them on takes them out."""
 
 
-class Seat:
-    """The right of one exchange to a thread. `name`: what for; `outlives`: `Threads.stop` does not end it."""
+class ThreadSlot:
+    """The right of one exchange to a thread. `name`: what for; `survives_close`: `Threads.stop` does not end it."""
 
-    __slots__ = ("_calls", "_claims", "_context", "_left", "name", "outlives", "since")
+    __slots__ = ("_calls", "_claims", "_context", "_left", "name", "since", "survives_close")
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
@@ -47,10 +48,10 @@ class Seat:
         self._context = copy_context()
         self._left = False
         self.name = name
-        self.outlives = False
+        self.survives_close = False
         self.since = monotonic()
 
-    def call(self, function: Callable[[], object]) -> Answer:
+    def call(self, function: Callable[[], object]) -> ThreadResult:
         """Have the thread call this; see `taken`. Whoever stops waiting for it leaves the thread to itself."""
         wanted = answer()
         self._calls.put([wanted, function])
@@ -58,15 +59,15 @@ class Seat:
             self._refuse()
         return wanted
 
-    def here(self, function: Callable[[], object]) -> None:
-        """Call this now, in the context of the seat's other calls, if none of them is running."""
+    def run_inline(self, function: Callable[[], object]) -> None:
+        """Call this now, in the context of the slot's other calls, if none of them is running."""
         try:
             self._context.run(function)
         except RuntimeError:
             function()
 
     def claim(self) -> bool:
-        """Win the seat: the thread for which it is time, or whoever does not want it to begin any more."""
+        """Win the slot: the thread for which it is time, or whoever does not want it to begin any more."""
         try:
             return self._claims.pop()
         except IndexError:
@@ -81,13 +82,13 @@ class Seat:
             self._calls.put(None)
 
     def give_up(self, error: Callable[[], BaseException]) -> None:
-        """End a seat that has not had its turn: what waits for it gets the error."""
+        """End a slot that has not had its turn: what waits for it gets the error."""
         if self.claim():
             self._left = True
             self._refuse(error())
 
     def carry(self) -> None:
-        """In the thread: make the calls, until the seat is left."""
+        """In the thread: make the calls, until the slot is left."""
         while True:
             call = self._calls.get()
             if call is None:
@@ -128,25 +129,25 @@ class Threads:
         self._reset()
 
     def _reset(self) -> None:
-        self._queue: SimpleQueue[Seat | None] = SimpleQueue()
-        # One token for each thread that waits at the queue, and for which no seat was put there.
+        self._queue: SimpleQueue[ThreadSlot | None] = SimpleQueue()
+        # One token for each thread that waits at the queue, and for which no slot was put there.
         self._idle: deque[None] = deque()
-        self._busy: dict[Seat, threading.Thread] = {}
+        self._busy: dict[ThreadSlot, threading.Thread] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
         self._pid = os.getpid()
 
-    def take(self, seat: Seat, stopped: Callable[[], BaseException]) -> None:
-        """Queue a seat. After `stop` it gets the error that `stopped` makes."""
+    def take(self, slot: ThreadSlot, stopped: Callable[[], BaseException]) -> None:
+        """Queue a slot. After `stop` it gets the error that `stopped` makes."""
         if self._pid != os.getpid():
             self._reset()  # A forked child has none of these threads.
-        self._queue.put(seat)
+        self._queue.put(slot)
         try:
             self._idle.pop()
         except IndexError:
             locked(self._lock, self._grow)
         if self._stopped:
-            seat.give_up(stopped)
+            slot.give_up(stopped)
 
     def _grow(self) -> None:
         number = len(self._threads)
@@ -165,56 +166,58 @@ class Threads:
     def holders(self) -> list[str]:
         """What every thread is used for, longest first."""
         now = monotonic()
-        seats = sorted(self._busy.copy(), key=lambda seat: seat.since)
-        return [f"{seat.name} for {now - seat.since:.1f} s" for seat in seats]
+        seats = sorted(self._busy.copy(), key=lambda slot: slot.since)
+        return [f"{slot.name} for {now - slot.since:.1f} s" for slot in seats]
 
     def stop(self, stopped: Callable[[], BaseException]) -> None:
         """Let the threads end: idle ones now, the others after the call that they make; who waits gets an error."""
         self._stopped = True
         while True:
             try:
-                seat = self._queue.get_nowait()
+                slot = self._queue.get_nowait()
             except Empty:
                 break
-            if seat is not None:
-                seat.give_up(stopped)
-        for seat in self._busy.copy():
-            if not seat.outlives:
-                seat.leave()
+            if slot is not None:
+                slot.give_up(stopped)
+        for slot in self._busy.copy():
+            if not slot.survives_close:
+                slot.leave()
         for _ in range(self.limit):
             self._queue.put(None)
 
     def join(self, seconds: float) -> None:
         """Wait, so long at most, for the threads that are about to end."""
         until = monotonic() + seconds
-        lasting = {thread for seat, thread in self._busy.copy().items() if seat.outlives}
+        lasting = {thread for slot, thread in self._busy.copy().items() if slot.survives_close}
         for thread in self._threads:
             if thread not in lasting:
                 thread.join(max(until - monotonic(), 0.0))
 
 
 def _work(
-    queue: SimpleQueue[Seat | None], idle: deque[None], busy: dict[Seat, threading.Thread]
+    queue: SimpleQueue[ThreadSlot | None],
+    idle: deque[None],
+    busy: dict[ThreadSlot, threading.Thread],
 ) -> None:
     this = threading.current_thread()
     while True:
-        seat = queue.get()
-        if seat is None:
+        slot = queue.get()
+        if slot is None:
             return
-        if seat.claim():
-            busy[seat] = this
-            seat.carry()
-            del busy[seat]
-        del seat
+        if slot.claim():
+            busy[slot] = this
+            slot.carry()
+            del busy[slot]
+        del slot
         idle.append(None)
 
 
-def answer() -> Answer:
+def answer() -> ThreadResult:
     """A place for an outcome, in the event loop that runs here. What comes too late is let go of there, too."""
-    return room().answer(list.clear)
+    return current_backend().answer(list.clear)
 
 
-async def taken(wanted: Answer) -> Any:
+async def taken(wanted: ThreadResult) -> Any:
     """Wait for an outcome: its result is given, its error raised."""
     await wanted.come()
     outcome: Outcome = wanted.take()

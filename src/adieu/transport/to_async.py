@@ -23,13 +23,13 @@ from adieu.messages.async_response import AsyncResponse
 from adieu.messages.response import Response
 from adieu.messages.source import SourceLease
 from adieu.transport.adapter import Forwarding
-from adieu.transport.thread_pool import Seat, Threads, answer, taken
+from adieu.transport.thread_pool import Threads, ThreadSlot, answer, taken
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.exchange import AnyLease
     from adieu.messages.request import Request
-    from adieu.net.async_backend import Answer
+    from adieu.net.async_backend import ThreadResult
     from adieu.transport.adapter import Adapter
 
 __all__ = ["ThreadAdapter", "to_async"]
@@ -81,22 +81,22 @@ class ThreadAdapter(Forwarding):
                 "content= is an async iterable, which a sync adapter cannot wait for in its thread: "
                 "give it bytes, a file or an iterable"
             )
-        limit = exchange.deadline.left("pool")
-        seat = Seat(f"{exchange.method} {exchange.url}")
-        relay = _Relay(exchange, seat)
+        limit = exchange.deadline.remaining("pool")
+        slot = ThreadSlot(f"{exchange.method} {exchange.url}")
+        relay = _Relay(exchange, slot)
         try:
-            sending = seat.call(partial(_send, self.inner, request, relay))
-            self._threads.take(seat, self._refusal)
+            sending = slot.call(partial(_send, self.inner, request, relay))
+            self._threads.take(slot, self._refusal)
             if limit is not None and not await sending.come(limit):
                 # What has a thread by now may take as long as the other limits say.
-                seat.give_up(partial(self._exhausted, exchange.deadline))
+                slot.give_up(partial(self._exhausted, exchange.deadline))
             response: AsyncResponse = await taken(sending)
         except BaseException as error:
             relay.forsake(type(error).__name__)
-            seat.leave()
+            slot.leave()
             raise
         if exchange.lease is None:
-            seat.leave()
+            slot.leave()
         return response
 
     def _exhausted(self, deadline: Deadline) -> BaseException:
@@ -151,9 +151,9 @@ class ThreadAdapter(Forwarding):
 class _Relay(Exchange):
     """The exchange as the sync adapter sees it, in its thread. What it owns, the real one owns."""
 
-    __slots__ = ("_forsaken", "_outer", "_owned", "_seat")
+    __slots__ = ("_forsaken", "_outer", "_owned", "_slot")
 
-    def __init__(self, outer: Exchange, seat: Seat) -> None:
+    def __init__(self, outer: Exchange, slot: ThreadSlot) -> None:
         super().__init__(
             outer.method,
             outer.url,
@@ -168,7 +168,7 @@ class _Relay(Exchange):
         )
         self.guard = outer.guard
         self._outer = outer
-        self._seat = seat
+        self._slot = slot
         self._owned: _ThreadLease | None = None
         self._forsaken = False
 
@@ -178,9 +178,9 @@ class _Relay(Exchange):
         super().own(lease)
         outer, former = self._outer, self._owned
         if not self._forsaken:
-            self._owned = owned = _ThreadLease(lease, self._seat)
+            self._owned = owned = _ThreadLease(lease, self._slot)
             if former is not None and outer.lease is former:
-                outer.lease = owned  # Its sync lease is over; `outer.own` would end its seat, too, which is needed.
+                outer.lease = owned  # Its sync lease is over; `outer.own` would end its slot, too, which is needed.
             else:
                 outer.own(owned)
             # Asked again, because `forsake` may have looked just before that.
@@ -212,16 +212,16 @@ class _Relay(Exchange):
 class _ThreadLease:
     """A sync lease whose `read` is awaited. What else a lease may have, it has if the sync one has it."""
 
-    __slots__ = ("_ended", "_lease", "_seat")
+    __slots__ = ("_ended", "_lease", "_slot")
 
     _ended: bool
     _lease: Any
-    _seat: Seat
+    _slot: ThreadSlot
 
-    def __init__(self, lease: AnyLease, seat: Seat) -> None:
+    def __init__(self, lease: AnyLease, slot: ThreadSlot) -> None:
         own = object.__setattr__
         own(self, "_lease", lease)
-        own(self, "_seat", seat)
+        own(self, "_slot", slot)
         own(self, "_ended", False)
 
     @property
@@ -232,23 +232,23 @@ class _ThreadLease:
     async def read(self, deadline: Deadline) -> bytes:
         if self._ended:
             raise BodyClosed("this body was closed before it was read to its end")
-        chunk: bytes = await taken(self._seat.call(partial(self._lease.read, deadline)))
+        chunk: bytes = await taken(self._slot.call(partial(self._lease.read, deadline)))
         return chunk
 
     def finish(self, reuse: bool, why: str) -> None:
         object.__setattr__(self, "_ended", True)
         try:
-            self._seat.here(partial(self._lease.finish, reuse, why))
+            self._slot.run_inline(partial(self._lease.finish, reuse, why))
         finally:
-            self._seat.leave()
+            self._slot.leave()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "_lease"), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._lease, name, value)
-        if name == "outlives":
-            self._seat.outlives = value
+        if name == "survives_close":
+            self._slot.survives_close = value
 
 
 def _send(adapter: Adapter, request: Request, relay: _Relay) -> AsyncResponse:
@@ -275,7 +275,7 @@ def _send(adapter: Adapter, request: Request, relay: _Relay) -> AsyncResponse:
         relay.let_go()
 
 
-def _close(adapter: Adapter, threads: Threads, done: Answer) -> None:
+def _close(adapter: Adapter, threads: Threads, done: ThreadResult) -> None:
     try:
         counts = adapter.close()
     except BaseException as error:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import adieu
 from adieu import URL, Cookie, Cookies
-from adieu.lifecycle.lock import taken
+from adieu.lifecycle.lock import is_owned
 from adieu.messages.cookies import public_suffix as _public_suffix
 from support.locks import InterruptedLock
 
@@ -572,7 +572,7 @@ def test_an_interrupt_does_not_leave_the_jar_locked() -> None:
     usual, jar._lock = jar._lock, broken
     with pytest.raises(KeyboardInterrupt):
         jar.header_for(URL(WEB))
-    assert not taken(jar._lock)
+    assert not is_owned(jar._lock)
     jar._lock = usual
     assert sent(jar, WEB) == "a=1"
 

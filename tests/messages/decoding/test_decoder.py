@@ -193,7 +193,7 @@ def test_five_codings_are_undone_and_six_are_refused() -> None:
         "",
         " ",
         "identity",
-        "Identity, identity",
+        "ClientCredentials, identity",
         "compress",
         "foo",
         "gzip, foo",

@@ -1,7 +1,7 @@
 """Many requests over one pool: a bounded number at a time, the outcomes as they come.
 
-Theory of operation. What is under way and what has finished but was not taken yet is in a `Flow`, which the tasks share
-with the iterator. The tasks know the flow and never the iterator, so an iterator that is dropped is freed, and its end
+Theory of operation. An `InFlight` holds the requests under way and the outcomes that nobody has taken yet. The tasks
+and the iterator share it. The tasks never refer to the iterator, so an iterator that is dropped is freed, and its end
 cancels them. New requests are started when an outcome is asked for, as many as the limit leaves room for; so a reader
 who takes his time is waited for, and an endless source of requests is read no faster than its outcomes are.
 
@@ -42,7 +42,7 @@ Send = Callable[[Wanted], Awaitable["AsyncResponse"]]
 _END = object()
 
 
-class Flow(Protocol):
+class InFlight(Protocol):
     """The tasks of a map."""
 
     @property
@@ -79,7 +79,7 @@ class Flow(Protocol):
         """Wait until those that were cancelled are over."""
         ...
 
-    async def leave(self) -> None:
+    async def close_nowait(self) -> None:
         """The block of the map ends, and what was cancelled with it."""
         ...
 
@@ -100,7 +100,7 @@ class AsyncMap:
         self._limit = limit
         self._count = 0
         self._ended = False
-        self._flow: Flow | None = None
+        self._flow: InFlight | None = None
         self._source: Iterator[Wanted] = iter(())
         self._pulled: AsyncIterator[Wanted] | None = None
         if isinstance(requests, AsyncIterable):
@@ -133,7 +133,7 @@ class AsyncMap:
                 raise StopAsyncIteration
             await flow.more()
 
-    def _start(self, flow: Flow) -> None:
+    def _start(self, flow: InFlight) -> None:
         """Start as many as there is room for."""
         while not self._ended and flow.load < self._limit:
             wanted: Any = _END
@@ -176,7 +176,7 @@ class AsyncMap:
         flow = self._flow
         if flow is not None:
             flow.cancel()
-            await flow.leave()
+            await flow.close_nowait()
 
     def __del__(self) -> None:
         flow = getattr(self, "_flow", None)
@@ -184,7 +184,7 @@ class AsyncMap:
             flow.abandon()
 
 
-def _new_flow() -> Flow:
+def _new_flow() -> InFlight:
     if in_trio():
         from adieu.client.map.on_trio import TrioFlow
 

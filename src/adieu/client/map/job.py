@@ -5,7 +5,7 @@ deadline how long it may last, and every wait in progress ends when the exchange
 does both: the deadlines refuse from then on, and the exchanges are ended. There is no gap between the two, because an
 exchange owns its lease before the first wait.
 
-An errand may be pickled. What arrives in another process does not belong to a map that could be left, and is carried
+A job may be pickled. What arrives in another process does not belong to a map that could be left, and is carried
 by a client of that process: see `adieu.client.map.worker_clients`.
 """
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.messages.response import Response
 
-__all__ = ["Carried", "Ending", "Errand", "Sender", "Settings", "carry"]
+__all__ = ["CancelHandle", "Carried", "Job", "Sender", "Settings", "carry"]
 
 # For so long (seconds) who waits to try again does not look whether the map was left.
 _PIECE = 0.05
 
 
-class Ending:
-    """How an errand is ended from another thread. `here`: it is carried in this process, and waited for."""
+class CancelHandle:
+    """How a job is ended from another thread. `here`: it is carried in this process, and waited for."""
 
     __slots__ = ("call", "here", "over")
 
@@ -47,7 +47,7 @@ class Ending:
         self.here = False
         self.over = False
 
-    def cut(self) -> None:
+    def cut_off(self) -> None:
         """End it, wherever it is: whatever it waits for, it does not wait any more. Any number of times."""
         self.over = True
         call = self.call
@@ -61,7 +61,7 @@ class Ending:
             raise ClientClosed("the map that this request belongs to has been left")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Ending, ()
+        return CancelHandle, ()
 
 
 class _Deadline(Deadline):
@@ -69,13 +69,13 @@ class _Deadline(Deadline):
 
     __slots__ = ("_ending",)
 
-    def __init__(self, timeout: Timeout, ending: Ending) -> None:
+    def __init__(self, timeout: Timeout, ending: CancelHandle) -> None:
         super().__init__(timeout)
         self._ending = ending
 
-    def left(self, wait: Wait) -> float | None:
+    def remaining(self, wait: Wait) -> float | None:
         self._ending.check()
-        return super().left(wait)
+        return super().remaining(wait)
 
 
 class _Call(Call):
@@ -83,7 +83,9 @@ class _Call(Call):
 
     __slots__ = ("_ending",)
 
-    def __init__(self, ending: Ending, client: Any, deadline: Deadline, *settings: Any) -> None:
+    def __init__(
+        self, ending: CancelHandle, client: Any, deadline: Deadline, *settings: Any
+    ) -> None:
         super().__init__(client, _Deadline(deadline.timeout, ending), *settings)
         self._ending = ending
         ending.call = self
@@ -119,7 +121,7 @@ class Sender:
         self._settings = settings
         self._packed: tuple[Any, ...] | None = None
 
-    def __call__(self, wanted: Wanted, ending: Ending) -> Response:
+    def __call__(self, wanted: Wanted, ending: CancelHandle) -> Response:
         client = self._client
         request = wanted if isinstance(wanted, Request) else client.build_request("GET", wanted)
         response: Response = drive(
@@ -147,7 +149,7 @@ class _SenderElsewhere:
         self._packed = packed
         self._settings = settings
 
-    def __call__(self, wanted: Wanted, ending: Ending) -> Response:
+    def __call__(self, wanted: Wanted, ending: CancelHandle) -> Response:
         from adieu.client.map.worker_clients import Borrowed
 
         with Borrowed(self._key, self._packed) as client:
@@ -157,12 +159,12 @@ class _SenderElsewhere:
         return _SenderElsewhere, (self._key, self._packed, self._settings)
 
 
-class Errand(NamedTuple):
+class Job(NamedTuple):
     """One request on its way."""
 
     nth: int
     wanted: Wanted
-    ending: Ending
+    ending: CancelHandle
 
 
 Carried = list[Any]
@@ -173,9 +175,9 @@ The frames of who carried are in the error's traceback, and must not refer to th
 
 
 def carry(
-    sender: Sender, wanted: Wanted, ending: Ending, whole: bool, unique: bytes = b""
+    sender: Sender, wanted: Wanted, ending: CancelHandle, whole: bool, unique: bytes = b""
 ) -> Carried:
-    """Do it. `whole`: the body has to be read where it was received. `unique`: tells this errand from all others."""
+    """Do it. `whole`: the body has to be read where it was received. `unique`: tells this job from all others."""
     ending.here = True
     try:
         ending.check()

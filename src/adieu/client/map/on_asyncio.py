@@ -104,7 +104,7 @@ class AsyncioFlow:
             await asyncio.wait(left)
         self._pulling = None
 
-    async def leave(self) -> None:
+    async def close_nowait(self) -> None:
         await self.ended()
 
     def abandon(self) -> None:

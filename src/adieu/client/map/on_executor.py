@@ -17,13 +17,13 @@ from adieu.errors import InvalidRequest
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-    from adieu.client.map.job import Carried, Errand, Sender
+    from adieu.client.map.job import Carried, Job, Sender
     from adieu.client.map.sync_map import Told
 
-__all__ = ["Hired"]
+__all__ = ["ExecutorWorkers"]
 
 
-class Hired:
+class ExecutorWorkers:
     """A crew that is not ours: it gets work, and is not sent home."""
 
     __slots__ = ("_executor", "_futures", "_sender")
@@ -37,20 +37,20 @@ class Hired:
         self._executor = executor
         self._futures: dict[int, Future[Carried]] = {}
 
-    def submit(self, errand: Errand, told: Told) -> None:
+    def submit(self, job: Job, told: Told) -> None:
         # Dask does once what it is given twice, but two equal requests are two.
         unique = os.urandom(16)
-        carried = partial(carry, self._sender, errand.wanted, errand.ending, True, unique)
+        carried = partial(carry, self._sender, job.wanted, job.ending, True, unique)
         try:
             future = self._executor.submit(carried)
         except RuntimeError:
             raise  # It is broken, or shut down: and so would every other end.
         except Exception as error:
             # Some pickle now, others later: what cannot be is this one's error in either case.
-            told(errand.nth, [None, error.with_traceback(None)])
+            told(job.nth, [None, error.with_traceback(None)])
             return
-        self._futures[errand.nth] = future
-        future.add_done_callback(partial(_came, self._futures, errand, told))
+        self._futures[job.nth] = future
+        future.add_done_callback(partial(_came, self._futures, job, told))
 
     def dismiss(self) -> None:
         for future in list(self._futures.values()):
@@ -60,11 +60,11 @@ class Hired:
         """They go on with other work."""
 
 
-def _came(futures: dict[int, Any], errand: Errand, told: Told, future: Future[Carried]) -> None:
-    futures.pop(errand.nth, None)
+def _came(futures: dict[int, Any], job: Job, told: Told, future: Future[Carried]) -> None:
+    futures.pop(job.nth, None)
     try:
         carried = future.result()
     except BaseException as failure:
         # The executor's own: it cannot pickle something, was shut down, or has lost a worker.
         carried = [None, failure.with_traceback(None)]
-    told(errand.nth, carried)
+    told(job.nth, carried)

@@ -10,14 +10,14 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from adieu.client.map.job import carry
-from adieu.lifecycle.lock import begin_aside
+from adieu.lifecycle.lock import start_in_helper
 
 if TYPE_CHECKING:
-    from adieu.client.map.job import Errand, Sender
+    from adieu.client.map.job import Job, Sender
     from adieu.client.map.sync_map import Told
 
-    Job = tuple[Sender, Errand, Context, Told]
-    Jobs = SimpleQueue[Job | None]
+    Assignment = tuple[Sender, Job, Context, Told]
+    Jobs = SimpleQueue[Assignment | None]
 
 __all__ = ["Threads"]
 
@@ -37,14 +37,14 @@ class Threads:
         self._idle: deque[None] = deque()
         self._threads: list[_Thread] = []
 
-    def submit(self, errand: Errand, told: Told) -> None:
+    def submit(self, job: Job, told: Told) -> None:
         try:
             self._idle.pop()
         except IndexError:
             thread = _Thread(self._jobs, self._idle, f"adieu-map-{len(self._threads) + 1}")
-            begin_aside(thread, thread.begun.pop)
+            start_in_helper(thread, thread.begun.pop)
             self._threads.append(thread)
-        self._jobs.put((self._sender, errand, copy_context(), told))
+        self._jobs.put((self._sender, job, copy_context(), told))
 
     def dismiss(self) -> None:
         self._jobs.put(None)
@@ -84,9 +84,9 @@ class _Thread(threading.Thread):
             self.join()
 
 
-def _do(sender: Sender, errand: Errand, context: Context, told: Told) -> None:
+def _do(sender: Sender, job: Job, context: Context, told: Told) -> None:
     try:
-        carried = context.run(carry, sender, errand.wanted, errand.ending, False)
+        carried = context.run(carry, sender, job.wanted, job.ending, False)
     except BaseException as failure:
         carried = [None, failure.with_traceback(None)]
-    told(errand.nth, carried)
+    told(job.nth, carried)

@@ -150,7 +150,7 @@ class TrioFlow:
         while self._running or self._feeding:
             await self.more()
 
-    async def leave(self) -> None:
+    async def close_nowait(self) -> None:
         # What was raised in the block is not the nursery's to see: it would come out of it in a group.
         await self._block.__aexit__(None, None, None)
 

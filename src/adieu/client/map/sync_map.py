@@ -1,8 +1,8 @@
 """Many requests over one pool: a bounded number at a time, the outcomes as they come. The sync twin of `async_map`.
 
-Theory of operation. What is under way and what has finished but was not taken yet is in a `Flow`, which those who carry
-the requests share with the iterator. They know the flow and never the iterator, so an iterator that is dropped is
-freed, and its end cuts them off. New requests are taken from the source, in the reader's thread, when an outcome is
+Theory of operation. An `InFlight` holds the requests under way and the outcomes that nobody has taken yet. The workers
+and the iterator share it. The workers never refer to the iterator, so an iterator that is dropped is freed, and its end
+cuts them off. New requests are taken from the source, in the reader's thread, when an outcome is
 asked for, as many as the limit leaves room for; so a reader who takes his time is waited for, and an endless source is
 read no faster than its outcomes are.
 
@@ -19,10 +19,10 @@ from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.client.map.job import Ending, Errand
+from adieu.client.map.job import CancelHandle, Job
 from adieu.client.map.outcome import Outcome, discard
 from adieu.errors import ClientClosed, InvalidRequest
-from adieu.lifecycle.lock import free
+from adieu.lifecycle.lock import release_if_owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Told = Callable[[int, Carried], None]
 
-__all__ = ["Crew", "Flow", "Map"]
+__all__ = ["InFlight", "Map", "Workers"]
 
 # Where a wait cannot be interrupted (Windows), a Ctrl-C is heard after so many seconds.
 _PIECE = 0.5
@@ -46,10 +46,10 @@ _SLOW = 0.05
 _END = object()
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """Who carries the requests: threads of the map's own, or an executor."""
 
-    def submit(self, errand: Errand, told: Told) -> None:
+    def submit(self, job: Job, told: Told) -> None:
         """Have it carried; `told` is called with its place and what became of it, in whatever thread."""
         ...
 
@@ -62,15 +62,15 @@ class Crew(Protocol):
         ...
 
 
-class Flow:
+class InFlight:
     """What is under way, and what has finished."""
 
     __slots__ = ("_crew", "_finished", "_left", "_running", "_signals")
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Workers) -> None:
         self._crew = crew
         # Until it is taken.
-        self._running: dict[int, Errand] = {}
+        self._running: dict[int, Job] = {}
         self._finished: deque[tuple[int, Carried]] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._left = False
@@ -91,12 +91,12 @@ class Flow:
         return bool(self._finished)
 
     def start(self, nth: int, wanted: Wanted) -> None:
-        errand = Errand(nth, wanted, Ending())
-        self._running[nth] = errand
+        job = Job(nth, wanted, CancelHandle())
+        self._running[nth] = job
         try:
-            self._crew.submit(errand, self._told)
+            self._crew.submit(job, self._told)
         except BaseException:
-            errand.ending.cut()
+            job.ending.cut_off()
             self._running.pop(nth, None)
             raise
 
@@ -111,16 +111,16 @@ class Flow:
         finished = self._finished
         while finished:
             nth, carried = finished[0]
-            errand = self._running.pop(nth, None)
+            job = self._running.pop(nth, None)
             finished.popleft()
             self._hear()
-            if errand is None:
+            if job is None:
                 continue  # An interrupt came between the two lines: it was taken, and lost.
             error, response = carried.pop(), carried.pop()
             try:
                 if error is not None and not isinstance(error, Exception):
                     raise error
-                return Outcome(nth, errand.wanted, response, error)
+                return Outcome(nth, job.wanted, response, error)
             finally:
                 del error  # Or its traceback would refer to it: a cycle.
         return None
@@ -143,8 +143,8 @@ class Flow:
         """Cut off what is under way, drop what was not taken. Waits for nothing, and may run in a finalizer."""
         self._left = True
         self._crew.dismiss()
-        for errand in list(self._running.values()):
-            errand.ending.cut()
+        for job in list(self._running.values()):
+            job.ending.cut_off()
         self._discard()
 
     def _discard(self) -> None:
@@ -160,7 +160,7 @@ class Flow:
 
     def ended(self) -> None:
         """Wait until what was cancelled is over, as far as it is carried in this process."""
-        while any(errand.ending.here for errand in list(self._running.values())):
+        while any(job.ending.here for job in list(self._running.values())):
             self.more()
         self._crew.join()
 
@@ -170,7 +170,7 @@ class Map:
 
     __slots__ = ("_count", "_ended", "_flow", "_limit", "_second", "_source", "_turn")
 
-    def __init__(self, requests: Iterable[Wanted], limit: int, crew: Crew) -> None:
+    def __init__(self, requests: Iterable[Wanted], limit: int, crew: Workers) -> None:
         if type(limit) is not int or limit < 1:
             raise InvalidRequest(f"map: limit takes a whole number from 1, not {limit!r}")
         if isinstance(requests, (str, bytes)) or not isinstance(requests, Iterable):
@@ -180,7 +180,7 @@ class Map:
         self._ended = False
         self._source: Iterator[Wanted] = iter(requests)
         self._turn = RLock()
-        self._flow = flow = Flow(crew)
+        self._flow = flow = InFlight(crew)
         self._second = _Finalizer(flow)
 
     def __iter__(self) -> Self:
@@ -193,9 +193,9 @@ class Map:
         try:
             return self._next(self._flow)
         finally:
-            free(turn)
+            release_if_owned(turn)
 
-    def _next(self, flow: Flow) -> Outcome[Response]:
+    def _next(self, flow: InFlight) -> Outcome[Response]:
         while True:
             self._start(flow)
             outcome = flow.take()
@@ -214,7 +214,7 @@ class Map:
                 raise StopIteration
             flow.more()
 
-    def _start(self, flow: Flow) -> None:
+    def _start(self, flow: InFlight) -> None:
         """Start as many as there is room for. A slow source does not keep an outcome waiting for all of them."""
         began = monotonic()
         while not self._ended and flow.load < self._limit:
@@ -259,7 +259,7 @@ class _Finalizer:
 
     __slots__ = ("_flow",)
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: InFlight) -> None:
         self._flow = flow
 
     def __del__(self) -> None:

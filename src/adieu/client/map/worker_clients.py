@@ -26,7 +26,7 @@ LINGER = 5.0
 _PIECE = 0.5
 
 _names: WeakKeyDictionary[Client, bytes] = WeakKeyDictionary()
-_kept: dict[tuple[bytes, bytes], _Kept] = {}
+_kept: dict[tuple[bytes, bytes], _CachedClient] = {}
 _lock = process_lock()
 _caretaker: Thread | None = None
 
@@ -40,7 +40,7 @@ def packed(client: Client) -> tuple[bytes, bytes]:
     return name, pickle.dumps(client)
 
 
-class _Kept:
+class _CachedClient:
     __slots__ = ("client", "since", "users")
 
     def __init__(self, client: Client) -> None:
@@ -60,7 +60,7 @@ class Borrowed:
 
     def __init__(self, name: bytes, settings: bytes) -> None:
         self._key = (name, settings)
-        self._kept: _Kept | None = None
+        self._kept: _CachedClient | None = None
 
     def __enter__(self) -> Client:
         self._kept = kept = locked(_lock, _taken, self._key)
@@ -71,20 +71,20 @@ class Borrowed:
         locked(_lock, self._kept.give_back)
 
 
-def _taken(key: tuple[bytes, bytes]) -> _Kept:
+def _taken(key: tuple[bytes, bytes]) -> _CachedClient:
     global _caretaker
     kept = _kept.get(key)
     if kept is None:
-        _kept[key] = kept = _Kept(pickle.loads(key[1]))  # noqa: S301 - the caller's own client
+        _kept[key] = kept = _CachedClient(pickle.loads(key[1]))  # noqa: S301 - the caller's own client
     kept.users += 1
     # In a forked child it is not alive.
     if _caretaker is None or not _caretaker.is_alive():
-        _caretaker = Thread(target=_tend, name="adieu-map-clients", daemon=True)
+        _caretaker = Thread(target=_evict_idle, name="adieu-map-clients", daemon=True)
         _caretaker.start()
     return kept
 
 
-def _tend() -> None:
+def _evict_idle() -> None:
     while _close_unused():
         sleep(_PIECE)
 

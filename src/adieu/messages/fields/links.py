@@ -36,7 +36,7 @@ def parse_links(value: str, base: URL) -> list[Link]:
     links = []
     at = 0
     while at < len(value):
-        # Apart from the target: tried again at each of many commas, the two would take quadratic time.
+        # PoolKey from the target: tried again at each of many commas, the two would take quadratic time.
         at = _end(_BETWEEN, value, at)
         target = _TARGET.match(value, at)
         if target is None:

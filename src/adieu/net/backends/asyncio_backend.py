@@ -10,15 +10,15 @@ from adieu.net import dial
 from adieu.net.async_stream import AsyncSocketStream
 from adieu.net.backends.asyncio_proactor import AsyncCompletionStream, polled, watches
 from adieu.net.backends.asyncio_wait import Wait
-from adieu.net.backends.nonblocking import farewell
-from adieu.net.backends.race import Racers
+from adieu.net.backends.nonblocking import shutdown_quietly
+from adieu.net.backends.race import RacingSockets
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterable
 
-    from adieu.net.async_backend import Answer, Dialling, Turn
-    from adieu.net.wire import Opening
+    from adieu.net.async_backend import ConnectRace, PoolWaiter, ThreadResult
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
 
@@ -33,37 +33,37 @@ def home() -> object:
     return asyncio.get_running_loop()
 
 
-def stream(sock: socket.socket, opening: Opening) -> AsyncSocketStream:
+def stream(sock: socket.socket, scope: ConnectScope) -> AsyncSocketStream:
     """A stream that knows what the loop has registered for the socket."""
     loop = asyncio.get_running_loop()
     kind = AsyncSocketStream if watches(loop) else AsyncCompletionStream
     made = kind(sock, loop)
-    opening.own(made)
+    scope.own(made)
     return made
 
 
 async def sleep(seconds: float) -> None:
-    """See `Room`."""
+    """See `AsyncBackend`."""
     await asyncio.sleep(seconds)
 
 
-def turn() -> Turn:
-    """See `Room`."""
+def turn() -> PoolWaiter:
+    """See `AsyncBackend`."""
     return _Turn()
 
 
-def answer(late: Callable[[Any], object] | None = None) -> Answer:
-    """See `Room`."""
+def answer(late: Callable[[Any], object] | None = None) -> ThreadResult:
+    """See `AsyncBackend`."""
     return _Answer(late)
 
 
-def dialling(opening: Opening) -> Dialling:
-    """See `Room`."""
-    return _Dialling(opening)
+def dialling(scope: ConnectScope) -> ConnectRace:
+    """See `AsyncBackend`."""
+    return _Dialling(scope)
 
 
 async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
-    """See `Room`."""
+    """See `AsyncBackend`."""
     try:
         return await asyncio.wait_for(doing, seconds)
     except asyncio.TimeoutError:  # Before Python 3.11 it is not the other one.
@@ -153,7 +153,7 @@ class _Turn:
 
 
 class _Answer:
-    """See `Answer`."""
+    """See `ThreadResult`."""
 
     __slots__ = ("_come", "_found", "_late", "_loop", "_over", "_waiter")
 
@@ -213,17 +213,17 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-class _Dialling(Racers):
+class _Dialling(RacingSockets):
     """The sockets that race, and what the loop watches of them."""
 
     __slots__ = ("_loop", "_ready", "_wait", "_watched")
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, scope: ConnectScope) -> None:
         self._loop = asyncio.get_running_loop()
         self._watched: set[socket.socket] = set()
         self._ready: list[socket.socket] = []
         self._wait = Wait(self._loop)
-        super().__init__(opening)
+        super().__init__(scope)
 
     def over(self) -> None:
         super().over()
@@ -267,7 +267,7 @@ class _Dialling(Racers):
             self._close()
             return
         for sock in self._sockets:
-            farewell(sock)
+            shutdown_quietly(sock)
         try:
             self._loop.call_soon_threadsafe(self._close)
         except RuntimeError:

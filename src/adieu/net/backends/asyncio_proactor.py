@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncCompletionStream", "polled", "watches"]
 
 # So many operations in a row may succeed without waiting; then the other tasks get their turn.
-_GREED = 16
+_MAX_READS_PER_TURN = 16
 # Seconds between two looks at sockets that nobody watches, at most.
 _BLINK = 0.01
 
@@ -62,7 +62,7 @@ class AsyncCompletionStream(AsyncSocketStream):
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         self._greed += 1
-        if self._greed > _GREED:
+        if self._greed > _MAX_READS_PER_TURN:
             self._greed = 0
             await asyncio.sleep(0)
         try:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PIECE", "SocketEnd", "farewell"]
+__all__ = ["PIECE", "NonBlockingSocket", "shutdown_quietly"]
 
 PIECE = 64 * 1024
 """How much of an upload is offered to the system at once (bytes)."""
 
 
-class SocketEnd:
+class NonBlockingSocket:
     """A connected, non-blocking socket."""
 
     __slots__ = ("_closed", "_poll", "_recv", "_sock")
@@ -62,7 +62,7 @@ class SocketEnd:
             pass
 
 
-def farewell(sock: socket.socket) -> None:
+def shutdown_quietly(sock: socket.socket) -> None:
     """Tell the peer at once, while the descriptor has to wait for the thread of its event loop."""
     try:
         sock.shutdown(socket.SHUT_RDWR)

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
     from adieu.errors import RequestTimeout
     from adieu.net.connect import Connect
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
-__all__ = ["Racers"]
+__all__ = ["RacingSockets"]
 
 
-class Racers:
-    """For the race it stands for the opening.
+class RacingSockets:
+    """For the race it stands for the scope.
 
     A socket that a loop watches must be taken out of the loop's tables before it is closed, and that by the loop's own
     thread. So the sockets of a race are owned together, with their watch, which a subclass knows how to end.
@@ -23,11 +23,11 @@ class Racers:
 
     __slots__ = ("_opening", "_sockets", "closed")
 
-    def __init__(self, opening: Opening) -> None:
-        self._opening: Opening | None = opening
+    def __init__(self, scope: ConnectScope) -> None:
+        self._opening: ConnectScope | None = scope
         self._sockets: list[socket.socket] = []
         self.closed = False
-        opening.own(self)
+        scope.own(self)
 
     @property
     def connect(self) -> Connect | None:
@@ -39,16 +39,16 @@ class Racers:
         if self.closed:
             raise ConnectionAbortedError("the connection was closed")
 
-    def left(self) -> float | None:
+    def remaining(self) -> float | None:
         assert self._opening is not None
-        return self._opening.left()
+        return self._opening.remaining()
 
     def exceeded(self) -> RequestTimeout:
         assert self._opening is not None
         return self._opening.exceeded()
 
     def over(self) -> None:
-        """The race is over. The opening still knows the sockets; if they knew the opening, that would be a cycle."""
+        """The race is over. The scope still knows the sockets; if they knew the scope, that would be a cycle."""
         self._opening = None
 
     def close(self) -> None:

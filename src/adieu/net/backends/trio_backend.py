@@ -13,16 +13,16 @@ from trio import sleep
 from trio.lowlevel import current_trio_token, wait_writable
 
 from adieu.net import dial
-from adieu.net.backends.nonblocking import farewell
-from adieu.net.backends.race import Racers
+from adieu.net.backends.nonblocking import shutdown_quietly
+from adieu.net.backends.race import RacingSockets
 from adieu.net.backends.trio_stream import TrioSocketStream, here, scope_of, unwatch
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterable
 
-    from adieu.net.async_backend import Answer, Dialling, Turn
-    from adieu.net.wire import Opening
+    from adieu.net.async_backend import ConnectRace, PoolWaiter, ThreadResult
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
 
@@ -34,30 +34,30 @@ def home() -> object:
     return current_trio_token()
 
 
-def stream(sock: socket.socket, opening: Opening) -> TrioSocketStream:
+def stream(sock: socket.socket, scope: ConnectScope) -> TrioSocketStream:
     """A stream that takes itself out of trio's tables."""
     made = TrioSocketStream(sock)
-    opening.own(made)
+    scope.own(made)
     return made
 
 
-def turn() -> Turn:
-    """See `Room`."""
+def turn() -> PoolWaiter:
+    """See `AsyncBackend`."""
     return _Turn()
 
 
-def answer(late: Callable[[Any], object] | None = None) -> Answer:
-    """See `Room`."""
+def answer(late: Callable[[Any], object] | None = None) -> ThreadResult:
+    """See `AsyncBackend`."""
     return _Answer(late)
 
 
-def dialling(opening: Opening) -> Dialling:
-    """See `Room`."""
-    return _Dialling(opening)
+def dialling(scope: ConnectScope) -> ConnectRace:
+    """See `AsyncBackend`."""
+    return _Dialling(scope)
 
 
 async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
-    """See `Room`."""
+    """See `AsyncBackend`."""
     with scope_of(seconds):
         return await doing
     raise TimeoutError
@@ -89,7 +89,7 @@ class _Turn:
 
 
 class _Answer:
-    """See `Answer`."""
+    """See `ThreadResult`."""
 
     __slots__ = ("_event", "_found", "_late", "_over", "_token")
 
@@ -137,14 +137,14 @@ class _Answer:
         self.give(ConnectionAbortedError("the connection was closed"))
 
 
-class _Dialling(Racers):
+class _Dialling(RacingSockets):
     """The sockets that race, each watched by a task of its own if there are several."""
 
     __slots__ = ("_token",)
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, scope: ConnectScope) -> None:
         self._token = current_trio_token()
-        super().__init__(opening)
+        super().__init__(scope)
 
     async def ready(
         self, sockets: Iterable[socket.socket], seconds: float | None
@@ -182,7 +182,7 @@ class _Dialling(Racers):
             self._close()
             return
         for sock in self._sockets:
-            farewell(sock)
+            shutdown_quietly(sock)
         try:
             self._token.run_sync_soon(self._close)
         except trio.RunFinishedError:

@@ -21,7 +21,7 @@ from trio.lowlevel import (
 )
 
 from adieu.net.async_backend import wrong_loop
-from adieu.net.backends.nonblocking import PIECE, SocketEnd, farewell
+from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket, shutdown_quietly
 
 if TYPE_CHECKING:
     import socket
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["TrioSocketStream", "here", "scope_of", "unwatch"]
 
 # So many sends in a row may succeed without waiting; then the other tasks get their turn.
-_GREED = 16
+_MAX_READS_PER_TURN = 16
 
 
-class TrioSocketStream(SocketEnd):
+class TrioSocketStream(NonBlockingSocket):
     """An `AsyncByteStream` over a connected, non-blocking socket. One task may read and another one write."""
 
     __slots__ = ("_greed", "_token")
@@ -96,7 +96,7 @@ class TrioSocketStream(SocketEnd):
 
     async def _breathe(self) -> None:
         """Not further, if cancelled; and the others their turn, now and then."""
-        if self._greed < _GREED:
+        if self._greed < _MAX_READS_PER_TURN:
             self._greed += 1
             await checkpoint_if_cancelled()
         else:
@@ -149,7 +149,7 @@ class TrioSocketStream(SocketEnd):
             self._close()
             return
         # See `AsyncSocketStream.close`: the run's tables are its own thread's.
-        farewell(self._sock)
+        shutdown_quietly(self._sock)
         try:
             self._token.run_sync_soon(self._close)
         except trio.RunFinishedError:

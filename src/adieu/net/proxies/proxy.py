@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adieu.messages.url import Origin
     from adieu.net.tls.config import TLSConfig
 
-__all__ = ["Proxy", "ProxyLike", "Via"]
+__all__ = ["ProxiedOrigin", "Proxy", "ProxyLike"]
 
 _HTTP = ("http", "https")
 _SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
@@ -139,7 +139,7 @@ ProxyLike: TypeAlias = Proxy | URL | str
 """What may stand for a proxy: itself, or its URL."""
 
 
-class Via(NamedTuple):
+class ProxiedOrigin(NamedTuple):
     """An origin behind a proxy: what connections through proxies are kept by."""
 
     proxy: Proxy

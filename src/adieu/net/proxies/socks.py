@@ -1,6 +1,6 @@
 """SOCKS 4, 4A and 5 (RFC 1928, RFC 1929) over a stream that is there already: as steps, for both colours.
 
-Why it is written here, small as it is: libraries for SOCKS open sockets of their own, which no opening would own, or
+Why it is written here, small as it is: libraries for SOCKS open sockets of their own, which no scope would own, or
 leave reading whole messages to the caller. Nothing is read beyond an answer, because what follows is the origin's.
 """
 
@@ -13,8 +13,8 @@ from adieu.errors import ProxyError
 
 if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
-    from adieu.net.proxies.proxy import Via
-    from adieu.net.wire import Opening
+    from adieu.net.proxies.proxy import ProxiedOrigin
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["ask", "resolves_here"]
 
@@ -44,14 +44,14 @@ def resolves_here(scheme: str) -> bool:
     return scheme in ("socks5", "socks4")
 
 
-def ask(stream: Any, via: Via, host: str, opening: Opening) -> Steps[None]:
+def ask(stream: Any, via: ProxiedOrigin, host: str, scope: ConnectScope) -> Steps[None]:
     """Ask the proxy for a connection to this host, a name or an address, on the origin's port.
 
     Raises `ProxyError` if it makes none, and what the stream raises.
     """
     port = via.origin.port
     assert port is not None
-    talk = _Talk(stream, via, opening)
+    talk = _Talk(stream, via, scope)
     if via.proxy.scheme in ("socks5", "socks5h"):
         yield from _greet(talk)
         yield from _ask_5(talk, host, port)
@@ -64,19 +64,19 @@ class _Talk:
 
     __slots__ = ("_opening", "_stream", "via")
 
-    def __init__(self, stream: Any, via: Via, opening: Opening) -> None:
+    def __init__(self, stream: Any, via: ProxiedOrigin, scope: ConnectScope) -> None:
         self._stream = stream
-        self._opening = opening
+        self._opening = scope
         self.via = via
 
     def send(self, data: bytes) -> Steps[None]:
-        yield self._stream.send(data, self._opening.left())
+        yield self._stream.send(data, self._opening.remaining())
 
     def recv(self, size: int) -> Steps[bytes]:
         """So many bytes, and none more."""
         data = b""
         while len(data) < size:
-            piece = yield self._stream.recv(size - len(data), self._opening.left())
+            piece = yield self._stream.recv(size - len(data), self._opening.remaining())
             if not piece:
                 raise self.failed("it closed the connection in the middle of the handshake")
             data += piece

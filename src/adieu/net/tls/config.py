@@ -170,7 +170,7 @@ class TLSConfig(Value):
             verify=verify, cert=None, context=None, fingerprints=(), server_hostname=None
         )
 
-    def for_strangers(self) -> TLSConfig:
+    def without_client_cert(self) -> TLSConfig:
         """The same settings without the client's certificate, which names the user."""
         return self._with(cert=None)
 

@@ -14,7 +14,7 @@ from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.handshake import handshake
 
 if TYPE_CHECKING:
-    from adieu.net.wire import Opening
+    from adieu.net.wire import ConnectScope
 
 __all__ = ["AsyncTLSStream", "TLSStream"]
 
@@ -29,11 +29,11 @@ class _Layer:
 
     __slots__ = ("_below", "_config", "_ended", "_in", "_out", "_taken", "_tls", "_unsent")
 
-    def __init__(self, below: Any, hostname: str, opening: Opening) -> None:
+    def __init__(self, below: Any, hostname: str, scope: ConnectScope) -> None:
         self._below = below
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
-        self._config = config = opening.tls or TLSConfig()
+        self._config = config = scope.tls or TLSConfig()
         self._tls = config.context_for().wrap_bio(
             self._in, self._out, server_hostname=config.name_for(hostname)
         )
@@ -42,14 +42,14 @@ class _Layer:
         self._unsent = memoryview(b"")
         self._taken = 0
 
-    def _handshake(self, opening: Opening) -> Steps[None]:
+    def _handshake(self, scope: ConnectScope) -> Steps[None]:
         while True:
             try:
                 handshake(self._tls, self._config)
                 break
             except ssl.SSLWantReadError:
-                yield from self._flush(opening.left())
-                yield from self._fill(opening.left())
+                yield from self._flush(scope.remaining())
+                yield from self._fill(scope.remaining())
             except ssl.SSLError:
                 try:
                     # An alert, for the server's log. It is a few bytes, for which nobody has to wait.
@@ -57,7 +57,7 @@ class _Layer:
                 except OSError:
                     pass
                 raise
-        yield from self._flush(opening.left())
+        yield from self._flush(scope.remaining())
 
     def _read(self, max_bytes: int, timeout: float | None) -> Steps[bytes]:
         while (data := self._decrypted(max_bytes)) is None:
@@ -169,10 +169,10 @@ class TLSStream(_Layer):
     __slots__ = ()
 
     @classmethod
-    def start(cls, below: Any, hostname: str, opening: Opening) -> TLSStream:
+    def start(cls, below: Any, hostname: str, scope: ConnectScope) -> TLSStream:
         """Shake hands, and give the secured stream."""
-        stream = cls(below, hostname, opening)
-        drive(stream._handshake(opening))
+        stream = cls(below, hostname, scope)
+        drive(stream._handshake(scope))
         return stream
 
     def recv(self, max_bytes: int, timeout: float | None) -> bytes:
@@ -192,10 +192,10 @@ class AsyncTLSStream(_Layer):
     __slots__ = ()
 
     @classmethod
-    async def start(cls, below: Any, hostname: str, opening: Opening) -> AsyncTLSStream:
+    async def start(cls, below: Any, hostname: str, scope: ConnectScope) -> AsyncTLSStream:
         """Shake hands, and give the secured stream."""
-        stream = cls(below, hostname, opening)
-        await adrive(stream._handshake(opening))
+        stream = cls(below, hostname, scope)
+        await adrive(stream._handshake(scope))
         return stream
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:

@@ -15,15 +15,15 @@ from adieu.messages.headers import Headers, merge
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from adieu.flow.auth import Auth, AuthLike, Bound
+    from adieu.flow.auth import Auth, AuthLike, ScopedAuth
     from adieu.messages.cookies.jar import Cookie, Cookies
     from adieu.messages.request import HeadersLike
     from adieu.messages.url import URL
 
-__all__ = ["Identity"]
+__all__ = ["ClientCredentials"]
 
 
-class Identity:
+class ClientCredentials:
     """`auth`: the client's credentials, bound to its base URL if it has one; `jar`: its cookies, once there are any."""
 
     jar: Cookies | None = None
@@ -59,8 +59,10 @@ class Identity:
             self.cookies().store(url, headers.get_list("set-cookie"))
 
 
-def _own_auth(auth: AuthLike, base: URL | None, headers: HeadersLike | None) -> Bound | Auth | None:
-    from adieu.flow.auth import Bound, as_auth
+def _own_auth(
+    auth: AuthLike, base: URL | None, headers: HeadersLike | None
+) -> ScopedAuth | Auth | None:
+    from adieu.flow.auth import ScopedAuth, as_auth
 
     checked = as_auth(auth)
     if "authorization" in merge(Headers(), headers):
@@ -71,4 +73,4 @@ def _own_auth(auth: AuthLike, base: URL | None, headers: HeadersLike | None) -> 
         raise InvalidRequest(
             "auth= and a user name in base_url were given: which of the two is to be sent?"
         )
-    return checked if checked is None or base is None else Bound(checked, base.origin)
+    return checked if checked is None or base is None else ScopedAuth(checked, base.origin)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from adieu.flow.auth import Auth
     from adieu.lifecycle.steps import Steps
 
-__all__ = ["converse"]
+__all__ = ["run_auth_flow"]
 
 # How much of a response a flow may have read (bytes): tokens and errors are short.
 _MOST = 1024 * 1024
 
 
-def converse(
+def run_auth_flow(
     auth: Auth,
     request: Request,
     exchange: Callable[[Request], Steps[Any]],
