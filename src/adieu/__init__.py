@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-
+from adieu._version import __version__ as __version__
 from adieu.api import delete, get, head, options, patch, post, put, query, request, stream
 from adieu.client.async_client import AsyncClient
 from adieu.client.client import Client

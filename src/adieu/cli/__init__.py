@@ -48,6 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _version() -> str:
-    from adieu import __version__
+    from adieu._version import __version__
 
     return __version__

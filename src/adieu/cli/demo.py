@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from adieu import __version__
+from adieu._version import __version__
 from adieu.cli import hands
 from adieu.cli.hands import OTHERS, POLICIES, Player
 from adieu.cli.play import Line, play

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from adieu._version import __version__
 from adieu.errors import InvalidURL
 from adieu.messages.headers import Headers, merge
 from adieu.messages.url import URL
@@ -46,7 +47,6 @@ def joined(base: URL, url: str) -> str | URL:
 
 def default_headers(own: HeadersLike | None) -> Headers:
     """What goes with every request: the client's own over those that each client sends."""
-    from adieu import __version__
     from adieu.messages.decoding.decoder import accept_encoding
 
     defaults = Headers.from_wire(
