@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import trustme
 
-    from adieu.testing.census import SocketRow
+    from adieu.testing.socket_table import SocketRow
 
 KNOWN_PORTS: set[int] = set()
 

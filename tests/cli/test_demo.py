@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adieu.cli import hands, main, play, script
-from adieu.cli.hands import POLICIES, Player
+from adieu.cli import candidates, main, run_scenarios, scenarios
+from adieu.cli.candidates import POLICIES, Player
 from adieu.cli.small_server import SmallServer
 from adieu.cli.table import Column, Table
-from adieu.testing.census import established
+from adieu.testing.socket_table import established
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,9 +112,9 @@ def test_names_of_policies_are_known_in_any_case_and_played_once_in_the_order_gi
 ) -> None:
     played = []
 
-    def play_nothing(player: Player) -> play.Line:
+    def play_nothing(player: Player) -> run_scenarios.Line:
         played.append((player.name, player.way))
-        return play.Line(player, None, None, [], [])
+        return run_scenarios.Line(player, None, None, [], [])
 
     monkeypatch.setattr("adieu.cli.demo.play", play_nothing)
     assert main(["demo", "--adapters", "close,h11,close", "--policies", " strict ,PREFETCH,"]) == 0
@@ -182,7 +182,7 @@ def test_a_socket_left_open_is_counted_and_the_status_is_1(
 def test_a_client_that_holds_every_thread_of_the_small_server_has_blocked_it(
     installs: Installs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "PATIENCE", 0.3)
+    monkeypatch.setattr(scenarios, "PATIENCE", 0.3)
     source = """
 from adieu_h11 import H11Adapter
 
@@ -212,7 +212,7 @@ class TheirAdapter:
 def test_a_client_that_never_comes_back_is_left_behind(
     installs: Installs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(play, "LIMIT", 0.3)
+    monkeypatch.setattr(run_scenarios, "LIMIT", 0.3)
     source = """
 import threading
 
@@ -275,7 +275,7 @@ def test_an_installed_adapter_of_a_third_party_is_played_after_ours(installs: In
 def test_a_library_that_is_not_installed_is_named_and_no_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(hands.OTHERS, "no_such_library", list)
+    monkeypatch.setitem(candidates.OTHERS, "no_such_library", list)
     argv = ["demo", "--adapters=h11", "--policies=Prefetch", "--against=no_such_library"]
     assert main(argv) == 0
     output = capsys.readouterr().out
@@ -289,11 +289,11 @@ def test_what_another_library_does_is_shown_and_does_not_count(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def unable() -> Iterator[script.Hands]:
+    def unable() -> Iterator[scenarios.Hands]:
         raise OSError("no luck today")
         yield
 
-    monkeypatch.setitem(hands.OTHERS, "json", lambda: [Player("json", "dumps()", unable)])
+    monkeypatch.setitem(candidates.OTHERS, "json", lambda: [Player("json", "dumps()", unable)])
     assert main(["demo", "--adapters=h11", "--policies=Prefetch", "--against=json"]) == 0
     output = capsys.readouterr().out
     assert row(output, "json", "dumps()")[-1] == "failed"
@@ -311,7 +311,7 @@ def test_other_libraries_play_the_whole_script(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip(library)
-    monkeypatch.setattr(script, "PATIENCE", 0.5)
+    monkeypatch.setattr(scenarios, "PATIENCE", 0.5)
     # A proxy that somebody has set is none of the demo's business.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert main(["demo", "--adapters=h11", "--policies=Prefetch", "--against", library]) == 0
@@ -330,7 +330,7 @@ def test_the_garbage_collector_is_off_while_playing_and_afterwards_as_it_was(
     seen = []
 
     @contextlib.contextmanager
-    def watching() -> Iterator[script.Hands]:
+    def watching() -> Iterator[scenarios.Hands]:
         seen.append(gc.isenabled())
         raise OSError("seen enough")
         yield
@@ -338,7 +338,7 @@ def test_the_garbage_collector_is_off_while_playing_and_afterwards_as_it_was(
     before = gc.isenabled()
     try:
         (gc.enable if collecting else gc.disable)()
-        play.play(Player("nobody", "nothing", watching))
+        run_scenarios.play(Player("nobody", "nothing", watching))
         assert gc.isenabled() is collecting
     finally:
         (gc.enable if before else gc.disable)()

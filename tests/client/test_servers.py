@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import servers
-from adieu.testing.census import established
+from adieu.testing.socket_table import established
 from servers import Authority, CherootTen, Nginx
 from support import raw
 

@@ -22,7 +22,7 @@ import pytest
 import adieu
 from adieu.net import dial
 from adieu.testing import refused_port
-from adieu.testing.census import established
+from adieu.testing.socket_table import established
 from adieu_h11 import AsyncH11Adapter
 from servers import FullHole
 from support.proxies import FaultProxy, SocksServer, digest_challenges

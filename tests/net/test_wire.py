@@ -19,9 +19,9 @@ import adieu
 from adieu.lifecycle.deadline import Deadline
 from adieu.messages.url import Origin
 from adieu.net import dial
-from adieu.testing.census import established
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import refused_port
+from adieu.testing.socket_table import established
 from adieu_close import CloseAdapter
 from adieu_h11 import H11Adapter
 from servers import KNOWN_PORTS, FullHole

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import adieu
-from adieu.testing.census import established
+from adieu.testing.socket_table import established
 
 if TYPE_CHECKING:
     from adieu.testing.faults import FaultServer

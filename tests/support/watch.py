@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.testing.census import CONNECTED, SocketRow, open_sockets
+from adieu.testing.socket_table import CONNECTED, SocketRow, open_sockets
 from servers import KNOWN_PORTS, forget_ended
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     code = (
         "import sys, adieu.testing as t; before = set(sys.modules); t.established; "
         "print([m for m in before if m.startswith('adieu.testing.')], "
-        "'adieu.testing.census' in sys.modules, 'adieu.testing.faults' in sys.modules)"
+        "'adieu.testing.socket_table' in sys.modules, 'adieu.testing.faults' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["[]", "True", "False"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adieu.testing import mischief, routes
+from adieu.testing import fault_routes, routes
 from adieu.testing.faults import FaultServer, payload
 from adieu.testing.routing import ROUTES, pieces
 from support import raw
@@ -33,7 +33,7 @@ def get(
     return answer, answer.read()
 
 
-@pytest.mark.parametrize("room", [routes, mischief])
+@pytest.mark.parametrize("room", [routes, fault_routes])
 def test_every_route_is_in_the_table_of_its_room(room: object) -> None:
     documented = str(room.__doc__)
     for path, entry in ROUTES.items():

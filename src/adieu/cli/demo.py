@@ -1,8 +1,8 @@
 """`adieu demo`: what adieu promises, shown on this machine: no network, and no word of adieu's own taken for it.
 
-Every adapter with every policy plays the script of `adieu.cli.script` in a `with` block, the garbage collector switched
-off: first against a server whose connections are counted, then against one with ten threads. The verdict is about
-adieu alone; other libraries are played for comparison.
+Every adapter with every policy plays the script of `adieu.cli.scenarios` in a `with` block, the garbage collector
+switched off: first against a server whose connections are counted, then against one with ten threads. The verdict is
+about adieu alone; other libraries are played for comparison.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from adieu._version import __version__
-from adieu.cli import hands
-from adieu.cli.hands import OTHERS, POLICIES, Player
-from adieu.cli.play import Line, play
-from adieu.cli.script import CROWD, TIMES
+from adieu.cli import candidates
+from adieu.cli.candidates import OTHERS, POLICIES, Player
+from adieu.cli.run_scenarios import Line, play
+from adieu.cli.scenarios import CROWD, TIMES
 from adieu.cli.small_server import THREADS
 from adieu.cli.table import Column, Table
 from adieu.errors import UnknownAdapter
@@ -109,8 +109,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     adapters: list[str] = options.adapters or _installed()
     if not adapters:
         parser.error("no adapter is installed; is adieu installed, or only on the path?")
-    groups = [[hands.ours(name, policy) for policy in options.policies] for name in adapters]
-    comparisons = [(library, hands.others(library)) for library in options.against]
+    groups = [[candidates.ours(name, policy) for policy in options.policies] for name in adapters]
+    comparisons = [(library, candidates.others(library)) for library in options.against]
     table = _table([player for group in groups for player in group], comparisons)
     _introduce(table)
     table.headings()

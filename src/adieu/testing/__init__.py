@@ -15,10 +15,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from adieu.testing.census import SocketRow, established, established_rows, open_sockets
     from adieu.testing.corpus import REPLIES, Reply
     from adieu.testing.faults import FaultServer, payload
     from adieu.testing.faults_net import BlackHole, TLSFaults, refused_port
+    from adieu.testing.socket_table import SocketRow, established, established_rows, open_sockets
 
 __all__ = [
     "REPLIES",
@@ -39,11 +39,11 @@ _HOMES = {
     "FaultServer": "faults",
     "REPLIES": "corpus",
     "Reply": "corpus",
-    "SocketRow": "census",
+    "SocketRow": "socket_table",
     "TLSFaults": "faults_net",
-    "established": "census",
-    "established_rows": "census",
-    "open_sockets": "census",
+    "established": "socket_table",
+    "established_rows": "socket_table",
+    "open_sockets": "socket_table",
     "payload": "faults",
     "refused_port": "faults_net",
 }

@@ -1,7 +1,7 @@
 """`FaultServer`: a server over real sockets that does, on request, what servers do to clients.
 
 What it can do is in two tables: `adieu.testing.routes` (what keeps the rules) and
-`adieu.testing.mischief` (what does not). `FaultServer.reply` scripts the exact bytes of an answer,
+`adieu.testing.fault_routes` (what does not). `FaultServer.reply` scripts the exact bytes of an answer,
 `FaultServer.on` any other behaviour.
 
 Rules of the room: one thread accepts, one serves each connection, all are daemons, and all have
@@ -21,7 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from adieu.net.tls.pypy_ssl import mended
-from adieu.testing.mischief import ROUTES
+from adieu.testing.fault_routes import ROUTES
 from adieu.testing.peer import Ending, HungUp, Peer
 from adieu.testing.request import Refused, Request
 from adieu.testing.routing import Entry, Route, payload

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from adieu.testing.census import established
+from adieu.testing.socket_table import established
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import adieu
 
 if TYPE_CHECKING:
-    from adieu.cli.script import Hands, Opened
+    from adieu.cli.scenarios import Hands, Opened
     from adieu.lifecycle.cleanup import CleanupPolicy
 
 __all__ = ["OTHERS", "POLICIES", "Player", "others", "ours"]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adieu.testing import census
-from adieu.testing.census import established, established_rows, open_sockets
+from adieu.testing import socket_table
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import BlackHole
+from adieu.testing.socket_table import established, established_rows, open_sockets
 from servers import KNOWN_PORTS
 from support import raw
 from support.watch import Watch
@@ -32,11 +32,11 @@ posix = pytest.mark.skipif(os.name != "posix", reason="descriptors that can be w
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The census by each of its ways, forced where the platform would not take it."""
     if request.param != "native":
-        monkeypatch.setattr(census, "_TCP_INFO", None)
+        monkeypatch.setattr(socket_table, "_TCP_INFO", None)
     if request.param == "no /dev/fd":
         monkeypatch.setattr(sys, "platform", "freebsd14")
     if request.param == "no descriptors":
-        monkeypatch.setattr(census, "_POSIX", False)
+        monkeypatch.setattr(socket_table, "_POSIX", False)
     return str(request.param)
 
 
@@ -66,7 +66,7 @@ def test_the_servers_end_in_the_same_process_is_not_the_clients(
 ) -> None:
     with raw.connect(fault_server):
         fault_server.wait_until(lambda: fault_server.open == 1)
-        ends = [row for row in open_sockets({fault_server.port}) if row.state in census.CONNECTED]
+        ends = [row for row in open_sockets({fault_server.port}) if row.state in socket_table.CONNECTED]
         assert len(ends) == 2
         assert established(to_ports={fault_server.port}) == 1
         assert len([row for row in established_rows() if row in ends]) == 1
@@ -184,7 +184,7 @@ def test_a_duplicated_descriptor_is_a_row_of_its_own_with_the_same_inode(
 @linux
 def test_the_kernels_table_says_the_same(fault_server: FaultServer) -> None:
     with raw.connect(fault_server), raw.connect(fault_server):
-        table = census._peers_in_the_table()
+        table = socket_table._peers_in_the_table()
         rows = established_rows(to_ports={fault_server.port})
         assert len(rows) == 2
         assert [table[row.inode] for row in rows] == [row.remote for row in rows]
@@ -193,9 +193,9 @@ def test_the_kernels_table_says_the_same(fault_server: FaultServer) -> None:
 def test_an_address_of_the_kernels_table_is_read_in_the_machines_byte_order() -> None:
     words = struct.pack("=I", int.from_bytes(bytes([127, 0, 0, 1]), sys.byteorder))
     loopback = f"{int.from_bytes(words, sys.byteorder):08X}"
-    assert census._address(f"{loopback}:1F90") == ("127.0.0.1", 8080)
+    assert socket_table._address(f"{loopback}:1F90") == ("127.0.0.1", 8080)
     last = int.from_bytes(bytes([0, 0, 0, 1]), sys.byteorder)
-    assert census._address(f"{'0' * 24}{last:08X}:0050") == ("::1", 80)
+    assert socket_table._address(f"{'0' * 24}{last:08X}:0050") == ("::1", 80)
 
 
 def test_a_hundred_censuses_take_less_than_a_second(fault_server: FaultServer) -> None:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from adieu.cli.script import CROWD, PATIENCE, Classic, Crowd, classic, crowd
+from adieu.cli.scenarios import CROWD, PATIENCE, Classic, Crowd, classic, crowd
 from adieu.cli.small_server import SmallServer
 from adieu.testing.faults import FaultServer
 
 if TYPE_CHECKING:
-    from adieu.cli.hands import Player
+    from adieu.cli.candidates import Player
 
 __all__ = ["LIMIT", "Line", "play"]
 
