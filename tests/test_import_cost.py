@@ -47,7 +47,7 @@ def test_what_only_a_request_needs_is_not_loaded_before_one(code: str) -> None:
 
 
 def test_the_core_loads_no_adapter() -> None:
-    loaded = loaded_by("import adieu; adieu.Client(adapter='h11').close()")
+    loaded = loaded_by("import adieu; adieu.Client(adapter='native').close()")
     assert {name for name in loaded if name.startswith("adieu_")} == set()
 
 

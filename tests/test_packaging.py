@@ -25,6 +25,6 @@ def test_an_adapter_is_typed(adapter: Path) -> None:
 @pytest.mark.parametrize("group", ["adieu.adapters", "adieu.async_adapters"])
 def test_every_adapter_that_has_a_name_can_be_loaded(group: str) -> None:
     found = entry_points(group=group)
-    assert {"close", "h11"} <= {entry.name for entry in found}
+    assert {"close", "native"} <= {entry.name for entry in found}
     for entry in found:
         assert callable(entry.load())

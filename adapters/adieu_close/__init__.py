@@ -19,10 +19,10 @@ __all__ = ["AsyncCloseAdapter", "CloseAdapter"]
 
 
 class CloseAdapter(Middleware):
-    """Wraps any adapter (the raw one, if none is given) so that no connection is kept for a second exchange."""
+    """Wraps any adapter (the default one, if none is given) so that no connection is kept for a second exchange."""
 
     def __init__(self, inner: Adapter | None = None, *, limits: Limits | None = None) -> None:
-        super().__init__(inner_adapter(inner, limits, "h11"))
+        super().__init__(inner_adapter(inner, limits, "native"))
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send with a policy that reads as the chosen one does, and keeps nothing."""
@@ -34,7 +34,7 @@ class AsyncCloseAdapter(AsyncMiddleware):
     """The same around an async adapter."""
 
     def __init__(self, inner: AsyncAdapter | None = None, *, limits: Limits | None = None) -> None:
-        super().__init__(inner_adapter(inner, limits, "h11", "adieu.async_adapters"))
+        super().__init__(inner_adapter(inner, limits, "native", "adieu.async_adapters"))
 
     async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
         """Send with a policy that reads as the chosen one does, and keeps nothing."""

@@ -1,4 +1,4 @@
-"""The raw adapters: adieu's HTTP/1.1 engine on its own pool and wires, without a client library underneath."""
+"""adieu's HTTP/1.1 engine with h11 as its codec: the reference that the default adapters are compared with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The raw adapter for the tasks of an asyncio event loop."""
+"""The async adapter over h11, under asyncio and trio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The raw adapter for threads."""
+"""The sync adapter over h11."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 import adieu
 from adieu_close import AsyncCloseAdapter, CloseAdapter
-from adieu_h11 import AsyncH11Adapter, H11Adapter
+from adieu_native import AsyncNativeAdapter, NativeAdapter
 
 if TYPE_CHECKING:
     from adieu.testing import FaultServer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_whatever_it_wraps_keeps_nothing(fault_server: FaultServer, census: Watch) -> None:
-    inner = H11Adapter()
+    inner = NativeAdapter()
     with adieu.Client(fault_server.url, adapter=CloseAdapter(inner)) as client:
         for _ in range(3):
             assert client.get("/ok").status_code == 200
@@ -30,10 +30,10 @@ def test_whatever_it_wraps_keeps_nothing(fault_server: FaultServer, census: Watc
 
 def test_limits_go_to_the_adapter_that_has_the_pool() -> None:
     limits = adieu.Limits(connections=1)
-    with pytest.raises(adieu.InvalidRequest, match=r"give it to H11Adapter\(0 connections\)"):
-        CloseAdapter(H11Adapter(), limits=limits)
-    with pytest.raises(adieu.InvalidRequest, match=r"give it to AsyncH11Adapter"):
-        AsyncCloseAdapter(AsyncH11Adapter(), limits=limits)
+    with pytest.raises(adieu.InvalidRequest, match=r"give it to NativeAdapter\(0 connections\)"):
+        CloseAdapter(NativeAdapter(), limits=limits)
+    with pytest.raises(adieu.InvalidRequest, match=r"give it to AsyncNativeAdapter"):
+        AsyncCloseAdapter(AsyncNativeAdapter(), limits=limits)
 
 
 def test_limits_of_its_own_hold(fault_server: FaultServer) -> None:

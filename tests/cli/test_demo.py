@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 lifecycle = pytest.mark.lifecycle
 
-OURS = ("urllib3", "h11", "close")
+OURS = ("native", "urllib3", "h11", "close")
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -69,11 +69,11 @@ def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installs:
 
 WRAPPER = """
 from adieu import Middleware
-from adieu_h11 import H11Adapter
+from adieu_native import NativeAdapter
 
 class TheirAdapter(Middleware):
     def __init__(self):
-        super().__init__(H11Adapter())
+        super().__init__(NativeAdapter())
 """
 
 
@@ -88,7 +88,7 @@ def test_the_demo_shows_every_adapter_with_every_policy_clean() -> None:
             assert (after, verdict) == ("0", "clean")
             assert wait.endswith(" ms")
     assert done.stdout.endswith(
-        "\nadieu is clean, 18 of 18: nothing stayed open, nobody was kept waiting.\n"
+        "\nadieu is clean, 24 of 24: nothing stayed open, nobody was kept waiting.\n"
     )
     assert done.stdout.isascii()
     assert "\033" not in done.stdout
@@ -96,11 +96,11 @@ def test_the_demo_shows_every_adapter_with_every_policy_clean() -> None:
 
 
 def test_the_columns_tell_the_policies_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--adapters=h11", "--policies=Prefetch,ReleaseOnRead,CloseOnExit"]) == 0
+    assert main(["demo", "--adapters=native", "--policies=Prefetch,ReleaseOnRead,CloseOnExit"]) == 0
     output = capsys.readouterr().out
     accepted = {}
     for policy, before in {"Prefetch": "1", "ReleaseOnRead": "41", "CloseOnExit": "40"}.items():
-        cells = row(output, "h11", policy)
+        cells = row(output, "native", policy)
         assert cells[2:4] == [before, "0"]
         accepted[policy] = int(cells[4])
     # 20 + 20 + 20 + 20 requests, 6 of the redirect, and one each for the timeout, the exception, and the end.
@@ -117,9 +117,11 @@ def test_names_of_policies_are_known_in_any_case_and_played_once_in_the_order_gi
         return run_scenarios.Line(player, None, None, [], [])
 
     monkeypatch.setattr("adieu.cli.demo.play", play_nothing)
-    assert main(["demo", "--adapters", "close,h11,close", "--policies", " strict ,PREFETCH,"]) == 0
+    assert (
+        main(["demo", "--adapters", "close,native,close", "--policies", " strict ,PREFETCH,"]) == 0
+    )
     assert played == [
-        (adapter, policy) for adapter in ("close", "h11") for policy in ("Strict", "Prefetch")
+        (adapter, policy) for adapter in ("close", "native") for policy in ("Strict", "Prefetch")
     ]
 
 
@@ -141,8 +143,8 @@ def test_version_and_help_need_no_server() -> None:
     [
         ([], "the following arguments are required: {demo}"),
         (
-            ["demo", "--adapters", "h11,h12"],
-            "no adapter is called 'h12'. Installed are: close, h11",
+            ["demo", "--adapters", "native,h12"],
+            "no adapter is called 'h12'. Installed are: close, h11, native",
         ),
         (
             ["demo", "--policies", "Prefech"],
@@ -169,11 +171,11 @@ def test_a_socket_left_open_is_counted_and_the_status_is_1(
     installs: Installs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = installs("leaky", WRAPPER + "    def close(self): pass\n")
-    assert main(["demo", "--adapters", f"h11,{name}", "--policies", "Prefetch"]) == 1
+    assert main(["demo", "--adapters", f"native,{name}", "--policies", "Prefetch"]) == 1
     output = capsys.readouterr().out
     assert row(output, name, "Prefetch")[2:4] == ["1", "1"]
     assert row(output, name, "Prefetch")[-1] == "1 left open"
-    assert row(output, "h11", "Prefetch")[-1] == "clean"
+    assert row(output, "native", "Prefetch")[-1] == "clean"
     assert f"\n{name}, Prefetch: 1 socket was left open after the `with` block.\n" in output
     assert output.endswith("\nadieu is NOT CLEAN, 1 of 2: see above what happened.\n")
 
@@ -184,14 +186,14 @@ def test_a_client_that_holds_every_thread_of_the_small_server_has_blocked_it(
 ) -> None:
     monkeypatch.setattr(scenarios, "PATIENCE", 0.3)
     source = """
-from adieu_h11 import H11Adapter
+from adieu_native import NativeAdapter
 
 class TheirAdapter:
     def __init__(self):
         self.pools = []
 
     def send(self, request, exchange):
-        self.pools.append(H11Adapter())
+        self.pools.append(NativeAdapter())
         return self.pools[-1].send(request, exchange)
 
     def close(self):
@@ -240,10 +242,10 @@ def test_an_adapter_that_cannot_be_made_is_a_line_that_says_why_and_the_others_g
     installs: Installs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = installs("broken", "import a_module_that_nobody_has\n")
-    assert main(["demo", "--adapters", f"{name},h11", "--policies", "Prefetch"]) == 1
+    assert main(["demo", "--adapters", f"{name},native", "--policies", "Prefetch"]) == 1
     output = capsys.readouterr().out
     assert row(output, name, "Prefetch")[-1] == "failed"
-    assert row(output, "h11", "Prefetch")[-1] == "clean"
+    assert row(output, "native", "Prefetch")[-1] == "clean"
     assert "No module named 'a_module_that_nobody_has'" in output
     assert output.count(f"{name}, Prefetch: ") == 1
 
@@ -276,7 +278,7 @@ def test_a_library_that_is_not_installed_is_named_and_no_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(candidates.OTHERS, "no_such_library", list)
-    argv = ["demo", "--adapters=h11", "--policies=Prefetch", "--against=no_such_library"]
+    argv = ["demo", "--adapters=native", "--policies=Prefetch", "--against=no_such_library"]
     assert main(argv) == 0
     output = capsys.readouterr().out
     assert (
@@ -294,7 +296,7 @@ def test_what_another_library_does_is_shown_and_does_not_count(
         yield
 
     monkeypatch.setitem(candidates.OTHERS, "json", lambda: [Player("json", "dumps()", unable)])
-    assert main(["demo", "--adapters=h11", "--policies=Prefetch", "--against=json"]) == 0
+    assert main(["demo", "--adapters=native", "--policies=Prefetch", "--against=json"]) == 0
     output = capsys.readouterr().out
     assert row(output, "json", "dumps()")[-1] == "failed"
     assert "\njson, dumps(): OSError: no luck today.\n" in output
@@ -314,7 +316,7 @@ def test_other_libraries_play_the_whole_script(
     monkeypatch.setattr(scenarios, "PATIENCE", 0.5)
     # A proxy that somebody has set is none of the demo's business.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert main(["demo", "--adapters=h11", "--policies=Prefetch", "--against", library]) == 0
+    assert main(["demo", "--adapters=native", "--policies=Prefetch", "--against", library]) == 0
     output = capsys.readouterr().out
     for way in ways:
         verdict = row(output, library, way)[-1]
@@ -453,7 +455,7 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback() -> None:
     os.close(reader)
     with os.fdopen(writer, "w") as out:
         done = subprocess.run(
-            [sys.executable, "-m", "adieu", "demo", "--adapters=h11", "--policies=Prefetch"],
+            [sys.executable, "-m", "adieu", "demo", "--adapters=native", "--policies=Prefetch"],
             stdout=out,
             stderr=subprocess.PIPE,
             text=True,
@@ -470,5 +472,5 @@ def test_an_interrupt_ends_it_with_a_word(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("adieu.cli.demo.play", interrupted)
-    assert main(["demo", "--adapters=h11"]) == 130
+    assert main(["demo", "--adapters=native"]) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"

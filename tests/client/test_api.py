@@ -175,7 +175,7 @@ def test_a_call_takes_what_a_client_and_a_request_take(
 
 
 def test_a_chain_within_one_call_keeps_its_connection(fault_server: FaultServer) -> None:
-    adieu.get(f"{fault_server.url}/redirect?n=5", adapter="h11")
+    adieu.get(f"{fault_server.url}/redirect?n=5", adapter="native")
     assert fault_server.accepted == 1
     assert sockets(fault_server) == 0
 

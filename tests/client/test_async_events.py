@@ -9,7 +9,7 @@ import pytest
 
 import adieu
 from adieu.testing import refused_port
-from adieu_h11 import AsyncH11Adapter
+from adieu_native import AsyncNativeAdapter
 from support.clients import Books
 from support.steering import LOOPS, Cut, FussyWire, outcome, run, settle
 
@@ -65,7 +65,7 @@ def test_every_start_has_one_end_wherever_a_call_is_cancelled(
 ) -> None:
     async def cut_at(nth: int) -> bool:
         books = Books()
-        adapter: Any = AsyncH11Adapter(FussyWire(), limits=adieu.Limits(connections=1))
+        adapter: Any = AsyncNativeAdapter(FussyWire(), limits=adieu.Limits(connections=1))
         client = adieu.AsyncClient(fault_server.url, adapter=adapter, events=books)
         cut = Cut(_played(play, client), nth, mode or "early")
         assert await outcome(cut) in {None, asyncio.CancelledError}

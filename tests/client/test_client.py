@@ -440,8 +440,8 @@ def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(
     fault_server: FaultServer, timeout: Any
 ) -> None:
     with pytest.raises(adieu.InvalidRequest, match="timeout"):
-        adieu.Client(adapter="h11", timeout=timeout)
-    with adieu.Client(adapter="h11") as client, pytest.raises(adieu.InvalidRequest):
+        adieu.Client(adapter="native", timeout=timeout)
+    with adieu.Client(adapter="native") as client, pytest.raises(adieu.InvalidRequest):
         client.get(f"{fault_server.url}/ok", timeout=timeout)
     assert fault_server.accepted == 0
 
@@ -554,7 +554,7 @@ def test_connections_tells_what_each_connection_does(
 
 
 def test_the_connections_of_every_mount_are_shown(fault_server: FaultServer) -> None:
-    with adieu.Client(adapter="h11") as client:
+    with adieu.Client(adapter="native") as client:
         client.mount(f"{fault_server.url}/bytes", "urllib3")
         client.mount("mock://", Mirror())
         client.get(f"{fault_server.url}/ok")

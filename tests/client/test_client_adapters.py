@@ -68,7 +68,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     ("name", "kind"),
     [
         ("urllib3", "adieu_urllib3 Urllib3Adapter"),
-        ("h11", "adieu_h11 H11Adapter"),
+        ("native", "adieu_native NativeAdapter"),
         ("close", "adieu_close CloseAdapter"),
     ],
 )
@@ -86,11 +86,11 @@ def test_a_name_is_an_adapter_made_at_its_first_use(
         assert mount.made is first
 
 
-def test_urllib3_is_what_a_client_is_made_with(fault_server: FaultServer) -> None:
+def test_the_native_adapter_is_what_a_client_is_made_with(fault_server: FaultServer) -> None:
     with adieu.Client() as client:
         client.get(f"{fault_server.url}/ok")
         assert type(client.mounts.select(adieu.URL(fault_server.url)).made).__name__ == (
-            "Urllib3Adapter"
+            "NativeAdapter"
         )
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_name_lists_the_known_ones(fault_server: FaultServer) -> None
             with pytest.raises(adieu.UnknownAdapter) as caught:
                 client.get(f"{fault_server.url}/ok")
             assert "no adapter is called 'carrier pigeon'" in str(caught.value)
-            assert "close, h11, urllib3" in str(caught.value)
+            assert "close, h11, native, urllib3" in str(caught.value)
     assert fault_server.accepted == 0
 
 
@@ -144,7 +144,7 @@ def test_a_third_party_adapter_is_found_by_its_entry_point() -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_a_third_party_adapter_is_listed_among_the_known() -> None:
-    known = "close, gone, h11, paper, torn, urllib3"
+    known = "close, gone, h11, native, paper, torn, urllib3"
     with adieu.Client(adapter="scissors") as client, pytest.raises(LookupError, match=known):
         client.get("https://example.org/")
 
@@ -188,9 +188,9 @@ def test_threads_that_use_a_name_at_once_make_one_adapter_and_it_is_closed() -> 
 def test_an_adapter_object_is_used_as_it_is_and_closed_with_its_client(
     fault_server: FaultServer,
 ) -> None:
-    from adieu_h11 import H11Adapter
+    from adieu_native import NativeAdapter
 
-    adapter = H11Adapter(limits=adieu.Limits(connections=1))
+    adapter = NativeAdapter(limits=adieu.Limits(connections=1))
     with adieu.Client(adapter=adapter) as client:
         assert client.get(f"{fault_server.url}/ok").status_code == 200
         assert client.mounts.select(adieu.URL(fault_server.url)).made is adapter

@@ -249,7 +249,7 @@ def test_a_closed_client_refuses_everything(fault_server: FaultServer, adapter: 
         lambda: client.get(f"{fault_server.url}/ok"),
         lambda: client.stream("GET", f"{fault_server.url}/ok"),
         lambda: client.send(request),
-        lambda: client.mount("mock://", "h11"),
+        lambda: client.mount("mock://", "native"),
         client.__enter__,
     ):
         with pytest.raises(adieu.ClientClosed, match="closed"):

@@ -317,7 +317,7 @@ def test_a_real_interrupt_while_waiting_ends_what_was_started(
 
 
 @posix
-@pytest.mark.parametrize("pooled", ["urllib3", "h11"])
+@pytest.mark.parametrize("pooled", ["urllib3", "native"])
 def test_a_real_interrupt_while_draining_closes_the_connection(
     fault_server: FaultServer, pooled: str
 ) -> None:
@@ -463,11 +463,11 @@ def test_raise_for_status_is_a_hook(fault_server: FaultServer, adapter: str) -> 
 @pytest.mark.parametrize("name", ["requests", "Response", "", "error"])
 def test_an_unknown_kind_of_hook_is_refused(name: str) -> None:
     with pytest.raises(adieu.InvalidRequest, match="'request' and 'response'"):
-        adieu.Client(adapter="h11", event_hooks={name: []})
+        adieu.Client(adapter="native", event_hooks={name: []})
 
 
 def test_no_hooks_are_no_hooks(fault_server: FaultServer) -> None:
     nothing: list[Any] = [None, {}, {"request": []}]
     for hooks in nothing:
-        with adieu.Client(adapter="h11", event_hooks=hooks) as client:
+        with adieu.Client(adapter="native", event_hooks=hooks) as client:
             assert client.get(f"{fault_server.url}/ok").status_code == 200

@@ -13,7 +13,7 @@ import pytest
 
 import adieu
 from adieu.net.async_backend import current_backend
-from adieu_h11 import AsyncH11Adapter
+from adieu_native import AsyncNativeAdapter
 from support.async_peers import Memory
 from support.steering import LOOPS, gather, run, sleep, spawn, wait
 
@@ -308,7 +308,7 @@ def test_two_clients_of_one_adapter_share_its_connections(
     loop: str, fault_server: FaultServer
 ) -> None:
     async def main() -> None:
-        adapter: Any = AsyncH11Adapter(limits=adieu.Limits(connections=1))
+        adapter: Any = AsyncNativeAdapter(limits=adieu.Limits(connections=1))
         one = adieu.AsyncClient(fault_server.url, adapter=adapter)
         other = adieu.AsyncClient(fault_server.url, adapter=adapter)
         await gather(*(client.get("/ok") for client in (one, other) * 5))

@@ -111,7 +111,7 @@ def test_each_process_makes_one_client_of_the_settings(
     hooks: dict[str, Any] = {"request": [tell_process]}
     with adieu.Client(
         fault_server.url,
-        adapter="h11",
+        adapter="native",
         event_hooks=hooks,
         auth=("me", "secret"),
         headers={"X-A": "1"},

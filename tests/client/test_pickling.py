@@ -16,7 +16,7 @@ from adieu._value import Value
 from adieu.net.async_wire import AsyncTCPWire, AsyncUnixWire
 from adieu_asgi import AsyncASGIAdapter
 from adieu_close import AsyncCloseAdapter, CloseAdapter
-from adieu_h11 import AsyncH11Adapter, H11Adapter
+from adieu_native import AsyncNativeAdapter, NativeAdapter
 from adieu_urllib3 import Urllib3Adapter
 from adieu_wsgi import WSGIAdapter
 from support.stage import ADAPTERS
@@ -105,9 +105,9 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "URL": lambda: adieu.URL("https://u:p@a.example:8443/x?y=1#z"),
     "AsyncClient": lambda: adieu.AsyncClient("https://a.example"),
     "AsyncGuard": lambda: adieu.AsyncGuard(allow="10.0.0.0/8", ports=[443]),
-    "AsyncMiddleware": lambda: adieu.AsyncMiddleware(AsyncH11Adapter()),
+    "AsyncMiddleware": lambda: adieu.AsyncMiddleware(AsyncNativeAdapter()),
     "AsyncResponse": lambda: _response(adieu.AsyncResponse),
-    "AsyncRetryAdapter": lambda: adieu.AsyncRetryAdapter(AsyncH11Adapter(), 2),
+    "AsyncRetryAdapter": lambda: adieu.AsyncRetryAdapter(AsyncNativeAdapter(), 2),
     "Auth": lambda: Token("secret"),
     "BasicAuth": lambda: adieu.BasicAuth("u", "p"),
     "BearerAuth": lambda: adieu.BearerAuth("token"),
@@ -127,7 +127,7 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "LeaseInfo": lambda: adieu.LeaseInfo(1, "GET", "http://a/", 1.0, "here"),
     "Limits": lambda: adieu.Limits(7, per_origin=2),
     "LogEvents": lambda: adieu.LogEvents("a.name", level=20),
-    "Middleware": lambda: adieu.Middleware(H11Adapter(limits=adieu.Limits(3), replay=False)),
+    "Middleware": lambda: adieu.Middleware(NativeAdapter(limits=adieu.Limits(3), replay=False)),
     "NoKeepAlive": lambda: adieu.NoKeepAlive(adieu.ReleaseOnRead(5)),
     "Prefetch": lambda: adieu.Prefetch(9),
     "PrefetchUpTo": lambda: adieu.PrefetchUpTo(9),
@@ -168,12 +168,12 @@ MORE: dict[str, Callable[[], Any]] = {
     "an adapter's function": lambda: adieu.adapter(schemes=["memory"])(plain),
     "a function that @adapter stands over": lambda: answering,
     "urllib3": lambda: Urllib3Adapter(limits=adieu.Limits(3), replay=False),
-    "h11": lambda: H11Adapter(adieu.UnixWire("/run/a.sock"), limits=adieu.Limits(3)),
-    "async h11": lambda: AsyncH11Adapter(AsyncUnixWire("/run/a.sock")),
+    "native": lambda: NativeAdapter(adieu.UnixWire("/run/a.sock"), limits=adieu.Limits(3)),
+    "async h11": lambda: AsyncNativeAdapter(AsyncUnixWire("/run/a.sock")),
     "close": lambda: CloseAdapter(limits=adieu.Limits(3)),
     "async close": AsyncCloseAdapter,
     "async wire": AsyncTCPWire,
-    "to_async": lambda: adieu.to_async(H11Adapter(), threads=3),
+    "to_async": lambda: adieu.to_async(NativeAdapter(), threads=3),
     "wsgi": lambda: WSGIAdapter(application, script_name="/a"),
     "asgi": lambda: AsyncASGIAdapter(asgi, root_path="/a", grace=1),
     "a list as content": lambda: _request(content=[b"a", b"b"]),
@@ -274,7 +274,7 @@ def test_every_fact_of_an_error_is_among_them() -> None:
 
 @pytest.mark.parametrize("runner", [adieu.Client, adieu.AsyncClient])
 def test_every_setting_of_a_client_travels(runner: Any, tmp_path: Path) -> None:
-    adapter = "h11"
+    adapter = "native"
     settings: dict[str, Any] = {
         "base_url": "https://u:p@a.example/v1",
         "adapter": adapter,
@@ -299,7 +299,7 @@ def test_every_setting_of_a_client_travels(runner: Any, tmp_path: Path) -> None:
     assert given == settings.keys() | {"verify", "cert", "auth"}
     client = runner(**settings)
     client.mount(
-        "https://b.example", AsyncH11Adapter() if runner is not adieu.Client else answering
+        "https://b.example", AsyncNativeAdapter() if runner is not adieu.Client else answering
     )
     arrived = pickle.loads(pickle.dumps(client))
     request = arrived.build_request("GET", "x")
@@ -387,7 +387,7 @@ class _Trailers:
 
 class _LockedAdapter(adieu.Middleware):
     def __init__(self) -> None:
-        super().__init__(H11Adapter())
+        super().__init__(NativeAdapter())
         self.lock = _Locked().lock
 
 

@@ -286,7 +286,7 @@ def bare(
 ) -> Iterator[Retrying]:
     """One adapter of each colour, and the client's own setting."""
     runner = RUNNERS[request.param]()
-    yield Retrying("client", runner, "h11", None, fault_server, census)
+    yield Retrying("client", runner, "native", None, fault_server, census)
     runner.close()
 
 
@@ -340,10 +340,10 @@ def test_a_retry_that_is_none_is_refused_before_anything_is_sent(bare: Retrying)
 
 def test_a_one_shot_retries_too(fault_server: FaultServer, census: Watch) -> None:
     script(fault_server, BUSY, "drop")
-    response = adieu.get(f"{fault_server.url}/flaky", retry=AT_ONCE, adapter="h11")
+    response = adieu.get(f"{fault_server.url}/flaky", retry=AT_ONCE, adapter="native")
     assert response.content == b"fine"
     script(fault_server, 503)
-    assert adieu.get(f"{fault_server.url}/flaky", adapter="h11").status_code == 503
+    assert adieu.get(f"{fault_server.url}/flaky", adapter="native").status_code == 503
 
 
 def test_what_retry_after_says_is_waited(bare: Retrying) -> None:
@@ -404,7 +404,7 @@ def test_a_client_that_is_closed_meanwhile_sends_nothing_more(bare: Retrying) ->
 
 def test_real_waits_pass_and_let_other_tasks_run(fault_server: FaultServer) -> None:
     script(fault_server, (503, [("Retry-After", "1")]))
-    with adieu.Client(retry=AT_ONCE, adapter="h11") as client:
+    with adieu.Client(retry=AT_ONCE, adapter="native") as client:
         started = time.perf_counter()
         assert client.get(f"{fault_server.url}/flaky").status_code == 200
         assert time.perf_counter() - started >= 1
@@ -487,7 +487,7 @@ def test_what_an_adapter_raises_without_facts_is_not_tried_again() -> None:
 
 
 def test_a_wrapper_forwards_what_it_does_not_change(fault_server: FaultServer) -> None:
-    inner = find_adapter("h11")()
+    inner = find_adapter("native")()
     adapter = adieu.RetryAdapter(inner, 2)
     assert adapter.retry.limit == 2
     with adieu.Client(adapter=adapter) as client:

@@ -143,7 +143,7 @@ def test_handshakes_of_many_threads_do_not_mix(fault_server: FaultServer) -> Non
     server = Handshakes(fault_server, b"go away")
     limits = adieu.Limits(connections=3)
     with (
-        adieu.Client(fault_server.url, adapter="h11", auth=Handshake(), limits=limits) as client,
+        adieu.Client(fault_server.url, adapter="native", auth=Handshake(), limits=limits) as client,
         ThreadPoolExecutor(12) as pool,
     ):
         statuses = list(pool.map(lambda _: client.get("/doc").status_code, range(60)))

@@ -184,7 +184,7 @@ def test_a_mount_for_everybody(stage: Stage, stranger: FaultServer, auth: Any) -
     guarded(stage.server, f"{stranger.url}/from".encode())
     nosy(stranger)
     with stage.block(stage.client(auth=auth)) as client:
-        client.mount("http://127.0.0.1:*", "h11", cleanup=adieu.CloseOnExit())
+        client.mount("http://127.0.0.1:*", "native", cleanup=adieu.CloseOnExit())
         assert stage.get(client, "/from").status_code == 401
     assert learnt(stranger) == [{}]
 

@@ -233,7 +233,7 @@ def test_an_iterator_that_meets_a_challenge_is_an_error_and_with_a_nonce_it_is_n
 
 def test_many_threads_share_one_nonce_and_no_count_is_used_twice(fault_server: FaultServer) -> None:
     server = Digesting(fault_server)
-    with adieu.Client(fault_server.url, adapter="h11", auth=right()) as client:
+    with adieu.Client(fault_server.url, adapter="native", auth=right()) as client:
         assert client.get("/doc").status_code == 200
         with ThreadPoolExecutor(8) as pool:
             statuses = list(pool.map(lambda _: client.get("/doc").status_code, range(100)))

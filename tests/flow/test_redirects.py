@@ -537,7 +537,7 @@ def test_the_body_of_a_redirect_is_never_read_without_bound(
     assert sockets(fault_server) == 0
 
 
-@pytest.mark.parametrize("pooled", ["urllib3", "h11"])
+@pytest.mark.parametrize("pooled", ["urllib3", "native"])
 @pytest.mark.parametrize("body", [0, 1, 1000, 60_000])
 def test_a_small_body_of_a_redirect_is_drained_and_its_connection_kept(
     fault_server: FaultServer, pooled: str, body: int

@@ -222,7 +222,7 @@ with FaultServer() as server:
     server.on("/sink", sink)
     server.on("/source", source)
     grown = []
-    for adapter in ("urllib3", "h11"):
+    for adapter in ("urllib3", "native"):
         with adieu.Client(server.url, adapter=adapter) as client:
             both(client, 1 << 22)
             before = peak()
@@ -248,6 +248,8 @@ def test_large_transfers_either_way_take_constant_memory() -> None:
         text=True,
         timeout=max(50, mib // 20),
     )
-    grown = dict(zip(("urllib3", "h11", "h11, async"), map(int, done.stdout.split()), strict=True))
+    grown = dict(
+        zip(("urllib3", "native", "native, async"), map(int, done.stdout.split()), strict=True)
+    )
     print(f"{mib} MiB each way; the peak of the memory grew by (KiB): {grown}")
     assert max(grown.values()) < 8 * 1024, grown

@@ -41,7 +41,7 @@ def _makes_sense(spec: Any) -> bool:
     if adapter == "close":  # It wraps the other one, and leaves no policy a choice.
         return bool(in_asyncio and policy == "ReleaseOnRead")
     every = in_asyncio or not isinstance(policy, str)
-    return adapter in {"h11", None} and (every or policy in {"Prefetch", "ReleaseOnRead"})
+    return adapter in {"native", None} and (every or policy in {"Prefetch", "ReleaseOnRead"})
 
 
 @pytest.fixture

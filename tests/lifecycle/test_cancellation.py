@@ -23,7 +23,7 @@ import adieu
 from adieu.net import dial
 from adieu.testing import refused_port
 from adieu.testing.socket_table import established
-from adieu_h11 import AsyncH11Adapter
+from adieu_native import AsyncNativeAdapter
 from servers import FullHole
 from support.proxies import FaultProxy, SocksServer, digest_challenges
 from support.steering import (
@@ -382,7 +382,7 @@ def test_a_cancelled_call_costs_nothing_but_its_own_connection(
     setting: Setting, name: str, fault_server: FaultServer, census: Watch
 ) -> None:
     def client() -> adieu.AsyncClient:
-        adapter = AsyncH11Adapter(setting.wire(), limits=_ONE)
+        adapter = AsyncNativeAdapter(setting.wire(), limits=_ONE)
         return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
 
     cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop))
@@ -403,7 +403,7 @@ def test_a_block_that_ends_its_calls_costs_nothing_but_their_connections(
     """`asyncio.timeout`, a deadline of trio's, and anyio's cancel scopes, each at every wait."""
 
     def client() -> adieu.AsyncClient:
-        adapter = AsyncH11Adapter(NarrowWire(), limits=_ONE)
+        adapter = AsyncNativeAdapter(NarrowWire(), limits=_ONE)
         return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
 
     may_wait = _may_wait(name, loop)
@@ -435,7 +435,7 @@ def test_a_cancelled_call_over_tls_costs_nothing_but_its_own_connection(
     setting: Setting, name: str, tls_server: TLSServer, census: Watch
 ) -> None:
     def client() -> adieu.AsyncClient:
-        adapter = AsyncH11Adapter(setting.wire(), limits=_ONE)
+        adapter = AsyncNativeAdapter(setting.wire(), limits=_ONE)
         context = tls_server.client_context
         return adieu.AsyncClient(tls_server.url, adapter=adapter, timeout=_PATIENCE, verify=context)
 
@@ -476,7 +476,7 @@ def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_no_socket(
         rows = census.rows
 
     def client() -> adieu.AsyncClient:
-        adapter = AsyncH11Adapter(FussyWire(), limits=_ONE)
+        adapter = AsyncNativeAdapter(FussyWire(), limits=_ONE)
         return adieu.AsyncClient(
             tls_server.url,
             adapter=adapter,
@@ -516,7 +516,7 @@ def test_a_cancelled_race_between_two_addresses_leaves_no_socket(
         def client() -> adieu.AsyncClient:
             addresses = [("127.0.0.1", number) for number in (port, fault_server.port)]
             wire = TwoAddresses(*((socket.AF_INET, address) for address in addresses))
-            adapter = AsyncH11Adapter(wire, limits=_ONE)
+            adapter = AsyncNativeAdapter(wire, limits=_ONE)
             return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
 
         watch: Any = Counted()
@@ -533,7 +533,7 @@ def test_a_call_cancelled_in_a_hook_costs_nothing_but_its_own_connection(
         await sleep(0)
 
     def client() -> adieu.AsyncClient:
-        adapter = AsyncH11Adapter(FussyWire(), limits=_ONE)
+        adapter = AsyncNativeAdapter(FussyWire(), limits=_ONE)
         hooks: dict[str, list[Any]] = {"request": [hook], "response": [hook, hook]}
         return adieu.AsyncClient(
             fault_server.url, adapter=adapter, timeout=_PATIENCE, event_hooks=hooks

@@ -110,7 +110,7 @@ def test_every_adapter_makes_the_same_of_a_reply(
                 assert again == used, "the connection could have served again"
         assert stage.nothing_open()
     assert len(set(outcomes.values())) == 1, outcomes
-    outcome = outcomes["AsyncClient", "h11"]
+    outcome = outcomes["AsyncClient", "native"]
     if reply.verdict == "ok":
         assert outcome == ("ok", reply.status, reply.body), reply.why
     else:

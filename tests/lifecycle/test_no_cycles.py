@@ -29,7 +29,7 @@ pytestmark = [
 
 COLOURS = ("sync", "async")
 
-_ROOTS = ("adieu", "adieu_close", "adieu_h11", "adieu_urllib3", "h11", "urllib3")
+_ROOTS = ("adieu", "adieu_close", "adieu_native", "adieu_urllib3", "h11", "urllib3")
 
 
 def _ours(thing: object) -> bool:

@@ -386,7 +386,7 @@ class _Spy(adieu.Prefetch):
         return super().on_headers(view)
 
 
-@pytest.mark.parametrize("adapter", ["urllib3", "h11"])
+@pytest.mark.parametrize("adapter", ["urllib3", "native"])
 def test_the_nearest_policy_wins(
     runner: Runner, adapter: str, fault_server: FaultServer, census: Watch
 ) -> None:

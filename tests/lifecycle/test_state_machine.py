@@ -236,7 +236,7 @@ class Urllib3Machine(Machine):
 
 
 class H11Machine(Machine):
-    adapter = "h11"
+    adapter = "native"
 
 
 class CloseMachine(Machine):

@@ -21,7 +21,7 @@ from adieu.net.async_wire import AsyncTCPWire, AsyncUnixWire
 from adieu.net.backends.asyncio_wait import Wait
 from adieu.net.wire import ConnectScope
 from adieu.testing import FaultServer
-from adieu_h11 import AsyncH11Adapter
+from adieu_native import AsyncNativeAdapter
 from support.stage import COUNTS_REFERENCES, eventually
 from support.steering import ASYNCIO_LOOPS, LOOPS, later, run, sleep, spawn, to_thread, wait
 
@@ -481,7 +481,7 @@ def test_a_unix_socket_is_opened_and_named_in_its_errors(loop: str, tmp_path: Pa
     path = tmp_path / "socket"
 
     async def main() -> None:
-        adapter: Any = AsyncH11Adapter(AsyncUnixWire(path))
+        adapter: Any = AsyncNativeAdapter(AsyncUnixWire(path))
         async with adieu.AsyncClient("http://localhost", adapter=adapter) as client:
             with FaultServer(unix=path):
                 assert (await client.get("/ok")).status_code == 200
@@ -507,7 +507,7 @@ def test_a_unix_socket_whose_queue_is_full_is_asked_again(loop: str, tmp_path: P
             break
 
     async def main() -> None:
-        adapter: Any = AsyncH11Adapter(AsyncUnixWire(path))
+        adapter: Any = AsyncNativeAdapter(AsyncUnixWire(path))
         async with adieu.AsyncClient("http://localhost", adapter=adapter) as client:
             with pytest.raises(adieu.ConnectTimeout):
                 await client.get("/", timeout=adieu.Timeout(connect=0.03))
@@ -580,7 +580,7 @@ def test_a_wire_of_ones_own_says_where_to_connect(loop: str) -> None:
             return [(socket.AF_INET, ("127.0.0.1", server.port))]
 
     async def main() -> None:
-        adapter: Any = AsyncH11Adapter(Pinned())
+        adapter: Any = AsyncNativeAdapter(Pinned())
         async with adieu.AsyncClient(adapter=adapter) as client:
             response = await client.get("http://pinned.example/echo")
             assert dict(response.json()["headers"])["Host"] == "pinned.example"

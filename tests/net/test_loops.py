@@ -18,7 +18,7 @@ import adieu
 from adieu.net.async_stream import AsyncSocketStream
 from adieu.net.async_wire import AsyncTCPWire
 from adieu.net.backends.asyncio_proactor import AsyncCompletionStream, watches
-from adieu_h11 import AsyncH11Adapter
+from adieu_native import AsyncNativeAdapter
 from support.stage import COUNTS_REFERENCES, drop
 from support.steering import (
     ASYNCIO_LOOPS,
@@ -513,7 +513,7 @@ def test_a_loop_that_cannot_watch_sockets_is_served_all_the_same(
 
     async def main() -> None:
         assert not watches(asyncio.get_running_loop())
-        adapter = AsyncH11Adapter(Wire())
+        adapter = AsyncNativeAdapter(Wire())
         async with adieu.AsyncClient(fault_server.url, adapter=adapter) as client:
             assert len((await client.get("/bytes?n=1000000")).content) == 1_000_000
             answer = await client.post("/echo", content=[bytes(1_000_000)])
@@ -597,7 +597,9 @@ def test_streams_are_of_one_class_on_loops_that_watch(fault_server: FaultServer)
             return stream
 
     async def main() -> None:
-        async with adieu.AsyncClient(fault_server.url, adapter=AsyncH11Adapter(Wire())) as client:
+        async with adieu.AsyncClient(
+            fault_server.url, adapter=AsyncNativeAdapter(Wire())
+        ) as client:
             await client.get("/ok")
 
     for name, make in ASYNCIO_LOOPS.items():

@@ -13,7 +13,7 @@ import pytest
 
 import adieu
 from adieu.testing import BlackHole, FaultServer, TLSFaults, refused_port
-from adieu_h11 import H11Adapter
+from adieu_native import NativeAdapter
 from servers import KNOWN_PORTS, FullHole
 from support.proxies import FAULTS, FaultProxy, SocksServer, digest_challenges
 from support.runner import RUNNERS
@@ -31,7 +31,7 @@ _PLACES = [
     (colour, adapter)
     for colour in RUNNERS
     for adapter in ADAPTERS
-    if colour == "sync" or adapter == "h11" or (colour, adapter) == ("async", "close")
+    if colour == "sync" or adapter == "native" or (colour, adapter) == ("async", "close")
 ]
 ME = f"Basic {b64encode(b'me:s3cret').decode()}"
 
@@ -636,7 +636,7 @@ def test_a_variable_that_names_no_proxy_is_told_without_its_password(
 # Wires
 
 
-@pytest.mark.parametrize("stage", [("sync", "h11")], ids="-".join, indirect=True)
+@pytest.mark.parametrize("stage", [("sync", "native")], ids="-".join, indirect=True)
 def test_a_wire_of_the_users_reaches_the_proxy_too(stage: Surroundings) -> None:
     opened: list[str] = []
 
@@ -646,7 +646,7 @@ def test_a_wire_of_the_users_reaches_the_proxy_too(stage: Surroundings) -> None:
             return _Piecemeal(super().open(origin, scope))
 
     proxy, socks = stage.proxy(), stage.socks()
-    adapter = H11Adapter(Counting())
+    adapter = NativeAdapter(Counting())
     with stage.client(adapter=adapter, proxy=proxy.url) as client:
         assert len(client.get(f"{stage.secure.url}/bytes?n=50000").content) == 50_000
         assert client.get("http://example.org/").status_code == 200
@@ -655,9 +655,9 @@ def test_a_wire_of_the_users_reaches_the_proxy_too(stage: Surroundings) -> None:
     assert opened == [f"tcp://127.0.0.1:{port}" for port in (proxy.port, proxy.port, socks.port)]
 
 
-@pytest.mark.parametrize("stage", [("async", "h11")], ids="-".join, indirect=True)
+@pytest.mark.parametrize("stage", [("async", "native")], ids="-".join, indirect=True)
 def test_a_sync_adapter_in_threads_takes_the_same_routes(stage: Surroundings) -> None:
-    adapter = adieu.to_async(H11Adapter())
+    adapter = adieu.to_async(NativeAdapter())
     proxy = stage.proxy()
     with stage.block(stage.client(adapter=adapter, proxy=proxy.url)) as client:
         assert stage.get(client, f"{stage.secure.url}/ok").status_code == 200
@@ -679,14 +679,14 @@ class _Piecemeal:
         return data
 
 
-@pytest.mark.parametrize("stage", [("sync", "h11")], ids="-".join, indirect=True)
+@pytest.mark.parametrize("stage", [("sync", "native")], ids="-".join, indirect=True)
 def test_a_unix_socket_is_behind_no_proxy(
     stage: Surroundings, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     proxy = stage.proxy()
     with FaultServer(unix="app.sock") as server:
-        adapter = H11Adapter(adieu.UnixWire("app.sock"))
+        adapter = NativeAdapter(adieu.UnixWire("app.sock"))
         with adieu.Client("http://app", adapter=adapter, proxy=proxy.url) as client:
             assert client.get("/ok").status_code == 200
         assert [one.target for one in server.requests] == ["/ok"]

@@ -44,7 +44,7 @@ def dante() -> Iterator[Dante]:
     server.close()
 
 
-@pytest.fixture(params=[("sync", name) for name in ADAPTERS] + [("async", "h11")], ids="-".join)
+@pytest.fixture(params=[("sync", name) for name in ADAPTERS] + [("async", "native")], ids="-".join)
 def place(request: pytest.FixtureRequest, census: Watch) -> Iterator[tuple[Runner, str]]:
     """A colour, and an adapter of its."""
     colour, adapter = request.param

@@ -142,7 +142,7 @@ def test_the_system_s_authorities_can_be_trusted(
         assert "its certificate is not for this address" in text
 
 
-@pytest.mark.parametrize("adapter", ["urllib3", "h11"])
+@pytest.mark.parametrize("adapter", ["urllib3", "native"])
 def test_a_silent_server_keeps_no_other_waiting(
     adapter: str, ca: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch, census: Watch
 ) -> None:
@@ -601,7 +601,7 @@ def test_settings_that_contradict_each_other_are_refused(kind: Any, ca_file: str
     with pytest.raises(adieu.InvalidRequest, match=r"tls= is an adieu\.TLSConfig, not bool"):
         kind(tls=True)
     with pytest.raises(adieu.InvalidRequest, match=r"tls= is an adieu\.TLSConfig, not str"):
-        kind().mount("https://a.example/", "h11", tls=ca_file)
+        kind().mount("https://a.example/", "native", tls=ca_file)
 
 
 def test_a_context_says_all_but_name_and_pins() -> None:

@@ -23,7 +23,7 @@ from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import refused_port
 from adieu.testing.socket_table import established
 from adieu_close import CloseAdapter
-from adieu_h11 import H11Adapter
+from adieu_native import NativeAdapter
 from servers import KNOWN_PORTS, FullHole
 from support.clients import ADAPTERS, Books, sockets
 
@@ -48,10 +48,10 @@ def over(request: pytest.FixtureRequest) -> Callable[[adieu.Wire], adieu.Adapter
     """What makes an adapter of a wire: those of our own that take one."""
 
     def raw(wire: adieu.Wire) -> adieu.Adapter:
-        return H11Adapter(wire)
+        return NativeAdapter(wire)
 
     def closing(wire: adieu.Wire) -> adieu.Adapter:
-        return CloseAdapter(H11Adapter(wire))
+        return CloseAdapter(NativeAdapter(wire))
 
     return raw if request.param == "raw" else closing
 
@@ -499,7 +499,7 @@ def test_a_unix_socket_that_is_none_is_named(
 def test_two_origins_over_one_unix_socket_do_not_share_connections(path: str) -> None:
     with (
         FaultServer(unix=path) as server,
-        adieu.Client(adapter=H11Adapter(adieu.UnixWire(path))) as client,
+        adieu.Client(adapter=NativeAdapter(adieu.UnixWire(path))) as client,
     ):
         client.get("http://one/ok")
         client.get("http://other/ok")
@@ -670,7 +670,7 @@ def test_a_peer_in_memory_fails_as_a_socket_does(
 
 def test_a_peer_in_memory_that_speaks_unasked_is_not_used_again() -> None:
     first, second = Paper(OK, OK), Paper(OK)
-    with adieu.Client(adapter=H11Adapter(PaperWire(first, second))) as client:
+    with adieu.Client(adapter=NativeAdapter(PaperWire(first, second))) as client:
         client.get("http://paper/1")
         first.unasked = True
         client.get("http://paper/2")

@@ -422,7 +422,7 @@ def test_what_is_no_connect_is_refused_at_once(kind: Any) -> None:
         kind(connect={"family": "ipv4"})
     client = kind()
     with pytest.raises(adieu.InvalidRequest, match=r"connect= is an adieu\.Connect, not str"):
-        client.mount("http://a.example/", "h11", connect="eth0")
+        client.mount("http://a.example/", "native", connect="eth0")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import adieu
 from adieu.net.async_backend import current_backend, in_trio
-from adieu_h11 import AsyncH11Adapter
+from adieu_native import AsyncNativeAdapter
 from support.steering import spawn, wait
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Memory:
     def client(self, **options: Any) -> adieu.AsyncClient:
         """A client that reaches nothing but this."""
         limits = options.pop("limits", None)
-        adapter: Any = AsyncH11Adapter(self, limits=limits)
+        adapter: Any = AsyncNativeAdapter(self, limits=limits)
         return adieu.AsyncClient("http://memory.example", adapter=adapter, **options)
 
     async def open(self, origin: Any, scope: ConnectScope) -> AsyncByteStream:

@@ -13,7 +13,7 @@ from adieu.testing.socket_table import established
 if TYPE_CHECKING:
     from adieu.testing.faults import FaultServer
 
-ADAPTERS = ("urllib3", "h11", "close")
+ADAPTERS = ("urllib3", "native", "close")
 """Every adapter that adieu ships, by name."""
 
 

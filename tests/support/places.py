@@ -20,11 +20,11 @@ PLACES = [
     place
     for place in (
         "sync-urllib3",
-        "sync-h11",
+        "sync-native",
         "sync-close",
-        "async-h11",
+        "async-native",
         "async-close",
-        "async-trio-h11",
+        "async-trio-native",
     )
     if place.rpartition("-")[0] in RUNNERS
 ]

@@ -77,7 +77,7 @@ class SyncRunner:
     """For `adieu.Client`."""
 
     kind = adieu.Client
-    adapters: tuple[str, ...] = ("urllib3", "h11", "close")
+    adapters: tuple[str, ...] = ("urllib3", "native", "close")
 
     def opened_at(self, place: str) -> str:
         return place
@@ -114,7 +114,7 @@ class AsyncRunner:
     """For `adieu.AsyncClient`, in the event loop of a portal."""
 
     kind = adieu.AsyncClient
-    adapters: tuple[str, ...] = ("h11", "close")
+    adapters: tuple[str, ...] = ("native", "close")
 
     def opened_at(self, place: str) -> str:
         return rf"runner\.py:\d+ in {_awaited.__name__}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ADAPTERS", "COUNTS_REFERENCES", "POLICIES", "Stage", "caught", "drop", "eventually"]
 
-ADAPTERS = ("urllib3", "h11", "close")
+ADAPTERS = ("urllib3", "native", "close")
 
 COUNTS_REFERENCES = platform.python_implementation() == "CPython"
 """Whether dropping the last reference to an object ends it at once."""

@@ -66,7 +66,9 @@ def test_the_servers_end_in_the_same_process_is_not_the_clients(
 ) -> None:
     with raw.connect(fault_server):
         fault_server.wait_until(lambda: fault_server.open == 1)
-        ends = [row for row in open_sockets({fault_server.port}) if row.state in socket_table.CONNECTED]
+        ends = [
+            row for row in open_sockets({fault_server.port}) if row.state in socket_table.CONNECTED
+        ]
         assert len(ends) == 2
         assert established(to_ports={fault_server.port}) == 1
         assert len([row for row in established_rows() if row in ends]) == 1

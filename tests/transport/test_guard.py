@@ -17,7 +17,7 @@ from adieu.lifecycle.deadline import Deadline
 from adieu.net import dial
 from adieu.net.address_rules import AddressRules
 from adieu.net.wire import ConnectScope
-from adieu_h11 import AsyncH11Adapter, H11Adapter
+from adieu_native import AsyncNativeAdapter, NativeAdapter
 from support.clients import Books
 from support.places import PLACES, Place, placed
 from support.proxies import FaultProxy, SocksServer
@@ -454,8 +454,8 @@ class Silent(adieu.Middleware):
     "inner",
     [
         lambda: nowhere,
-        lambda: H11Adapter(adieu.UnixWire("/run/docker.sock")),
-        lambda: H11Adapter(Deaf()),
+        lambda: NativeAdapter(adieu.UnixWire("/run/docker.sock")),
+        lambda: NativeAdapter(Deaf()),
         lambda: Silent(nowhere),
         adieu.Guard,
         lambda: Silent(adieu.Guard()),
@@ -474,7 +474,7 @@ def test_an_async_adapter_that_never_asks_is_refused_at_once() -> None:
     from adieu.net.async_wire import AsyncUnixWire
 
     for inner in (
-        AsyncH11Adapter(AsyncUnixWire("/run/docker.sock")),
+        AsyncNativeAdapter(AsyncUnixWire("/run/docker.sock")),
         adieu.to_async(nowhere),
         adieu.to_async(adieu.Guard()),
     ):
@@ -483,7 +483,7 @@ def test_an_async_adapter_that_never_asks_is_refused_at_once() -> None:
 
 
 def test_a_wire_that_says_it_asks_and_does_not_is_found_out(fault_server: FaultServer) -> None:
-    adapter = adieu.Guard(H11Adapter(Bypass()), allow="127.0.0.1")
+    adapter = adieu.Guard(NativeAdapter(Bypass()), allow="127.0.0.1")
     with adieu.Client(adapter=adapter) as client:
         with pytest.raises(adieu.GuardError, match="connects without asking it"):
             client.get(f"{fault_server.url}/ok")
@@ -492,7 +492,7 @@ def test_a_wire_that_says_it_asks_and_does_not_is_found_out(fault_server: FaultS
 
 
 def test_wrappers_pass_the_guard_on(fault_server: FaultServer, census: Watch) -> None:
-    for adapter in (adieu.Guard(Silent(H11Adapter())), Silent(adieu.Guard())):
+    for adapter in (adieu.Guard(Silent(NativeAdapter())), Silent(adieu.Guard())):
         with adieu.Client(adapter=adapter) as client, pytest.raises(adieu.GuardError):
             client.get(fault_server.url)
 
@@ -505,15 +505,15 @@ def test_sync_adapters_in_threads_are_guarded_from_either_side(fault_server: Fau
             with pytest.raises(adieu.GuardError, match=r"127\.0\.0\.1 is loopback"):
                 await client.get(fault_server.url)
 
-    asyncio.run(refused(adieu.AsyncGuard(adieu.to_async(H11Adapter()))))
-    asyncio.run(refused(adieu.to_async(adieu.Guard(H11Adapter()))))
+    asyncio.run(refused(adieu.AsyncGuard(adieu.to_async(NativeAdapter()))))
+    asyncio.run(refused(adieu.to_async(adieu.Guard(NativeAdapter()))))
     assert fault_server.accepted == 0
 
 
 def test_limits_are_for_the_adapter_that_is_made_here() -> None:
     adieu.Guard(limits=adieu.Limits(connections=1)).close()
     with pytest.raises(adieu.InvalidRequest, match="limits= is for the adapter"):
-        adieu.Guard(H11Adapter(), limits=adieu.Limits(connections=1))
+        adieu.Guard(NativeAdapter(), limits=adieu.Limits(connections=1))
 
 
 def test_the_error_pickles_with_its_facts() -> None:
@@ -523,11 +523,11 @@ def test_the_error_pickles_with_its_facts() -> None:
 
 
 def test_a_guard_shows_its_rules() -> None:
-    guard = adieu.Guard(H11Adapter(), allow="10.0.0.0/8", ports=[443, 80], through_proxies=True)
+    guard = adieu.Guard(NativeAdapter(), allow="10.0.0.0/8", ports=[443, 80], through_proxies=True)
     assert repr(guard) == (
-        "Guard(H11Adapter(0 connections), allow=['10.0.0.0/8'], ports=[80, 443], through_proxies=True)"
+        "Guard(NativeAdapter(0 connections), allow=['10.0.0.0/8'], ports=[80, 443], through_proxies=True)"
     )
-    assert repr(adieu.Guard(H11Adapter())) == "Guard(H11Adapter(0 connections))"
+    assert repr(adieu.Guard(NativeAdapter())) == "Guard(NativeAdapter(0 connections))"
     guard.close()
 
 

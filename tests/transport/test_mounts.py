@@ -499,8 +499,8 @@ def test_the_policy_of_each_hop_is_that_of_its_mount(fault_server: FaultServer) 
             asked.append((str(why), view.hop))
             return adieu.CLOSE
 
-    with adieu.Client(adapter="h11") as client:
-        client.mount(f"{fault_server.url}/redirect", "h11", cleanup=Noting())
+    with adieu.Client(adapter="native") as client:
+        client.mount(f"{fault_server.url}/redirect", "native", cleanup=Noting())
         response = client.get(f"{fault_server.url}/redirect?body=100000&to=/bytes?n=5")
         assert len(response.content) == 5
         assert asked == [("redirect", 0)]

@@ -400,7 +400,7 @@ def test_a_number_of_threads_that_is_none_is_refused(threads: Any) -> None:
 
 def test_it_shows_what_it_wraps(fault_server: FaultServer) -> None:
     async def main() -> None:
-        inner = find_adapter("h11")()
+        inner = find_adapter("native")()
         adapter = adieu.to_async(inner)
         assert adapter.schemes == ("http", "https")
         assert repr(adapter) == f"to_async({inner!r})"
@@ -909,7 +909,7 @@ def test_an_adapter_that_is_dropped_lets_its_threads_end() -> None:
 
 
 def test_several_event_loops_may_share_one_adapter(fault_server: FaultServer) -> None:
-    adapter = adieu.to_async(find_adapter("h11")(), threads=3)
+    adapter = adieu.to_async(find_adapter("native")(), threads=3)
     client = adieu.AsyncClient(fault_server.url, adapter=adapter)
     failures: list[BaseException] = []
 
@@ -985,7 +985,7 @@ def test_a_cancelled_call_that_waits_in_its_adapters_pool_gives_its_thread_back(
 
     async def main() -> None:
         limits, timeout = adieu.Limits(connections=1), adieu.Timeout(pool=30)
-        client = client_of(fault_server, "h11", limits=limits, timeout=timeout)
+        client = client_of(fault_server, "native", limits=limits, timeout=timeout)
         async with client:
             held = await client.stream("GET", "/bytes?n=900000")
             waiting = [asyncio.ensure_future(client.get("/ok")) for _ in range(3)]
@@ -1032,7 +1032,7 @@ def test_under_trio_a_call_cancelled_anywhere_is_over_at_once(
 ) -> None:
     async def main() -> None:
         for nth in range(1, 50):
-            async with client_of(fault_server, "h11", threads=1) as client:
+            async with client_of(fault_server, "native", threads=1) as client:
                 cut = Cut(client.get("/bytes?n=300000"), nth, mode)
                 await outcome(cut)
                 assert cut.after == 0

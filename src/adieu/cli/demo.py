@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _WIDTH = 98
-_FIRST = ("urllib3", "h11", "close")
+_FIRST = ("native", "urllib3", "h11", "close")
 
 
 def add_to(commands: Any) -> None:

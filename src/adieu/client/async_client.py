@@ -49,7 +49,7 @@ class AsyncClient(ClientBase):
 
     body = AsyncBody
     awaits = True
-    default_adapter = "h11"
+    default_adapter = "native"
     adapter_group = "adieu.async_adapters"
 
     # -- calls -------------------------------------------------------------------------------------------------------

@@ -47,8 +47,9 @@ class Client(ClientBase):
     """Sends requests over the adapter that is mounted for their URL.
 
     `base_url` is put before relative URLs; `params` and `headers` go with every request. `adapter` is a name
-    ("urllib3", "h11", "close", or any installed one) or an object; `cleanup` the policy for how connections end;
-    `limits` bounds the pool of an adapter chosen by name. `timeout` is a `Timeout`, seconds for each wait, or None for
+    ("native", "urllib3", "h11", "close", or any installed one) or an object; `cleanup` is the policy for how
+    connections end; `limits` bounds the pool of an adapter chosen by name. `timeout` is a `Timeout`, seconds for each
+    wait, or None for
     no limit at all. `verify` is True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`;
     `cert` a client certificate; `tls`, a `TLSConfig`, says all about TLS, and `connect`, a `Connect`, how connections
     are made. `events` listens to what happens to connections; `event_hooks` holds lists of functions
@@ -69,7 +70,7 @@ class Client(ClientBase):
 
     body = Body
     awaits = False
-    default_adapter = "urllib3"
+    default_adapter = "native"
     adapter_group = "adieu.adapters"
 
     # -- calls -------------------------------------------------------------------------------------------------------

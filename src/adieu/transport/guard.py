@@ -48,7 +48,7 @@ class _Guarding(Forwarding):
 
 
 class Guard(_Guarding, Middleware):
-    """Wraps an adapter (urllib3's, if none is given) so that it connects to public addresses alone.
+    """Wraps an adapter (the default one, if none is given) so that it connects to public addresses alone.
 
     Refused, with a `GuardError` that says which address and why: private, loopback, link-local and multicast addresses,
     the metadata services of clouds, carriers' NAT, everything reserved, and every IPv6 form of these (mapped, 6to4,
@@ -79,7 +79,7 @@ class Guard(_Guarding, Middleware):
         limits: Limits | None = None,
     ) -> None:
         self.rules = AddressRules(allow, deny, ports, through_proxies)
-        super().__init__(_guardable(inner, limits, "urllib3", "adieu.adapters"))
+        super().__init__(_guardable(inner, limits, "native", "adieu.adapters"))
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send, over connections that the guard has let through."""
@@ -88,7 +88,7 @@ class Guard(_Guarding, Middleware):
 
 
 class AsyncGuard(_Guarding, AsyncMiddleware):
-    """The same around an async adapter (h11's, if none is given): see `Guard`."""
+    """The same around an async adapter (the default one, if none is given): see `Guard`."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class AsyncGuard(_Guarding, AsyncMiddleware):
         limits: Limits | None = None,
     ) -> None:
         self.rules = AddressRules(allow, deny, ports, through_proxies)
-        super().__init__(_guardable(inner, limits, "h11", "adieu.async_adapters"))
+        super().__init__(_guardable(inner, limits, "native", "adieu.async_adapters"))
 
     async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
         """Send, over connections that the guard has let through."""

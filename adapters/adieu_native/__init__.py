@@ -1,0 +1,21 @@
+"""The default adapters: adieu's HTTP/1.1 engine on its own pool and wires, without a client library underneath."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adieu_native.sync import NativeAdapter
+
+if TYPE_CHECKING:
+    from adieu_native.asynchronous import AsyncNativeAdapter
+
+__all__ = ["AsyncNativeAdapter", "NativeAdapter"]
+
+
+def __getattr__(name: str) -> object:
+    # Who sends synchronously does not pay for asyncio.
+    if name == "AsyncNativeAdapter":
+        from adieu_native.asynchronous import AsyncNativeAdapter
+
+        return AsyncNativeAdapter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
