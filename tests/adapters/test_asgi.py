@@ -12,7 +12,7 @@ import pytest
 import adieu
 from adieu_asgi import AppError, AsyncASGIAdapter, NotASGI
 from support.stage import COUNTS_REFERENCES, POLICIES, drop
-from support.steering import ASYNCIO_LOOPS, LOOPS, MODES, Cut, outcome, settle
+from support.steering import ASYNCIO_LOOPS, CANCELLATIONS, LOOPS, Cut, outcome, settle
 from support.steering import run as run_in
 
 if TYPE_CHECKING:
@@ -784,18 +784,18 @@ async def _left(client: adieu.AsyncClient) -> None:
         await anext(response.iter_raw())
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", CANCELLATIONS)
 @pytest.mark.parametrize("play", [_get, _post, _stream, _left])
 @pytest.mark.parametrize("lifespan", ["auto", "off"])
 def test_cancelled_at_any_wait_nothing_is_left(
-    play: Callable[[adieu.AsyncClient], Any], mode: str, lifespan: str
+    play: Callable[[adieu.AsyncClient], Any], how: str, lifespan: str
 ) -> None:
     async def main() -> None:
         for nth in range(1, 200):
             app = Watched(endless=False)
             watched = with_lifespan(app)
             async with client_of(watched, lifespan=lifespan) as client:
-                cut = Cut(play(client), nth, mode)
+                cut = Cut(play(client), nth, how)
                 given = await outcome(cut)
                 if not cut.happened:
                     assert not isinstance(given, BaseException)

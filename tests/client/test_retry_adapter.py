@@ -1,4 +1,4 @@
-"""Retries on the wire: as a client's setting and around an adapter, over every adapter, in both colours."""
+"""Retries on the wire: as a client's setting and around an adapter, over every adapter, sync and async."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.lifecycle
 AT_ONCE = Retry(3, backoff=0, budget=None)  # A budget would be shared by all tests.
 KEY = {"Idempotency-Key": "7f3a"}
 PLACES = [
-    (colour, adapter, how)
-    for colour in RUNNERS
+    (mode, adapter, how)
+    for mode in RUNNERS
     for adapter in ADAPTERS
-    if colour == "sync" or adapter != "urllib3"  # which has no async face
+    if mode == "sync" or adapter != "urllib3"  # which has no async face
     for how in ("client", "wrapper")
 ]
 
@@ -76,9 +76,9 @@ class Listener(adieu.Events):
 def stage(
     request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
 ) -> Iterator[Retrying]:
-    """Every colour, adapter and way to retry; no socket is left at the end."""
-    colour, adapter, how = request.param
-    runner = RUNNERS[colour]()
+    """Every mode, adapter and way to retry; no socket is left at the end."""
+    mode, adapter, how = request.param
+    runner = RUNNERS[mode]()
     yield Retrying(how, runner, adapter, None, fault_server, census)
     runner.close()
 
@@ -284,7 +284,7 @@ def test_redirects_lead_on_and_each_hop_has_its_retries(stage: Retrying) -> None
 def bare(
     request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
 ) -> Iterator[Retrying]:
-    """One adapter of each colour, and the client's own setting."""
+    """One adapter of each mode, and the client's own setting."""
     runner = RUNNERS[request.param]()
     yield Retrying("client", runner, "native", None, fault_server, census)
     runner.close()

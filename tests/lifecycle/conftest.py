@@ -1,4 +1,4 @@
-"""Every proof is run over every colour, adapter and policy that it holds for."""
+"""Every proof is run over every mode, adapter and policy that it holds for."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every colour that the module names: all of them take their time."""
+    """Every mode that the module names: all of them take their time."""
     if "runner" in metafunc.fixturenames:
-        names = [name for name in getattr(metafunc.module, "COLOURS", ("sync",)) if name in RUNNERS]
+        names = [name for name in getattr(metafunc.module, "MODES", ("sync",)) if name in RUNNERS]
         metafunc.parametrize("runner", names, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What there is for one colour only is not asked of another."""
+    """What there is for one mode only is not asked of another."""
     items[:] = [item for item in items if _makes_sense(getattr(item, "callspec", None))]
 
 
@@ -46,7 +46,7 @@ def _makes_sense(spec: Any) -> bool:
 
 @pytest.fixture
 def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
-    """How clients of one colour are driven."""
+    """How clients of one mode are driven."""
     made = RUNNERS[request.param]()
     yield made
     made.close()
@@ -73,13 +73,13 @@ def stage(
     fault_server: FaultServer,
     census: Watch,
 ) -> Stage:
-    """Every colour, adapter and policy; no socket is left at the end."""
+    """Every mode, adapter and policy; no socket is left at the end."""
     return Stage(runner, adapter, policy, fault_server, census)
 
 
 @pytest.fixture
 def bare(runner: Runner, adapter: str, fault_server: FaultServer, census: Watch) -> Stage:
-    """Every colour and adapter, for what chooses its policy itself."""
+    """Every mode and adapter, for what chooses its policy itself."""
     return Stage(runner, adapter, None, fault_server, census)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
 
-COLOURS = ("sync", "async")
+MODES = ("sync", "async")
 
 LARGE = "/bytes?n=1000000"
 

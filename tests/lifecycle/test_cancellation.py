@@ -27,8 +27,8 @@ from adieu_native import AsyncNativeAdapter
 from servers import FullHole
 from support.proxies import FaultProxy, SocksServer, digest_challenges
 from support.steering import (
+    CANCELLATIONS,
     LOOPS,
-    MODES,
     SCOPES,
     Cut,
     FussyWire,
@@ -329,14 +329,14 @@ async def _cut_everywhere(
     census: Watch,
     client: Callable[[], adieu.AsyncClient],
     may_wait: bool = False,
-    modes: Iterable[str] = MODES,
+    ways: Iterable[str] = CANCELLATIONS,
 ) -> int:
-    """Cancel it everywhere, in every mode; how many waits the last run had."""
+    """Cancel it everywhere, in every way; how many waits the last run had."""
     waits = 0
-    for mode in modes:
+    for how in ways:
         for nth in range(1, _MOST_WAITS):
-            cut = Cut(_played(play, one := client()), nth, mode)
-            where = f"cancelled at wait {nth}, {mode}"
+            cut = Cut(_played(play, one := client()), nth, how)
+            where = f"cancelled at wait {nth}, {how}"
             result = await outcome(cut)
             # Where the very last wait was cut, or the clock was late, there may be nothing left to cancel.
             assert result is None or (cut.happened and result is asyncio.CancelledError), where
@@ -372,7 +372,7 @@ def uncollected() -> Iterator[None]:
 
 every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=str)
 _ONE = adieu.Limits(connections=1)
-_ALL_MODES = (*MODES, *SCOPES)
+_ALL_CANCELLATIONS = (*CANCELLATIONS, *SCOPES)
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -439,8 +439,8 @@ def test_a_cancelled_call_over_tls_costs_nothing_but_its_own_connection(
         context = tls_server.client_context
         return adieu.AsyncClient(tls_server.url, adapter=adapter, timeout=_PATIENCE, verify=context)
 
-    modes = _ALL_MODES if name == "plain" else MODES
-    cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop), modes)
+    ways = _ALL_CANCELLATIONS if name == "plain" else CANCELLATIONS
+    cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop), ways)
     run(cuts, LOOPS[setting.loop])
 
 
@@ -487,7 +487,7 @@ def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_no_socket(
 
     watch: Any = OwnEnds()
     with server:
-        run(_cut_everywhere(_plain, watch, client, modes=_ALL_MODES), LOOPS[loop])
+        run(_cut_everywhere(_plain, watch, client, ways=_ALL_CANCELLATIONS), LOOPS[loop])
 
 
 @pytest.mark.usefixtures("uncollected")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
 
-COLOURS = ("sync", "async", "async-trio")
+MODES = ("sync", "async", "async-trio")
 
 _SHORT = adieu.Timeout(connect=5, read=0.05, write=5, pool=5)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-COLOURS = ("sync", "async", "async-trio")
+MODES = ("sync", "async", "async-trio")
 
 
 class _Aside:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-COLOURS = ("sync", "async")
+MODES = ("sync", "async")
 
 Outcome = tuple[Any, ...]
 
@@ -76,7 +76,7 @@ def _own_answer(stage: Stage, client: Any) -> int:
 @pytest.fixture(scope="module")
 def both() -> Iterator[list[tuple[str, Runner]]]:
     """Every adapter that there is, with the runner for its clients."""
-    runners = [RUNNERS[colour]() for colour in COLOURS]
+    runners = [RUNNERS[mode]() for mode in MODES]
     yield [(name, runner) for runner in runners for name in runner.adapters]
     for runner in runners:
         runner.close()

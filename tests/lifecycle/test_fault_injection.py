@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
 
-COLOURS = ("sync", "async")
+MODES = ("sync", "async")
 
 _MOST_CALLS = 200
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-COLOURS = ("sync", "async")
+MODES = ("sync", "async")
 
 _SECRET = "s3cr3t"
 # As it is, and as it goes over the wire.

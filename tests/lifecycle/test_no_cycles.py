@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not COUNTS_REFERENCES, reason="this interpreter counts no references"),
 ]
 
-COLOURS = ("sync", "async")
+MODES = ("sync", "async")
 
 _ROOTS = ("adieu", "adieu_close", "adieu_native", "adieu_urllib3", "h11", "urllib3")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
 
-COLOURS = ("sync", "async", "async-trio")
+MODES = ("sync", "async", "async-trio")
 
 
 def _named(scenario: Scenario) -> str:

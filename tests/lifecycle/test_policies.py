@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-COLOURS = ("sync", "async", "async-trio")
+MODES = ("sync", "async", "async-trio")
 
 EIGHT_MEGABYTES = "/bytes?n=8388608"
 

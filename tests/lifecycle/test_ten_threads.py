@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from support.runner import Runner
     from support.watch import Watch
 
-COLOURS = ("sync", "async")
+MODES = ("sync", "async")
 
 _REQUESTS = 200
 # Each ten of them, as many as the server has threads, take a collection where references are not counted.

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lifecycle
 
 _PLACES = [
-    (colour, adapter)
-    for colour in RUNNERS
+    (mode, adapter)
+    for mode in RUNNERS
     for adapter in ADAPTERS
-    if colour == "sync" or adapter == "native" or (colour, adapter) == ("async", "close")
+    if mode == "sync" or adapter == "native" or (mode, adapter) == ("async", "close")
 ]
 ME = f"Basic {b64encode(b'me:s3cret').decode()}"
 
@@ -74,9 +74,9 @@ def stage(
     tls_server: TLSServer,
     census: Watch,
 ) -> Iterator[Surroundings]:
-    """Every colour with each of its adapters; at the end no socket is left."""
-    colour, adapter = request.param
-    runner = RUNNERS[colour]()
+    """Every mode with each of its adapters; at the end no socket is left."""
+    mode, adapter = request.param
+    runner = RUNNERS[mode]()
     stage = Surroundings(runner, adapter, None, fault_server, census)
     stage.secure, stage.proxies = tls_server, []
     with contextlib.ExitStack() as stage.stack:

@@ -46,9 +46,9 @@ def dante() -> Iterator[Dante]:
 
 @pytest.fixture(params=[("sync", name) for name in ADAPTERS] + [("async", "native")], ids="-".join)
 def place(request: pytest.FixtureRequest, census: Watch) -> Iterator[tuple[Runner, str]]:
-    """A colour, and an adapter of its."""
-    colour, adapter = request.param
-    runner = RUNNERS[colour]()
+    """A mode, and an adapter of its."""
+    mode, adapter = request.param
+    runner = RUNNERS[mode]()
     yield runner, adapter
     runner.close()
 

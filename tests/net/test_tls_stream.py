@@ -1,4 +1,4 @@
-"""TLS through memory buffers, in both colours: what is cut, what comes early, what is large."""
+"""TLS through memory buffers, sync and async: what is cut, what comes early, what is large."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lifecycle
 
 
-class Colour(Protocol):
+class Driver(Protocol):
     """Drives a stream for a test that is written once."""
 
     def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
@@ -105,14 +105,14 @@ class Trio(Async):
         self.run, self.close = portal.run, portal.close  # type: ignore[method-assign]
 
 
-COLOURS: dict[str, Callable[[], Colour]] = {"sync": Sync, "bare": Bare}
+DRIVERS: dict[str, Callable[[], Driver]] = {"sync": Sync, "bare": Bare}
 for _name in LOOPS:
-    COLOURS[f"async, {_name}"] = Trio if _name == "trio" else partial(Async, _name)
+    DRIVERS[f"async, {_name}"] = Trio if _name == "trio" else partial(Async, _name)
 
 
-@pytest.fixture(params=COLOURS)
-def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
-    made = COLOURS[request.param]()
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    made = DRIVERS[request.param]()
     yield made
     made.close()
 
@@ -121,9 +121,9 @@ class Secured:
     """A stream under TLS, and the thread that is its peer."""
 
     def __init__(
-        self, colour: Colour, authority: Authority, serve: Callable[[ssl.SSLSocket], object]
+        self, driver: Driver, authority: Authority, serve: Callable[[ssl.SSLSocket], object]
     ) -> None:
-        self.colour = colour
+        self.driver = driver
         self.authority = authority
         self.errors: list[BaseException] = []
         self._serve = serve
@@ -154,18 +154,18 @@ class Secured:
         self.scope = ConnectScope(deadline, TLSConfig(context=context))
         self.scope.own(self._ours)
         self._thread.start()
-        self.stream = self.colour.start(self._ours, hostname, self.scope)
+        self.stream = self.driver.start(self._ours, hostname, self.scope)
         return self
 
     def recv(self, max_bytes: int = 65_536, timeout: float | None = 5) -> bytes:
-        data: bytes = self.colour.run(lambda: self.stream.recv(max_bytes, timeout))
+        data: bytes = self.driver.run(lambda: self.stream.recv(max_bytes, timeout))
         return data
 
     def send(self, data: bytes, timeout: float | None = 5) -> None:
-        self.colour.run(lambda: self.stream.send(data, timeout))
+        self.driver.run(lambda: self.stream.send(data, timeout))
 
     def send_or_recv(self, data: memoryview, timeout: float | None = 5) -> Any:
-        return self.colour.run(lambda: self.stream.send_or_recv(data, timeout))
+        return self.driver.run(lambda: self.stream.send_or_recv(data, timeout))
 
     def __enter__(self) -> Secured:
         return self
@@ -182,9 +182,9 @@ class Secured:
 
 @pytest.fixture
 def secured(
-    colour: Colour, authority: Authority
+    driver: Driver, authority: Authority
 ) -> Callable[[Callable[[ssl.SSLSocket], object]], Secured]:
-    return lambda serve: Secured(colour, authority, serve)
+    return lambda serve: Secured(driver, authority, serve)
 
 
 def _echo(sock: ssl.SSLSocket) -> None:
@@ -295,8 +295,8 @@ def test_a_wait_ends_at_its_limit_and_nothing_is_lost(secured: Any) -> None:
         assert both.recv() == b"late"
 
 
-def test_a_handshake_that_stalls_ends_in_time(colour: Colour, authority: Authority) -> None:
-    both = Secured(colour, authority, _echo)
+def test_a_handshake_that_stalls_ends_in_time(driver: Driver, authority: Authority) -> None:
+    both = Secured(driver, authority, _echo)
     both._peer = lambda: None  # type: ignore[method-assign]
     both._thread = threading.Thread(target=lambda: None)
     started = time.monotonic()
@@ -306,7 +306,7 @@ def test_a_handshake_that_stalls_ends_in_time(colour: Colour, authority: Authori
 
 
 def test_a_refused_certificate_names_what_it_is_for_and_the_server_is_told(
-    secured: Any, colour: Colour
+    secured: Any, driver: Driver
 ) -> None:
     both = secured(_echo)
     with both:
@@ -342,7 +342,7 @@ def test_an_upload_arrives_whole_while_both_ears_are_open(secured: Any) -> None:
 
 
 # Who can only send or receive hears an answer if it has come before the next piece is sent.
-@pytest.mark.parametrize("colour", [name for name in COLOURS if name != "bare"], indirect=True)
+@pytest.mark.parametrize("driver", [name for name in DRIVERS if name != "bare"], indirect=True)
 def test_an_answer_in_the_middle_of_an_upload_is_heard(secured: Any) -> None:
     """The peer answers and takes nothing more: a plain send would wait for its whole limit."""
     over = threading.Event()

@@ -171,7 +171,7 @@ def test_a_resolver_that_takes_too_long_is_left_behind(place: Place, waiting: st
         return "127.0.0.1"
 
     async def wait(host: str, port: int) -> str:
-        if place.colour == "async-trio":
+        if place.mode == "async-trio":
             import trio
 
             await trio.sleep(20)

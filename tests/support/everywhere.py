@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from support.watch import Watch
 
 _PLACES = [
-    (colour, adapter)
-    for colour in RUNNERS
+    (mode, adapter)
+    for mode in RUNNERS
     for adapter in ADAPTERS
-    if colour == "sync" or adapter != "urllib3"  # which has no async face
+    if mode == "sync" or adapter != "urllib3"  # which has no async face
 ]
 
 
@@ -28,9 +28,9 @@ _PLACES = [
 def stage(
     request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
 ) -> Iterator[Stage]:
-    """Every colour with each of its adapters; at the end no socket is left."""
-    colour, adapter = request.param
-    runner = RUNNERS[colour]()
+    """Every mode with each of its adapters; at the end no socket is left."""
+    mode, adapter = request.param
+    runner = RUNNERS[mode]()
     yield Stage(runner, adapter, None, fault_server, census)
     runner.close()
 

@@ -1,4 +1,4 @@
-"""Every colour with each adapter that it has: for what holds everywhere, and asks no more than one test each."""
+"""Every mode with each adapter that it has: for what holds everywhere, and asks no more than one test each."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ PLACES = [
 class Place(Stage):
     """A stage that can also make its adapter."""
 
-    colour = "sync"
+    mode = "sync"
 
     @property
     def is_async(self) -> bool:
-        return self.colour != "sync"
+        return self.mode != "sync"
 
     def made(self, **options: Any) -> Any:
         """A new adapter of this place."""
@@ -47,9 +47,9 @@ class Place(Stage):
 
 def placed(name: str, server: FaultServer, watch: Watch) -> Iterator[Place]:
     """The place of this name, for a fixture."""
-    colour, _, adapter = name.rpartition("-")
-    runner = RUNNERS[colour]()
+    mode, _, adapter = name.rpartition("-")
+    runner = RUNNERS[mode]()
     place = Place(runner, adapter, None, server, watch)
-    place.colour = colour
+    place.mode = mode
     yield place
     runner.close()

@@ -1,8 +1,8 @@
-"""Drives a client for a test: the test is written once, and each colour has a runner.
+"""Drives a client for a test: the test is written once, and each mode has a runner.
 
 A test calls `run(client.get(...))`. What a sync client gives has happened by then and is handed back; an async
 client's awaitable is awaited in an event loop that has a thread of its own, so that several threads of a test may call
-at once. The rest of the words are what differs between the colours besides.
+at once. The rest of the words are what differs between the modes besides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["RUNNERS", "AsyncRunner", "Runner", "SyncRunner"]
 
 
 class Runner(Protocol):
-    """What a test needs to be written for every colour."""
+    """What a test needs to be written for every mode."""
 
     kind: type[Any]
     """The class of the clients."""

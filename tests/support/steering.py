@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASYNCIO_LOOPS",
+    "CANCELLATIONS",
     "LOOPS",
-    "MODES",
     "SCOPES",
     "Cut",
     "FussyWire",
@@ -194,7 +194,7 @@ async def to_thread(function: Callable[[], Any]) -> Any:
 
 # Cancelled anywhere --------------------------------------------------------------------------------------------------
 
-MODES: Final = ("early", "late", "twice", "scope")
+CANCELLATIONS: Final = ("early", "late", "twice", "scope")
 """When a cancellation comes: before what was waited for; after it, but before the task has seen it; once more before
 the task has seen the first; from a clock, as `asyncio.timeout` does it."""
 
@@ -212,10 +212,10 @@ class Cut:
     an end that waits is an end that can be lost.
     """
 
-    def __init__(self, wish: Coroutine[Any, Any, Any], nth: int, mode: str) -> None:
+    def __init__(self, wish: Coroutine[Any, Any, Any], nth: int, how: str) -> None:
         self._wish = wish
         self._nth = nth
-        self._mode = mode
+        self._how = how
         self.waits = 0
         self.after = 0
         # Whatever can be cancelled besides the task: a scope, or several.
@@ -242,7 +242,7 @@ class Cut:
                     self._cancel()
                 try:
                     value = yield future
-                    if self.waits == self._nth and self._mode == "late":
+                    if self.waits == self._nth and self._how == "late":
                         if self.scopes:
                             self.scopes[0].cancel()
                         else:
@@ -261,35 +261,35 @@ class Cut:
         return not self.scopes or bool(getattr(self.scopes[0], "cancel_called", True))
 
     def _cancel(self) -> None:
-        mode = self._mode
-        if mode in {"timeout", "anyio"} or self.scopes:
+        how = self._how
+        if how in {"timeout", "anyio"} or self.scopes:
             self._cancel_scopes()
             return
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
-        if mode in {"early", "twice"}:
+        if how in {"early", "twice"}:
             task.cancel()
-        if mode in {"scope", "twice"}:
+        if how in {"scope", "twice"}:
             loop.call_soon(task.cancel)
 
     def _cancel_scopes(self) -> None:
         inner, outer = self.scopes[0], self.scopes[-1]
         if hasattr(inner, "reschedule"):
             inner.reschedule(asyncio.get_running_loop().time())
-        elif self._mode in {"early", "twice", "anyio"}:
+        elif self._how in {"early", "twice", "anyio"}:
             inner.cancel()
-        elif self._mode == "timeout":
+        elif self._how == "timeout":
             inner.deadline = float("-inf")
-        if self._mode == "scope":
+        if self._how == "scope":
             later(0, inner.cancel)
-        elif self._mode == "twice":
+        elif self._how == "twice":
             later(0, outer.cancel)
 
 
 async def _awaited(cut: Cut) -> object:
     """What the coroutine gives or raises; `CancelledError` if it was a scope that ended it."""
-    if cut._mode == "anyio":
+    if cut._how == "anyio":
         import anyio
 
         with anyio.CancelScope() as scope:
@@ -304,7 +304,7 @@ async def _awaited(cut: Cut) -> object:
             cut.scopes += [inner, outer]
             return await cut
         raise asyncio.CancelledError
-    if cut._mode == "timeout":
+    if cut._how == "timeout":
         limit = _timeout()
         try:
             async with limit:

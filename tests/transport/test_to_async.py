@@ -19,7 +19,7 @@ from adieu.transport.registry import find_adapter
 from adieu.transport.thread_pool import ThreadSlot
 from support.clients import ADAPTERS, Books
 from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually
-from support.steering import LOOPS, MODES, Cut, limited, outcome, settle
+from support.steering import CANCELLATIONS, LOOPS, Cut, limited, outcome, settle
 from support.steering import run as run_in
 
 if TYPE_CHECKING:
@@ -545,17 +545,17 @@ async def _stalling(client: adieu.AsyncClient) -> None:
     await caught(adieu.ReadTimeout, client.get("/stall-body?seconds=5", timeout=0.03))
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", CANCELLATIONS)
 @pytest.mark.parametrize("play", [_plain, _large, _upload, _redirect, _read_partly, _stalling])
 def test_cancelled_at_any_wait_nothing_is_left(
-    fault_server: FaultServer, play: Callable[[adieu.AsyncClient], Any], mode: str
+    fault_server: FaultServer, play: Callable[[adieu.AsyncClient], Any], how: str
 ) -> None:
     limits = adieu.Limits(connections=1)
 
     async def main() -> None:
         for nth in range(1, 300):
             async with client_of(fault_server, threads=2, limits=limits) as client:
-                cut = Cut(play(client), nth, mode)
+                cut = Cut(play(client), nth, how)
                 given = await outcome(cut)
                 if not cut.happened:
                     assert not isinstance(given, BaseException)
@@ -1026,14 +1026,14 @@ def test_under_trio_it_is_the_same(name: str, fault_server: FaultServer) -> None
 
 
 @pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", CANCELLATIONS)
 def test_under_trio_a_call_cancelled_anywhere_is_over_at_once(
-    mode: str, fault_server: FaultServer
+    how: str, fault_server: FaultServer
 ) -> None:
     async def main() -> None:
         for nth in range(1, 50):
             async with client_of(fault_server, "native", threads=1) as client:
-                cut = Cut(client.get("/bytes?n=300000"), nth, mode)
+                cut = Cut(client.get("/bytes?n=300000"), nth, how)
                 await outcome(cut)
                 assert cut.after == 0
                 assert (await client.get("/ok")).status_code == 200
