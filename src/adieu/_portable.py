@@ -1,20 +1,20 @@
-"""What can be pickled and what cannot, said in words: `pickle` itself names a type, and never whose setting it is."""
+"""The check that a setting can be pickled. The error of `pickle` names a type, but not the setting that holds it."""
 
 from __future__ import annotations
 
 __all__ = ["portable"]
 
-_SAID = "cannot be pickled"
+_REFUSAL = "cannot be pickled"
 
 
-def portable(what: str, value: object, instead: str) -> None:
-    """Raise `TypeError` unless this can be pickled: `what` it is, and what to give `instead`."""
+def portable(name: str, value: object, instead: str) -> None:
+    """Raise `TypeError` if the value cannot be pickled: its `name` in the text, and what to give `instead`."""
     import pickle
 
     try:
         pickle.dumps(value)
     except Exception as error:
         text = str(error)
-        if _SAID not in text:  # By one of us, who knows better what it was.
+        if _REFUSAL not in text:  # else it is an error of this function, with a better hint
             text = f"{text}; {instead}"
-        raise TypeError(f"{what} {_SAID}: {text}") from error
+        raise TypeError(f"{name} {_REFUSAL}: {text}") from error

@@ -341,7 +341,7 @@ class Engine(Generic[R]):
             with reading:
                 chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
                 if chunk is None and content.trailers is not None:
-                    trailers = sent_trailers(content)
+                    trailers = sent_trailers(content.trailers)
             if chunk == b"":
                 continue  # An empty chunk would end a chunked body.
             rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))

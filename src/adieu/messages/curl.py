@@ -1,7 +1,7 @@
-"""A request as a curl command for a POSIX shell: to look at, to put into a bug report, to try elsewhere.
+"""A request as a curl command for a POSIX shell: for reading, for a bug report, or to try it elsewhere.
 
-Rules of the room: nothing of a request becomes anything but one quoted word, and secrets are masked unless they are
-asked for: fields, query parameters and form fields whose names say that they hold one. JSON and text are shown.
+Invariants: every part of the request becomes one quoted word. Secrets are masked unless they are asked for: the values
+of fields, query parameters and form fields whose names say that they hold one. JSON and text are shown.
 """
 
 from __future__ import annotations
@@ -12,49 +12,51 @@ from adieu.messages.fields.syntax import is_secret
 from adieu.messages.masking import MASK, masked_pairs
 
 if TYPE_CHECKING:
-    from adieu.messages.request import Request
+    from adieu.messages.content.value import Content
+    from adieu.messages.headers import Headers
+    from adieu.messages.url import URL
 
 __all__ = ["as_curl"]
 
 _FORM = "application/x-www-form-urlencoded"
-# What curl works out by itself, from what it is given.
-_CURLS_OWN = frozenset(("accept-encoding", "content-length"))
+# curl writes these fields itself.
+_WRITTEN_BY_CURL = frozenset(("accept-encoding", "content-length"))
 
 
-def as_curl(request: Request, show_secrets: bool) -> str:
-    """The command. Content that is not in memory, or no text, is read from curl's standard input (`@-`)."""
+def as_curl(
+    method: str, url: URL, headers: Headers, content: Content, *, show_secrets: bool
+) -> str:
+    """The command. Content that is not in memory, or is no text, is read from curl's standard input (`@-`)."""
     from shlex import quote
 
-    headers = request.headers
-    body = request.content.body
-    url = str(request.url) if show_secrets else masked_pairs(str(request.url))
-    # An empty content is announced as such, by methods that usually have one.
-    sends = body != b"" or "content-length" in headers
+    body = content.body
+    target = str(url) if show_secrets else masked_pairs(str(url))
+    # A POST without content announces an empty one.
+    sends_content = body != b"" or "content-length" in headers
     words = ["curl"]
-    if request.method == "HEAD":
+    if method == "HEAD":
         words.append("--head")
-    elif request.method != "GET" or sends:
-        words += ["--request", request.method]
-    if any(char in url for char in "[]{}"):
+    elif method != "GET" or sends_content:
+        words += ["--request", method]
+    if any(char in target for char in "[]{}"):
         words.append("--globoff")
     if "accept-encoding" in headers:
         words.append("--compressed")
     for name, value in headers.multi_items():
-        if name.lower() not in _CURLS_OWN:
+        if name.lower() not in _WRITTEN_BY_CURL:
             shown = MASK if is_secret(name) and not show_secrets else value
-            # "Name:" would take the field away; an empty one is written with a semicolon.
+            # "Name:" would remove the field; "Name;" sends it empty.
             words += ["--header", f"{name}: {shown}" if shown else f"{name};"]
-    # What curl would add by itself, and this request does not have.
-    absent = ["User-Agent", "Accept", *(["Content-Type"] if sends else [])]
-    for name in absent:
-        if name.lower() not in headers:
+    # Fields that curl would add, and that this request does not have.
+    for name in ("User-Agent", "Accept", *(("Content-Type",) if sends_content else ())):
+        if name not in headers:
             words += ["--header", f"{name}:"]
-    if sends:
-        words += _content(body, headers.get("content-type", ""), show_secrets)
-    return " ".join(map(quote, [*words, url]))
+    if sends_content:
+        words += _content_options(body, headers.get("content-type", ""), show_secrets)
+    return " ".join(map(quote, [*words, target]))
 
 
-def _content(body: bytes | None, content_type: str, show_secrets: bool) -> list[str]:
+def _content_options(body: bytes | None, content_type: str, show_secrets: bool) -> list[str]:
     try:
         text = None if body is None else body.decode()
     except UnicodeDecodeError:
@@ -63,5 +65,5 @@ def _content(body: bytes | None, content_type: str, show_secrets: bool) -> list[
         return ["--data-binary", "@-"]
     if not show_secrets and content_type.lower().startswith(_FORM):
         text = masked_pairs(text)
-    # Not --data-binary, to which "@name" is a file.
+    # --data-binary would read "@name" as the name of a file.
     return ["--data-raw", text]

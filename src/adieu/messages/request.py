@@ -1,4 +1,4 @@
-"""The request: what is to be sent, as a value that can be sent again."""
+"""The request: method, URL, header fields and content, in a form that can be sent more than once."""
 
 from __future__ import annotations
 
@@ -6,48 +6,40 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
+from adieu._not_given import NOT_GIVEN
 from adieu.errors import InvalidRequest
-from adieu.messages.content.encode import NOTHING, Content, encode_content, with_trailers
+from adieu.messages.content.encode import encode_content, with_trailers
+from adieu.messages.content.value import NO_CONTENT, Content
 from adieu.messages.headers import Headers
 from adieu.messages.url import URL
 
 if TYPE_CHECKING:
+    from adieu.messages.content.convert import ContentLike
+    from adieu.messages.content.encode import DataLike
     from adieu.messages.content.multipart import FilesLike
     from adieu.messages.fields.trailers import TrailersLike
+    from adieu.messages.url.form import FormFields
 
 __all__ = ["NOT_GIVEN", "HeadersLike", "Request", "tunnel_target"]
 
 HeadersLike = Union[Headers, Mapping[str, Any], "list[tuple[str, str]]"]
 
-
-class _NotGiven:
-    """Says that an argument was left out, where None means something else."""
-
-    def __repr__(self) -> str:
-        return "NOT_GIVEN"
-
-    def __reduce__(self) -> str:
-        return "NOT_GIVEN"
-
-
-NOT_GIVEN = _NotGiven()
-
-# Methods as everybody writes them, checked once (RFC 9110, section 9.1: case-sensitive tokens).
+# Methods are case-sensitive tokens (RFC 9110, section 9.1). These are known in upper and lower case without a check.
 _METHODS = {
     name: name
     for name in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "QUERY", "TRACE")
 }
 _METHODS.update({name.lower(): name for name in list(_METHODS)})
-_EXPECTING_A_BODY = frozenset(("POST", "PUT", "PATCH", "QUERY"))
-_PLACE = re.compile(r"(?:[^\s\[\]:/@]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}").fullmatch
+_METHODS_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH", "QUERY"))
+_HOST_AND_PORT = re.compile(r"(?:[^\s\[\]:/@]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}").fullmatch
 
 
-def _method(text: Any) -> str:
-    known = _METHODS.get(text) if isinstance(text, str) else None
-    if known is not None:
-        return known
+def _checked_method(text: object) -> str:
     if not isinstance(text, str):
         raise InvalidRequest(f"the method must be a string, not {type(text).__name__}")
+    known = _METHODS.get(text)
+    if known is not None:
+        return known
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", text):
         raise InvalidRequest(f"{text!r} is not a method name (RFC 9110, section 9.1)")
     return text.upper() if text.upper() in _METHODS or text.upper() == "CONNECT" else text
@@ -56,10 +48,11 @@ def _method(text: Any) -> str:
 class Request:
     """A request: method, URL, header fields and content.
 
-    `content` takes bytes, text, a binary file or an iterable of bytes; `data` form fields; `files` the files of a form
-    (`adieu.messages.content.multipart` says how); `json` what `json.dumps` takes (None is "not given": JSON's null is
-    `content="null"`). `trailers` are fields to be sent after the content, or a function that gives them then. Raises
-    `InvalidURL`, `InvalidHeader` or `InvalidRequest` for what cannot be sent.
+    `content` takes bytes, text, a binary file or an iterable of bytes; `data` takes form fields; `files` takes the
+    files of a form (see `adieu.messages.content.multipart`); `json` takes what `json.dumps` takes (None means "not
+    given": for JSON's null, give `content="null"`). `trailers` are the fields to send after the content, or a function
+    that returns them then. Without any of these, `request.content.is_given` is False; an empty content, such as
+    `content=b""`, is given. Raises `InvalidURL`, `InvalidHeader` or `InvalidRequest` for a request that cannot be sent.
     """
 
     __slots__ = ("content", "headers", "method", "url")
@@ -69,45 +62,51 @@ class Request:
         method: str,
         url: URL | str,
         *,
-        params: Any = None,
+        params: FormFields | None = None,
         headers: HeadersLike | None = None,
-        content: Any = None,
-        data: Any = None,
-        json: Any = None,
+        content: ContentLike | None = None,
+        data: DataLike | None = None,
+        json: object = None,
         files: FilesLike | None = None,
         trailers: TrailersLike | None = None,
     ) -> None:
-        self.method = _method(method)
+        self.method = _checked_method(method)
         target = url if type(url) is URL else URL(url)
         self.url = target if params is None else target.with_params(params)
         self.headers = headers if type(headers) is Headers else Headers(headers)
-        self.content = self._encoded(content, data, json, files)
+        self.content = self._encode(content, data, json, files)
         if trailers is not None:
-            self._trail(trailers)
+            self._add_trailers(trailers)
 
-    def _encoded(self, content: Any, data: Any, json: Any, files: Any) -> Content:
+    def _encode(
+        self,
+        content: ContentLike | None,
+        data: DataLike | None,
+        json: object,
+        files: FilesLike | None,
+    ) -> Content:
+        headers = self.headers
         if content is None and data is None and json is None and not files:
             if self.method == "CONNECT":
-                tunnel_target(self.headers, NOTHING)
-            elif self.method in _EXPECTING_A_BODY and "content-length" not in self.headers:
-                # RFC 9110, section 8.6: a method that has content says so, also when it is empty.
-                self.headers["Content-Length"] = "0"
-            return NOTHING
-        headers = self.headers
+                tunnel_target(headers, NO_CONTENT)
+            elif self.method in _METHODS_WITH_CONTENT and "content-length" not in headers:
+                # RFC 9110, section 8.6: such a method announces its content even where there is none.
+                headers["Content-Length"] = "0"
+            return NO_CONTENT
         boundary = None
-        if files and (own := headers.get("content-type")) is not None:
+        if files and (content_type := headers.get("content-type")) is not None:
             from adieu.messages.content.multipart import boundary_of
 
-            boundary = boundary_of(own)
+            boundary = boundary_of(content_type)
         encoded = encode_content(content, data, json, files, boundary=boundary)
         if encoded.media_type is not None and "content-type" not in headers:
             headers["Content-Type"] = encoded.media_type
-        self._framed(encoded)
+        self._set_framing(encoded)
         return encoded
 
-    def _trail(self, trailers: TrailersLike) -> None:
+    def _add_trailers(self, trailers: TrailersLike) -> None:
         headers = self.headers
-        if self.content is NOTHING:
+        if not self.content.is_given:
             raise InvalidRequest("trailers= come after content, and this request has none")
         if not callable(trailers):
             from adieu.messages.fields.trailers import checked_trailers
@@ -116,24 +115,25 @@ class Request:
             if names and "trailer" not in headers:
                 headers["Trailer"] = names  # RFC 9110, section 6.6.2
         self.content = with_trailers(self.content, trailers)
-        # RFC 9112, section 7.1.2: only chunks have room for them.
+        # RFC 9112, section 7.1.2: only a chunked content can have trailers.
         headers.pop("content-length", None)
         headers["Transfer-Encoding"] = "chunked"
 
-    def _framed(self, encoded: Content) -> None:
+    def _set_framing(self, content: Content) -> None:
+        """Content-Length or Transfer-Encoding; a Content-Length of the caller's own must be true."""
         headers = self.headers
-        if encoded.length is None:
+        if content.length is None:
             if "content-length" not in headers and "transfer-encoding" not in headers:
                 headers["Transfer-Encoding"] = "chunked"
         elif "transfer-encoding" in headers:
             raise InvalidRequest("Transfer-Encoding is set by adieu, for content of unknown length")
-        elif headers.get("content-length", str(encoded.length)) != str(encoded.length):
+        elif headers.get("content-length", str(content.length)) != str(content.length):
             raise InvalidRequest(
                 f"the Content-Length header says {headers['content-length']}, "
-                f"but the content has {encoded.length} bytes"
+                f"but the content has {content.length} bytes"
             )
         elif "content-length" not in headers:
-            headers["Content-Length"] = str(encoded.length)
+            headers["Content-Length"] = str(content.length)
 
     def copy(self) -> Request:
         """The same request with headers of its own; the content is shared."""
@@ -154,24 +154,27 @@ class Request:
         """
         from adieu.messages.curl import as_curl
 
-        return as_curl(self, show_secrets)
+        return as_curl(self.method, self.url, self.headers, self.content, show_secrets=show_secrets)
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
 
-    def __getstate__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> tuple[str, URL, Headers, Content]:
         return self.method, self.url, self.headers, self.content
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[str, URL, Headers, Content]) -> None:
         self.method, self.url, self.headers, self.content = state
 
 
 def tunnel_target(headers: Headers, content: Content) -> str:
-    """Where a CONNECT is to lead (RFC 9110, section 9.3.6): the URL is the proxy's. Raises `InvalidRequest`."""
-    place = headers.get("host", "")
-    if _PLACE(place) is None or content is not NOTHING:
+    """The host and port that a CONNECT asks for (RFC 9110, section 9.3.6), from its Host field.
+
+    The URL of a CONNECT is that of the proxy. Raises `InvalidRequest` without such a Host field, and for content.
+    """
+    target = headers.get("host", "")
+    if _HOST_AND_PORT(target) is None or content.is_given:
         raise InvalidRequest(
             "CONNECT asks the proxy in the URL for a tunnel, and has no content: say where it leads by the Host field, "
             "as in headers={'Host': 'db.example.org:5432'}. (For requests through a proxy, use proxy=.)"
         )
-    return place
+    return target

@@ -19,7 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adieu.errors import InvalidRequest
-from adieu.messages.content.encode import AsyncContent, Content, encode_content
+from adieu.messages.content.encode import encode_content
+from adieu.messages.content.value import NO_CONTENT, Content
+from adieu.messages.request import Request
 
 if TYPE_CHECKING:
     import pathlib
@@ -71,11 +73,28 @@ def test_text_is_utf_8_and_says_so() -> None:
     assert "lone surrogate at 2" in refusal(content="ab\ud800")
 
 
-def test_no_content_is_empty_content() -> None:
-    for content in (encode_content(), encode_content(content=None, data=None, json=None)):
+def test_no_content_has_no_bytes() -> None:
+    for content in (encode_content(), encode_content(content=None, data=None, json=None, files={})):
+        assert content is NO_CONTENT
         assert (content.body, content.length, content.media_type) == (b"", 0, None)
         assert list(content.chunks()) == []
-    assert list(encode_content(content=b"").chunks()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"content": b""}, {"content": ""}, {"content": []}, {"data": {}}, {"data": b""}]
+)
+def test_empty_content_is_given_and_no_content_is_not(arguments: dict[str, Any]) -> None:
+    empty, none = Request("GET", "http://a/", **arguments), Request("GET", "http://a/")
+    assert sent(empty.content) == sent(none.content) == b""
+    for request in (empty, empty.copy(), pickle.loads(pickle.dumps(empty))):
+        assert request.content.is_given
+        assert {"content-length", "transfer-encoding"} & set(map(str.lower, request.headers))
+    for request in (none, none.copy(), pickle.loads(pickle.dumps(none))):
+        assert not request.content.is_given
+        assert request.content is NO_CONTENT
+        assert not request.headers
+    assert repr(none.content) == "NO_CONTENT"
+    assert "NO_CONTENT" not in repr(empty.content)
 
 
 def test_only_one_content_can_be_given() -> None:
@@ -340,6 +359,14 @@ def test_empty_pieces_are_left_out_because_one_would_end_a_chunked_body() -> Non
     assert list(content.chunks()) == [b"a", b"b"]
 
 
+def test_any_content_can_be_read_with_await() -> None:
+    for content in (b"ab", [b"a", "", b"b"], io.BytesIO(b"ab")):
+        encoded = encode_content(content=content)
+        assert not encoded.is_async
+        assert b"".join(asyncio.run(collected(encoded))) == b"ab"
+    assert asyncio.run(collected(NO_CONTENT)) == []
+
+
 def test_pieces_that_are_neither_bytes_nor_text_are_refused() -> None:
     assert refusal(content=[b"a", 1]) == "content= has to give bytes or text, but its item 1 is int"
     assert "item 0 is NoneType" in refusal(content=iter([None]))
@@ -372,7 +399,6 @@ class FreshNumbers:
 
 
 async def collected(content: Content) -> list[bytes]:
-    assert isinstance(content, AsyncContent)
     return [chunk async for chunk in content.async_chunks()]
 
 

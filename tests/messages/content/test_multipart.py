@@ -15,13 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adieu.errors import InvalidHeader, InvalidRequest
-from adieu.messages.content.encode import Content, encode_content
+from adieu.messages.content.encode import encode_content
 from adieu.messages.content.multipart import AsyncMultipart, Multipart
 from adieu.messages.request import Request
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import AsyncIterator, Iterator
+
+    from adieu.messages.content.value import Content
 
 
 def encoded(files: Any, data: Any = None, boundary: str = "B") -> Content:

@@ -1,1 +1,1 @@
-"""Content of a request: what a caller gives, encoded as bytes with a length and a media type."""
+"""Content of a request: the caller's values, encoded as bytes with a length and a media type."""

@@ -1,7 +1,7 @@
-"""JSON out: strict (RFC 8259), as UTF-8, without spaces; and where in a value the fault lies.
+"""`json=`: encoded strictly (RFC 8259, so without NaN), as UTF-8, without spaces.
 
-Rules of the room: an error shows paths and types, never values, which may be secrets. `json` is
-imported when the first value is encoded.
+An error names the path and the type of the value that JSON cannot express, never the value, which may be a secret.
+`json` is imported when the first value is encoded.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ def _encoder() -> Callable[[object], str]:
 
 
 def encode_json(value: object) -> bytes:
-    """The value as UTF-8. Raises `InvalidRequest` naming what JSON cannot express, and its path."""
+    """The value as UTF-8. Raises `InvalidRequest` with the path of the part that JSON cannot express."""
     try:
         return _encoder()(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"json= cannot be sent: {_fault(value) or error}") from error
+        raise InvalidRequest(f"json= cannot be sent: {_find_fault(value) or error}") from error
 
 
-def _fault(value: object) -> str | None:
-    """What in a value JSON cannot express, and where; never the value itself. None: not found."""
+def _find_fault(value: object) -> str | None:
+    """Which part of a value JSON cannot express, and why; None if none is found."""
     todo: list[tuple[str, object]] = [("json", value)]
-    seen = set()  # Cycles end here; json itself says what is wrong with them.
+    seen = set()  # ends a cycle; the error of `json` says that there is one
     while todo:
         where, item = todo.pop()
         if isinstance(item, (dict, list, tuple)):

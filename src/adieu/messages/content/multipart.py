@@ -1,15 +1,15 @@
-"""`files=`: multipart/form-data (RFC 7578), as browsers write it, with every part read when it is sent.
+"""`files=`: multipart/form-data (RFC 7578), as browsers write it. Each part is read when it is sent.
 
-Rules of the room: memory is constant, whatever the size of the parts; the length is known when every part's is, and
-what is sent can be sent again when every part can. Small forms whose parts are all in memory are put together at once.
+Invariants: memory is constant, whatever the size of the parts; the length is known if that of every part is; the
+content can be sent again if every part can. A small form whose parts are all in memory is joined at once.
 
-- A part is bytes, text, a binary file from where it stands, an iterable of bytes (for AsyncClient an async one), or a
-  tuple `(filename, content)`, `(filename, content, content_type)` or `(filename, content, content_type, headers)`.
+- A part is bytes, text, a binary file from its present position, an iterable of bytes (for AsyncClient an async one),
+  or a tuple `(filename, content)`, `(filename, content, content_type)` or `(filename, content, content_type, headers)`.
   A filename of None makes a field without one. Paths are not opened: the caller closes what the caller opened.
 - Names are written as UTF-8, with `%22`, `%0D` and `%0A` for a quote and line ends; nothing else is escaped
-  (https://html.spec.whatwg.org/#multipart-form-data). RFC 7578, section 4.2, forbids `filename*=`. Values go as they
-  are: a browser would change their line ends to CR LF, which no caller of an API expects.
-- Without a content type, the filename tells it; of a field without a filename nothing is said (section 4.4).
+  (https://html.spec.whatwg.org/#multipart-form-data). RFC 7578, section 4.2, forbids `filename*=`. Values are sent
+  unchanged: a browser would change their line ends to CR LF, which no caller of an API expects.
+- Without a content type, it is guessed from the filename; a field without a filename has none (section 4.4).
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from adieu.errors import InvalidRequest
-from adieu.messages.content.encode import Content, as_content
+from adieu.messages.content.convert import as_content
+from adieu.messages.content.value import Content
 from adieu.messages.headers import Headers
-from adieu.messages.url.form import FormFields, form_bytes, form_items
+from adieu.messages.url.form import form_bytes, form_items
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from adieu.messages.content.encode import ContentLike
+    from adieu.messages.content.convert import ContentLike
+    from adieu.messages.headers import HeaderFields
+    from adieu.messages.url.form import FormFields
 
 __all__ = [
     "AsyncMultipart",
@@ -38,15 +41,17 @@ __all__ = [
     "encode_multipart",
 ]
 
-Named: TypeAlias = "tuple[str | None, ContentLike] | tuple[str | None, ContentLike, str | None]"
-Described: TypeAlias = (
+_Named: TypeAlias = "tuple[str | None, ContentLike] | tuple[str | None, ContentLike, str | None]"
+_Described: TypeAlias = (
     "tuple[str | None, ContentLike, str | None, Mapping[str, str] | Headers | None]"
 )
-Part: TypeAlias = "ContentLike | Named | Described"
+Part: TypeAlias = "ContentLike | _Named | _Described"
 FilesLike: TypeAlias = "Mapping[str, Part] | Sequence[tuple[str, Part]]"
+_Section: TypeAlias = tuple[bytes, Content]
+"""One part: its boundary and header fields as bytes, and its content."""
 
-# Put together at once up to here, so that head and content go out in one write.
-_AT_ONCE = 64 * 1024
+# Up to this many bytes are joined at once, so that head and content of the request go out in one write.
+_JOIN_UP_TO = 64 * 1024
 # RFC 2046, section 5.1.1.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -55,11 +60,11 @@ _TYPE = re.compile(r"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE).match
 
 
 class Multipart(Content):
-    """The parts of a form, and what stands between them."""
+    """The parts of a form, and the bytes between them."""
 
     __slots__ = ("_sections", "boundary")
 
-    def __init__(self, sections: list[tuple[bytes, Content]], boundary: str) -> None:
+    def __init__(self, sections: list[_Section], boundary: str) -> None:
         self._sections = sections
         self.boundary = boundary
         between = sum(len(head) + 2 for head, _ in sections) + len(self._end())
@@ -76,7 +81,7 @@ class Multipart(Content):
         return f"--{self.boundary}--\r\n".encode("ascii")
 
     def _sequence(self) -> Iterator[bytes | Content]:
-        """What is sent, in order: bytes, and contents that are still to be read."""
+        """In the order of sending: bytes, and contents that are still to be read."""
         before = b""
         for head, content in self._sections:
             if content.body is None:
@@ -97,59 +102,53 @@ class Multipart(Content):
 
 
 class AsyncMultipart(Multipart):
-    """Parts of which one at least is an async iterable: for `AsyncClient` only."""
+    """A form with at least one part from an async iterable: for `AsyncClient` only."""
 
     __slots__ = ()
 
     is_async: ClassVar[bool] = True
 
     def chunks(self) -> Iterator[bytes]:
-        """Refuse: waiting is for the async client."""
-        asked = next(content for _, content in self._sections if content.is_async)
-        return asked.chunks()
+        """Raise `InvalidRequest`, as the first async part does."""
+        return next(content for _, content in self._sections if content.is_async).chunks()
 
     def async_chunks(self) -> AsyncIterator[bytes]:
-        """As `chunks`, awaited."""
+        """See `Content.async_chunks`."""
         return _AsyncChunks(self._sequence())
 
 
 class _AsyncChunks:
-    """No async generator: one that is dropped half way would leave its end to the event loop."""
+    """Not an async generator: one that is dropped half way would leave its end to the event loop."""
 
-    __slots__ = ("_inner", "_sequence")
+    __slots__ = ("_part", "_sequence")
 
     def __init__(self, sequence: Iterator[bytes | Content]) -> None:
         self._sequence = sequence
-        self._inner: Any = iter(())
+        self._part: AsyncIterator[bytes] | None = None
 
     def __aiter__(self) -> _AsyncChunks:
         return self
 
     async def __anext__(self) -> bytes:
         while True:
-            inner = self._inner
-            if hasattr(inner, "__anext__"):
-                chunk = await anext(inner, None)
-            else:
-                chunk = next(inner, None)
-            if chunk is not None:
-                given: bytes = chunk
-                return given
+            if self._part is not None:
+                chunk = await anext(self._part, None)
+                if chunk is not None:
+                    return chunk
+                self._part = None
             item = next(self._sequence, None)
             if item is None:
                 raise StopAsyncIteration
             if isinstance(item, bytes):
                 return item
-            content: Any = item
-            self._inner = content.async_chunks() if content.is_async else content.chunks()
+            self._part = item.async_chunks()
 
 
-def encode_multipart(
-    fields: FormFields | None, files: FilesLike, boundary: str | None = None
-) -> Content:
-    """The content of a form with files: the fields come first, in their order, then the files.
+def encode_multipart(fields: object, files: object, boundary: str | None = None) -> Content:
+    """The content of a form with files: first the fields, in their order, then the files.
 
-    Raises `InvalidRequest` for what cannot be sent; the text names the field.
+    `fields` and `files` are checked here, as a user gives them. Raises `InvalidRequest` for anything that cannot be
+    sent; the text names the field.
     """
     if boundary is None:
         boundary = f"adieu-{os.urandom(16).hex()}"
@@ -163,17 +162,17 @@ def encode_multipart(
         sections.append(_file_section(boundary, name, part))
     if any(content.is_async for _, content in sections):
         return AsyncMultipart(sections, boundary)
-    whole = Multipart(sections, boundary)
+    form = Multipart(sections, boundary)
     in_memory = all(content.body is not None for _, content in sections)
-    if in_memory and whole.length is not None and whole.length <= _AT_ONCE:
-        return Content(b"".join(whole.chunks()), whole.media_type)
-    return whole
+    if in_memory and form.length is not None and form.length <= _JOIN_UP_TO:
+        return Content(b"".join(form.chunks()), form.media_type)
+    return form
 
 
 def boundary_of(content_type: str) -> str:
     """The boundary that a user's own Content-Type announces for `files=`.
 
-    Raises `InvalidRequest` if it announces none: what is sent could not be read by anybody.
+    Raises `InvalidRequest` if it announces none: no server could read the form.
     """
     from adieu.messages.fields.parameters import parameters
 
@@ -186,13 +185,13 @@ def boundary_of(content_type: str) -> str:
     return found
 
 
-def _checked_fields(fields: Any) -> FormFields:
+def _checked_fields(fields: object) -> FormFields:
     if isinstance(fields, (Mapping, list, tuple)):
-        return fields
+        return cast("FormFields", fields)
     raise InvalidRequest(f"data= beside files= is a mapping or pairs, not {type(fields).__name__}")
 
 
-def _pairs(files: Any) -> Iterator[tuple[str, Any]]:
+def _pairs(files: object) -> Iterator[tuple[object, object]]:
     if not isinstance(files, (list, tuple)):
         raise InvalidRequest(
             f"files= is a mapping of names to parts, or pairs of both, not {type(files).__name__}"
@@ -203,12 +202,13 @@ def _pairs(files: Any) -> Iterator[tuple[str, Any]]:
         yield pair[0], pair[1]
 
 
-def _file_section(boundary: str, name: Any, part: Any) -> tuple[bytes, Content]:
+def _file_section(boundary: str, name: object, part: object) -> _Section:
     if not isinstance(name, str):
         raise InvalidRequest(f"a name in files= is text, not {type(name).__name__}")
     where = f"files[{name!r}]"
-    content_type: Any = None
-    extra: Any = None
+    filename: object
+    content_type: str | None = None
+    fields: HeaderFields | None = None
     if isinstance(part, tuple):
         if not 2 <= len(part) <= 4:
             raise InvalidRequest(
@@ -216,24 +216,24 @@ def _file_section(boundary: str, name: Any, part: Any) -> tuple[bytes, Content]:
                 f"not {len(part)} items"
             )
         filename, content = part[0], as_content(part[1], where)
-        content_type, extra = (*part[2:], None, None)[:2]
+        content_type, fields = (*part[2:], None, None)[:2]
     else:
-        filename, content = _filename(part) or name, as_content(part, where)
-    headers = Headers(extra)
+        filename, content = _filename_of(part) or name, as_content(part, where)
+    headers = Headers(fields)
     if "content-disposition" in headers:
         raise InvalidRequest(f"{where}: Content-Disposition is made of the name and the filename")
     if content_type is not None:
         headers["Content-Type"] = content_type
     elif filename is not None and "content-type" not in headers:
-        headers["Content-Type"] = _guessed(filename, content)
+        headers["Content-Type"] = _guess_type(filename, content)
     return _section(boundary, name, filename, content, headers)
 
 
 def _section(
-    boundary: str, name: str, filename: object, content: Content, headers: Headers | None
-) -> tuple[bytes, Content]:
+    boundary: str, name: object, filename: object, content: Content, headers: Headers | None
+) -> _Section:
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="'.encode("ascii")
-    # The names of fields, not those of files: browsers do it so.
+    # As in browsers: line ends become CR LF in the names of fields, and not in those of files.
     head += _escaped(_LINE_END.sub("\r\n", name) if isinstance(name, str) else name, name) + b'"'
     if filename is not None:
         head += b'; filename="' + _escaped(filename, name) + b'"'
@@ -249,19 +249,19 @@ def _escaped(text: object, name: object) -> bytes:
     return form_bytes(text.translate(_ESCAPES), name)
 
 
-def _filename(part: Any) -> str | None:
-    """What a file says about its name; never its folder, which is nobody's business."""
+def _filename_of(part: object) -> str | None:
+    """The name of an open file, without its folder, which may be private."""
     name = getattr(part, "name", None)
     if not isinstance(name, str) or name.startswith("<"):
-        return None  # A descriptor's number, or what Python calls files without a name.
+        return None  # the number of a descriptor, or Python's placeholder for a file without a name
     return os.path.basename(name) or None
 
 
-def _guessed(filename: Any, content: Content) -> str:
+def _guess_type(filename: object, content: Content) -> str:
     from mimetypes import guess_type
 
     kind, coding = guess_type(filename) if isinstance(filename, str) else (None, None)
-    # Of "a.tar.gz" it says "application/x-tar", coded: a part has nowhere to say the second half.
+    # "a.tar.gz" is guessed as "application/x-tar" with the coding gzip, and a part has no field for the coding.
     return (None if coding else kind) or content.media_type or "application/octet-stream"
 
 

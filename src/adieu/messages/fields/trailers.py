@@ -1,26 +1,24 @@
-"""Trailer fields: what comes after a chunked content (RFC 9110, section 6.5).
+"""Trailer fields: the fields after a chunked content (RFC 9110, section 6.5).
 
-Rules of the room: they are a section of their own. What frames, routes, controls or describes a message cannot come
-after it: such fields are refused on their way out, left out on their way in, and nothing is merged into a head.
+Invariants: trailers are a section of their own, never merged into the head. Fields for framing, routing, authentication
+or caching, and those that describe the content, must be known before it: they are refused in a request, and left out of
+a response.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 from adieu.errors import InvalidRequest
-from adieu.messages.headers import Headers
-
-if TYPE_CHECKING:
-    from adieu.messages.content.encode import Content
+from adieu.messages.headers import HeaderFields, Headers
 
 __all__ = ["TrailersLike", "checked_trailers", "received_trailers", "sent_trailers"]
 
 TrailersLike: TypeAlias = "Mapping[str, str] | Headers | Callable[[], Mapping[str, str] | Headers]"
 
 # RFC 9110, section 6.5.1.
-_NOT_HERE = frozenset(
+_HEAD_ONLY = frozenset(
     (
         "age",
         "authorization",
@@ -55,21 +53,20 @@ _NOT_HERE = frozenset(
 
 
 def received_trailers(fields: Iterable[tuple[str, str]]) -> Headers:
-    """Those of these fields that may be there."""
-    return Headers.from_wire([field for field in fields if field[0].lower() not in _NOT_HERE])
+    """These fields, without those that cannot be trailers."""
+    return Headers.from_wire([field for field in fields if field[0].lower() not in _HEAD_ONLY])
 
 
-def sent_trailers(content: Content) -> list[tuple[str, str]]:
-    """What is to be sent after this content, now that it has been sent. Raises `InvalidRequest`."""
-    given: Any = content.trailers
-    return checked_trailers(given() if callable(given) else given).multi_items()
+def sent_trailers(trailers: TrailersLike | None) -> list[tuple[str, str]]:
+    """The fields to send after a content whose last chunk has been sent. Raises `InvalidRequest`."""
+    return checked_trailers(trailers() if callable(trailers) else trailers).multi_items()
 
 
-def checked_trailers(given: Any) -> Headers:
+def checked_trailers(trailers: HeaderFields | None) -> Headers:
     """These fields, if they can be trailers. Raises `InvalidRequest`, and `InvalidHeader`."""
-    fields = Headers(given)
+    fields = Headers(trailers)
     for name in fields:
-        if name.lower() in _NOT_HERE:
+        if name.lower() in _HEAD_ONLY:
             raise InvalidRequest(
                 f"{name} cannot be a trailer: it would have to be known before (RFC 9110, section 6.5.1)"
             )

@@ -1,0 +1,176 @@
+"""Content that is read while it is sent: from an iterable, a file or an async iterable.
+
+Nothing is read before it is to be sent. The caller closes what the caller opened. A file's length is measured by
+seeking, not by asking the system: for a `GzipFile`, the size on disk is that of the compressed file. The sender
+compares what was read with the length that was announced.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from adieu._portable import portable
+from adieu.errors import InvalidRequest
+from adieu.messages.content.value import Content
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+__all__ = ["AsyncContent", "FileContent", "IterableContent", "utf8"]
+
+_BLOCK_SIZE = 64 * 1024
+
+
+class _StreamedContent(Content):
+    """Content in a `source` outside of the request: None when it has been read and cannot be read again.
+
+    `where` names the argument that the source was given as.
+    """
+
+    __slots__ = ("_source", "_where")
+
+    def __init__(
+        self, source: Any, where: str, *, length: int | None = None, replayable: bool
+    ) -> None:
+        super().__init__(None, length=length, replayable=replayable)
+        self._source = source
+        self._where = where
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[Any, ...]:
+        if self._source is not None:
+            portable(f"the content in {self._where}", self._source, "give bytes, or a list of them")
+        return super().__reduce_ex__(protocol)
+
+    def _take_source(self) -> Any:
+        """The source. One that cannot be read twice is forgotten here, so that a second call cannot send the rest."""
+        source = self._source
+        if source is None:
+            raise InvalidRequest(
+                "the content was an iterator, or a file that cannot be rewound, and has been read: "
+                "to send it again, pass bytes, a list or a seekable file"
+            )
+        if not self.replayable:
+            self._source = None
+        return source
+
+
+class IterableContent(_StreamedContent):
+    """Content from an iterable of bytes and text."""
+
+    __slots__ = ()
+
+    def chunks(self) -> Iterator[bytes]:
+        """See `Content.chunks`."""
+        return _chunks(iter(self._take_source()), self._where)
+
+
+class FileContent(_StreamedContent):
+    """Content from a binary file, from its present position to its end."""
+
+    __slots__ = ("_start",)
+
+    def __init__(self, file: IO[bytes], where: str) -> None:
+        start, length = _measure(file)
+        super().__init__(file, where, length=length, replayable=length is not None)
+        self._start = start
+
+    def chunks(self) -> Iterator[bytes]:
+        """See `Content.chunks`."""
+        file: IO[bytes] = self._take_source()
+        if getattr(file, "closed", False):  # a file may have no more than `read`
+            raise InvalidRequest(f"the file in {self._where} was closed before it was sent")
+        if self.replayable:
+            file.seek(self._start)
+        return _chunks(_blocks(file.read, self._where), self._where)
+
+
+class AsyncContent(_StreamedContent):
+    """Content from an async iterable: for `AsyncClient` only."""
+
+    __slots__ = ()
+
+    is_async: ClassVar[bool] = True
+
+    def chunks(self) -> Iterator[bytes]:
+        """Raise `InvalidRequest`: a sync client cannot wait for the items."""
+        raise InvalidRequest(
+            f"{self._where} is an async iterable ({type(self._source).__name__}), which a sync client "
+            "cannot wait for: use AsyncClient"
+        )
+
+    def async_chunks(self) -> AsyncIterator[bytes]:
+        """See `Content.async_chunks`."""
+        return _AsyncChunks(self._take_source().__aiter__(), self._where)
+
+
+class _AsyncChunks:
+    """Not an async generator: one that is dropped half way would leave its end to the event loop."""
+
+    __slots__ = ("_index", "_items", "_where")
+
+    def __init__(self, items: AsyncIterator[object], where: str) -> None:
+        self._items = items
+        self._where = where
+        self._index = 0
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            chunk = _as_bytes(await self._items.__anext__(), self._index, self._where)
+            self._index += 1
+            if chunk:
+                return chunk
+
+
+def _measure(file: IO[bytes]) -> tuple[int, int | None]:
+    """The position of the file, and the bytes from there to its end; None if it cannot be rewound."""
+    try:
+        start = file.tell()
+        file.seek(0, io.SEEK_END)
+        end = file.tell()
+        file.seek(start)
+    except (AttributeError, OSError, ValueError):
+        return 0, None
+    return start, max(end - start, 0)
+
+
+def _blocks(read: Callable[[int], object], where: str) -> Iterator[object]:
+    while block := read(_BLOCK_SIZE):
+        if isinstance(block, str):
+            raise InvalidRequest(f"the file in {where} gives text: open it with 'rb'")
+        yield block
+    if block is None:
+        raise InvalidRequest(f"the file in {where} is non-blocking, and has nothing to give yet")
+
+
+def _chunks(items: Iterator[object], where: str) -> Iterator[bytes]:
+    for index, item in enumerate(items):
+        # An empty chunk would end a chunked content (RFC 9112, section 7.1).
+        if chunk := _as_bytes(item, index, where):
+            yield chunk
+
+
+def _as_bytes(item: object, index: int, where: str) -> bytes:
+    if type(item) is bytes:
+        return item
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return bytes(item)
+    if isinstance(item, str):
+        return utf8(item)
+    raise InvalidRequest(
+        f"{where} has to give bytes or text, but its item {index} is {type(item).__name__}"
+    )
+
+
+def utf8(text: str) -> bytes:
+    """The text as UTF-8. Raises `InvalidRequest` for a lone surrogate."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            f"the text has a lone surrogate at {error.start}, which UTF-8 cannot express"
+        ) from None
