@@ -1,4 +1,4 @@
-"""What is told: the ratios, the promises, and the page for the documentation."""
+"""The report: the ratios, the promises, and the page for the documentation."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _ASYNC_COLUMNS: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
 _PAGE: Final = """\
 # Benchmarks
 
-What adieu costs beside bare h11, urllib3, requests, httpx and aiohttp, all in one run on one machine: {where}.
+The cost of adieu compared with bare h11, urllib3, requests, httpx and aiohttp, measured in one run on one machine: {where}.
 
 Written by `PYTHONPATH=tests python -m benchmarks` on {date}, with {versions}.
 
-The server is a child process that answers from ready bytes: 1 KiB of JSON under eight header fields. The peers take
-turns in slices of some 10 ms; a ratio is the median over the rounds of the peer's time by the reference's time of the
-same round. Times are what a call costs both processes, so the server's share is in all of them. Only the ratios mean
-something elsewhere; the reference's own time is there to give them a scale.
+The server is a child process that sends prepared bytes: 1 KiB of JSON after eight header fields. The peers take turns
+in slices of about 10 ms. A ratio is the median, over all rounds, of the peer's time divided by the reference's time in
+the same round. A time is the CPU time of both processes for one call, so each includes the server's share. Only the
+ratios can be compared with other machines; the reference's own time gives them a scale.
 
 ## Promises
 
@@ -49,17 +49,17 @@ something elsewhere; the reference's own time is there to give them a scale.
 
 ## Requests
 
-Time by the time of the h11 loop (a bare socket and a bare h11, without pool, timeouts, redirects or a response
-object): lower is faster. For the download it is the throughput, and higher is faster. `socket` sends and receives
-ready bytes; no client can be below it.
+The time divided by that of the h11 loop (a bare socket and a bare h11, without pool, timeouts, redirects or a response
+object): lower is faster. For the download it is the throughput: higher is faster. `socket` sends and receives prepared
+bytes, which is the lower limit for every client.
 
 {requests}
 
 ## Requests of tasks
 
-The same in asyncio, by `AsyncClient` over h11. Here the h11 loop is over the event loop's own socket operations (its
-streams for TLS), with a stack of idle connections and without any limit of time. aiohttp has its parser {parser}. All
-have a hundred connections at most, so that of 256 tasks most wait for one.
+The same in asyncio, with `AsyncClient` over h11. Here the h11 loop uses the socket operations of the event loop (its
+streams for TLS), a stack of idle connections, and no timeouts. aiohttp has its parser {parser}. Each client has at most a
+hundred connections, so most of 256 tasks wait for one.
 
 {awaited}
 
@@ -72,7 +72,7 @@ have a hundred connections at most, so that of 256 tasks most wait for one.
 
 
 class Verdict(NamedTuple):
-    """A promise and what became of it."""
+    """A promise, and whether it was kept."""
 
     says: str
     target: str
@@ -81,7 +81,7 @@ class Verdict(NamedTuple):
 
 
 class Report:
-    """The results of a run, which may lack cases."""
+    """The results of a run, perhaps of some cases only."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Report:
         self.where = where
 
     def verdicts(self) -> list[Verdict]:
-        """Every promise that this run can judge."""
+        """The promises about the cases of this run."""
         found = []
         for target in TARGETS:
             result = self.cases.get(target.case)
@@ -142,7 +142,7 @@ class Report:
         )
 
     def data(self) -> dict[str, object]:
-        """Everything, for a program: seconds of one call by case, peer and round."""
+        """All figures, for a program: seconds of one call by case, peer and round."""
         return {
             "where": self.where,
             "versions": _versions(),
@@ -209,7 +209,7 @@ def _micro(seconds: float) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    """A table that reads well as it is, and as Markdown."""
+    """A Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     right = [i > 0 and all(not r[i] or r[i][0].isdigit() for r in rows) for i in range(len(head))]
     rule = [f"{'-' * (w - 1)}:" if r else "-" * w for w, r in zip(widths, right, strict=True)]
