@@ -28,7 +28,7 @@ every_kind = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_every_request_has_one_outcome_and_knows_its_place(
+def test_every_request_has_one_outcome_with_its_place(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     async def main() -> None:
@@ -69,7 +69,7 @@ def test_outcomes_come_as_they_finish_and_not_in_order(
 
 
 @every_kind
-def test_the_error_of_one_is_an_outcome_and_ends_no_other(
+def test_the_error_of_one_request_is_its_outcome_and_ends_no_other(
     loop: str, fault_server: FaultServer
 ) -> None:
     async def main() -> None:
@@ -96,7 +96,7 @@ def test_the_error_of_one_is_an_outcome_and_ends_no_other(
 
 
 @every_kind
-def test_no_more_than_the_limit_are_under_way_or_wait_to_be_taken(loop: str) -> None:
+def test_the_limit_bounds_what_is_under_way_or_not_taken(loop: str) -> None:
     taken = 0
 
     async def main() -> None:
@@ -112,7 +112,7 @@ def test_no_more_than_the_limit_are_under_way_or_wait_to_be_taken(loop: str) -> 
         async with Memory() as peer, peer.client() as client, client.map(urls(), limit=4) as map_:
             async for _ in map_:
                 taken += 1
-                await sleep(0.001)  # A reader who takes his time is not run away from.
+                await sleep(0.001)  # A slow reader is waited for.
                 assert started - taken <= 4
             assert peer.accepted <= 4
 
@@ -144,7 +144,7 @@ def test_an_endless_source_is_read_no_faster_than_its_outcomes(loop: str) -> Non
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
 @every_kind
-def test_an_async_source_may_be_slower_than_the_answers(loop: str, limit: int) -> None:
+def test_an_async_source_may_be_slower_than_the_responses(loop: str, limit: int) -> None:
     async def main() -> None:
         async def urls() -> AsyncIterator[str]:
             for number in range(6):
@@ -163,7 +163,7 @@ def test_an_async_source_may_be_slower_than_the_answers(loop: str, limit: int) -
 
 
 @every_kind
-def test_an_outcome_is_given_while_the_source_still_thinks(loop: str) -> None:
+def test_an_outcome_is_given_while_the_source_is_waited_for(loop: str) -> None:
     async def main() -> None:
         more = False
 
@@ -209,8 +209,8 @@ def test_a_source_that_fails_ends_the_map(
 
 
 @every_kind
-def test_a_source_that_fails_after_it_was_left_says_nothing(loop: str) -> None:
-    """Nobody waits for it any more, and nothing may be logged of it."""
+def test_the_error_of_a_source_after_the_map_was_left_is_dropped(loop: str) -> None:
+    """The map does not wait for it any more, and asyncio must not log it."""
 
     async def main() -> None:
         async def urls() -> AsyncIterator[str]:
@@ -250,7 +250,7 @@ def test_leaving_the_block_early_cancels_the_rest(
     run(main(), LOOPS[loop])
 
 
-@pytest.mark.skipif(not COUNTS_REFERENCES, reason="where references are not counted, it is later")
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="without reference counting it is later")
 def test_breaking_out_of_the_loop_cancels_the_rest_without_a_block(
     fault_server: FaultServer, census: Watch
 ) -> None:
@@ -270,7 +270,7 @@ def test_breaking_out_of_the_loop_cancels_the_rest_without_a_block(
         gc.enable()
 
 
-def test_a_map_that_another_threads_collector_finds_is_ended_in_its_loop(
+def test_a_map_that_is_collected_in_another_thread_is_ended_in_its_loop(
     fault_server: FaultServer, census: Watch
 ) -> None:
     async def main() -> None:
@@ -289,10 +289,10 @@ def test_a_map_that_another_threads_collector_finds_is_ended_in_its_loop(
 
 
 @every_kind
-def test_what_was_not_taken_is_closed_too(
+def test_a_response_not_taken_is_closed_and_one_taken_can_be_read(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """Answers that were not read yet, under a policy that hands them out open."""
+    """The policy hands responses out open, and they were not read yet."""
 
     async def main() -> None:
         async with adieu.AsyncClient(fault_server.url) as client:
@@ -309,7 +309,7 @@ def test_what_was_not_taken_is_closed_too(
 
 
 @every_kind
-def test_a_cancelled_reader_may_go_on_and_misses_nothing(loop: str) -> None:
+def test_a_cancelled_reader_can_go_on_and_misses_no_outcome(loop: str) -> None:
     async def main() -> None:
         got: list[str] = []
         async with (
@@ -357,7 +357,7 @@ def test_two_readers_at_once_are_refused(loop: str, fault_server: FaultServer) -
 
 @every_kind
 def test_a_client_closed_in_the_middle_ends_the_map(loop: str, fault_server: FaultServer) -> None:
-    """Also one whose source has no end, where every further outcome would be the same error."""
+    """Also a map whose source is endless, where every further outcome would be the same error."""
 
     def urls() -> Iterator[str]:
         while True:
@@ -376,7 +376,7 @@ def test_a_client_closed_in_the_middle_ends_the_map(loop: str, fault_server: Fau
 
 
 @every_kind
-def test_the_settings_of_a_call_hold_for_each(loop: str, fault_server: FaultServer) -> None:
+def test_the_settings_of_a_map_apply_to_every_request(loop: str, fault_server: FaultServer) -> None:
     async def main() -> None:
         async with adieu.AsyncClient(fault_server.url) as client:
             timeout = adieu.Timeout(read=0.02)
@@ -391,7 +391,7 @@ def test_the_settings_of_a_call_hold_for_each(loop: str, fault_server: FaultServ
 
 
 @every_kind
-def test_what_cannot_be_mapped_is_refused_at_once(loop: str) -> None:
+def test_wrong_arguments_are_refused_at_once(loop: str) -> None:
     async def main() -> None:
         async with adieu.AsyncClient() as client:
             wrong: Any
@@ -407,7 +407,7 @@ def test_what_cannot_be_mapped_is_refused_at_once(loop: str) -> None:
     run(main(), LOOPS[loop])
 
 
-def test_a_loop_that_ends_under_a_map_is_no_traceback(fault_server: FaultServer) -> None:
+def test_a_loop_that_ends_before_its_map_causes_no_traceback(fault_server: FaultServer) -> None:
     held: list[Any] = []
 
     async def main() -> None:
@@ -422,8 +422,8 @@ def test_a_loop_that_ends_under_a_map_is_no_traceback(fault_server: FaultServer)
 
 
 @pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
-def test_under_trio_a_map_is_a_block(fault_server: FaultServer) -> None:
-    """There a task belongs to a block, and somebody has to be there who waits for its end."""
+def test_under_trio_a_map_is_used_in_a_block(fault_server: FaultServer) -> None:
+    """In trio a task belongs to a nursery, and the block of the nursery waits for its end."""
 
     async def left_early(client: adieu.AsyncClient) -> None:
         async with client.map(["/ok", "/stall-head"]) as outcomes:
@@ -434,7 +434,7 @@ def test_under_trio_a_map_is_a_block(fault_server: FaultServer) -> None:
         async with adieu.AsyncClient(fault_server.url) as client:
             with pytest.raises(adieu.InvalidRequest, match=r"`async with client\.map\(\.\.\.\) as"):
                 await anext(client.map(["/ok"]))
-            with pytest.raises(KeyError, match="mine"):  # And not in a group.
+            with pytest.raises(KeyError, match="mine"):  # Not in an exception group.
                 await left_early(client)
             async with client.map(["/ok", "/stall-head"]) as outcomes:
                 await anext(outcomes)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-_PATIENCE = adieu.Timeout(connect=20, read=20, write=20, pool=20)
+_LONG_TIMEOUT = adieu.Timeout(connect=20, read=20, write=20, pool=20)
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -37,15 +37,15 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def client(adapter: str, fault_server: FaultServer, census: Watch) -> Iterator[adieu.Client]:
-    """A client whose own patience never ends in time, and nothing of it or of its maps is left at the end."""
-    with adieu.Client(fault_server.url, adapter=adapter, timeout=_PATIENCE) as client:
+    """A client whose own timeouts are too long to matter. At the end nothing of it or of its maps is left."""
+    with adieu.Client(fault_server.url, adapter=adapter, timeout=_LONG_TIMEOUT) as client:
         yield client
-    assert threads() == []
+    assert map_threads() == []
     assert census.count() == 0
 
 
-def threads() -> list[threading.Thread]:
-    """The threads of maps."""
+def map_threads() -> list[threading.Thread]:
+    """The threads of all maps that are alive."""
     return [
         thread
         for thread in threading.enumerate()
@@ -57,7 +57,7 @@ def in_use(client: adieu.Client) -> list[str]:
     return [str(line) for line in client.connections() if line.state != "idle"]
 
 
-def test_every_request_has_one_outcome_and_knows_its_place(
+def test_every_request_has_one_outcome_with_its_place(
     client: adieu.Client, fault_server: FaultServer
 ) -> None:
     requests: list[adieu.Request | adieu.URL | str] = [
@@ -82,7 +82,7 @@ def test_outcomes_come_as_they_finish_and_not_in_order(client: adieu.Client) -> 
     assert sorted(order[:2]) == [1, 3]
 
 
-def test_the_error_of_one_is_an_outcome_and_ends_no_other(client: adieu.Client) -> None:
+def test_the_error_of_one_request_is_its_outcome_and_ends_no_other(client: adieu.Client) -> None:
     urls = ["/ok", "/reset", "ftp://nowhere", "http://[", "/truncated", "/ok"]
     got = sorted(client.map(urls, limit=2), key=lambda one: one.nth)
     kinds = [type(outcome.error) for outcome in got]
@@ -99,7 +99,7 @@ def test_the_error_of_one_is_an_outcome_and_ends_no_other(client: adieu.Client) 
         got[1].result()
 
 
-def test_one_pool_serves_all_and_no_more_than_the_limit_are_under_way_or_wait(
+def test_one_pool_serves_all_and_the_limit_bounds_what_is_under_way_or_not_taken(
     client: adieu.Client, fault_server: FaultServer
 ) -> None:
     started = taken = 0
@@ -115,9 +115,9 @@ def test_one_pool_serves_all_and_no_more_than_the_limit_are_under_way_or_wait(
             assert outcome.result().status_code == 200
             taken += 1
             if taken % 10 == 0:
-                time.sleep(0.01)  # A reader who takes his time is not run away from.
+                time.sleep(0.01)  # A slow reader is waited for.
             assert started - taken <= 4
-            assert len(threads()) <= 4
+            assert len(map_threads()) <= 4
     assert taken == 50
     if "close" not in str(client.mounts.explain(fault_server.url)).lower():
         assert fault_server.accepted <= 4
@@ -169,7 +169,7 @@ def test_a_source_that_fails_ends_the_map(client: adieu.Client) -> None:
 
 
 @pytest.mark.parametrize("left", ["block", "close", "error"])
-def test_leaving_early_cuts_off_whatever_the_others_wait_for(
+def test_leaving_early_cancels_requests_whatever_they_wait_for(
     client: adieu.Client, left: str
 ) -> None:
     urls = ["/ok", "/stall-head", "/stall-body", "/drip?n=1000", "/stall-head"] * 3
@@ -185,29 +185,29 @@ def test_leaving_early_cuts_off_whatever_the_others_wait_for(
     else:
         with pytest.raises(KeyError, match="mine"), client.map(urls, limit=5) as outcomes:
             raise KeyError("mine", next(outcomes))
-    assert threads() == []
+    assert map_threads() == []
     assert time.monotonic() - begun < 3
     assert in_use(client) == []
     assert client.get("/ok").status_code == 200
 
 
-def test_who_waits_for_a_full_pool_is_cut_off_too(
+def test_a_request_that_waits_for_a_full_pool_is_cancelled_too(
     adapter: str, fault_server: FaultServer, census: Watch
 ) -> None:
     limits = adieu.Limits(connections=1)
     with adieu.Client(
-        fault_server.url, adapter=adapter, limits=limits, timeout=_PATIENCE
+        fault_server.url, adapter=adapter, limits=limits, timeout=_LONG_TIMEOUT
     ) as client:
         begun = time.monotonic()
         with client.map(["/ok", *["/stall-head"] * 5], limit=6) as outcomes:
             next(outcomes)
         assert time.monotonic() - begun < 3
-        assert threads() == []
+        assert map_threads() == []
         assert client.get("/ok").status_code == 200
     assert census.count() == 0
 
 
-def test_who_waits_to_try_again_is_cut_off_too(
+def test_a_request_that_waits_for_its_retry_is_cancelled_too(
     adapter: str, fault_server: FaultServer, census: Watch
 ) -> None:
     retry = adieu.Retry(3, statuses={503}, backoff=0, longest=60)
@@ -220,11 +220,11 @@ def test_who_waits_to_try_again_is_cut_off_too(
             assert next(outcomes).nth == 3
             eventually(lambda: fault_server.served >= 4)
         assert time.monotonic() - begun < 3
-        assert threads() == []
+        assert map_threads() == []
     assert census.count() == 0
 
 
-def test_who_waits_in_a_retry_adapter_is_cut_off_too(
+def test_a_request_that_waits_in_a_retry_adapter_is_cancelled_too(
     adapter: str, fault_server: FaultServer
 ) -> None:
     later = adieu.adapter(lambda request: adieu.Response(503, {"Retry-After": "30"}))
@@ -234,10 +234,12 @@ def test_who_waits_in_a_retry_adapter_is_cut_off_too(
         with client.map(["later://host/"] * 3 + ["/ok"]) as outcomes:
             assert next(outcomes).nth == 3
         assert time.monotonic() - begun < 3
-        assert threads() == []
+        assert map_threads() == []
 
 
-def test_who_waits_for_a_name_is_cut_off_too(adapter: str, fault_server: FaultServer) -> None:
+def test_a_request_that_waits_for_name_resolution_is_cancelled_too(
+    adapter: str, fault_server: FaultServer
+) -> None:
     go_on, asked = threading.Event(), threading.Event()
 
     def resolver(host: str, port: int) -> str:
@@ -246,14 +248,14 @@ def test_who_waits_for_a_name_is_cut_off_too(adapter: str, fault_server: FaultSe
         return "127.0.0.1"
 
     connect = adieu.Connect(resolver=resolver)
-    with adieu.Client(adapter=adapter, connect=connect, timeout=_PATIENCE) as client:
+    with adieu.Client(adapter=adapter, connect=connect, timeout=_LONG_TIMEOUT) as client:
         begun = time.monotonic()
         try:
             urls = [f"http://a.example:{fault_server.port}/ok"] * 2
             with client.map([f"{fault_server.url}/ok", *urls]) as outcomes:
                 assert next(outcomes).nth == 0
                 assert asked.wait(5)
-            assert threads() == []
+            assert map_threads() == []
             assert time.monotonic() - begun < 3
         finally:
             go_on.set()
@@ -262,38 +264,38 @@ def test_who_waits_for_a_name_is_cut_off_too(adapter: str, fault_server: FaultSe
                     thread.join(5)
 
 
-def test_who_waits_for_a_handshake_is_cut_off_too(
+def test_a_request_that_waits_for_a_handshake_is_cancelled_too(
     adapter: str, fault_server: FaultServer, census: Watch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         census.also(port)
         urls = [f"https://127.0.0.1:{port}/"] * 5
-        with adieu.Client(fault_server.url, adapter=adapter, timeout=_PATIENCE) as client:
+        with adieu.Client(fault_server.url, adapter=adapter, timeout=_LONG_TIMEOUT) as client:
             begun = time.monotonic()
             with client.map(["/ok", *urls]) as outcomes:
                 assert next(outcomes).nth == 0
                 eventually(lambda: len(in_use(client)) == 5)
                 time.sleep(0.05)
             assert time.monotonic() - begun < 3
-            assert threads() == []
+            assert map_threads() == []
     assert census.count() == 0
 
 
-@pytest.mark.skipif(not COUNTS_REFERENCES, reason="where references are not counted, it is later")
-def test_breaking_out_of_the_loop_cuts_off_the_rest_without_a_block(client: adieu.Client) -> None:
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="without reference counting it is later")
+def test_breaking_out_of_the_loop_cancels_the_rest_without_a_block(client: adieu.Client) -> None:
     gc.disable()
     try:
         for outcome in client.map(["/ok", "/stall-head", "/stall-head"]):
             assert outcome.nth == 0
             break
-        eventually(lambda: not threads())
+        eventually(lambda: not map_threads())
         assert in_use(client) == []
     finally:
         gc.enable()
 
 
-def test_a_map_that_another_threads_collector_finds_is_ended(client: adieu.Client) -> None:
+def test_a_map_that_is_collected_in_another_thread_is_ended(client: adieu.Client) -> None:
     ring: list[Any] = [client.map(["/ok", "/stall-head"])]
     ring.append(ring)
     next(ring[0])
@@ -301,28 +303,28 @@ def test_a_map_that_another_threads_collector_finds_is_ended(client: adieu.Clien
     collector = threading.Thread(target=gc.collect)
     collector.start()
     collector.join()
-    eventually(lambda: not threads())
+    eventually(lambda: not map_threads())
     assert in_use(client) == []
 
 
-@pytest.mark.skipif(not COUNTS_REFERENCES, reason="elsewhere everything is the collector's")
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="elsewhere the collector frees everything")
 def test_no_outcome_is_part_of_a_cycle(client: adieu.Client) -> None:
-    list(client.map(["/ok", "/reset"]))  # What is imported late has been.
+    list(client.map(["/ok", "/reset"]))  # Import everything that is imported late.
     gc.collect()
     gc.disable()
     try:
         for outcome in client.map(["/ok", "/reset", "/truncated", "http://["] * 5, limit=3):
             del outcome
-        eventually(lambda: not threads())
+        eventually(lambda: not map_threads())
         assert gc.collect() == 0
     finally:
         gc.enable()
 
 
-def test_what_was_not_taken_is_closed_and_what_was_taken_can_be_read(
+def test_a_response_not_taken_is_closed_and_one_taken_can_be_read(
     client: adieu.Client, census: Watch
 ) -> None:
-    """Answers that were not read yet, under a policy that hands them out open."""
+    """The policy hands responses out open, and they were not read yet."""
     policy = adieu.ReleaseOnRead()
     with client.map(["/bytes?n=900000"] * 4, cleanup=policy, limit=4) as outcomes:
         first = next(outcomes).result()
@@ -352,7 +354,7 @@ def test_two_readers_at_once_are_refused(client: adieu.Client) -> None:
 def test_a_client_closed_in_the_middle_ends_the_map(
     adapter: str, fault_server: FaultServer
 ) -> None:
-    """Also one whose source has no end, where every further outcome would be the same error."""
+    """Also a map whose source is endless, where every further outcome would be the same error."""
 
     def urls() -> Iterator[str]:
         while True:
@@ -364,10 +366,10 @@ def test_a_client_closed_in_the_middle_ends_the_map(
     with client.map(urls(), limit=3) as outcomes, pytest.raises(adieu.ClientClosed):
         list(outcomes)
     closing.join()
-    assert threads() == []
+    assert map_threads() == []
 
 
-def test_a_map_that_another_thread_closes_gives_nothing_more(client: adieu.Client) -> None:
+def test_a_map_closed_by_another_thread_gives_no_further_outcome(client: adieu.Client) -> None:
     outcomes = client.map(["/ok", "/stall-head"])
     closing = threading.Timer(0.2, outcomes.close)
     closing.start()
@@ -375,7 +377,7 @@ def test_a_map_that_another_thread_closes_gives_nothing_more(client: adieu.Clien
     closing.join()
 
 
-def test_the_settings_of_a_call_hold_for_each(client: adieu.Client) -> None:
+def test_the_settings_of_a_map_apply_to_every_request(client: adieu.Client) -> None:
     timeout = adieu.Timeout(read=0.05)
     for outcome in client.map(["/stall-head", "/drip"], timeout=timeout):
         assert isinstance(outcome.error, adieu.ReadTimeout)
@@ -383,8 +385,8 @@ def test_the_settings_of_a_call_hold_for_each(client: adieu.Client) -> None:
         assert outcome.result().status_code == 302
 
 
-def test_hooks_run_in_the_readers_context(fault_server: FaultServer) -> None:
-    name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
+def test_hooks_run_in_a_copy_of_the_readers_context(fault_server: FaultServer) -> None:
+    name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="unset")
     seen: list[str] = []
     hooks: dict[str, Any] = {"request": [lambda _: seen.append(name.get())]}
     with adieu.Client(fault_server.url, event_hooks=hooks) as client:
@@ -393,7 +395,7 @@ def test_hooks_run_in_the_readers_context(fault_server: FaultServer) -> None:
     assert seen == ["reader"] * 3
 
 
-def test_an_exit_in_a_hook_is_the_readers(fault_server: FaultServer) -> None:
+def test_an_exit_in_a_hook_is_raised_in_the_reader(fault_server: FaultServer) -> None:
     def leave(_: object) -> None:
         raise SystemExit(3)
 
@@ -403,10 +405,10 @@ def test_an_exit_in_a_hook_is_the_readers(fault_server: FaultServer) -> None:
         pytest.raises(SystemExit),
     ):
         next(outcomes)
-    assert threads() == []
+    assert map_threads() == []
 
 
-def test_what_cannot_be_mapped_is_refused_at_once() -> None:
+def test_wrong_arguments_are_refused_at_once() -> None:
     with adieu.Client() as client:
         wrong: Any
         for wrong in (0, -1, 1.5, True, None):
@@ -440,20 +442,20 @@ def test_an_interrupt_at_any_moment_leaves_nothing_open(
         with client.map(["/stall-head"] * 3, limit=3) as outcomes:
             next(outcomes)
 
-    plays: list[Callable[[adieu.Client], None]] = [in_a_block, without, caught_and_left]
+    runs: list[Callable[[adieu.Client], None]] = [in_a_block, without, caught_and_left]
     hits = 20 if COUNTS_REFERENCES else 5
     with warnings.catch_warnings():
-        # A response lost between its map and its reader's variable was dropped unread.
+        # An interrupt between the map and the reader's variable drops a response unread.
         warnings.simplefilter("ignore", ResourceWarning)
         with adieu.Client(fault_server.url, adapter=adapter) as client:
             in_a_block(client)
-            for play in plays:
+            for run in runs:
                 with Alarm(611, scale=5e-3) as alarm:
                     for _ in alarm.rounds(hits):
-                        alarm.call(lambda: play(client))  # noqa: B023
+                        alarm.call(lambda: run(client))  # noqa: B023
                         if not COUNTS_REFERENCES:
                             gc.collect()
-                        eventually(lambda: not threads())
+                        eventually(lambda: not map_threads())
                         assert in_use(client) == []
             assert client.get("/ok").status_code == 200
         assert census.count() == 0

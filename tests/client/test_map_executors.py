@@ -1,4 +1,4 @@
-"""`client.map(..., executor=)`: threads, processes and a cluster of Dask's carry the requests."""
+"""`client.map(..., executor=)`: threads, processes or a Dask cluster send the requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 import adieu
 from adieu.client.map import worker_clients
-from adieu.client.map.worker_clients import Borrowed, packed
+from adieu.client.map.worker_clients import BorrowedClient, pack
 from adieu.testing.faults import FaultServer
 from servers import KNOWN_PORTS
 from support.clients import ADAPTERS
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Executor]:
-    # Forking under threads is what later Pythons warn of.
+    # Later Pythons warn of forking a process that has threads.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
         yield executor
 
 
 @pytest.fixture(scope="module")
 def dask() -> Iterator[Executor]:
-    """Two processes, as on two machines, behind a scheduler."""
+    """Two worker processes behind a scheduler, as on two machines."""
     distributed = pytest.importorskip("distributed")
     from dask import config
 
@@ -123,7 +123,7 @@ def test_each_process_makes_one_client_of_the_settings(
     assert {fields["Authorization"] for fields in seen} == {"Basic bWU6c2VjcmV0"}
     workers = {fields["X-Worker"] for fields in seen}
     own = str(multiprocessing.current_process().pid)
-    # No more connections than are used at the same time: who carries the next request uses them again.
+    # No more connections than are used at the same time: later requests reuse them.
     assert fault_server.accepted <= 4
     if elsewhere:
         assert own not in workers
@@ -153,7 +153,7 @@ def test_an_endless_source_is_read_no_faster_than_its_outcomes(
 
 
 def test_a_map_that_is_left_is_waited_for_only_here(executor: Executor, census: Watch) -> None:
-    """What waits in this process is cut off; what waits elsewhere ends by itself, and is not waited for."""
+    """A request in this process is cancelled; one elsewhere ends by itself, and the map does not wait for it."""
     timeout = adieu.Timeout(read=3, connect=5)
     with FaultServer() as server, adieu.Client(server.url, timeout=timeout) as client:
         KNOWN_PORTS.add(server.port)
@@ -171,7 +171,7 @@ def test_a_map_that_is_left_is_waited_for_only_here(executor: Executor, census: 
     assert census.count() == 0
 
 
-def test_what_cannot_travel_is_the_error_of_its_request(
+def test_a_request_that_cannot_be_pickled_has_that_error(
     executor: Executor, elsewhere: bool, fault_server: FaultServer
 ) -> None:
     with adieu.Client(fault_server.url) as client:
@@ -199,7 +199,7 @@ def test_what_cannot_travel_is_the_error_of_its_request(
             assert outcome.result().status_code == 200
 
 
-def test_an_executor_that_breaks_is_the_error_of_what_it_had_begun(
+def test_a_broken_executor_is_the_error_of_the_requests_it_had_begun(
     fault_server: FaultServer,
 ) -> None:
     with (
@@ -245,8 +245,8 @@ def test_an_executor_that_was_shut_down_ends_the_map(fault_server: FaultServer) 
         next(outcomes)
 
 
-class Slow(Executor):
-    """Never begins."""
+class NeverStarts(Executor):
+    """An executor that begins no job."""
 
     def __init__(self) -> None:
         self.futures: list[Future[Any]] = []
@@ -257,14 +257,14 @@ class Slow(Executor):
         return future
 
 
-def test_what_has_not_begun_is_cancelled() -> None:
-    executor = Slow()
+def test_a_request_that_has_not_begun_is_cancelled() -> None:
+    executor = NeverStarts()
     client = adieu.Client("http://a.example")
     outcomes = client.map(["/ok"] * 9, limit=3, executor=executor)
     reader = threading.Thread(target=list, args=(outcomes,))
     reader.start()
     eventually(lambda: len(executor.futures) == 3)
-    executor.futures[0].cancel()  # By somebody else: it is the outcome of that one.
+    executor.futures[0].cancel()  # Not by the map: the cancellation is the outcome of that request.
     eventually(lambda: len(executor.futures) == 4)
     outcomes.close()
     reader.join(5)
@@ -273,40 +273,40 @@ def test_what_has_not_begun_is_cancelled() -> None:
     client.close()
 
 
-# The clients that a process keeps for others
+# The clients that a worker process keeps
 
 
 @pytest.fixture
-def kept_briefly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Seconds are fractions of one, and in the end nothing is kept."""
-    monkeypatch.setattr(worker_clients, "LINGER", 0.2)
-    monkeypatch.setattr(worker_clients, "_PIECE", 0.02)
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Idle clients are closed after 0.2 s, and at the end none is kept."""
+    monkeypatch.setattr(worker_clients, "IDLE_TIMEOUT", 0.2)
+    monkeypatch.setattr(worker_clients, "_EVICT_INTERVAL", 0.02)
     yield
     until = time.monotonic() + 5
-    while worker_clients._kept and time.monotonic() < until:
+    while worker_clients._clients and time.monotonic() < until:
         time.sleep(0.01)
-    assert worker_clients._kept == {}
+    assert worker_clients._clients == {}
 
 
-def test_a_client_without_work_is_closed_and_its_keeper_ends(
-    fault_server: FaultServer, census: Watch, kept_briefly: None
+def test_an_idle_client_is_closed_and_the_evicting_thread_ends(
+    fault_server: FaultServer, census: Watch, short_timeouts: None
 ) -> None:
     client = adieu.Client(fault_server.url)
-    with Borrowed(*packed(client)) as twin, Borrowed(*packed(client)) as same:
-        assert twin is same
-        assert twin is not client
-        assert twin.get("/ok").status_code == 200
+    with BorrowedClient(pack(client)) as own, BorrowedClient(pack(client)) as same:
+        assert own is same
+        assert own is not client
+        assert own.get("/ok").status_code == 200
         time.sleep(0.4)
-        assert not twin.is_closed
-    assert not twin.is_closed
-    with Borrowed(*packed(client)) as same:
-        assert twin is same
-    eventually(lambda: twin.is_closed)
+        assert not own.is_closed
+    assert not own.is_closed
+    with BorrowedClient(pack(client)) as same:
+        assert own is same
+    eventually(lambda: own.is_closed)
     eventually(
         lambda: not any(thread.name == "adieu-map-clients" for thread in threading.enumerate())
     )
-    with Borrowed(*packed(client)) as another:
-        assert another is not twin
+    with BorrowedClient(pack(client)) as another:
+        assert another is not own
         assert another.get("/ok").status_code == 200
     eventually(lambda: another.is_closed)
     client.close()
@@ -314,12 +314,12 @@ def test_a_client_without_work_is_closed_and_its_keeper_ends(
 
 
 def test_two_clients_of_equal_settings_share_nothing(
-    fault_server: FaultServer, kept_briefly: None
+    fault_server: FaultServer, short_timeouts: None
 ) -> None:
-    """Or who signs in as one user would go on as another."""
+    """A user who signed in with one client must not be signed in with the other."""
     with adieu.Client(fault_server.url) as one, adieu.Client(fault_server.url) as two:
         assert pickle.dumps(one) == pickle.dumps(two)
-        with Borrowed(*packed(one)) as first, Borrowed(*packed(two)) as second:
+        with BorrowedClient(pack(one)) as first, BorrowedClient(pack(two)) as second:
             assert first is not second
             first.cookies.set("session", "one's")
             assert list(second.cookies) == []

@@ -264,17 +264,17 @@ class Client(ClientBase):
         leaves this process is pickled, the client as its settings, of which each process makes one client of its own,
         to be closed some seconds after its last request. What has begun elsewhere when the map is left ends by itself.
         """
-        from adieu.client.map.job import Sender, Settings
+        from adieu.client.map.sender import Sender, SendSettings
         from adieu.client.map.sync_map import Map
 
-        sender = Sender(self, Settings(timeout, cleanup, follow_redirects, extras))
+        sender = Sender(self, SendSettings(timeout, cleanup, follow_redirects, extras))
         if executor is not None:
             from adieu.client.map.on_executor import ExecutorWorkers
 
             return Map(requests, limit, ExecutorWorkers(sender, executor))
-        from adieu.client.map.on_threads import Threads
+        from adieu.client.map.on_threads import ThreadWorkers
 
-        return Map(requests, limit, Threads(sender))
+        return Map(requests, limit, ThreadWorkers(sender))
 
     def _begin(self, method: str, url: URL | str, options: Any, stream: bool) -> Response:
         response: Response = drive(self._beginning(method, url, options, stream))

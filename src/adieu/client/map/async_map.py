@@ -1,12 +1,12 @@
-"""Many requests over one pool: a bounded number at a time, the outcomes as they come.
+"""The async map: an iterator over the outcomes of many requests, a bounded number of which are under way.
 
-Theory of operation. An `InFlight` holds the requests under way and the outcomes that nobody has taken yet. The tasks
-and the iterator share it. The tasks never refer to the iterator, so an iterator that is dropped is freed, and its end
-cancels them. New requests are started when an outcome is asked for, as many as the limit leaves room for; so a reader
-who takes his time is waited for, and an endless source of requests is read no faster than its outcomes are.
+Theory of operation. An `AsyncInFlight` holds the tasks under way and the outcomes that were not taken yet. The tasks
+and the iterator share it. The tasks never refer to the iterator, so an iterator that is dropped is freed, and its
+finalizer cancels the tasks. Requests are taken from the source when an outcome is asked for, up to the limit. So a slow
+reader is waited for, and an endless source is read no faster than its outcomes are.
 
-The tasks are asyncio's or trio's, each with a flow of its own. In trio a task belongs to a block, so there the map has
-to be used as one.
+The tasks are asyncio's or trio's, each with an `AsyncInFlight` of its own. In trio a task belongs to a nursery, so
+there the map must be used in an `async with` block.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
     Iterable,
     Iterator,
 )
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from adieu.client.map.arguments import NoRequest, checked_limit, refused_source
 from adieu.client.map.outcome import Outcome, Wanted
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.net.async_backend import in_trio
@@ -31,139 +31,149 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from adieu.client.map.outcome import Sending
     from adieu.messages.async_response import AsyncResponse
 
-__all__ = ["AsyncMap", "Requests"]
+__all__ = ["AsyncInFlight", "AsyncMap", "Requests"]
 
 Requests = Iterable[Wanted] | AsyncIterable[Wanted]
-Send = Callable[[Wanted], Awaitable["AsyncResponse"]]
-
-# What a source gives when it has nothing more.
-_END = object()
+AsyncSend = Callable[[Wanted], Awaitable["AsyncResponse"]]
 
 
-class InFlight(Protocol):
-    """The tasks of a map."""
+class AsyncInFlight(Protocol):
+    """The tasks under way and the outcomes that were not taken yet."""
 
     @property
-    def load(self) -> int:
-        """How many are under way or wait to be taken."""
+    def count(self) -> int:
+        """How many tasks are under way, or have an outcome that was not taken."""
         ...
 
     @property
-    def over(self) -> bool:
-        """Nothing is under way, and nothing waits to be taken."""
+    def is_done(self) -> bool:
+        """There will be no further outcome."""
         ...
 
     async def enter(self) -> None:
-        """The block of the map begins."""
+        """Enter the map's block."""
         ...
 
-    def start(self, outcome: Coroutine[Any, Any, Outcome[AsyncResponse]]) -> None: ...
+    def start(self, sending: Sending) -> None:
+        """Start a task that sends a request."""
+        ...
 
     def take(self) -> Outcome[AsyncResponse] | None:
-        """One that has finished, the oldest first."""
+        """The oldest outcome."""
         ...
 
-    def pull(self, source: AsyncIterator[Any], end: object) -> list[Any]:
-        """The next of the source, or `end`, if it has come; what the source raised is raised."""
+    def pull(self, source: AsyncIterator[Wanted]) -> Wanted | NoRequest:
+        """The next request of the source, if it has come. Raises what the source raised."""
         ...
 
-    async def more(self) -> None:
-        """Wait until something has finished, or a request has come."""
+    async def wait(self) -> None:
+        """Wait for the next outcome, or the next request of the source."""
         ...
 
-    def cancel(self) -> None: ...
-
-    async def ended(self) -> None:
-        """Wait until those that were cancelled are over."""
+    def cancel(self) -> None:
+        """Cancel the tasks, discard the outcomes."""
         ...
 
-    async def close_nowait(self) -> None:
-        """The block of the map ends, and what was cancelled with it."""
+    async def join(self) -> None:
+        """Wait for the end of the cancelled tasks."""
+        ...
+
+    async def exit(self) -> None:
+        """Leave the map's block, after `cancel`: wait for the end of the tasks."""
         ...
 
     def abandon(self) -> None:
-        """The iterator was dropped, in whatever thread."""
+        """The iterator was dropped, in any thread: cancel the tasks."""
         ...
 
 
 class AsyncMap:
     """The outcomes of `AsyncClient.map`, as they come: an async iterator, and an async context manager."""
 
-    __slots__ = ("_count", "_ended", "_flow", "_limit", "_pulled", "_send", "_source")
+    __slots__ = (
+        "_async_source",
+        "_exhausted",
+        "_in_flight",
+        "_limit",
+        "_next_nth",
+        "_send",
+        "_source",
+    )
 
-    def __init__(self, send: Send, requests: Requests, limit: int) -> None:
-        if type(limit) is not int or limit < 1:
-            raise InvalidRequest(f"map: limit takes a whole number from 1, not {limit!r}")
+    def __init__(self, send: AsyncSend, requests: Requests, limit: int) -> None:
+        # Made when the first outcome is asked for: which one depends on the event loop that runs then.
+        self._in_flight: AsyncInFlight | None = None
         self._send = send
-        self._limit = limit
-        self._count = 0
-        self._ended = False
-        self._flow: InFlight | None = None
+        self._limit = checked_limit(limit)
+        # Nothing more is taken from the source: it has ended, or the map has.
+        self._exhausted = False
+        self._next_nth = 0
         self._source: Iterator[Wanted] = iter(())
-        self._pulled: AsyncIterator[Wanted] | None = None
+        self._async_source: AsyncIterator[Wanted] | None = None
         if isinstance(requests, AsyncIterable):
-            self._pulled = aiter(requests)
+            self._async_source = aiter(requests)
         elif isinstance(requests, Iterable) and not isinstance(requests, (str, bytes)):
             self._source = iter(requests)
         else:
-            raise InvalidRequest(f"map takes an iterable of requests or URLs, not {requests!r:.80}")
+            raise refused_source(requests)
 
-    def __aiter__(self) -> AsyncMap:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Outcome[AsyncResponse]:
-        flow = self._flow
-        if flow is None:
+        in_flight = self._in_flight
+        if in_flight is None:
             if in_trio():
                 raise InvalidRequest(
                     "under trio, map is used in a block, to which its tasks belong: "
                     "`async with client.map(...) as outcomes:`"
                 )
-            self._flow = flow = _new_flow()
+            self._in_flight = in_flight = _new_in_flight()
         while True:
-            self._start(flow)
-            outcome = flow.take()
+            self._start(in_flight)
+            outcome = in_flight.take()
             if outcome is not None:
                 if isinstance(outcome.error, ClientClosed):
-                    raise outcome.error  # And so would every other end.
+                    raise outcome.error  # Every further outcome would be the same error.
                 return outcome
-            if flow.over:
+            if in_flight.is_done:
                 raise StopAsyncIteration
-            await flow.more()
+            await in_flight.wait()
 
-    def _start(self, flow: InFlight) -> None:
-        """Start as many as there is room for."""
-        while not self._ended and flow.load < self._limit:
-            wanted: Any = _END
-            if self._pulled is not None:
-                pulled = flow.pull(self._pulled, _END)
-                if not pulled:
-                    return
-                wanted = pulled[0]
-            else:
-                wanted = next(self._source, _END)
-            if wanted is _END:
-                self._ended = True
+    def _start(self, in_flight: AsyncInFlight) -> None:
+        """Start tasks up to the limit."""
+        while not self._exhausted and in_flight.count < self._limit:
+            wanted = self._next_request(in_flight)
+            if wanted is NoRequest.NOT_YET:
                 return
-            flow.start(_outcome(self._send, self._count, wanted))
-            self._count += 1
+            if isinstance(wanted, NoRequest):
+                self._exhausted = True
+                return
+            in_flight.start(_outcome(self._send, self._next_nth, wanted))
+            self._next_nth += 1
+
+    def _next_request(self, in_flight: AsyncInFlight) -> Wanted | NoRequest:
+        if self._async_source is not None:
+            return in_flight.pull(self._async_source)
+        return next(self._source, NoRequest.EXHAUSTED)
 
     async def close(self) -> None:
-        """Cancel what is under way, and see it ended. Any number of calls; nothing comes after it."""
-        self._ended = True
-        flow = self._flow
-        if flow is not None:
-            flow.cancel()
-            await flow.ended()
+        """Cancel the requests under way, and wait until they have ended. Any number of calls; it ends the iterator."""
+        self._exhausted = True
+        in_flight = self._in_flight
+        if in_flight is not None:
+            in_flight.cancel()
+            await in_flight.join()
 
     aclose = close
 
     async def __aenter__(self) -> Self:
-        if self._flow is None:
-            self._flow = flow = _new_flow()
-            await flow.enter()
+        if self._in_flight is None:
+            self._in_flight = in_flight = _new_in_flight()
+            await in_flight.enter()
         return self
 
     async def __aexit__(
@@ -172,29 +182,32 @@ class AsyncMap:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._ended = True
-        flow = self._flow
-        if flow is not None:
-            flow.cancel()
-            await flow.close_nowait()
+        self._exhausted = True
+        in_flight = self._in_flight
+        if in_flight is not None:
+            in_flight.cancel()
+            await in_flight.exit()
 
     def __del__(self) -> None:
-        flow = getattr(self, "_flow", None)
-        if flow is not None:
-            flow.abandon()
+        try:
+            in_flight = self._in_flight
+        except AttributeError:
+            return  # An interrupt fell before the first line of `__init__`.
+        if in_flight is not None:
+            in_flight.abandon()
 
 
-def _new_flow() -> InFlight:
+def _new_in_flight() -> AsyncInFlight:
     if in_trio():
-        from adieu.client.map.on_trio import TrioFlow
+        from adieu.client.map.on_trio import TrioTasks
 
-        return TrioFlow()
-    from adieu.client.map.on_asyncio import AsyncioFlow
+        return TrioTasks()
+    from adieu.client.map.on_asyncio import AsyncioTasks
 
-    return AsyncioFlow()
+    return AsyncioTasks()
 
 
-async def _outcome(send: Send, nth: int, request: Wanted) -> Outcome[AsyncResponse]:
+async def _outcome(send: AsyncSend, nth: int, request: Wanted) -> Outcome[AsyncResponse]:
     try:
         return Outcome(nth, request, await send(request), None)
     except Exception as error:

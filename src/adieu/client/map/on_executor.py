@@ -1,70 +1,74 @@
-"""A map over somebody's executor: threads, processes, or the machines of a cluster.
+"""A map over an executor that the user brings: threads, processes, or the machines of a cluster.
 
 What leaves this process is pickled by the executor: the client as its settings, the request, and the response, which
-has been read. What is carried in this process, by an executor of threads, uses the client itself, and is ended with the
-map. What is carried elsewhere, and has begun, ends by itself, and nobody hears of it.
+was read. A job that runs in this process (an executor of threads) uses the client itself, and is cancelled with the
+map. A job that has begun in another process ends by itself, and its result is dropped.
 """
 
 from __future__ import annotations
 
 import os
+from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from adieu.client.map.job import carry
+from adieu.client.map.job import JobResult, run_job
 from adieu.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Future
 
-    from adieu.client.map.job import Carried, Job, Sender
-    from adieu.client.map.sync_map import Told
+    from adieu.client.map.job import Job, OnDone, Send
+
+    Futures = dict[int, Future[JobResult]]
 
 __all__ = ["ExecutorWorkers"]
 
 
 class ExecutorWorkers:
-    """A crew that is not ours: it gets work, and is not sent home."""
+    """The workers of an executor, which the map uses and does not end."""
 
-    __slots__ = ("_executor", "_futures", "_sender")
+    __slots__ = ("_executor", "_futures", "_send")
 
-    def __init__(self, sender: Sender, executor: Executor) -> None:
-        if not callable(getattr(executor, "submit", None)) or isinstance(executor, type):
+    def __init__(self, send: Send, executor: Executor) -> None:
+        if not isinstance(executor, Executor):
             raise InvalidRequest(
                 f"map: executor takes a concurrent.futures.Executor, not {executor!r:.80}"
             )
-        self._sender = sender
+        self._send = send
         self._executor = executor
-        self._futures: dict[int, Future[Carried]] = {}
+        self._futures: Futures = {}
 
-    def submit(self, job: Job, told: Told) -> None:
-        # Dask does once what it is given twice, but two equal requests are two.
+    def submit(self, job: Job, on_done: OnDone) -> None:
+        """Hand the job to the executor."""
+        # Dask runs equal calls once, but two equal requests are two.
         unique = os.urandom(16)
-        carried = partial(carry, self._sender, job.wanted, job.ending, True, unique)
+        call = partial(run_job, self._send, job.wanted, job.handle, True, unique)
         try:
-            future = self._executor.submit(carried)
+            future = self._executor.submit(call)
         except RuntimeError:
-            raise  # It is broken, or shut down: and so would every other end.
+            raise  # The executor is broken or shut down: every further job would fail in the same way.
         except Exception as error:
-            # Some pickle now, others later: what cannot be is this one's error in either case.
-            told(job.nth, [None, error.with_traceback(None)])
+            # Some executors pickle here, others later. In both cases it is this job's error.
+            on_done(job.nth, JobResult.failed(error))
             return
         self._futures[job.nth] = future
-        future.add_done_callback(partial(_came, self._futures, job, told))
+        future.add_done_callback(partial(_on_future_done, self._futures, job, on_done))
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
+        """Cancel the jobs that have not begun."""
         for future in list(self._futures.values()):
             future.cancel()
 
     def join(self) -> None:
-        """They go on with other work."""
+        """Does nothing: the executor's workers go on with other work."""
 
 
-def _came(futures: dict[int, Any], job: Job, told: Told, future: Future[Carried]) -> None:
+def _on_future_done(futures: Futures, job: Job, on_done: OnDone, future: Future[JobResult]) -> None:
     futures.pop(job.nth, None)
     try:
-        carried = future.result()
+        result = future.result()
     except BaseException as failure:
-        # The executor's own: it cannot pickle something, was shut down, or has lost a worker.
-        carried = [None, failure.with_traceback(None)]
-    told(job.nth, carried)
+        # The executor's own error: it cannot pickle something, was shut down, or has lost a worker.
+        result = JobResult.failed(failure)
+    on_done(job.nth, result)

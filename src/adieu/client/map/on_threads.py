@@ -1,4 +1,4 @@
-"""The threads of a map: made when they are needed, never more than its limit, and over when it is."""
+"""The threads of a map. They are started when they are needed, up to the map's limit, and end with the map."""
 
 from __future__ import annotations
 
@@ -9,84 +9,88 @@ from queue import SimpleQueue
 from time import sleep
 from typing import TYPE_CHECKING
 
-from adieu.client.map.job import carry
+from adieu.client.map.job import JobResult, run_job
 from adieu.lifecycle.lock import start_in_helper
 
 if TYPE_CHECKING:
-    from adieu.client.map.job import Job, Sender
-    from adieu.client.map.sync_map import Told
+    from adieu.client.map.job import Job, OnDone, Send
 
-    Assignment = tuple[Sender, Job, Context, Told]
-    Jobs = SimpleQueue[Assignment | None]
+    Assignment = tuple[Send, Job, Context, OnDone]
+    AssignmentQueue = SimpleQueue[Assignment | None]
 
-__all__ = ["Threads"]
+__all__ = ["ThreadWorkers"]
 
-# How long a thread's first steps are not looked at (seconds).
-_MOMENT = 0.001
+# How often `wait` checks whether a thread has started (seconds).
+_START_CHECK_INTERVAL = 0.001
 
 
-class Threads:
-    """A crew of threads. They know the queue of their jobs, and nothing else of the map."""
+class ThreadWorkers:
+    """The threads of one map. A thread refers to the queue of its jobs, and to nothing else of the map."""
 
-    __slots__ = ("_idle", "_jobs", "_sender", "_threads")
+    __slots__ = ("_idle", "_queue", "_send", "_threads")
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-        self._jobs: Jobs = SimpleQueue()
-        # One token for each thread that waits for a job, and for which none is in the queue.
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._queue: AssignmentQueue = SimpleQueue()
+        # One token for each thread that waits for a job and has none in the queue.
         self._idle: deque[None] = deque()
         self._threads: list[_Thread] = []
 
-    def submit(self, job: Job, told: Told) -> None:
+    def submit(self, job: Job, on_done: OnDone) -> None:
+        """Put the job into the queue, and start a thread for it if none is idle."""
         try:
             self._idle.pop()
         except IndexError:
-            thread = _Thread(self._jobs, self._idle, f"adieu-map-{len(self._threads) + 1}")
-            start_in_helper(thread, thread.begun.pop)
+            thread = _Thread(self._queue, self._idle, f"adieu-map-{len(self._threads) + 1}")
+            start_in_helper(thread, thread.starting.pop)
             self._threads.append(thread)
-        self._jobs.put((self._sender, job, copy_context(), told))
+        self._queue.put((self._send, job, copy_context(), on_done))
 
-    def dismiss(self) -> None:
-        self._jobs.put(None)
+    def stop(self) -> None:
+        """End every thread after its present job."""
+        self._queue.put(None)
 
     def join(self) -> None:
+        """Wait for the end of every thread."""
         for thread in self._threads:
             thread.wait()
 
 
 class _Thread(threading.Thread):
-    """Does jobs until there is the one that says that there are no more."""
+    """Runs jobs until None comes out of the queue."""
 
-    def __init__(self, jobs: Jobs, idle: deque[None], name: str) -> None:
-        # One that waits for a peer must not keep the interpreter from ending.
+    def __init__(self, queue: AssignmentQueue, idle: deque[None], name: str) -> None:
+        # A daemon: a thread that waits for a peer must not keep the interpreter from ending.
         super().__init__(name=name, daemon=True)
-        self._jobs = jobs
-        self._free = idle
-        # Empty once it has taken its first steps.
-        self.begun: list[None] = [None]
+        self._queue = queue
+        self._idle = idle
+        # Emptied when the thread has started. A list, because its `pop` is C, which no interrupt divides.
+        self.starting: list[None] = [None]
 
     def run(self) -> None:
-        jobs = self._jobs
+        queue = self._queue
         while True:
-            job = jobs.get()
-            if job is None:
-                jobs.put(None)  # For the others: it is one for all.
+            assignment = queue.get()
+            if assignment is None:
+                queue.put(None)  # There is one None for all threads.
                 return
-            _do(*job)
-            del job  # What somebody else has now must not be kept, and freed, here.
-            self._free.append(None)
+            _run(*assignment)
+            del (
+                assignment
+            )  # The reader has the request and the response now: do not keep them alive here.
+            self._idle.append(None)
 
     def wait(self) -> None:
-        """Wait for its end."""
-        while self.begun:
-            sleep(_MOMENT)
+        """Wait for the thread's end."""
+        while self.starting:
+            sleep(_START_CHECK_INTERVAL)
         if self.ident is not None:
             self.join()
 
 
-def _do(sender: Sender, job: Job, context: Context, told: Told) -> None:
+def _run(send: Send, job: Job, context: Context, on_done: OnDone) -> None:
     try:
-        carried = context.run(carry, sender, job.wanted, job.ending, False)
+        result = context.run(run_job, send, job.wanted, job.handle, False)
     except BaseException as failure:
-        carried = [None, failure.with_traceback(None)]
-    told(job.nth, carried)
+        result = JobResult.failed(failure)
+    on_done(job.nth, result)

@@ -1,25 +1,27 @@
-"""What becomes of one of many requests: what `Client.map` and `AsyncClient.map` give."""
+"""The result of one of many requests, as `Client.map` and `AsyncClient.map` give it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar, Union
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 # typing's own cannot be generic before Python 3.11.
 from typing_extensions import NamedTuple
 
 if TYPE_CHECKING:
+    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response_head import ResponseHead
     from adieu.messages.url import URL
 
-__all__ = ["Outcome", "Wanted", "discard"]
+__all__ = ["Outcome", "Sending", "Wanted", "discard"]
 
 Wanted = Union["Request", "URL", str]
 R = TypeVar("R", bound="ResponseHead")
 
 
 class Outcome(NamedTuple, Generic[R]):
-    """What became of one request: a response or an error, one of the two.
+    """The result of one request: a response or an error, one of the two.
 
     `nth` is its place among the requests, from 0; `request` is what was given: a `Request`, or a URL for a GET.
     """
@@ -40,11 +42,15 @@ class Outcome(NamedTuple, Generic[R]):
         return self.response
 
     def discard(self) -> None:
-        """Nobody will take it: close what it has open."""
+        """Close the response, which will not be taken."""
         discard(self.response)
 
 
+Sending = Coroutine[Any, Any, Outcome["AsyncResponse"]]
+"""A coroutine that sends one request of an async map."""
+
+
 def discard(response: ResponseHead | None) -> None:
-    """Nobody will take this response: close what it has open."""
+    """End the body of a response that will not be taken, and close its connection."""
     if response is not None and response.body is not None:
         response.body.abort("map left")

@@ -1,13 +1,12 @@
-"""Many requests over one pool: a bounded number at a time, the outcomes as they come. The sync twin of `async_map`.
+"""The sync map: an iterator over the outcomes of many requests, a bounded number of which are under way.
 
-Theory of operation. An `InFlight` holds the requests under way and the outcomes that nobody has taken yet. The workers
-and the iterator share it. The workers never refer to the iterator, so an iterator that is dropped is freed, and its end
-cuts them off. New requests are taken from the source, in the reader's thread, when an outcome is
-asked for, as many as the limit leaves room for; so a reader who takes his time is waited for, and an endless source is
-read no faster than its outcomes are.
+Theory of operation. An `InFlight` holds the jobs under way and the results that were not taken yet. The workers and the
+iterator share it. The workers never refer to the iterator, so an iterator that is dropped is freed, and its finalizer
+cancels the jobs. Requests are taken from the source when an outcome is asked for, in the reader's thread, up to the
+limit. So a slow reader is waited for, and an endless source is read no faster than its outcomes are.
 
-Shared are a dict, a deque and a `SimpleQueue`, which are C: an interrupt at any line leaves them whole, and a finalizer
-may come at any line. An outcome leaves the dict before the deque, so that none is given twice.
+The threads share a dict, a deque and a `SimpleQueue`. All three are C: an interrupt at any line leaves them whole, and
+a finalizer may run at any line. A job leaves the dict before its result leaves the deque, so no result is given twice.
 """
 
 from __future__ import annotations
@@ -17,106 +16,105 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from adieu.client.map.job import CancelHandle, Job
-from adieu.client.map.outcome import Outcome, discard
-from adieu.errors import ClientClosed, InvalidRequest
+from adieu.client.map.arguments import NoRequest, checked_limit, refused_source
+from adieu.client.map.cancel import CancelHandle
+from adieu.client.map.job import Job
+from adieu.client.map.outcome import Outcome
+from adieu.errors import ClientClosed
 from adieu.lifecycle.lock import release_if_owned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from adieu.client.map.job import Carried
+    from adieu.client.map.job import JobResult, OnDone
     from adieu.client.map.outcome import Wanted
     from adieu.messages.response import Response
 
-    Told = Callable[[int, Carried], None]
-
 __all__ = ["InFlight", "Map", "Workers"]
 
-# Where a wait cannot be interrupted (Windows), a Ctrl-C is heard after so many seconds.
-_PIECE = 0.5
-# So long (seconds) new requests may be waited for while an outcome is there.
-_SLOW = 0.05
-# What a source gives when it has nothing more.
-_END = object()
+# The longest wait without a break (seconds): on Windows, Ctrl-C does not interrupt the wait for a queue.
+_INTERRUPT_CHECK_INTERVAL = 0.5
+# How long (seconds) new requests may be taken from the source while a result is ready.
+_MAX_START_TIME = 0.05
 
 
 class Workers(Protocol):
-    """Who carries the requests: threads of the map's own, or an executor."""
+    """What runs the jobs of a map: threads of its own, or an executor."""
 
-    def submit(self, job: Job, told: Told) -> None:
-        """Have it carried; `told` is called with its place and what became of it, in whatever thread."""
+    def submit(self, job: Job, on_done: OnDone) -> None:
+        """Have the job run. `on_done` is called with its place and its result, in any thread."""
         ...
 
-    def dismiss(self) -> None:
-        """What has not begun shall not begin. Any number of times, also in a finalizer."""
+    def stop(self) -> None:
+        """Begin no further job. Any number of calls, also in a finalizer."""
         ...
 
     def join(self) -> None:
-        """Wait until nobody is left of it, of whom the map is the only employer."""
+        """Wait until the workers that belong to this map alone have ended."""
         ...
 
 
 class InFlight:
-    """What is under way, and what has finished."""
+    """The jobs under way and the results that were not taken yet."""
 
-    __slots__ = ("_crew", "_finished", "_left", "_running", "_signals")
+    __slots__ = ("_cancelled", "_finished", "_jobs", "_signals", "_workers")
 
-    def __init__(self, crew: Workers) -> None:
-        self._crew = crew
-        # Until it is taken.
-        self._running: dict[int, Job] = {}
-        self._finished: deque[tuple[int, Carried]] = deque()
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        # Until the result is taken.
+        self._jobs: dict[int, Job] = {}
+        self._finished: deque[tuple[int, JobResult]] = deque()
+        # One for each result.
         self._signals: SimpleQueue[None] = SimpleQueue()
-        self._left = False
+        self._cancelled = False
 
     @property
-    def load(self) -> int:
-        """How many are under way or wait to be taken."""
-        return len(self._running)
+    def count(self) -> int:
+        """How many jobs are under way, or have a result that was not taken."""
+        return len(self._jobs)
 
     @property
-    def over(self) -> bool:
-        """Nothing is to come any more."""
-        return self._left or not self._running
+    def is_done(self) -> bool:
+        """There will be no further result."""
+        return self._cancelled or not self._jobs
 
     @property
-    def ripe(self) -> bool:
-        """Something waits to be taken."""
+    def has_result(self) -> bool:
+        """A result is ready to be taken."""
         return bool(self._finished)
 
     def start(self, nth: int, wanted: Wanted) -> None:
+        """Have a request sent."""
         job = Job(nth, wanted, CancelHandle())
-        self._running[nth] = job
+        self._jobs[nth] = job
         try:
-            self._crew.submit(job, self._told)
+            self._workers.submit(job, self._on_done)
         except BaseException:
-            job.ending.cut_off()
-            self._running.pop(nth, None)
+            job.handle.cancel()
+            self._jobs.pop(nth, None)
             raise
 
-    def _told(self, nth: int, carried: Carried) -> None:
-        self._finished.append((nth, carried))
-        if self._left:
+    def _on_done(self, nth: int, result: JobResult) -> None:
+        self._finished.append((nth, result))
+        if self._cancelled:
             self._discard()
         self._signals.put(None)
 
     def take(self) -> Outcome[Response] | None:
-        """One that has finished, the oldest first. What is no `Exception` (an exit) is raised."""
+        """The oldest result. An error that is no `Exception` (an exit) is raised."""
         finished = self._finished
         while finished:
-            nth, carried = finished[0]
-            job = self._running.pop(nth, None)
+            nth, result = finished[0]
+            job = self._jobs.pop(nth, None)
             finished.popleft()
-            self._hear()
+            self._drop_signal()
             if job is None:
-                continue  # An interrupt came between the two lines: it was taken, and lost.
-            error, response = carried.pop(), carried.pop()
+                continue  # An interrupt fell between the two lines: the result was taken, and lost.
+            response, error = result.take()
             try:
                 if error is not None and not isinstance(error, Exception):
                     raise error
@@ -125,80 +123,86 @@ class InFlight:
                 del error  # Or its traceback would refer to it: a cycle.
         return None
 
-    def _hear(self) -> None:
-        """One signal less for one outcome less, or they would pile up before a reader who never waits."""
+    def _drop_signal(self) -> None:
+        """Drop one signal for each result taken: a reader that never waits would let them pile up."""
         try:
             self._signals.get_nowait()
         except Empty:
             pass
 
-    def more(self) -> None:
-        """Wait until something has finished, for a moment at most."""
+    def wait(self) -> None:
+        """Wait for the next result, for a moment at most."""
         try:
-            self._signals.get(timeout=_PIECE)
+            self._signals.get(timeout=_INTERRUPT_CHECK_INTERVAL)
         except Empty:
             pass
 
     def cancel(self) -> None:
-        """Cut off what is under way, drop what was not taken. Waits for nothing, and may run in a finalizer."""
-        self._left = True
-        self._crew.dismiss()
-        for job in list(self._running.values()):
-            job.ending.cut_off()
+        """Cancel the jobs, discard the results. Waits for nothing, and may run in a finalizer."""
+        self._cancelled = True
+        self._workers.stop()
+        for job in list(self._jobs.values()):
+            job.handle.cancel()
         self._discard()
 
     def _discard(self) -> None:
-        """Close what nobody will take."""
         while True:
             try:
-                nth, carried = self._finished.popleft()
+                nth, result = self._finished.popleft()
             except IndexError:
                 return
-            discard(carried[0])
-            carried.clear()
-            self._running.pop(nth, None)
+            result.discard()
+            self._jobs.pop(nth, None)
 
-    def ended(self) -> None:
-        """Wait until what was cancelled is over, as far as it is carried in this process."""
-        while any(job.ending.here for job in list(self._running.values())):
-            self.more()
-        self._crew.join()
+    def join(self) -> None:
+        """Wait for the end of the cancelled jobs, as far as they run in this process."""
+        while any(job.handle.runs_here for job in list(self._jobs.values())):
+            self.wait()
+        self._workers.join()
 
 
 class Map:
     """The outcomes of `Client.map`, as they come: an iterator, and a context manager."""
 
-    __slots__ = ("_count", "_ended", "_flow", "_limit", "_second", "_source", "_turn")
+    __slots__ = (
+        "_backup_finalizer",
+        "_exhausted",
+        "_in_flight",
+        "_limit",
+        "_next_nth",
+        "_reader_lock",
+        "_source",
+    )
 
-    def __init__(self, requests: Iterable[Wanted], limit: int, crew: Workers) -> None:
-        if type(limit) is not int or limit < 1:
-            raise InvalidRequest(f"map: limit takes a whole number from 1, not {limit!r}")
+    def __init__(self, requests: Iterable[Wanted], limit: int, workers: Workers) -> None:
+        self._in_flight = in_flight = InFlight(workers)
+        self._limit = checked_limit(limit)
         if isinstance(requests, (str, bytes)) or not isinstance(requests, Iterable):
-            raise InvalidRequest(f"map takes an iterable of requests or URLs, not {requests!r:.80}")
-        self._limit = limit
-        self._count = 0
-        self._ended = False
+            raise refused_source(requests)
         self._source: Iterator[Wanted] = iter(requests)
-        self._turn = RLock()
-        self._flow = flow = InFlight(crew)
-        self._second = _Finalizer(flow)
+        # Nothing more is taken from the source: it has ended, or the map has.
+        self._exhausted = False
+        self._next_nth = 0
+        # Held by the thread that asks for the next outcome.
+        self._reader_lock = RLock()
+        self._backup_finalizer = _BackupFinalizer(in_flight)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Outcome[Response]:
-        turn = self._turn
-        if not turn.acquire(blocking=False):
+        lock = self._reader_lock
+        if not lock.acquire(blocking=False):
             raise RuntimeError("another thread is waiting for the next outcome of this map")
         try:
-            return self._next(self._flow)
+            return self._next(self._in_flight)
         finally:
-            release_if_owned(turn)
+            release_if_owned(lock)
 
-    def _next(self, flow: InFlight) -> Outcome[Response]:
+    def _next(self, in_flight: InFlight) -> Outcome[Response]:
         while True:
-            self._start(flow)
-            outcome = flow.take()
+            self._start(in_flight)
+            outcome = in_flight.take()
             if outcome is not None:
                 if not isinstance(outcome.error, ClientClosed):
                     return outcome
@@ -206,36 +210,36 @@ class Map:
                 del outcome
                 self.close()
                 try:
-                    raise error  # And so would every other end.
+                    raise error  # Every further outcome would be the same error.
                 finally:
                     del error  # Or its traceback would refer to it: a cycle.
-            if flow.over:
+            if in_flight.is_done:
                 self.close()
                 raise StopIteration
-            flow.more()
+            in_flight.wait()
 
-    def _start(self, flow: InFlight) -> None:
-        """Start as many as there is room for. A slow source does not keep an outcome waiting for all of them."""
+    def _start(self, in_flight: InFlight) -> None:
+        """Start jobs up to the limit. A slow source does not delay a result that is ready."""
         began = monotonic()
-        while not self._ended and flow.load < self._limit:
+        while not self._exhausted and in_flight.count < self._limit:
             try:
-                wanted: Any = next(self._source, _END)
-                if wanted is _END:
-                    self._ended = True
+                wanted = next(self._source, NoRequest.EXHAUSTED)
+                if isinstance(wanted, NoRequest):
+                    self._exhausted = True
                     return
-                nth, self._count = self._count, self._count + 1
-                flow.start(nth, wanted)
+                nth, self._next_nth = self._next_nth, self._next_nth + 1
+                in_flight.start(nth, wanted)
             except Exception:
                 self.close()
                 raise
-            if flow.ripe and monotonic() - began > _SLOW:
+            if in_flight.has_result and monotonic() - began > _MAX_START_TIME:
                 return
 
     def close(self) -> None:
-        """Cut off what is under way, and see it ended. Any number of calls; nothing comes after it."""
-        self._ended = True
-        self._flow.cancel()
-        self._flow.ended()
+        """Cancel the requests under way, and wait until they have ended. Any number of calls; it ends the iterator."""
+        self._exhausted = True
+        self._in_flight.cancel()
+        self._in_flight.join()
 
     def __enter__(self) -> Self:
         return self
@@ -249,20 +253,24 @@ class Map:
         self.close()
 
     def __del__(self) -> None:
-        flow: Any = getattr(self, "_flow", None)
-        if flow is not None:
-            flow.cancel()
+        try:
+            in_flight = self._in_flight
+        except AttributeError:
+            return  # An interrupt fell before the first line of `__init__`.
+        in_flight.cancel()
 
 
-class _Finalizer:
-    """The second one of a map: an interrupt that falls into a finalizer is printed and forgotten, but not into both."""
+class _BackupFinalizer:
+    """A map's second finalizer. An interrupt that falls into a finalizer is lost there, but it does not hit both."""
 
-    __slots__ = ("_flow",)
+    __slots__ = ("_in_flight",)
 
-    def __init__(self, flow: InFlight) -> None:
-        self._flow = flow
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
 
     def __del__(self) -> None:
-        flow: Any = getattr(self, "_flow", None)
-        if flow is not None:
-            flow.cancel()
+        try:
+            in_flight = self._in_flight
+        except AttributeError:
+            return  # As above.
+        in_flight.cancel()

@@ -1,7 +1,8 @@
-"""The clients that a process keeps for errands from elsewhere: one for each that was pickled, until it is not needed.
+"""The clients that a worker process makes for the maps of other processes.
 
-Nobody here can be told that a map has ended, for an executor has no such message. So a client that had nothing to do
-for some seconds is closed, by a thread that is there as long as there are such clients.
+Each pickled client is made once and used by all of its requests that come here. An executor does not tell its workers
+that a map has ended, so a client is closed when it was idle for some seconds, by a thread that runs as long as there
+are such clients.
 """
 
 from __future__ import annotations
@@ -10,98 +11,120 @@ import os
 import pickle
 from threading import Thread
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
+
+# typing's own cannot be generic before Python 3.11.
+from typing_extensions import NamedTuple
 
 from adieu.lifecycle.lock import locked, process_lock
 
-if TYPE_CHECKING:
-    from adieu.client.client import Client
+__all__ = ["IDLE_TIMEOUT", "BorrowedClient", "PackedClient", "pack"]
 
-__all__ = ["LINGER", "Borrowed", "packed"]
+IDLE_TIMEOUT = 5.0
+"""Seconds after its last request until a client is closed."""
 
-LINGER = 5.0
-"""Seconds after its last request in which a client is closed."""
-
-_PIECE = 0.5
-
-_names: WeakKeyDictionary[Client, bytes] = WeakKeyDictionary()
-_kept: dict[tuple[bytes, bytes], _CachedClient] = {}
-_lock = process_lock()
-_caretaker: Thread | None = None
+_EVICT_INTERVAL = 0.5
 
 
-def packed(client: Client) -> tuple[bytes, bytes]:
-    """A client as its name, which no other client in the world has, and its settings.
+class _Closable(Protocol):
+    def close(self) -> object: ...
 
-    By settings alone, two who signed in one after the other would share the cookies of one client.
+
+C = TypeVar("C", bound=_Closable)
+
+
+class PackedClient(NamedTuple, Generic[C]):
+    """A pickled client, and the random name of the client that it was made from.
+
+    The name is part of the key: two clients of equal settings must not share one client elsewhere. Two users who
+    signed in with them would share its cookies.
     """
-    name = _names.setdefault(client, os.urandom(16))
-    return name, pickle.dumps(client)
+
+    name: bytes
+    settings: bytes
 
 
-class _CachedClient:
-    __slots__ = ("client", "since", "users")
+_names: WeakKeyDictionary[_Closable, bytes] = WeakKeyDictionary()
+_clients: dict[PackedClient[Any], _CachedClient[Any]] = {}
+_lock = process_lock()
+_evictor: Thread | None = None
 
-    def __init__(self, client: Client) -> None:
+
+def pack(client: C) -> PackedClient[C]:
+    """Pickle a client. The name is the same for every call with the same client."""
+    return PackedClient(_names.setdefault(client, os.urandom(16)), pickle.dumps(client))
+
+
+class _CachedClient(Generic[C]):
+    """A client, how many requests use it now, and since when none does."""
+
+    __slots__ = ("client", "idle_since", "users")
+
+    def __init__(self, client: C) -> None:
         self.client = client
         self.users = 0
-        self.since = 0.0
+        self.idle_since = 0.0
 
     def give_back(self) -> None:
         self.users -= 1
-        self.since = monotonic()
+        self.idle_since = monotonic()
+
+    def is_expired(self, now: float) -> bool:
+        return not self.users and now - self.idle_since >= IDLE_TIMEOUT
 
 
-class Borrowed:
-    """`with Borrowed(*packed(client)) as twin:` uses this process's own client of these settings."""
+class BorrowedClient(Generic[C]):
+    """`with BorrowedClient(pack(client)) as own:` uses this process's own client of these settings."""
 
-    __slots__ = ("_kept", "_key")
+    __slots__ = ("_cached", "_packed")
 
-    def __init__(self, name: bytes, settings: bytes) -> None:
-        self._key = (name, settings)
-        self._kept: _CachedClient | None = None
+    def __init__(self, packed: PackedClient[C]) -> None:
+        self._packed = packed
+        self._cached: _CachedClient[C] | None = None
 
-    def __enter__(self) -> Client:
-        self._kept = kept = locked(_lock, _taken, self._key)
-        return kept.client
+    def __enter__(self) -> C:
+        cached: _CachedClient[C] = locked(_lock, _borrow, self._packed)
+        self._cached = cached
+        return cached.client
 
     def __exit__(self, *error: object) -> None:
-        assert self._kept is not None
-        locked(_lock, self._kept.give_back)
+        assert self._cached is not None
+        locked(_lock, self._cached.give_back)
 
 
-def _taken(key: tuple[bytes, bytes]) -> _CachedClient:
-    global _caretaker
-    kept = _kept.get(key)
-    if kept is None:
-        _kept[key] = kept = _CachedClient(pickle.loads(key[1]))  # noqa: S301 - the caller's own client
-    kept.users += 1
-    # In a forked child it is not alive.
-    if _caretaker is None or not _caretaker.is_alive():
-        _caretaker = Thread(target=_evict_idle, name="adieu-map-clients", daemon=True)
-        _caretaker.start()
-    return kept
+def _borrow(packed: PackedClient[C]) -> _CachedClient[C]:
+    global _evictor
+    cached = _clients.get(packed)
+    if cached is None:
+        client = pickle.loads(packed.settings)  # noqa: S301 - pickled by the process that uses it
+        _clients[packed] = cached = _CachedClient(client)
+    cached.users += 1
+    # In a forked child the parent's thread is not alive.
+    if _evictor is None or not _evictor.is_alive():
+        _evictor = Thread(target=_evict_until_empty, name="adieu-map-clients", daemon=True)
+        _evictor.start()
+    return cached
 
 
-def _evict_idle() -> None:
-    while _close_unused():
-        sleep(_PIECE)
+def _evict_until_empty() -> None:
+    while _evict_idle():
+        sleep(_EVICT_INTERVAL)
 
 
-def _close_unused() -> bool:
-    """Close what has had nothing to do for long enough; False: nothing is left."""
-    unused, left = locked(_lock, _without_work)
-    for client in unused:
+def _evict_idle() -> bool:
+    """Close the clients that were idle for long enough. True if there are others."""
+    expired, others = locked(_lock, _pop_expired)
+    for client in expired:
         client.close()
-    return left
+    return others
 
 
-def _without_work() -> tuple[list[Client], bool]:
-    global _caretaker
+def _pop_expired() -> tuple[list[_Closable], bool]:
+    global _evictor
     now = monotonic()
-    over = [key for key, kept in _kept.items() if not kept.users and now - kept.since >= LINGER]
-    unused = [_kept.pop(key).client for key in over]
-    if not _kept:
-        _caretaker = None
-    return unused, bool(_kept)
+    expired = [packed for packed, cached in _clients.items() if cached.is_expired(now)]
+    clients = [_clients.pop(packed).client for packed in expired]
+    if not _clients:
+        _evictor = None
+    return clients, bool(_clients)
