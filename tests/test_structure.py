@@ -24,12 +24,6 @@ SOURCES = modules_in(ROOT / "src") | modules_in(ROOT / "adapters")
 KNOWN_CIRCLES = {
     "adieu.client.base",
     "adieu.client.call",
-    "adieu.client.client",
-    "adieu.client.map.job",
-    "adieu.client.map.on_executor",
-    "adieu.client.map.on_threads",
-    "adieu.client.map.sync_map",
-    "adieu.client.map.worker_clients",
     "adieu.client.pickling",
     "adieu.http1.connection",
     "adieu.http1.error_mapping",
