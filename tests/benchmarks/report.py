@@ -34,7 +34,7 @@ _ASYNC_COLUMNS: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
 _PAGE: Final = """\
 # Benchmarks
 
-The cost of adieu compared with bare h11, urllib3, requests, httpx and aiohttp, measured in one run on one machine: {where}.
+adieu compared with bare h11, urllib3, requests, httpx and aiohttp, all in one run on one machine: {where}.
 
 Written by `PYTHONPATH=tests python -m benchmarks` on {date}, with {versions}.
 
@@ -58,8 +58,8 @@ bytes, which is the lower limit for every client.
 ## Requests of tasks
 
 The same in asyncio, with `AsyncClient` over h11. Here the h11 loop uses the socket operations of the event loop (its
-streams for TLS), a stack of idle connections, and no timeouts. aiohttp has its parser {parser}. Each client has at most a
-hundred connections, so most of 256 tasks wait for one.
+streams for TLS), a stack of idle connections, and no timeouts. aiohttp has its parser {parser}. Each client has at most
+a hundred connections, so most of 256 tasks wait for one.
 
 {awaited}
 

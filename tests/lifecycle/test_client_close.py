@@ -261,7 +261,7 @@ def test_the_verdict_names_who_held_what(stage: Stage) -> None:
     assert idle
 
 
-# Policies that let a body finish -----------------------------------------------------------------------------------
+# Policies that let a body finish
 
 
 class _Finishing(adieu.ReleaseOnRead):

@@ -42,7 +42,7 @@ def _view(**facts: Any) -> adieu.View:
     return adieu.View(**{**usual, **facts})
 
 
-# Decisions ---------------------------------------------------------------------------------------------------------
+# Decisions
 
 _DRAIN = Drain(64 * 1024, 0.1)
 
@@ -105,7 +105,7 @@ def test_what_is_no_policy_is_refused(wrong: Any) -> None:
         adieu.Client(cleanup=wrong)
 
 
-# What the server sees ----------------------------------------------------------------------------------------------
+# What the server sees
 
 # One connection serves as many requests as there are, or each has one of its own.
 KEPT, EACH = "one", "each"
@@ -204,7 +204,7 @@ def test_a_drain_does_not_outlast_the_call(bare: Stage) -> None:
         bare.next_works(client)
 
 
-# Reading ahead -----------------------------------------------------------------------------------------------------
+# Reading ahead
 
 
 @pytest.mark.parametrize("limit", [0, 1, 999, 1000, 99_999, 100_000, 100_001])
@@ -273,7 +273,7 @@ def test_a_policy_may_close_after_the_headers(bare: Stage) -> None:
         bare.next_works(client)
 
 
-# What a policy cannot do -------------------------------------------------------------------------------------------
+# What a policy cannot do
 
 
 class _Hoarder(adieu.CleanupPolicy):
@@ -370,7 +370,7 @@ def test_no_policy_can_keep_a_socket_beyond_the_client(
     caught(adieu.ClientClosed, bare.read, held[0])
 
 
-# Which policy ------------------------------------------------------------------------------------------------------
+# Which policy
 
 
 class _Spy(adieu.Prefetch):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lifecycle
 
 
-# Which connection --------------------------------------------------------------------------------------------------
+# Which connection
 
 
 def test_a_released_connection_serves_again() -> None:
@@ -64,7 +64,7 @@ def test_connections_to_one_origin_do_not_serve_another() -> None:
     assert bench.states() == [("a", "idle"), ("b", "leased")]
 
 
-# Limits ------------------------------------------------------------------------------------------------------------
+# Limits
 
 
 def test_no_more_connections_than_the_limit() -> None:
@@ -186,7 +186,7 @@ class _Tied:
         self.thing = thing
 
 
-# Waiting -----------------------------------------------------------------------------------------------------------
+# Waiting
 
 
 def test_who_waited_longest_is_served_first_whatever_the_origin() -> None:
@@ -264,7 +264,7 @@ def test_asking_twice_is_waiting_once() -> None:
     bench.check()
 
 
-# Ends --------------------------------------------------------------------------------------------------------------
+# Ends
 
 
 def test_a_lease_ends_once_however_often_it_is_ended() -> None:
@@ -460,7 +460,7 @@ def test_a_fresh_connection_is_one_that_was_never_used() -> None:
     bench.check()
 
 
-# The end of the pool -----------------------------------------------------------------------------------------------
+# The end of the pool
 
 
 def test_closing_closes_what_is_idle_and_what_is_in_use() -> None:
@@ -574,7 +574,7 @@ def test_what_was_about_to_be_closed_is_forgotten_in_a_forked_child() -> None:
     assert other.connection.closed == 0
 
 
-# Interrupts --------------------------------------------------------------------------------------------------------
+# Interrupts
 
 
 class _Snare:

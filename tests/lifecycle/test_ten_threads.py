@@ -121,7 +121,7 @@ def test_connections_that_are_kept_are_used_again(
     assert census.count() == 0
 
 
-# nginx, as it runs in the world ------------------------------------------------------------------------------------
+# nginx, as it runs in the world
 
 
 def _accepted(server: Nginx) -> int:

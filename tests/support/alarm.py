@@ -1,6 +1,6 @@
-"""Interrupts at moments that nobody chose: a real signal, after some microseconds, that becomes a KeyboardInterrupt.
+"""Interrupts at random moments: a real signal, some microseconds later, becomes a KeyboardInterrupt.
 
-Raising from a trace function would be no model of it: that hits places where Python never handles a signal.
+Raising from a trace function would not be the same: it would also hit places where Python never handles a signal.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ HAS_ALARMS = hasattr(signal, "setitimer")
 
 
 class Alarm:
-    """Interrupts calls; in the main thread, and on POSIX. `hits` counts the calls that were interrupted.
+    """Interrupts calls, in the main thread and on POSIX only. `hits` counts the interrupted calls.
 
-    `scale` is how long the calls take, in seconds, as far as is known: it is learnt from how many were interrupted.
+    `scale` is an estimate of the seconds that a call takes, which is adjusted after each call.
     """
 
     def __init__(self, seed: int, scale: float = 1e-3) -> None:
@@ -37,7 +37,7 @@ class Alarm:
 
     def __enter__(self) -> Self:
         self._former = signal.signal(signal.SIGALRM, self._ring)
-        # In a finalizer Python prints an interrupt, and forgets it.
+        # Python prints an interrupt that hits a finalizer, and then drops it.
         self._hook = sys.unraisablehook
         sys.unraisablehook = self._unraisable
         return self
@@ -58,7 +58,7 @@ class Alarm:
             raise KeyboardInterrupt
 
     def rounds(self, hits: int, seconds: float = 30.0) -> Iterator[int]:
-        """Numbers, until so many calls were interrupted; a failure if they have not been within so many seconds."""
+        """Count up until enough calls were interrupted; fail if that takes too many seconds."""
         ends_at = time.monotonic() + seconds
         for number in itertools.count():
             if self.hits >= hits:
@@ -67,7 +67,7 @@ class Alarm:
             yield number
 
     def call(self, function: Callable[[], Any]) -> KeyboardInterrupt | None:
-        """Call it, and interrupt it at a random moment, if it still runs then: the interrupt that came out of it."""
+        """Call it, interrupt it at a random moment if it still runs then, and return the interrupt that it raised."""
         seconds = self._chance.uniform(1e-6, self.scale)
         self.scale = max(self.scale * 0.97, 1e-5)
         try:

@@ -1,4 +1,4 @@
-"""A peer that costs next to nothing: it lives in the same event loop, and answers a request with its path."""
+"""A cheap peer: it runs in the same event loop and answers each request with its path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Memory"]
 
 
 class Memory:
-    """A wire whose other end is here: each stream is one end of a socketpair, the loop serves the other.
+    """A wire to a server in the same loop: each stream is one end of a socketpair, and the loop serves the other.
 
     `GET /name` is answered with ``/name``; `accepted` counts the streams.
     """
@@ -31,7 +31,7 @@ class Memory:
         self._served: list[Any] = []
 
     def client(self, **options: Any) -> adieu.AsyncClient:
-        """A client that reaches nothing but this."""
+        """A client that can reach this peer only."""
         limits = options.pop("limits", None)
         adapter: Any = AsyncNativeAdapter(self, limits=limits)
         return adieu.AsyncClient("http://memory.example", adapter=adapter, **options)
@@ -65,7 +65,7 @@ class Memory:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        # The clients have gone, so each has read the end of its stream, or will.
+        # The clients are closed, so each server task has read the end of its stream, or will.
         await wait(self._served, timeout=5)
         assert all(task.done() and task.exception() is None for task in self._served)
 

@@ -1,4 +1,4 @@
-"""What tests of clients share: the adapters they run over, and a listener that keeps books."""
+"""For tests of clients: the adapters that they run over, and a listener that records all events."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ADAPTERS = ("urllib3", "native", "close")
 
 
 def sockets(server: FaultServer) -> int:
-    """How many connections to this server the client side has open."""
+    """The number of open client connections to this server."""
     return established(to_ports={server.port})
 
 
 def forget() -> None:
-    """Let finalizers run for what has just been dropped: at once where references are counted, elsewhere when told."""
+    """Run the finalizers of dropped objects: CPython has run them already, other interpreters need a collection."""
     if sys.implementation.name != "cpython":
         gc.collect()
         gc.collect()
 
 
 class Books(adieu.Events):
-    """Writes every event down, in order, and says whether each start has had its one end."""
+    """Records every event in order, and checks that each start has exactly one end."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, int, str]] = []
@@ -79,15 +79,15 @@ class Books(adieu.Events):
         self.leaks.append(lease)
 
     def count(self) -> Counter[str]:
-        """How often each event came."""
+        """The number of events of each kind."""
         return Counter(name for name, _, _ in self.lines)
 
     def whys(self) -> list[str]:
-        """Why connections were closed, in order."""
+        """The reasons for closed connections, in order."""
         return [text for name, _, text in self.lines if name == "closed"]
 
     def check(self, *, over: bool = True) -> None:
-        """Every start has had exactly one end; if all is `over`, nothing is left open."""
+        """Every start has had exactly one end; with `over`, nothing is left open."""
         states: dict[int, _State] = {}
         for line in self.lines:
             name, connection, _ = line
@@ -99,7 +99,7 @@ class Books(adieu.Events):
 
 
 class _State:
-    """What one connection has been told to be."""
+    """The state of one connection according to its events."""
 
     def __init__(self) -> None:
         self.connecting = "not begun"
@@ -107,11 +107,11 @@ class _State:
         self.closed = False
 
     def take(self, name: str) -> str | None:
-        """The next event; what is wrong with it, if anything."""
+        """Take the next event; return the problem with it, if there is one."""
         if name == "connect_started":
             ok, self.connecting = self.connecting == "not begun", "begun"
         elif name in {"connected", "connect_failed"}:
-            # Perhaps after it was closed: another thread may close the client meanwhile.
+            # This may follow the close: another thread may have closed the client meanwhile.
             ok = self.connecting == "begun"
             self.connecting = "done" if name == "connected" else "failed"
         elif name == "leased":
@@ -122,7 +122,7 @@ class _State:
             ok = self.leased and self.connecting == "done"
         else:
             assert name == "closed"
-            # The end of a lease, or of an open connection: who counts either comes out even.
+            # It ends a lease or an open connection, so both have as many ends as starts.
             ok = (self.leased or self.connecting == "done") and not self.closed
             self.leased, self.closed = False, True
         if ok:
@@ -130,7 +130,7 @@ class _State:
         return f"connecting was {self.connecting}, leased {self.leased}, closed {self.closed}"
 
     def pending(self) -> str:
-        """What has no end yet."""
+        """The start that has no end yet."""
         if self.connecting == "begun":
             return "connecting"
         if self.leased:

@@ -1,4 +1,4 @@
-"""Fixtures for what is the same over every adapter, sync and async."""
+"""Fixtures for tests that hold over every adapter, sync and async."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLACES = [
 def stage(
     request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
 ) -> Iterator[Stage]:
-    """Every mode with each of its adapters; at the end no socket is left."""
+    """Every mode with each of its adapters; at the end no socket may be open."""
     mode, adapter = request.param
     runner = RUNNERS[mode]()
     yield Stage(runner, adapter, None, fault_server, census)

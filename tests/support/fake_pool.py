@@ -1,4 +1,4 @@
-"""A pool without sockets: connections that note what is done to them, a clock that is set by hand."""
+"""A pool without sockets, with connections that record the calls on them and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FakeConnection(PooledConnection):
 
 
 class FakeLease(PoolLease[Any]):
-    """A lease with as much of a description as the pool asks for."""
+    """A lease with the description that the pool needs."""
 
     connection: Any
 
@@ -46,7 +46,7 @@ class FakeLease(PoolLease[Any]):
 
 
 class Listener(adieu.Events):
-    """Notes what it is told."""
+    """Records the events."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
@@ -59,7 +59,7 @@ class Listener(adieu.Events):
 
 
 class Clock:
-    """Stands still until somebody sets it."""
+    """A clock that changes only when the test sets it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -69,7 +69,7 @@ class Clock:
 
 
 class Bench:
-    """A pool with all that was made for it."""
+    """A pool, with the connections and leases that were made for it."""
 
     def __init__(self, *limits: Any, **more: Any) -> None:
         self.clock = clock = Clock()
@@ -87,7 +87,7 @@ class Bench:
         self.pool: Pool[Any] = Pool(new, adieu.Limits(*limits, **more), clock)
 
     def lease(self, key: str = "a") -> FakeLease:
-        """A lease that has no connection yet; `woken` says how often it was told that it has."""
+        """A lease that has no connection yet; its `woken` counts how often the pool woke it."""
         return FakeLease(self.pool, key)
 
     def take(self, key: str = "a") -> FakeLease:
@@ -97,18 +97,18 @@ class Bench:
         return begin(lease)
 
     def wait(self, key: str = "a", log: Callable[[FakeLease], object] = id) -> FakeLease:
-        """A lease that has to wait."""
+        """A lease in the queue."""
         lease = self.lease(key)
         lease.wake = _Bell(lease, log).ring
         assert not self.pool.checkout(lease), f"there was a connection for {key}"
         return lease
 
     def states(self) -> list[tuple[Any, str]]:
-        """The table, in words."""
+        """The table of owners as text."""
         return [(line.origin, line.state) for line in self.pool.snapshot()]
 
     def check(self) -> None:
-        """The invariants I1 to I3: one owner each, nothing open without one, no more than the limit."""
+        """Each connection has one owner, no connection without an owner is open, and none is above the limit."""
         rows = dict(self.pool._owners)
         limit = self.pool._limits.connections
         assert limit is None or len(rows) <= limit, rows
@@ -132,7 +132,7 @@ class _Bell:
 
 
 def begin(lease: FakeLease) -> FakeLease:
-    """What an engine does when it has a connection: opens it, and uses it."""
+    """Open the connection and use it, as an engine does."""
     connection = lease.connection
     assert connection.user is None, "two exchanges on one connection"
     connection.open = True
@@ -142,7 +142,7 @@ def begin(lease: FakeLease) -> FakeLease:
 
 
 def end(lease: FakeLease, reuse: bool = True, why: str = "complete") -> None:
-    """What the end of an exchange does."""
+    """End the lease, as the end of an exchange does."""
     if lease.connection is not None and lease.connection.user is lease:
         lease.connection.user = None
     lease.finish(reuse, why)

@@ -1,6 +1,6 @@
-"""Sockets that fail: one call of all that are made on them, chosen by its number, in one of the ways calls fail.
+"""Sockets of which one call fails: the test chooses the number of the call and the kind of failure.
 
-Only the sockets that adieu opens are of this kind; those of the servers in the same process are not.
+Only the sockets that adieu opens are of this kind, not those of the servers in the same process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["FAULTS", "Plan"]
 
 def _reset(call: Callable[[], Any], name: str, sock: socket.socket) -> Any:
     with contextlib.suppress(OSError):
-        # A connection that was reset says nothing any more, either.
+        # A connection that was reset receives nothing any more either.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     raise ConnectionResetError(errno.ECONNRESET, "injected: Connection reset by peer")
 
@@ -50,7 +50,7 @@ FAULTS: dict[str, Callable[[Callable[[], Any], str, socket.socket], Any]] = {
 
 
 class Plan:
-    """Which call fails, and how. `calls` are the names of those that were made; `struck` is the one that failed."""
+    """The call that fails, and how. `calls` are the names of the calls so far; `struck` is the one that failed."""
 
     def __init__(self, fault: str, at: int) -> None:
         self.calls: list[str] = []
@@ -71,10 +71,10 @@ class Plan:
             return call()
         self.struck = name
         if name == "close" and self._fault in {_reset, _timeout}:
-            # What a close reports, it reports after the descriptor has gone.
+            # A close that fails has released the descriptor before.
             call()
         if name == "socket" and self._fault is _after:
-            # The one place that no code outside of `socket.socket` can own.
+            # The only place where no code outside `socket.socket` can be the owner.
             return call()
         return self._fault(call, name, sock)
 
@@ -83,7 +83,7 @@ class Plan:
         self._over = True
 
     def module(self) -> Any:
-        """What stands in for the module `socket`."""
+        """A replacement for the module `socket`."""
         return _Module(self)
 
 
@@ -117,7 +117,7 @@ def _faulty(plan: Plan) -> Any:
         return call
 
     class FaultySocket(socket.socket):
-        """Opened by adieu."""
+        """A socket that adieu opened."""
 
         __slots__ = ()
 

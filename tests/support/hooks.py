@@ -1,4 +1,4 @@
-"""Hooks that can be pickled: other processes find them under their name."""
+"""Hooks that can be pickled, because other processes can import them by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["die", "tell_process"]
 
 
 def tell_process(request: adieu.Request) -> None:
-    """Say in which process the request was sent."""
+    """Add the id of the sending process to the request."""
     request.headers["X-Worker"] = str(os.getpid())
 
 

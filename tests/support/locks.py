@@ -9,7 +9,7 @@ __all__ = ["InterruptedLock"]
 
 
 class InterruptedLock:
-    """It is taken, and an interrupt comes before the block begins."""
+    """A lock that is taken and then interrupted before its block begins."""
 
     def __init__(self) -> None:
         lock: Any = RLock()

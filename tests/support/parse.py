@@ -1,4 +1,4 @@
-"""What h11 alone makes of a reply, fed in pieces of any size."""
+"""h11 without adieu: reads a reply in pieces of any size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import h11
 
 
 class Outcome(NamedTuple):
-    """An error, or a message and whether h11 would go on with the connection."""
+    """An error, or a message and whether h11 would reuse the connection."""
 
     verdict: str
     status: int | None = None
@@ -33,7 +33,7 @@ class _Feed:
 
 
 def by_h11(raw: bytes, method: str, *, closes: bool, size: int) -> Outcome:
-    """Read one response as a client would that asks h11 and nobody else."""
+    """Read one response with h11 alone."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("host", "localhost")]))
     connection.send(h11.EndOfMessage())
@@ -56,5 +56,5 @@ def by_h11(raw: bytes, method: str, *, closes: bool, size: int) -> Outcome:
         return Outcome("error")
     unread, ended = connection.trailing_data
     done = connection.our_state is connection.their_state is h11.DONE
-    # A surplus is what h11 has not read, or was not given because the message had its end before.
+    # Surplus bytes: h11 has not read them, or did not get them because the message had ended before.
     return Outcome("ok", status, body, done and not ended and not unread and not feed.rest())

@@ -1,4 +1,4 @@
-"""Every mode with each adapter that it has: for what holds everywhere, and asks no more than one test each."""
+"""Every mode with each of its adapters: for rules that hold on all of them and need one test on each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLACES = [
 
 
 class Place(Stage):
-    """A stage that can also make its adapter."""
+    """A stage that can also make an adapter of its kind."""
 
     mode = "sync"
 

@@ -1,6 +1,6 @@
-"""An event loop in a thread of its own, into which tests call from theirs.
+"""An event loop in a thread of its own, which tests call from their thread.
 
-What a call raises is raised where it was called, interrupts too: to the loop they are results, or they would end it.
+The caller gets the errors of a call, interrupts too. For the loop they are results; otherwise they would end it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncioPortal", "Portal", "TrioPortal"]
 
-# Seconds after which a call that has not come back is one that never will.
+# Seconds after which the test gives up a call that has not returned.
 _PATIENCE = 60
 
 
 class Portal:
-    """What both kinds have in common: how results come back."""
+    """The base of both kinds: it returns the results."""
 
     def __init__(self) -> None:
         self._started = threading.Event()
@@ -36,13 +36,13 @@ class Portal:
         raise NotImplementedError
 
     def run(self, wish: Callable[[], Awaitable[Any]]) -> Any:
-        """What the coroutine gives or raises that this makes, in a task of the loop."""
+        """Run the coroutine that this makes in a task of the loop, and return or raise its result."""
         results: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
         wishes = [wish]
         del wish
 
         async def call() -> None:
-            # Out of lists, so that neither this frame nor the loop keeps what belongs to the test.
+            # Lists, so that neither this frame nor the loop keeps objects of the test alive.
             await _answer(wishes.pop(), results)
 
         self._submit(call)
@@ -55,7 +55,7 @@ class Portal:
         return value
 
     def settle(self) -> None:
-        """What other threads have asked of the loop has been done."""
+        """Wait until the loop has done what other threads requested."""
         self.run(_nothing)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""Proxies of our own: good ones that know nothing but loopback, and ones that fail in every way.
+"""Proxies for tests: good ones, which connect to loopback only, and ones that fail in every way.
 
-Names are not looked up: whatever host a client names, these connect to 127.0.0.1 on its port.
+They do not resolve names: for every host they connect to 127.0.0.1 on the same port.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ FAULTS: dict[str, Callable[[Peer], Ending]] = {
 
 
 class FaultProxy(FaultServer):
-    """An HTTP proxy. Requests to be forwarded it answers itself, as a `FaultServer` does.
+    """An HTTP proxy. It answers requests for http URLs itself, as a `FaultServer` does.
 
-    `fault` is how CONNECT goes wrong, of `FAULTS`; `answer` the bytes that announce a tunnel; `auth` what it wants in
-    Proxy-Authorization: the whole value, or a function that is asked for the 407's challenge, None being content.
+    `fault` is the failure of CONNECT, one of `FAULTS`; `answer` are the bytes that announce a tunnel; `auth` is the
+    required Proxy-Authorization: the whole value, or a function that returns the challenge for a 407 or None to accept.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class FaultProxy(FaultServer):
         tls: Any = None,
     ) -> None:
         self.fault = fault
-        # The certificates that clients have shown.
+        # The certificates that clients have sent.
         self.noticed: list[bytes | None] = []
         self._answer = answer
         self._auth = auth
@@ -134,9 +134,9 @@ def _tunnel(peer: Peer, port: int, announcement: bytes) -> Ending:
 
 
 def relay(near: socket.socket, far: socket.socket) -> None:
-    """Carry bytes both ways until one side ends."""
+    """Relay bytes in both directions until one side ends."""
     if hasattr(near, "pending"):
-        # TLS: reading and writing at once is not for one object.
+        # TLS: one object cannot read and write at the same time.
         while _carry_some(near, far):
             pass
         return
@@ -166,10 +166,10 @@ def _carry_some(near: Any, far: socket.socket) -> bool:
 
 
 class SocksServer(FaultServer):
-    """A SOCKS server for versions 4, 4A and 5. `asked` holds what clients wanted: (version, host, port, user).
+    """A SOCKS server for versions 4, 4A and 5. `asked` records the requests: (version, host, port, user).
 
-    `auth` is the user and password that it wants. `script` is said instead of the whole handshake, a piece for
-    each message of the client's; then it closes.
+    `auth` is the required user and password. `script` replaces the handshake: one piece after each message of the
+    client; then the server closes.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ def _text(sock: socket.socket) -> str:
 
 
 def digest_challenges(want: str) -> Callable[[Request], str | None]:
-    """For `FaultProxy(auth=...)`: Digest, and what the client answers has to name this user."""
+    """For `FaultProxy(auth=...)`: Digest, and the client has to name this user."""
 
     def challenge(request: Request) -> str | None:
         said = parse_challenges([request.header("proxy-authorization") or ""])

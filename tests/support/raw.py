@@ -1,4 +1,4 @@
-"""Bytes to a server and back, with nothing in between."""
+"""Bytes to a server and back, over a plain socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def connect(server: FaultServer) -> socket.socket:
 def request(
     path: str, *fields: str, method: str = "GET", body: bytes = b"", version: str = "1.1"
 ) -> bytes:
-    """A request; one with a body says its length."""
+    """A request, with a Content-Length if it has a body."""
     lines = [f"{method} {path} HTTP/{version}", "Host: localhost", *fields]
     if body:
         lines.append(f"Content-Length: {len(body)}")
@@ -25,7 +25,7 @@ def request(
 
 
 def read_to_end(sock: socket.socket) -> bytes:
-    """Everything up to the end of the stream."""
+    """All bytes up to the end of the stream."""
     got = b""
     while piece := sock.recv(65_536):
         got += piece
@@ -33,7 +33,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 
 def read_until(sock: socket.socket, mark: bytes) -> bytes:
-    """Everything up to the mark, and what came with it."""
+    """All bytes up to the mark, and those that arrived with it."""
     got = b""
     while mark not in got:
         piece = sock.recv(65_536)
@@ -45,14 +45,14 @@ def read_until(sock: socket.socket, mark: bytes) -> bytes:
 def whole(
     server: FaultServer, path: str, *fields: str, method: str = "GET", body: bytes = b""
 ) -> bytes:
-    """All bytes that the server sends for one request, after which it is asked to close."""
+    """All bytes that the server sends for one request with `Connection: close`."""
     with connect(server) as sock:
         sock.sendall(request(path, "Connection: close", *fields, method=method, body=body))
         return read_to_end(sock)
 
 
 def split(raw: bytes) -> tuple[str, dict[str, str], bytes]:
-    """The status line, the fields, and all that follows the head."""
+    """The status line, the fields, and the bytes after the head."""
     head, _, rest = raw.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")
     return status, dict(line.lower().split(": ", 1) for line in lines), rest

@@ -1,4 +1,4 @@
-"""A proxy that says the same whatever it is asked, without a socket: for what it may say, and how long that takes."""
+"""A proxy without a socket that sends fixed bytes: for tests of its replies and of the time that reading them takes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ReplayWire", "tunnel"]
 
 
 class Replay:
-    """A stream that says what it was given, in pieces, and then closes. `rest` is what nobody has read."""
+    """A stream that delivers the given bytes in pieces, and then its end. `rest` are the bytes not read yet."""
 
     def __init__(self, said: bytes, piece: int) -> None:
         self.rest = said
@@ -35,14 +35,14 @@ class Replay:
         self.heard += data
 
     def readable(self) -> bool:
-        return True  # What it has not said is there, or its end is.
+        return True  # The rest can be read, or the end.
 
     def close(self) -> None:
         self.closed = True
 
 
 class ReplayWire:
-    """Opens streams that all say the same."""
+    """Opens streams that all deliver the same bytes."""
 
     def __init__(self, said: bytes, piece: int = 65_536) -> None:
         self.streams: list[Replay] = []
@@ -65,6 +65,6 @@ def tunnel(wire: Any, proxy: Proxy, url: str = "https://example.org/") -> Any:
         return drive(Tunnels(wire, lambda *_: pytest.fail("no TLS")).open(via, scope))
     except BaseException:
         scope.close()
-        # Whoever opens closes what the scope owns.
+        # The caller of `open` closes what the scope owns.
         assert all(stream.closed for stream in wire.streams)
         raise

@@ -1,8 +1,8 @@
 """Drives a client for a test: the test is written once, and each mode has a runner.
 
-A test calls `run(client.get(...))`. What a sync client gives has happened by then and is handed back; an async
-client's awaitable is awaited in an event loop that has a thread of its own, so that several threads of a test may call
-at once. The rest of the words are what differs between the modes besides.
+A test calls `run(client.get(...))`. A sync client has done the call by then, and `run` returns its result. The
+awaitable of an async client is awaited in an event loop with its own thread, so several threads of a test may call at
+once. The other methods hide the other differences between the modes.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ __all__ = ["RUNNERS", "AsyncRunner", "Runner", "SyncRunner"]
 
 
 class Runner(Protocol):
-    """What a test needs to be written for every mode."""
+    """The methods by which a test runs in every mode."""
 
     kind: type[Any]
     """The class of the clients."""
     adapters: tuple[str, ...]
-    """Those that such clients may have, by name."""
+    """The names of the adapters that such clients may have."""
 
     def opened_at(self, place: str) -> str:
-        """Where a report says that a call was made, which the test made there: a regular expression."""
+        """A regular expression for the place that a report names, if the test made the call at `place`."""
         ...
 
     def client(self, **options: Any) -> Any:
-        """A client that nobody closes but the test."""
+        """A client that the test has to close."""
         ...
 
     def run(self, wish: Any) -> Any:
@@ -45,7 +45,7 @@ class Runner(Protocol):
         ...
 
     def now(self, wish: Any) -> Any:
-        """The result of a call that does not wait, made by what the client itself has called."""
+        """The result of a call that does not wait, for a hook or listener that the client calls."""
         ...
 
     def block(self, thing: Any) -> AbstractContextManager[Any]:
@@ -61,7 +61,7 @@ class Runner(Protocol):
         ...
 
     def settle(self) -> None:
-        """What was asked of an event loop from elsewhere has been done."""
+        """Wait until the event loop has done what other threads requested."""
         ...
 
     def close(self) -> None:
@@ -170,7 +170,7 @@ class AsyncRunner:
 
 
 def _own(options: dict[str, Any]) -> dict[str, Any]:
-    """What a client of its own is made of."""
+    """Remove the options of a client from those of a call, and return them."""
     return {name: options.pop(name) for name in ("adapter", "verify", "cert") if name in options}
 
 
@@ -179,7 +179,7 @@ async def _awaited(wish: Awaitable[Any]) -> Any:
 
 
 class _Block:
-    """An `async with` block, entered and left from a test's thread."""
+    """An `async with` block that the thread of the test enters and leaves."""
 
     def __init__(self, runner: AsyncRunner, thing: Any) -> None:
         self._runner = runner
@@ -196,7 +196,7 @@ class _Block:
 
 
 class _Each:
-    """An async iterator, asked from a test's thread."""
+    """An async iterator that the thread of the test iterates over."""
 
     def __init__(self, runner: AsyncRunner, pieces: Any) -> None:
         self._runner = runner

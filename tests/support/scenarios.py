@@ -1,8 +1,8 @@
-"""What goes wrong in an exchange, one function each: the proofs play them all, and look at what is left.
+"""Scenarios: one function for each way in which an exchange can end. The tests run all and check what is left open.
 
-A scenario is called with a stage and a client that may have one connection. It gives back what its caller would hold
-afterwards: the exception, the response, the chunk. It must not make a reference cycle of its own, so it keeps no
-exception in a variable: the exception's traceback refers to the frame that called, and with it to the variable.
+A scenario gets a stage and a client that may have one connection. It returns the object that its caller would keep: the
+exception, the response, the chunk. It must not make a reference cycle, so it stores no exception in a variable: the
+traceback of the exception refers to the frame that called, and so to the variable.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Play = Callable[["Stage", Any], object]
 
 
 class Oops(Exception):
-    """What code of the user's raises."""
+    """An error that the user's code raises."""
 
 
 class Failing(adieu.CleanupPolicy):
-    """As another policy, but one hook raises."""
+    """Another policy, of which one hook raises."""
 
     def __init__(
         self, inner: adieu.CleanupPolicy, hook: str, error: Callable[[], BaseException]
@@ -75,9 +75,9 @@ class Failing(adieu.CleanupPolicy):
 
 
 class Scenario(NamedTuple):
-    """A name, what happens, and what the client must be made of.
+    """A name, a function, and the options of the client.
 
-    `connects` is false where no exchange begins, so that no policy is ever asked.
+    `connects` is false if no exchange begins, so that no policy is ever called.
     """
 
     name: str
@@ -105,7 +105,7 @@ def _stream(stage: Stage, client: Any, path: str, use: Callable[[Any], object]) 
     return response, kept
 
 
-# Left by the user --------------------------------------------------------------------------------------------------
+# Left by the user
 
 _PATHS = {
     "small": "/ok",
@@ -190,7 +190,7 @@ def _status_500_in_a_block(stage: Stage, client: Any) -> object:
     return caught(adieu.StatusError, _stream, stage, client, "/status/500?body=900000", fail)
 
 
-# What cannot be decoded --------------------------------------------------------------------------------------------
+# Bodies that cannot be decoded
 
 
 def _whole(stage: Stage, client: Any, path: str, method: str = "GET", **options: Any) -> object:
@@ -214,7 +214,7 @@ for _size in (3_000, 300_000):
         return caught(adieu.DecodeError, _pieces, stage, client, f"/broken-gzip?n={size}")
 
 
-# Code of the user's that raises ------------------------------------------------------------------------------------
+# User code that raises
 
 
 def _hooked(error: Callable[[], BaseException]) -> Callable[[Any], None]:
@@ -240,7 +240,7 @@ def _caught_if_asked(
     stage: Stage, error: Any, call: Any, client: Any, path: str, policy: adieu.CleanupPolicy
 ) -> object:
     if stage.adapter == "close":
-        # What becomes of the connection is settled there, so this hook is never asked.
+        # That decides how the connection ends, so this hook is never called.
         call(stage, client, path, cleanup=policy)
         return "not asked"
     return caught(error, call, stage, client, path, cleanup=policy)
@@ -287,7 +287,7 @@ for _error in (Oops, KeyboardInterrupt):
 
     @scenario(f"content-raises-{_error.__name__}")
     def _content_raises(stage: Stage, client: Any, error: Any = _error) -> object:
-        # What the user's own iterator raises is told as an error of ours; an interrupt stays what it is.
+        # adieu wraps an error of the user's iterator in an error of its own, but not an interrupt.
         kinds = (error, adieu.AdieuError)
         return caught(kinds, _whole, stage, client, "/echo", "POST", content=_bad_chunks(error))
 
@@ -298,7 +298,7 @@ def _content_is_no_bytes(stage: Stage, client: Any) -> object:
     return caught(adieu.InvalidRequest, _whole, stage, client, "/echo", "POST", content=content)
 
 
-# What the peer does ------------------------------------------------------------------------------------------------
+# Behaviour of the peer
 
 for _path, _kind_of in {
     "/reset": adieu.ReadError,
@@ -332,12 +332,12 @@ def _early_answer_to_an_upload(stage: Stage, client: Any) -> object:
     content = b"x" * 5_000_000
     response = stage.get(client, "/early", "POST", content=content)
     assert response.status_code == 413
-    # Its body was read by the policy, or is closed unread.
+    # The policy has read its body, or closes it unread.
     stage.run(response.close())
     return response
 
 
-# Time --------------------------------------------------------------------------------------------------------------
+# Time
 
 
 @scenario()
@@ -389,7 +389,7 @@ def _pool_timeout(stage: Stage, client: Any) -> object:
     )
 
 
-# No connection -----------------------------------------------------------------------------------------------------
+# No connection
 
 
 def _tls(kind: TLSFault) -> Play:
@@ -471,7 +471,7 @@ for _tunnel in ("refuses", "garbage", "hangs", "closes", "resets", "surplus"):
     scenario(f"proxy-{_tunnel}", connects=False)(_proxy(_tunnel))
 
 
-# Redirects ---------------------------------------------------------------------------------------------------------
+# Redirects
 
 
 @scenario()
@@ -504,7 +504,7 @@ def _redirect_not_followed(stage: Stage, client: Any) -> object:
     return response
 
 
-# What is no exchange after all -------------------------------------------------------------------------------------
+# Calls that are no exchange after all
 
 
 @scenario()
@@ -537,7 +537,7 @@ def _invalid_request(stage: Stage, client: Any) -> object:
     )
 
 
-# Authentication ----------------------------------------------------------------------------------------------------
+# Authentication
 
 
 @scenario()

@@ -1,4 +1,4 @@
-"""Where a lifecycle test plays: a runner, an adapter, a policy, a server, and the system's count of sockets."""
+"""The objects of a lifecycle test: a runner, an adapter, a policy, a server, and the system's count of sockets."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ POLICIES: dict[str, Callable[[], adieu.CleanupPolicy]] = {
     "ReleaseOnRead": adieu.ReleaseOnRead,
     "CloseOnExit": adieu.CloseOnExit,
     "NoKeepAlive": adieu.NoKeepAlive,
-    # Between the small and the large bodies of these tests, so that both of its ways are gone.
+    # Between the small and the large bodies of these tests, so that they cover both cases.
     "PrefetchUpTo": lambda: adieu.PrefetchUpTo(1000),
     "Strict": adieu.Strict,
 }
 
-# Short enough that a slot which was lost fails its test soon, long enough for a machine that is busy; and, where it is
+# Short enough that a lost slot fails its test soon, and long enough for a busy machine; and, where it is
 # the collector that finds what was dropped, for one of its rounds, which takes a second there.
 _PATIENCE = adieu.Timeout(connect=5, read=5, write=5, pool=2 if COUNTS_REFERENCES else 20)
 
 
 class Stage:
-    """A client's surroundings, with short words for what every test does."""
+    """A client's environment, with short methods for the steps that every test has."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Stage:
         return self.runner.client(**options)
 
     def one(self, **options: Any) -> Any:
-        """The same, limited to one connection: a slot that is lost is lost for good."""
+        """The same, limited to one connection, so that the next call detects a lost slot."""
         return self.client(limits=adieu.Limits(connections=1), **options)
 
     def block(self, thing: Any) -> AbstractContextManager[Any]:
@@ -74,7 +74,7 @@ class Stage:
         return self.runner.block(thing)
 
     def get(self, client: Any, url: str, method: str = "GET", **options: Any) -> Any:
-        """A call, done."""
+        """The response of a call."""
         return self.run(client.request(method, url, **options))
 
     def read(self, response: Any) -> bytes:
@@ -83,7 +83,7 @@ class Stage:
         return content
 
     def sockets(self) -> int:
-        """How many client sockets the operating system counts."""
+        """The number of client sockets, counted by the operating system."""
         self.runner.settle()
         return self.watch.count()
 
@@ -94,7 +94,7 @@ class Stage:
         return True
 
     def in_use(self, client: Any) -> list[str]:
-        """The connections that are leased, in words."""
+        """The leased connections, as text."""
         return [str(line) for line in client.connections() if line.state != "idle"]
 
     def next_works(self, client: Any) -> None:
@@ -121,14 +121,14 @@ def caught(kinds: Any, call: Callable[..., object], *args: Any, **options: Any) 
 
 
 def drop() -> None:
-    """What was dropped is gone: at once where references are counted, elsewhere when the collector has been."""
+    """Finalize dropped objects: CPython has done so already, other interpreters need a collection."""
     if not COUNTS_REFERENCES:
         for _ in range(3):
             gc.collect()
 
 
 def eventually(predicate: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait, for a bounded time, until something that another thread or the peer does has been done."""
+    """Wait, for a bounded time, until another thread or the peer has done something."""
     until = time.monotonic() + seconds
     while not predicate():
         assert time.monotonic() < until, f"not so after {seconds:g} s"

@@ -1,6 +1,6 @@
-"""Runs coroutines for these tests: in every kind of event loop, and cancelled at any of their waits.
+"""Runs coroutines for tests, in every kind of event loop, and cancels them at any of their waits.
 
-The tests are written once. What asyncio and trio call differently (tasks, pauses, time limits) has its words here.
+The tests are written once. This module has one name for what asyncio and trio call differently: tasks, pauses, limits.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ __all__ = [
     "wait",
 ]
 
-# Tasks, in the words of both -----------------------------------------------------------------------------------------
+# Tasks of both libraries
 
 
 class TrioTask:
-    """A task of trio's that can be asked as one of asyncio's."""
+    """A trio task with the methods of an asyncio task."""
 
     def __init__(self, wish: Coroutine[Any, Any, Any]) -> None:
         import trio
@@ -67,7 +67,7 @@ class TrioTask:
             with self._scope:
                 try:
                     self._result = [await self._wish, None]
-                except asyncio.CancelledError as error:  # In the words of these tests.
+                except asyncio.CancelledError as error:  # As in asyncio.
                     self._result = [None, error]
                 except Exception as error:
                     self._result = [None, error]
@@ -88,7 +88,7 @@ class TrioTask:
 
     def exception(self) -> Any:
         if self in _trio.failures:
-            _trio.failures.remove(self)  # Somebody has been told.
+            _trio.failures.remove(self)  # The error has been retrieved.
         return self._result[1]
 
     def result(self) -> Any:
@@ -105,7 +105,7 @@ class TrioTask:
 
 
 class _Trio(threading.local):
-    """Of the run of trio's in this thread: where tasks go, where pauses go, and the tasks whose errors nobody saw."""
+    """The trio run of this thread: nurseries for tasks and pauses, and the tasks whose errors were not retrieved."""
 
     tasks: Any
     services: Any
@@ -121,7 +121,7 @@ def spawn(wish: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def sleep(seconds: float) -> None:
-    """A pause; of 0 seconds: a turn for the others."""
+    """A pause; 0 seconds let the other tasks run once."""
     if not in_trio():
         await asyncio.sleep(seconds)
         return
@@ -131,7 +131,7 @@ async def sleep(seconds: float) -> None:
 
 
 def later(seconds: float, function: Callable[..., object], *args: Any) -> None:
-    """Call this in so many seconds, by the loop."""
+    """Have the loop call this after these seconds."""
     if not in_trio():
         asyncio.get_running_loop().call_later(seconds, function, *args)
         return
@@ -145,7 +145,7 @@ def later(seconds: float, function: Callable[..., object], *args: Any) -> None:
 
 
 async def wait(tasks: Iterable[Any], timeout: float | None = None) -> None:
-    """Wait for tasks, so long at most; what becomes of them is their own affair."""
+    """Wait for tasks, at most this long, and ignore their results."""
     tasks = list(tasks)
     if not in_trio():
         if tasks:
@@ -159,7 +159,7 @@ async def wait(tasks: Iterable[Any], timeout: float | None = None) -> None:
 
 
 async def gather(*wishes: Any, return_exceptions: bool = False) -> list[Any]:
-    """What all of them give, side by side."""
+    """Run all of them concurrently and return their results."""
     tasks = [one if hasattr(one, "done") else spawn(one) for one in wishes]
     await wait(tasks)
     if return_exceptions:
@@ -172,7 +172,7 @@ def _error(task: Any) -> Any:
 
 
 async def limited(wish: Any, seconds: float) -> Any:
-    """As `asyncio.wait_for`, by whatever the loop has for it."""
+    """As `asyncio.wait_for`, under either library."""
     if not in_trio():
         return await asyncio.wait_for(wish, seconds)
     import trio
@@ -184,7 +184,7 @@ async def limited(wish: Any, seconds: float) -> Any:
 
 
 async def to_thread(function: Callable[[], Any]) -> Any:
-    """What this gives, called in another thread."""
+    """Call this in another thread and return its result."""
     if not in_trio():
         return await asyncio.to_thread(function)
     import trio
@@ -192,24 +192,24 @@ async def to_thread(function: Callable[[], Any]) -> Any:
     return await trio.to_thread.run_sync(function)
 
 
-# Cancelled anywhere --------------------------------------------------------------------------------------------------
+# Cancellation at any wait
 
 CANCELLATIONS: Final = ("early", "late", "twice", "scope")
-"""When a cancellation comes: before what was waited for; after it, but before the task has seen it; once more before
-the task has seen the first; from a clock, as `asyncio.timeout` does it."""
+"""When a cancellation happens: before the awaited result; after it, but before the task resumes; twice before the task
+resumes; from a timer, as with `asyncio.timeout`."""
 
 SCOPES: Final = (
     *(("timeout",) if sys.version_info >= (3, 11) else ()),
     *(("anyio",) if importlib.util.find_spec("anyio") is not None else ()),
 )
-"""By which block: `asyncio.timeout` (under trio: a deadline), or a cancel scope of anyio's."""
+"""The block that cancels: `asyncio.timeout` (under trio: a deadline), or a cancel scope of anyio."""
 
 
 class Cut:
     """Awaits a coroutine, and cancels it at its nth wait.
 
-    `waits` counts, `happened` says whether there were so many; `after` are the waits that came after the cancellation:
-    an end that waits is an end that can be lost.
+    `waits` counts the waits, `happened` tells whether there were that many, and `after` counts the waits after the
+    cancellation: cleanup that waits can be lost.
     """
 
     def __init__(self, wish: Coroutine[Any, Any, Any], nth: int, how: str) -> None:
@@ -218,7 +218,7 @@ class Cut:
         self._how = how
         self.waits = 0
         self.after = 0
-        # Whatever can be cancelled besides the task: a scope, or several.
+        # The cancel scopes around the task, if there are any.
         self.scopes: list[Any] = []
 
     @property
@@ -232,7 +232,7 @@ class Cut:
         wish = self._wish
         try:
             while True:
-                # Trio sends a result or an error for the coroutine to unwrap, and throws nothing.
+                # Trio sends an outcome, which the coroutine unwraps, and throws nothing.
                 told = told or self._is_ours(error or getattr(value, "error", None))
                 future = wish.send(value) if error is None else wish.throw(error)
                 error = value = None
@@ -255,7 +255,7 @@ class Cut:
             del error, value
 
     def _is_ours(self, error: object) -> bool:
-        """Whether this is the cancellation; trio ends pauses and limits by others, of which somebody takes care."""
+        """Whether this is our cancellation; trio also ends pauses and limits with cancellations and handles those."""
         if type(error).__name__ not in {"CancelledError", "Cancelled"}:
             return False
         return not self.scopes or bool(getattr(self.scopes[0], "cancel_called", True))
@@ -288,7 +288,7 @@ class Cut:
 
 
 async def _awaited(cut: Cut) -> object:
-    """What the coroutine gives or raises; `CancelledError` if it was a scope that ended it."""
+    """The result of the coroutine, or its error; `CancelledError` if a scope ended it."""
     if cut._how == "anyio":
         import anyio
 
@@ -324,7 +324,7 @@ def _timeout() -> Any:
 
 
 async def outcome(cut: Cut) -> Any:
-    """What the coroutine gave or raised, run in a task of its own."""
+    """Run the coroutine in a task of its own and return its result or its error."""
     task = spawn(_awaited(cut))
     await wait([task])
     cut.scopes.clear()
@@ -335,7 +335,7 @@ async def outcome(cut: Cut) -> Any:
 
 
 async def settle() -> None:
-    """Let the tasks end that only clean up (Python's own for async generators that were dropped); no other is left."""
+    """Let Python's own tasks for dropped async generators end, and check that no other task is left."""
     left: Any = ()
     for _ in range(10):
         left = _trio.tasks.child_tasks if in_trio() else _others()
@@ -349,11 +349,11 @@ def _others() -> set[Any]:
     return asyncio.all_tasks() - {asyncio.current_task()}
 
 
-# Wires ---------------------------------------------------------------------------------------------------------------
+# Wires
 
 
 class Fussy:
-    """A stream whose every operation waits before and after it has happened."""
+    """A stream of which every operation waits before it begins and after it has finished."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -384,7 +384,7 @@ async def _fuss() -> AsyncIterator[None]:
 
 
 class NarrowWire(AsyncTCPWire):
-    """A wire whose sockets take little at once, so that an upload need not be large to have to wait."""
+    """A wire with small send buffers, so that even a small upload has to wait."""
 
     async def open(self, origin: Any, scope: ConnectScope) -> AsyncByteStream:
         stream: Any = await super().open(origin, scope)
@@ -394,7 +394,7 @@ class NarrowWire(AsyncTCPWire):
 
 
 class FussyWire(NarrowWire):
-    """A wire where every operation waits: on loopback many are done at once, and nobody could be cancelled in them."""
+    """A wire on which every operation waits: on loopback many finish at once, so no cancellation could hit them."""
 
     async def open(self, origin: Any, scope: ConnectScope) -> AsyncByteStream:
         async with _fuss():
@@ -406,7 +406,7 @@ class FussyWire(NarrowWire):
 
 
 class TwoAddresses(AsyncTCPWire):
-    """A wire whose names have these addresses."""
+    """A wire that resolves every name to these addresses."""
 
     def __init__(self, *addresses: Address) -> None:
         self._addresses = addresses
@@ -415,18 +415,18 @@ class TwoAddresses(AsyncTCPWire):
         return self._addresses
 
 
-# Loops ---------------------------------------------------------------------------------------------------------------
+# Loops
 
 
 class Unwatched(asyncio.SelectorEventLoop):
-    """A loop that cannot watch sockets for others, as Windows' proactor."""
+    """A loop without `add_reader`, as the proactor loop of Windows."""
 
     add_reader = asyncio.AbstractEventLoop.add_reader
     add_writer = asyncio.AbstractEventLoop.add_writer
 
 
 def trio_loop() -> Any:
-    """Stands for a run of trio's, which nobody can make before it runs."""
+    """A placeholder for a trio run, which cannot be made before it runs."""
     raise AssertionError("trio's loops are not made but run")
 
 
@@ -448,7 +448,7 @@ def run(
     main: Coroutine[Any, Any, Any],
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop,
 ) -> Any:
-    """As `asyncio.run` in such a loop; what the loop would only log is an error, and no task may be left."""
+    """As `asyncio.run` in such a loop; errors that the loop would only log fail the test, and no task may be left."""
     complaints: list[dict[str, Any]] = []
 
     async def watched() -> object:
@@ -457,7 +457,7 @@ def run(
             handler(lambda _, said: complaints.append(said))
         result = await main
         await settle()
-        # What was never retrieved is told by finalizers.
+        # Finalizers report errors that were never retrieved.
         gc.collect()
         await sleep(0)
         return result

@@ -1,4 +1,4 @@
-"""An auth flow over one connection, as NTLM's, that needs no server of its own."""
+"""An auth flow over one connection, such as NTLM has, for any server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Thrice"]
 
 
 class Thrice(adieu.Auth):
-    """Sends its request three times over the same connection; with `error`, raises it after the second time."""
+    """Sends the request three times over one connection; with `error`, raises it after the second time."""
 
     same_connection = True
 

@@ -1,4 +1,4 @@
-"""What the fixture `census` gives: the sockets that a test may not leave behind."""
+"""The value of the fixture `census`: the sockets that a test must not leave open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """The client sockets that this process opened to known servers since the watch began."""
+    """The client sockets that this process has opened to known servers since this object was made."""
 
     def __init__(self) -> None:
         self.ports: set[int] = set()
@@ -21,17 +21,17 @@ class Watch:
         forget_ended(rows)
 
     def also(self, port: int) -> None:
-        """Watch this port too, of a server that no fixture started."""
+        """Include the port of a server that no fixture started."""
         self.ports.add(port)
 
     def rows(self) -> list[SocketRow]:
-        """The connected client sockets, and those whose connection died while nobody closed them.
+        """The connected client sockets, and those that are still open although their connection is dead.
 
-        A dead one no longer says where it was connected, so each counts that is new and not
-        connected; but for a server's own, which is bound to the server's port still.
+        A dead socket no longer knows its peer, so every new one counts that is not connected, except the
+        server's own, which are still bound to the port of the server.
         """
         ports = KNOWN_PORTS | self.ports
-        # The server's own end is bound to its port; its peer's may be one that another server had before.
+        # The server's end is bound to its port; the port of the peer may be one that another server had before.
         return [
             row
             for row in open_sockets()
@@ -41,17 +41,17 @@ class Watch:
         ]
 
     def count(self) -> int:
-        """How many there are now."""
+        """The number of these sockets."""
         return len(self.rows())
 
     def check(self) -> None:
-        """Fail, with their rows, if there is any."""
+        """Fail with their rows if there are any."""
         rows = self.rows()
         assert not rows, "sockets left open:\n" + "\n".join(map(str, rows))
 
 
 def _connected(row: SocketRow, ports: Collection[int]) -> bool:
-    """Whether this is a client's end of a connection to such a port."""
+    """Whether this is the client's end of a connection to such a port."""
     remote = row.remote
     return row.state in CONNECTED and isinstance(remote, tuple) and remote[1] in ports
 

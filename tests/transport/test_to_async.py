@@ -136,7 +136,7 @@ def in_threads(answer: Callable[[adieu.Request, adieu.Exchange], Any], threads: 
     )
 
 
-# -- what comes out ----------------------------------------------------------------
+# -- what comes out
 
 
 def test_calls_work_as_over_an_async_adapter(fault_server: FaultServer, name: str) -> None:
@@ -412,7 +412,7 @@ def test_it_shows_what_it_wraps(fault_server: FaultServer) -> None:
     run(main())
 
 
-# -- the number of threads ----------------------------------------------------------------
+# -- the number of threads
 
 
 class Crowd:
@@ -516,7 +516,7 @@ def test_a_stream_has_its_thread_until_it_ends(fault_server: FaultServer) -> Non
     run(main())
 
 
-# -- cancelling ----------------------------------------------------------------
+# -- cancelling
 
 
 async def _plain(client: adieu.AsyncClient) -> object:
@@ -729,7 +729,7 @@ def test_bytes_that_are_read_after_the_cancellation_are_thrown_away() -> None:
     run(main())
 
 
-# -- other ends ----------------------------------------------------------------
+# -- other ends
 
 
 @pytest.mark.parametrize("where", ["head", "body"])
@@ -975,7 +975,7 @@ def test_a_forked_child_makes_threads_of_its_own() -> None:
     asyncio.run(_close(client))
 
 
-# -- ended while it waits, and under trio --------------------------------------------
+# -- ended while it waits, and under trio
 
 
 def test_a_cancelled_call_that_waits_in_its_adapters_pool_gives_its_thread_back(
