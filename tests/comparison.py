@@ -1,10 +1,10 @@
-"""What HTTP clients do when something goes wrong: the measured rows of docs/features.md.
+"""Measures how HTTP clients behave when something goes wrong: the marked rows of docs/features.md.
 
     PYTHONPATH=src:adapters:tests python tests/comparison.py adieu requests httpx aiohttp urllib3
 
-Each case runs in a process of its own, against a `FaultServer` in it, with a pool of one connection and timeouts of one
-second where the client has them; what has not ended after twelve seconds hangs. niquests needs an environment of its
-own, because it installs another urllib3 over urllib3.
+Each case runs in a process of its own, against a `FaultServer` in that process, with a pool of one connection and
+timeouts of one second where the client has them. A case that has not ended after twelve seconds counts as hanging.
+niquests needs an environment of its own, because it replaces urllib3.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PATIENCE = 12
 
 
-# The clients, in the same words
+# The clients, with one interface
 
 
 class Adieu:
@@ -205,7 +205,7 @@ CLIENTS: dict[str, type[Any]] = {
 
 
 def outcome(call: Callable[[], Any]) -> str:
-    """What a call came to, in a few words."""
+    """The result of a call as a short text."""
     begun = time.monotonic()
     try:
         result = call()
@@ -232,7 +232,7 @@ def dropped_unread(make: Any, server: FaultServer) -> str:
     client = make()
     gc.disable()
     held = [client.stream(server.url + "/bytes?n=900000")]
-    held.append(held)  # A traceback does as much.
+    held.append(held)  # A cycle, such as a traceback also makes.
     del held
     return outcome(lambda: client.call("GET", server.url + "/ok"))
 
@@ -304,7 +304,7 @@ def race(method: str) -> Callable[[Any, FaultServer], str]:
 
 
 def script(server: FaultServer) -> None:
-    """Routes that the server does not have of itself."""
+    """Add the routes that the server does not have by default."""
     packed = gzip.compress(os.urandom(100_000))[:5000]
     server.on("/cut-gzip", lambda peer, request: _reply(peer, packed, ("content-encoding", "gzip")))
 
@@ -331,17 +331,17 @@ def _reply(peer: Peer, body: bytes, *fields: tuple[str, str]) -> Ending:
 
 def secrets_abroad(make: Any, server: FaultServer) -> str:
     names = ("Authorization", "Cookie", "X-Api-Key")
-    with FaultServer() as stranger:
+    with FaultServer() as other:
 
         def away(peer: Peer, request: Request) -> Ending:
-            peer.reply(302, b"", [("location", f"{stranger.url}/ok")])
+            peer.reply(302, b"", [("location", f"{other.url}/ok")])
             return "keep"
 
         server.on("/away", away)
         client = make()
         client.call("GET", server.url + "/away", headers=dict.fromkeys(names, "secret"))
-        told = [name for name in names if stranger.requests[0].header(name)]
-    return f"tells a stranger {' and '.join(told) or 'nothing'}"
+        sent = [name for name in names if other.requests[0].header(name)]
+    return f"sends {' and '.join(sent) or 'no secret'} to another origin"
 
 
 def https_to_http(make: Any, server: FaultServer) -> str:
@@ -394,7 +394,7 @@ def early_answer(make: Any, server: FaultServer) -> str:
 
 
 def expecting(make: Any, server: FaultServer) -> str:
-    """Whether the content waits to be invited."""
+    """Whether the content waits for a 100."""
     seen = []
 
     def silent(peer: Peer, request: Request) -> Ending:
@@ -409,7 +409,7 @@ def expecting(make: Any, server: FaultServer) -> str:
     text = outcome(
         lambda: client.call("POST", server.url + "/expect", content=b"x" * 5000, headers=headers)
     )
-    return f"{text}; {'sent it unasked' if seen else 'waited'}"
+    return f"{text}; {'sent it at once' if seen else 'waited'}"
 
 
 def pickled(make: Any, server: FaultServer) -> str:
@@ -464,11 +464,11 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--one"]:
         _, name, case = arguments
         for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-            os.environ.pop(variable, None)  # Some clients let them overrule what they were told.
+            os.environ.pop(variable, None)  # In some clients they override the settings.
         with FaultServer() as server:
             script(server)
             print(CASES[case](CLIENTS[name], server), flush=True)
-            os._exit(0)  # Whatever the client left behind is not what is asked here.
+            os._exit(0)  # Without the finalizers of objects that the client left behind.
     for case in CASES:
         print(f"\n{case}", flush=True)
         for name in arguments or list(CLIENTS):

@@ -1,7 +1,7 @@
 """Servers and the census, for every test.
 
-What is not pure Python (trustme, nginx) is imported or started by the fixture that needs it, so
-that tests which do without it run on every interpreter.
+Fixtures import trustme and start nginx only when a test needs them, so that the other tests run on
+interpreters that do not have them.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from support.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Whatever this machine's way to the world is, these tests do not take it.
+# The tests do not use the proxies of this machine.
 for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)
 
-# What a shell runs in the background ignores Ctrl-C, and so would the calls that these tests interrupt.
+# A process that a shell runs in the background ignores Ctrl-C, and so would the calls that these tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
-    """The collector need not go through all that pytest has made whenever a test asks it: that took 0.1 s each time."""
+    """Exclude the objects of pytest from collections, which took 0.1 s each because of them."""
     if hasattr(gc, "freeze"):
         gc.collect()
         gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
-    """For what looks at everything in the end, as pytest does for finalizers that fail."""
+    """Include them again for the last collection, in which pytest looks for finalizers that fail."""
     if hasattr(gc, "unfreeze"):
         gc.unfreeze()
 
 
 @pytest.fixture
 def fault_server() -> Iterator[FaultServer]:
-    """A `FaultServer` that has seen nothing yet."""
+    """A new `FaultServer`."""
     with FaultServer() as server:
         KNOWN_PORTS.add(server.port)
         yield server
@@ -61,7 +61,7 @@ def authority() -> Iterator[Authority]:
 
 @pytest.fixture
 def tls_server(authority: Authority) -> Iterator[TLSServer]:
-    """A `FaultServer` over TLS, with the context and the file for clients."""
+    """A `FaultServer` over TLS, with the context and the certificate file for clients."""
     tls = TLSServer(authority)
     with tls.server:
         yield tls
@@ -85,7 +85,7 @@ def cheroot_ten() -> Iterator[CherootTen]:
 
 @pytest.fixture
 def census() -> Iterator[Watch]:
-    """No client socket to a known server is left when the test is over, nor a dead one."""
+    """Fails the test if it leaves a client socket to a known server open, dead ones included."""
     watch = Watch()
     yield watch
     watch.check()

@@ -1,6 +1,6 @@
-"""Real proxies as the world runs them: tinyproxy, squid and dante, each a child process on loopback.
+"""Real proxies: tinyproxy, squid and dante, each as a child process on loopback.
 
-None of them looks up names beyond /etc/hosts or connects beyond loopback in these tests.
+In these tests they resolve names from /etc/hosts only and connect to loopback only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PATH = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"
 
 
 class _Process:
-    """A server of somebody else's, from its start until `close`."""
+    """A proxy program, from its start until `close`."""
 
     command: str
 
@@ -97,7 +97,7 @@ class Squid(_Process):
     def __init__(self, authority: Authority) -> None:
         super().__init__()
         self.port, self.tls_port = free_ports(2)
-        # It gives root's rights up, for Debian's own user, and its helper reads what it may read.
+        # It changes from root to Debian's user for proxies, so the files of its helper must be readable for that user.
         self.folder.chmod(0o777)
         chain, key = (shutil.copy(path, self.folder) for path in (authority.chain, authority.key))
         (self.folder / "passwords").write_text("me:s3cret\n")

@@ -1,7 +1,7 @@
-"""Real servers for the tests: nginx and cheroot as the world runs them, and `FaultServer` over TLS.
+"""Real servers for the tests: nginx and cheroot, and `FaultServer` over TLS.
 
-Every server here listens on free loopback ports and enters them into `KNOWN_PORTS`, the ports to
-which the fixture `census` allows no client socket to be left.
+Every server here listens on free loopback ports and adds them to `KNOWN_PORTS`. The fixture `census`
+fails a test that leaves a client socket to one of these ports open.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 KNOWN_PORTS: set[int] = set()
 
 OUTSIDE_PORTS: set[int] = set()
-"""Those of servers that are processes of their own: no socket of this one tells whether they have ended."""
+"""The ports of servers in other processes: no socket of this process tells whether they have ended."""
 
 
 def forget_ended(rows: Iterable[SocketRow]) -> None:
-    """Forget the ports at which nobody listens any more; `rows` are this process's sockets.
+    """Forget the ports on which no server listens any more; `rows` are the sockets of this process.
 
-    A run starts thousands of servers. Some of their ports are given again, to strangers such as the
-    workers of a cluster, and a socket connected to one of those is nobody's leak.
+    A run starts thousands of servers. The system gives some of their ports to other programs, such as
+    the workers of a cluster, and a socket connected to one of those is no leak.
     """
     here = {row.local[1] for row in rows if row.state == "LISTEN" and isinstance(row.local, tuple)}
     KNOWN_PORTS.intersection_update(here | OUTSIDE_PORTS)
@@ -51,7 +51,7 @@ NGINX_MISSING = (
 
 
 class FullHole(BlackHole):
-    """A listener that nobody can connect to: its backlog is full, of sockets that are no client's.
+    """A listener to which no client can connect: sockets of its own fill its backlog.
 
     Another server may have had its port before.
     """
@@ -67,9 +67,9 @@ TEXT = b"adieu, adieu, remember me\n" * 4000
 
 
 class Authority:
-    """A certificate authority of the test run, and the contexts that its certificates make.
+    """The certificate authority of the test run, and SSL contexts with its certificates.
 
-    trustme makes it. Where trustme cannot be (PyPy), the folder ADIEU_TEST_CERTS has one ready: the
+    trustme makes it. On PyPy, which has no trustme, the folder ADIEU_TEST_CERTS contains one: the
     authority in ``client.pem``, and a certificate for loopback in ``server.pem`` and ``server.key``.
     """
 
@@ -107,12 +107,12 @@ class Authority:
         return mended(context)
 
     def client_context(self) -> ssl.SSLContext:
-        """A client's context that trusts this authority alone."""
+        """A client's context that trusts this authority only."""
         return ssl.create_default_context(cadata=self.pem.decode("ascii"))
 
 
 class TLSServer:
-    """A `FaultServer` over TLS, and what a client needs to trust it."""
+    """A `FaultServer` over TLS, and the context and file with which a client trusts it."""
 
     def __init__(self, authority: Authority, *names: str) -> None:
         self.server = FaultServer(tls=authority.server_context(*names))
@@ -159,7 +159,7 @@ class Nginx:
     """A real nginx: keep-alive over HTTP and HTTPS, static files, gzip on text, a redirect.
 
     ``/small.txt``, ``/text.txt`` (gzip if accepted), ``/megabyte.bin``, ``/redirect`` (to the small
-    one), ``/close``, ``/counts`` (nginx's own: active connections and so on).
+    one), ``/close``, ``/counts`` (nginx's own counters, such as active connections).
     """
 
     def __init__(self, authority: Authority) -> None:
@@ -212,7 +212,7 @@ class Nginx:
 
 
 class CherootTen:
-    """cheroot with exactly ten threads: a server that connections which nobody ends can block.
+    """cheroot with exactly ten threads: a server that open connections can block.
 
     ``/small`` is 5 bytes, ``/large`` 100,000, ``/counts`` the number of requests. `requests` counts
     them too.
@@ -258,7 +258,7 @@ class CherootTen:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, for servers that cannot choose one for themselves."""
+    """Ports that were free a moment ago, for servers that cannot choose a port themselves."""
     held = [socket.socket() for _ in range(count)]
     try:
         for sock in held:
@@ -270,7 +270,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_for_port(port: int, alive: Callable[[], bool], timeout: float = 10.0) -> None:
-    """Wait until somebody listens; `alive` says whether there is still somebody who could."""
+    """Wait until a server listens on the port; `alive` tells whether its process still runs."""
     until = time.monotonic() + timeout
     while not _answers(port):
         if not alive() or time.monotonic() > until:

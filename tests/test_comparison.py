@@ -1,4 +1,4 @@
-"""What docs/features.md says of adieu's own conduct, run as `comparison.py` runs it for every client."""
+"""The statements of docs/features.md about adieu, checked with the cases of `comparison.py`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OUTCOMES = {
     "GET on a connection that dies": "gave 200, 41 bytes; 2 sent",
     "POST on a connection that dies": "PeerClosed: ",
     "204 kB of gzip that are 200 MiB": "BodyTooLarge: ",
-    "a redirect to another origin": "tells a stranger nothing",
+    "a redirect to another origin": "sends no secret to another origin",
     "a redirect from https to http": "RedirectError: ",
     "an answer before the upload is over": "gave 413",
     "Expect: 100-continue": "gave 417",
@@ -41,14 +41,14 @@ OUTCOMES = {
 
 @pytest.fixture
 def collecting() -> Iterator[None]:
-    """A case may switch the collector off, for its process that ends with it."""
+    """Switch the collector on again: a case may switch it off, because it has a process of its own elsewhere."""
     yield
     gc.enable()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # What some cases leave is their subject.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Some cases leave sockets open on purpose.
 @pytest.mark.parametrize("case", CASES)
-def test_the_table_says_of_adieu_what_it_does(
+def test_adieu_behaves_as_the_table_says(
     case: str, fault_server: FaultServer, collecting: None
 ) -> None:
     script(fault_server)

@@ -1,6 +1,6 @@
 """Every Python block of the README and of the documents runs, in order, as a reader would run it.
 
-`example.org` is a server of ours here, by a resolver and an authority of ours; nothing else is different.
+A resolver and a certificate authority of the tests make `example.org` a local server; nothing else is different.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def example_org(
 
             monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
             monkeypatch.setattr("certifi.where", lambda: str(authority.path))
-            # Contexts are shared between clients of equal settings: one made before would trust the real world.
+            # Clients with equal settings share a context: an older one would trust the real authorities.
             monkeypatch.setattr("adieu.net.tls.config._contexts", {})
             yield
 
@@ -71,7 +71,7 @@ def test_every_block_of_the_document_runs(
     text = document.read_text()
     names: dict[str, Any] = {"__name__": "document"}
     for block in BLOCK.finditer(text):
-        # Empty lines before the code make the line numbers of a failure those of the document.
+        # With these empty lines, the line numbers of a failure are those of the document.
         before = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(before + block.group(1), document, "exec"), names)
 

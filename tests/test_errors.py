@@ -1,4 +1,4 @@
-"""Errors: one root, a familiar tree, facts that survive pickling, and never an empty text."""
+"""Errors: one root, a familiar tree, facts that are pickled too, and never an empty text."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ FACTS: dict[str, Any] = {
 }
 
 
-def an_error(kind: type[adieu.AdieuError], text: str = "what was wrong") -> adieu.AdieuError:
-    """One with everything it can carry."""
+def an_error(kind: type[adieu.AdieuError], text: str = "the reason") -> adieu.AdieuError:
+    """An error with all facts that it can have."""
     if kind is adieu.StatusError:
         response = adieu.Response(404, {"x-a": "1"}, body=b"content")
         response.request = adieu.Request("POST", "https://example.org/", json={"n": 1})
@@ -110,13 +110,13 @@ def test_every_error_is_at_the_top_of_the_package() -> None:
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_error_says_what_it_means(kind: type[adieu.AdieuError]) -> None:
     assert kind.__doc__
-    assert str(an_error(kind)) == "what was wrong"
-    assert repr(an_error(kind)).startswith(f"{kind.__name__}('what was wrong'")
+    assert str(an_error(kind)) == "the reason"
+    assert repr(an_error(kind)).startswith(f"{kind.__name__}('the reason'")
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("kind", EVERY)
-def test_every_error_travels_with_its_facts(kind: type[adieu.AdieuError], protocol: int) -> None:
+def test_every_error_is_pickled_with_its_facts(kind: type[adieu.AdieuError], protocol: int) -> None:
     error = an_error(kind)
     twin = pickle.loads(pickle.dumps(error, protocol))
     assert type(twin) is kind
@@ -124,7 +124,7 @@ def test_every_error_travels_with_its_facts(kind: type[adieu.AdieuError], protoc
     assert twin.args == error.args
     assert vars(twin).keys() == vars(error).keys()
     for name, value in vars(error).items():
-        # A response is equal to itself alone; what becomes of it has a test of its own.
+        # A response is equal to itself only; another test is about pickled responses.
         assert name == "response" or getattr(twin, name) == value
 
 
@@ -142,7 +142,7 @@ def test_the_facts_of_an_error_are_its_attributes() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_status_error_travels_with_its_response(protocol: int) -> None:
+def test_a_status_error_is_pickled_with_its_response(protocol: int) -> None:
     twin: Any = pickle.loads(pickle.dumps(an_error(adieu.StatusError), protocol))
     assert twin.status_code == 404
     assert twin.response.content == b"content"
@@ -159,20 +159,20 @@ def test_every_error_can_be_copied(kind: type[adieu.AdieuError]) -> None:
         assert twin.__dict__.keys() == error.__dict__.keys()
 
 
-def test_what_was_noted_on_an_error_travels_too() -> None:
+def test_the_notes_of_an_error_are_pickled_too() -> None:
     error: Any = an_error(errors.ReadTimeout)
     error.__notes__ = ["while reading the list"]
     assert pickle.loads(pickle.dumps(error)).__notes__ == ["while reading the list"]
 
 
-def test_an_error_of_somebody_elses_kind_travels_too() -> None:
+def test_an_error_of_a_third_party_is_pickled_too() -> None:
     twin = pickle.loads(pickle.dumps(Own("mine", limit=3.0)))
     assert type(twin) is Own
     assert (str(twin), twin.limit, twin.phase) == ("mine", 3.0, "head")
 
 
 class Own(adieu.ReadTimeout):
-    """What a third party makes of ours."""
+    """An error class of a third party."""
 
 
 def test_a_fact_that_does_not_exist_is_refused() -> None:
@@ -213,7 +213,7 @@ def test_a_retry_is_safe_if_nothing_was_sent(sent: str) -> None:
     assert errors.ReadError("text", request_sent=sent).retry_safe is (sent == "no")
 
 
-# As they really come
+# Errors of real requests
 
 
 CASES: list[tuple[str, dict[str, Any], type[adieu.TransportError], dict[str, Any]]] = [
@@ -270,7 +270,7 @@ CASES: list[tuple[str, dict[str, Any], type[adieu.TransportError], dict[str, Any
 
 @pytest.mark.parametrize("again", [False, True], ids=["new", "reused"])
 @pytest.mark.parametrize(("path", "options", "kind", "facts"), CASES)
-def test_an_error_tells_the_facts_of_what_happened(
+def test_an_error_has_the_facts_of_its_request(
     fault_server: FaultServer,
     adapter: str,
     path: str,
@@ -300,7 +300,7 @@ def test_an_error_tells_the_facts_of_what_happened(
     assert sockets(fault_server) == 0
 
 
-def test_an_upload_that_nobody_takes_is_a_write_timeout(
+def test_an_upload_that_the_server_does_not_read_is_a_write_timeout(
     fault_server: FaultServer, adapter: str
 ) -> None:
     with adieu.Client(adapter=adapter) as client:
@@ -318,7 +318,7 @@ def test_an_upload_that_nobody_takes_is_a_write_timeout(
     assert sockets(fault_server) == 0
 
 
-def test_an_error_before_anything_was_sent_says_so(adapter: str) -> None:
+def test_an_error_before_the_first_byte_was_sent_says_so(adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
         with refused_port() as port, pytest.raises(adieu.ConnectError) as refused:
             client.get(f"http://127.0.0.1:{port}/")
@@ -333,7 +333,7 @@ def test_an_error_before_anything_was_sent_says_so(adapter: str) -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"content": b"c"}, {"json": {"n": 1}}, {"data": {"a": 1}}, {"content": [b"a"]}]
 )
-def test_a_status_error_carries_the_response_and_travels(
+def test_a_status_error_has_the_response_and_can_be_pickled(
     fault_server: FaultServer, adapter: str, options: dict[str, Any]
 ) -> None:
     with adieu.Client(adapter=adapter) as client:
@@ -347,7 +347,7 @@ def test_a_status_error_carries_the_response_and_travels(
         assert twin.response.request.method == "POST"
 
 
-def test_a_status_error_travels_though_its_content_is_used_up(
+def test_a_status_error_can_be_pickled_after_its_content_was_streamed(
     fault_server: FaultServer, adapter: str
 ) -> None:
     def pieces() -> Iterator[bytes]:
@@ -361,7 +361,7 @@ def test_a_status_error_travels_though_its_content_is_used_up(
         assert (twin.status_code, len(twin.response.content)) == (500, 9)
 
 
-def test_whoever_keeps_a_status_error_keeps_no_connection(
+def test_keeping_a_status_error_keeps_no_connection(
     fault_server: FaultServer, adapter: str
 ) -> None:
     kept = []

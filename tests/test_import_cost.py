@@ -1,4 +1,4 @@
-"""What `import adieu` and an unused client may cost: nothing that only a request needs."""
+"""`import adieu` and an unused client load no module that only a request needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# What only a request, a secure one, an async one, or an odd one needs; 5 to 60 ms each.
+# Modules that only requests, TLS, async clients or rare features need; each takes 5 to 60 ms to load.
 EXPENSIVE = {
     "asyncio",
     "dataclasses",
@@ -40,7 +40,7 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "code", ["import adieu", "import adieu; adieu.Client().close()"], ids=["import", "client"]
 )
-def test_what_only_a_request_needs_is_not_loaded_before_one(code: str) -> None:
+def test_modules_for_requests_are_not_loaded_before_a_request(code: str) -> None:
     loaded = loaded_by(code)
     assert "adieu.client.client" in loaded
     assert loaded & EXPENSIVE == set()

@@ -1,8 +1,8 @@
-"""Whatever comes: every parser of ours gives a result or an error of ours, in linear time and bounded memory.
+"""Untrusted input: every parser returns a result or raises an error of adieu, in linear time and bounded memory.
 
-One row for each. What a parser makes of what it understands is tested beside it; here it is what others may say on the
-wire, in a file, in the environment, or in an argument that came from elsewhere. The words are those of its grammar:
-each is repeated many thousand times, which is what makes a parser of the wrong kind slow.
+The table has one row for each parser. Other tests are about the meaning of valid input; the input here can come from
+the wire, a file, the environment or an argument. The words of a row belong to the grammar of its parser: each is
+repeated many thousand times, which makes a quadratic parser slow.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 
 
 class Parser(NamedTuple):
-    """`parse` takes a text, or bytes if its words are; `fails` is what it may raise besides an `AdieuError`.
+    """`parse` takes a text, or bytes if its words are bytes; `fails` are errors that it may raise besides `AdieuError`.
 
-    `users`: it reads nothing but what a user has written into the program, or around it.
+    `users`: its input always comes from the user of the program.
     """
 
     parse: Callable[[Any], object]
@@ -69,7 +69,7 @@ class Parser(NamedTuple):
 
 
 def codec(before: bytes, piece: int) -> Callable[[bytes], object]:
-    """Reads a reply that begins like this, as the engine does: heads, then the body, then trailers."""
+    """Read a reply that begins like this, as the engine does: heads, then the body, then trailers."""
 
     def read(data: bytes) -> object:
         codec = Codec()
@@ -96,7 +96,7 @@ def codec(before: bytes, piece: int) -> Callable[[bytes], object]:
 
 
 def in_pieces(data: bytes) -> object:
-    """Byte by byte, unless that took long for no other reason than how many calls it is."""
+    """Feed it byte by byte, unless the number of calls alone would take too long."""
     return codec(b"", 1 if len(data) < 1000 else 400)(data)
 
 
@@ -277,21 +277,21 @@ PARSERS = {
 }  # fmt: skip
 
 
-def attempted(parser: Parser, given: Any) -> None:
-    """It is understood, or refused in our own words."""
+def attempt(parser: Parser, given: Any) -> None:
+    """It is parsed, or it is an error with a text."""
     text = "fine"
     expected: tuple[type[Exception], ...] = (adieu.AdieuError, *parser.fails)
     try:
         parser.parse(given)
     except expected as error:
         text = str(error)
-    # What others said is quoted in part; what the user wrote may be quoted whole.
+    # An error quotes untrusted input only in part; it may quote the user's own input whole.
     assert text
     assert len(text) < 4000 or parser.users
 
 
-def said(parser: Parser) -> st.SearchStrategy[Any]:
-    """Words of the grammar in any order, and noise between them."""
+def phrases(parser: Parser) -> st.SearchStrategy[Any]:
+    """Words of the grammar in any order, with noise between them."""
     words = st.sampled_from(parser.words)
     if isinstance(parser.words[0], bytes):
         return st.lists(words | st.binary(max_size=12), max_size=24).map(b"".join)
@@ -301,9 +301,9 @@ def said(parser: Parser) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("name", PARSERS)
 @settings(max_examples=60, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_whatever_comes_is_understood_or_refused(name: str, data: st.DataObject) -> None:
+def test_every_input_is_parsed_or_refused(name: str, data: st.DataObject) -> None:
     parser = PARSERS[name]
-    attempted(parser, data.draw(said(parser)))
+    attempt(parser, data.draw(phrases(parser)))
 
 
 STATUSES = st.sampled_from(
@@ -337,8 +337,8 @@ REPLIES = st.lists(
 ).map(b"".join)
 
 
-def looked_at(response: adieu.Response) -> None:
-    """Everything that may be made of a response."""
+def parse_all_parts(response: adieu.Response) -> None:
+    """Call everything that parses a part of the response."""
     if response.upgraded is not None:
         response.upgraded.close()
     looks = (response.json, response.raise_for_status, lambda: list(response.iter_events()))
@@ -352,14 +352,16 @@ def looked_at(response: adieu.Response) -> None:
 
 @settings(max_examples=500, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
 @given(said=REPLIES, piece=st.sampled_from([1, 7, 65_536]))
-def test_whatever_a_server_says_is_a_response_or_an_error_of_ours(said: bytes, piece: int) -> None:
-    """All parsers at once, in a client that has everything: redirects, retries, Digest, cookies, codings."""
+def test_every_reply_of_a_server_is_a_response_or_an_error_of_adieu(
+    said: bytes, piece: int
+) -> None:
+    """All parsers together, in a client with redirects, retries, Digest, cookies and content codings."""
     wire = ReplayWire(said, piece)
     retry = adieu.Retry(1, backoff=0, budget=None)
     with adieu.Client(adapter=HTTP1Adapter(wire), retry=retry, max_redirects=2) as client:
         for method in ("GET", "HEAD", "POST"):
             with contextlib.suppress(adieu.AdieuError):
-                looked_at(client.request(method, BASE, auth=adieu.DigestAuth("u", "p")))
+                parse_all_parts(client.request(method, BASE, auth=adieu.DigestAuth("u", "p")))
         assert not [line for line in client.connections() if line.state != "idle"]
     assert all(stream.closed for stream in wire.streams)
 
@@ -368,18 +370,18 @@ def repeated(word: Any, size: int) -> Any:
     return word * (size // len(word))
 
 
-# A head is at most so long, and so is a URL.
+# The limit for a head and for a URL.
 _SIZE = 64 * 1024
-# Seconds: too short to be compared with anything, on any machine that runs tests.
+# Seconds: too short to compare, on any machine that runs these tests.
 _SHORT = 0.004
 
 
 def fastest(parser: Parser, given: Any) -> float:
-    """Seconds, without what others, and the collector, did meanwhile."""
+    """The best time in seconds, without the share of other programs and of the collector."""
     best = 9.0
     for _ in range(3):
         begun = time.perf_counter()
-        attempted(parser, given)
+        attempt(parser, given)
         best = min(best, time.perf_counter() - begun)
         if best < _SHORT:
             break
@@ -387,14 +389,14 @@ def fastest(parser: Parser, given: Any) -> float:
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_four_times_as_much_takes_about_four_times_as_long(name: str) -> None:
+def test_four_times_the_input_takes_about_four_times_as_long(name: str) -> None:
     parser = PARSERS[name]
     slow = []
     gc.disable()
     try:
         for word in parser.words:
             long = fastest(parser, repeated(word, _SIZE))
-            # Quadratic is 16 times.
+            # A quadratic parser would take 16 times as long.
             if long > 10 * max(fastest(parser, repeated(word, _SIZE // 4)), _SHORT):
                 slow.append((word, long))
     finally:
@@ -403,11 +405,10 @@ def test_four_times_as_much_takes_about_four_times_as_long(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_memory_is_bounded_by_what_came(name: str) -> None:
+def test_memory_is_bounded_by_the_size_of_the_input(name: str) -> None:
     parser = PARSERS[name]
-    attempted(
-        parser, repeated(parser.words[0], 100)
-    )  # What is imported and cached once does not count.
+    # Once before the measurement, for imports and caches.
+    attempt(parser, repeated(parser.words[0], 100))
     heavy = []
     tracemalloc.start()
     try:
@@ -415,9 +416,9 @@ def test_memory_is_bounded_by_what_came(name: str) -> None:
             given = repeated(word, _SIZE // 8)
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
-            attempted(parser, given)
+            attempt(parser, given)
             grown = tracemalloc.get_traced_memory()[1] - before
-            # An object for each byte, and the text of an error, but no more.
+            # At most an object for each byte and the text of an error.
             if grown > 300 * len(given) + 100_000:
                 heavy.append((word, grown))
     finally:

@@ -1,4 +1,4 @@
-"""What may import what: adapters only what docs/adapters.md promises, and no modules each other in a circle.
+"""The rules for imports: adapters import only what docs/adapters.md promises, and no modules form a circle.
 
 The table in docs/adapters.md is the list that this check reads; there is no second one. import-linter, set up in
 pyproject.toml, checks the order of the packages in adieu.
@@ -113,7 +113,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert {module for circle in found for module in circle} == KNOWN_CIRCLES
 
 
-# That each check finds what it is for: a copy of an adapter, or two modules, with one fault in them.
+# Each check finds a planted fault: in a copy of an adapter, or in two modules.
 
 
 @pytest.mark.parametrize(
