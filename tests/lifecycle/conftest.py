@@ -1,4 +1,4 @@
-"""Every proof is run over every mode, adapter and policy that it holds for."""
+"""Runs each test with every mode, adapter and policy for which its rule holds."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every mode that the module names: all of them take their time."""
+    """The modes that the test module names; running all of them would take too long."""
     if "runner" in metafunc.fixturenames:
         names = [name for name in getattr(metafunc.module, "MODES", ("sync",)) if name in RUNNERS]
         metafunc.parametrize("runner", names, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What there is for one mode only is not asked of another."""
+    """Leave out the combinations that do not exist in a mode, or that test nothing new there."""
     items[:] = [item for item in items if _makes_sense(getattr(item, "callspec", None))]
 
 
 def _makes_sense(spec: Any) -> bool:
     if spec is None or spec.params.get("runner", "sync") == "sync":
         return True
-    # What the adapters for async clients stand on is the same code; what differs is how it waits.
+    # The async adapters share one engine; they differ only in how it waits.
     adapter, policy = spec.params.get("adapter"), spec.params.get("policy")
     in_asyncio = spec.params["runner"] == "async"
     if str(spec.params.get("fault")).startswith("interrupt"):
-        return False  # It leaves the event loop, at once, and takes the portal along.
-    if adapter == "close":  # It wraps the other one, and leaves no policy a choice.
+        return False  # An interrupt ends the event loop, and the portal with it.
+    if adapter == "close":  # It wraps the other adapter, and every policy acts alike under it.
         return bool(in_asyncio and policy == "ReleaseOnRead")
     every = in_asyncio or not isinstance(policy, str)
     return adapter in {"native", None} and (every or policy in {"Prefetch", "ReleaseOnRead"})
@@ -46,7 +46,7 @@ def _makes_sense(spec: Any) -> bool:
 
 @pytest.fixture
 def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
-    """How clients of one mode are driven."""
+    """The runner of one mode."""
     made = RUNNERS[request.param]()
     yield made
     made.close()
@@ -73,19 +73,19 @@ def stage(
     fault_server: FaultServer,
     census: Watch,
 ) -> Stage:
-    """Every mode, adapter and policy; no socket is left at the end."""
+    """Every mode, adapter and policy; no socket may be open at the end."""
     return Stage(runner, adapter, policy, fault_server, census)
 
 
 @pytest.fixture
 def bare(runner: Runner, adapter: str, fault_server: FaultServer, census: Watch) -> Stage:
-    """Every mode and adapter, for what chooses its policy itself."""
+    """Every mode and adapter, for tests that choose the policy themselves."""
     return Stage(runner, adapter, None, fault_server, census)
 
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """The cyclic collector is off: what a test leaves to it stays."""
+    """The cyclic collector is off, so reference cycles stay."""
     gc.disable()
     try:
         yield
@@ -95,10 +95,10 @@ def uncollected() -> Iterator[None]:
 
 @pytest.fixture
 def afresh(uncollected: None) -> None:
-    """The collector knows of what the test makes, and of nothing else.
+    """The collector sees only objects that the test makes.
 
-    What is frozen stays so, or every collection after this one would go through all that pytest has made; garbage is
-    not among it.
+    The older objects stay frozen, or every later collection would traverse all objects of pytest; there is no garbage
+    among them.
     """
     if hasattr(gc, "freeze"):
         gc.collect()

@@ -1,7 +1,7 @@
-"""A body that is dropped unread while its client lives: the socket goes, the place comes back, and somebody is told.
+"""A body that is dropped unread while its client lives: the socket closes, its place is free, and the leak is reported.
 
-Where references are counted this happens at once, elsewhere when the collector comes by; in a cycle it is the collector
-everywhere, so a pool that is about to be called full asks it first, even if it is switched off.
+With reference counting this happens at once, elsewhere at the next collection. In a cycle it always takes a collection,
+so a full pool runs the collector before it raises, even if the collector is switched off.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LARGE = "/bytes?n=1000000"
 
 @contextlib.contextmanager
 def _warned() -> Iterator[list[str]]:
-    """The texts of the ResourceWarnings, of this module's client and of nobody else."""
+    """The texts of the ResourceWarnings about clients of this module."""
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -43,11 +43,11 @@ def _warned() -> Iterator[list[str]]:
 
 @pytest.fixture
 def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What finalizers raised."""
+    """The errors that finalizers raised."""
     seen: list[Any] = []
 
     def hook(report: Any) -> None:
-        # Not the report itself: it holds the object and the traceback.
+        # Not the report itself, because it refers to the object and the traceback.
         seen.append(f"{report.exc_type.__name__}: {report.exc_value}")
 
     monkeypatch.setattr(sys, "unraisablehook", hook)
@@ -55,7 +55,7 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize("how", ["unread", "partly read", "iterator held", "404", "redirected"])
-def test_a_dropped_body_is_closed_and_its_place_is_back(bare: Stage, how: str) -> None:
+def test_a_dropped_body_is_closed_and_its_place_is_free(bare: Stage, how: str) -> None:
     path = {
         "404": "/status/404?body=900000",
         "redirected": "/redirect?n=2&to=/bytes?n=1000000",
@@ -72,7 +72,7 @@ def test_a_dropped_body_is_closed_and_its_place_is_back(bare: Stage, how: str) -
                 assert bare.sockets() == 1
                 del response
                 if how == "iterator held":
-                    # Whoever holds the iterator can still read.
+                    # The iterator can still be read.
                     assert bare.sockets() == 1
                     pieces = None
                 drop()
@@ -98,7 +98,7 @@ def test_one_warning_names_the_url_and_the_place(bare: Stage) -> None:
 
 
 @pytest.mark.parametrize("how", ["read", "closed", "in a block", "raised", "prefetched", "small"])
-def test_what_was_ended_is_not_reported(stage: Stage, how: str) -> None:
+def test_a_body_that_was_ended_is_not_reported(stage: Stage, how: str) -> None:
     with _warned() as warned, stage.block(stage.client()) as client:
         for _ in range(3):
             if how == "in a block":
@@ -139,8 +139,8 @@ def test_a_body_that_its_client_cut_off_is_not_reported_again(stage: Stage) -> N
     assert warned == []
 
 
-def test_every_policy_gives_the_place_back(stage: Stage) -> None:
-    """Strict raises where the others warn: in a finalizer both are only reports."""
+def test_every_policy_frees_the_place(stage: Stage) -> None:
+    """Strict raises where the others warn; in a finalizer both are only reports."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda report: None
     try:
         with _warned() as warned, stage.block(stage.one()) as client:
@@ -155,7 +155,7 @@ def test_every_policy_gives_the_place_back(stage: Stage) -> None:
         sys.unraisablehook = hook
 
 
-def test_strict_makes_an_error_of_it(bare: Stage, unraisable: list[str]) -> None:
+def test_strict_reports_it_as_an_error(bare: Stage, unraisable: list[str]) -> None:
     with _warned() as warned, bare.block(bare.one(cleanup=adieu.Strict())) as client:
         response = bare.get(client, LARGE)
         del response
@@ -167,9 +167,7 @@ def test_strict_makes_an_error_of_it(bare: Stage, unraisable: list[str]) -> None
     assert re.search(bare.runner.opened_at(r"test_abandoned\.py|support/stage\.py"), report)
 
 
-def test_a_warning_that_is_an_error_loses_nothing_either(
-    bare: Stage, unraisable: list[str]
-) -> None:
+def test_nothing_is_lost_if_warnings_are_errors(bare: Stage, unraisable: list[str]) -> None:
     with bare.block(bare.one(cleanup=adieu.ReleaseOnRead())) as client:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -182,7 +180,7 @@ def test_a_warning_that_is_an_error_loses_nothing_either(
 
 
 @pytest.mark.parametrize("error", [None, ValueError])
-def test_a_listener_is_told_of_the_leak(
+def test_a_listener_gets_the_leak(
     bare: Stage, unraisable: list[str], error: type[Exception] | None
 ) -> None:
     class Listener(adieu.Events):
@@ -227,14 +225,14 @@ class _Knot:
         self.me = self
 
 
-# The collector is not asked more often than it can be afforded, and on a busy machine PyPy's takes long.
+# The pool limits how often it runs the collector, and PyPy's takes long on a busy machine.
 _COLLECTED = adieu.Timeout(pool=20)
 
 
-def test_in_a_cycle_with_the_collector_off_the_next_call_works_all_the_same(
+def test_after_a_drop_in_a_cycle_with_the_collector_off_the_next_call_works(
     bare: Stage, afresh: None
 ) -> None:
-    """The pool has one place, and who holds it can be found by the collector alone."""
+    """The pool has one place, and only the collector can find its holder."""
     with (
         _warned() as warned,
         bare.block(bare.one(cleanup=adieu.ReleaseOnRead(), timeout=_COLLECTED)) as client,
@@ -248,7 +246,9 @@ def test_in_a_cycle_with_the_collector_off_the_next_call_works_all_the_same(
     assert bare.nothing_open()
 
 
-def test_in_a_cycle_those_who_wait_already_are_served_too(bare: Stage, afresh: None) -> None:
+def test_after_a_drop_in_a_cycle_calls_that_already_wait_are_served(
+    bare: Stage, afresh: None
+) -> None:
     with (
         _warned(),
         bare.block(bare.one(cleanup=adieu.ReleaseOnRead(), timeout=_COLLECTED)) as client,
@@ -296,7 +296,7 @@ def test_a_client_that_is_dropped_with_its_open_body_leaves_nothing(bare: Stage)
         response = bare.get(client, LARGE)
         del client
         drop()
-        # Who holds the response can still read; the connection goes with it.
+        # The response can still be read; the connection closes with it.
         assert bare.sockets() >= 1
         assert len(bare.read(response)) == 1_000_000
         del response
@@ -315,7 +315,7 @@ def test_a_client_and_its_open_body_dropped_together_leave_nothing(bare: Stage) 
     assert len(warned) == 1
 
 
-def test_a_body_dropped_by_another_thread_wakes_who_waits(bare: Stage) -> None:
+def test_a_body_dropped_by_another_thread_wakes_a_waiting_call(bare: Stage) -> None:
     with _warned(), bare.block(bare.one(cleanup=adieu.ReleaseOnRead())) as client:
         held = [bare.get(client, LARGE)]
         go = threading.Event()
@@ -342,8 +342,8 @@ def test_a_body_dropped_by_another_thread_wakes_who_waits(bare: Stage) -> None:
         ("adieu_shop.wire", False),
     ],
 )
-def test_the_place_that_is_named_is_the_users(module: str, is_named: bool) -> None:
+def test_the_report_names_a_line_of_the_user(module: str, is_named: bool) -> None:
     scope: dict[str, Any] = {"__name__": module, "caller": caller}
     exec(compile("def ask():\n    return caller()", "shop.py", "exec"), scope)
-    place = "shop.py:2 in ask" if is_named else "in test_the_place_that_is_named_is_the_users"
+    place = "shop.py:2 in ask" if is_named else "in test_the_report_names_a_line_of_the_user"
     assert scope["ask"]().endswith(place)

@@ -1,6 +1,6 @@
-"""Ctrl-C in any call on a socket: it leaves the event loop at once, and what the program leaves behind is closed.
+"""Ctrl-C in any call on a socket: it ends the event loop at once, and adieu closes the sockets of the program.
 
-Where a task makes the call, it passes through the task; where the loop does for a task that waits, it passes that by.
+If a task makes the call, the interrupt passes through the task; if the loop makes it for a waiting task, it does not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def _at_once(client: adieu.AsyncClient) -> None:
 
 
 async def _late(client: adieu.AsyncClient) -> None:
-    """The loop reads, when the answer comes."""
+    """The answer comes late, so the loop reads it."""
     async with client.stream("GET", "/drip?n=3&seconds=0.005") as response:
         await response.read()
 

@@ -1,8 +1,8 @@
-"""Cancelled at any wait whatever: it costs nothing but the task's own connection.
+"""A cancellation at any wait affects only the connection of its own task.
 
-Each scenario is run again and again, cancelled at its first wait, at its second, and so on, until a run has fewer waits
-than that. After each the next request on the client, which may have one connection, works; when the client is closed
-no socket is open and no task is left; nothing warns; and the cancelled call did not wait for anything any more.
+Each scenario runs many times, cancelled at its first wait, at its second, and so on, until a run has fewer waits. After
+each run the next request works on the client, which may have one connection. When the client is closed, no socket is
+open and no task is left; there are no warnings; and the cancelled call did not wait after the cancellation.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ async def _upload_to_a_slow_reader(client: adieu.AsyncClient) -> None:
             yield bytes(30_000)
 
     target = "/slow-read?piece=65536&seconds=0.0005"
-    # Whoever gives a generator closes it, says trio; asyncio does it by itself.
+    # Under trio the caller has to close a generator; asyncio does it itself.
     async with contextlib.aclosing(pieces()) as content:
         assert (await client.post(target, content=content)).status_code == 200
 
@@ -228,7 +228,7 @@ async def _retry(client: adieu.AsyncClient) -> None:
 
 @scenario
 async def _auth(client: adieu.AsyncClient) -> None:
-    """A challenge, whose body is done with, and the answer to it on the same connection."""
+    """A challenge, the end of its body, and the answer to it on the same connection."""
     challenge = quote('www-authenticate: Digest realm="r", nonce="n", qop="auth"')
     path = f"/status/401?body=3000&header={challenge}"
     response = await client.get(path, auth=adieu.DigestAuth("me", "secret"))
@@ -274,13 +274,13 @@ async def _many_from_a_slow_source(client: adieu.AsyncClient) -> None:
 
 @scenario
 async def _pool_that_is_full(client: adieu.AsyncClient) -> None:
-    """Three wait for the one connection; the cancelled one is the second of them."""
+    """Three calls wait for the one connection; the second is cancelled."""
     held = await client.stream("GET", "/bytes?n=1000000")
 
     async def neighbour() -> None:
         assert (await client.get("/ok")).status_code == 200
 
-    # They get their turn, whatever becomes of this one. Not awaited here, where a cancellation would come between.
+    # They are served whether or not this one is. Not awaited here, where a cancellation could hit the wait.
     _neighbours.extend(spawn(neighbour()) for _ in range(2))
     later(0.002, held.body.abort, "test")
     assert (await client.get("/ok")).status_code == 200
@@ -298,9 +298,9 @@ async def _own_client_in_a_block(client: adieu.AsyncClient) -> None:
             await own.get("/ok")
 
 
-# These wait by themselves after the cancellation, which is Python's way to end a group of tasks,
+# These wait after the cancellation themselves, because Python ends a group of tasks like that,
 _WAITS_FOR_ITS_TASKS = {"many", "many_from_a_slow_source"}
-# and these under trio, where to wait for the one or the other takes a task for each.
+# and these under trio, where waiting for one of two things takes a task for each.
 _WAITS_UNDER_TRIO = {
     "upload_to_a_slow_reader",
     "upload_that_fills_the_socket",
@@ -309,7 +309,7 @@ _WAITS_UNDER_TRIO = {
 
 
 class Setting(NamedTuple):
-    """Over what the scenarios are played."""
+    """The transport of the scenarios."""
 
     loop: str
     wire: type[NarrowWire]
@@ -318,7 +318,7 @@ class Setting(NamedTuple):
         return f"{self.loop}-{'fussy' if self.wire is FussyWire else 'plain'}"
 
 
-# One of each kind, for what takes long.
+# One of each kind, for the long tests.
 _TWO = [loop for loop in LOOPS if loop in {"asyncio", "trio"}]
 SETTINGS = [Setting(loop, NarrowWire) for loop in LOOPS]
 SETTINGS += [Setting("asyncio", FussyWire)]
@@ -331,14 +331,14 @@ async def _cut_everywhere(
     may_wait: bool = False,
     ways: Iterable[str] = CANCELLATIONS,
 ) -> int:
-    """Cancel it everywhere, in every way; how many waits the last run had."""
+    """Cancel it at every wait, in every way; return the number of waits of the last run."""
     waits = 0
     for how in ways:
         for nth in range(1, _MOST_WAITS):
             cut = Cut(_played(play, one := client()), nth, how)
             where = f"cancelled at wait {nth}, {how}"
             result = await outcome(cut)
-            # Where the very last wait was cut, or the clock was late, there may be nothing left to cancel.
+            # At the very last wait, or if the timer was late, the call may already be complete.
             assert result is None or (cut.happened and result is asyncio.CancelledError), where
             assert may_wait or cut.after == 0, f"{where}: it waited {cut.after} times after that"
             assert (await one.get("/ok")).json()["request"], where
@@ -362,7 +362,7 @@ async def _played(play: Scenario, client: adieu.AsyncClient) -> None:
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """The cyclic collector is off: what is left to it stays, and is counted."""
+    """The cyclic collector is off, so reference cycles stay and are counted."""
     gc.disable()
     try:
         yield
@@ -378,7 +378,7 @@ _ALL_CANCELLATIONS = (*CANCELLATIONS, *SCOPES)
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("name", SCENARIOS)
 @every_setting
-def test_a_cancelled_call_costs_nothing_but_its_own_connection(
+def test_a_cancelled_call_affects_only_its_own_connection(
     setting: Setting, name: str, fault_server: FaultServer, census: Watch
 ) -> None:
     def client() -> adieu.AsyncClient:
@@ -397,10 +397,10 @@ def _may_wait(name: str, loop: str) -> bool:
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("loop", _TWO)
-def test_a_block_that_ends_its_calls_costs_nothing_but_their_connections(
+def test_a_block_that_cancels_its_calls_affects_only_their_connections(
     loop: str, name: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """`asyncio.timeout`, a deadline of trio's, and anyio's cancel scopes, each at every wait."""
+    """`asyncio.timeout`, a trio deadline, and anyio cancel scopes, each at every wait."""
 
     def client() -> adieu.AsyncClient:
         adapter = AsyncNativeAdapter(NarrowWire(), limits=_ONE)
@@ -424,14 +424,14 @@ _OVER_TLS = (
     "upgrade",
     "no_keep_alive",
 )
-# TLS is the same steps over every stream: what the loops differ in is cut everywhere above.
+# The steps of TLS are the same over every stream; the test above covers the differences between the loops.
 _OVER_TLS_SETTINGS = [s for s in SETTINGS if str(s) in {"asyncio-fussy", "trio-plain"}]
 
 
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("name", _OVER_TLS)
 @pytest.mark.parametrize("setting", _OVER_TLS_SETTINGS, ids=str)
-def test_a_cancelled_call_over_tls_costs_nothing_but_its_own_connection(
+def test_a_cancelled_call_over_tls_affects_only_its_own_connection(
     setting: Setting, name: str, tls_server: TLSServer, census: Watch
 ) -> None:
     def client() -> adieu.AsyncClient:
@@ -468,7 +468,7 @@ def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_no_socket(
     proxy = adieu.Proxy(f"{scheme}://127.0.0.1:{server.port}", auth=auth, digest=digest)
 
     class OwnEnds:
-        """The proxy lives in this process, too: its connections to the origin are not the client's."""
+        """The proxy is in this process too: its connections to the origin do not belong to the client."""
 
         def count(self) -> int:
             return established(to_ports={server.port})
@@ -505,7 +505,7 @@ def test_a_cancelled_race_between_two_addresses_leaves_no_socket(
     with peer, refused_port() as nobody:
         port = peer.port if first == "silent" else nobody
         census.also(port)
-        before = census.count()  # What fills the black hole looks like ours.
+        before = census.count()  # The sockets that fill the backlog look like the client's.
 
         class Counted:
             def count(self) -> int:
@@ -520,13 +520,13 @@ def test_a_cancelled_race_between_two_addresses_leaves_no_socket(
             return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
 
         watch: Any = Counted()
-        # Under trio each of the two sockets is watched by a task.
+        # Under trio one task for each of the two sockets.
         run(_cut_everywhere(_plain, watch, client, loop == "trio"), LOOPS[loop])
 
 
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("loop", _TWO)
-def test_a_call_cancelled_in_a_hook_costs_nothing_but_its_own_connection(
+def test_a_call_cancelled_in_a_hook_affects_only_its_own_connection(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     async def hook(_: object) -> None:
@@ -560,10 +560,10 @@ def test_a_call_cancelled_under_the_close_adapter_leaves_no_socket(
     "path",
     ["/stall-head", "/stall-body", "/drip?n=1000", "/stall-read", "/redirect?stall=5&body=9"],
 )
-def test_time_limits_from_outside_cost_nothing_but_the_calls_connection(
+def test_time_limits_around_a_call_affect_only_its_own_connection(
     loop: str, path: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """`asyncio.wait_for`, `asyncio.timeout`, `trio.move_on_after`, around calls that do not end in time."""
+    """`asyncio.wait_for`, `asyncio.timeout` and `trio.move_on_after` around calls that take longer."""
 
     async def main() -> None:
         async with adieu.AsyncClient(fault_server.url, limits=_ONE, timeout=_PATIENCE) as client:
@@ -595,7 +595,7 @@ def _limits(loop: str) -> list[Any]:
 def test_cancellations_at_random_instants_lose_no_place_and_no_wake_up(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """Thirty tasks on three connections, each cancelled or not after a random time; whoever is not gets an answer."""
+    """Thirty tasks on three connections; some are cancelled after a random time, and the others get their answers."""
     chance = random.Random(520)
     paths = ("/ok", "/bytes?n=200000", "/chunked?n=5000", "/stall-head?seconds=0.002", "/redirect")
 
@@ -625,7 +625,7 @@ def test_cancellations_at_random_instants_lose_no_place_and_no_wake_up(
 
 
 def test_an_interrupted_program_leaves_no_socket(fault_server: FaultServer, census: Watch) -> None:
-    """KeyboardInterrupt does not pass through a task as a cancellation does: it leaves the loop at once."""
+    """Unlike a cancellation, a KeyboardInterrupt does not pass through a task: it ends the loop at once."""
 
     async def main() -> None:
         client = adieu.AsyncClient(fault_server.url, limits=_ONE)
@@ -645,7 +645,7 @@ def test_an_interrupted_program_leaves_no_socket(fault_server: FaultServer, cens
 def test_a_coroutine_that_is_closed_ends_its_stream_without_waiting(
     path: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """As those of a loop that has ended are: whoever waits then is told that it "ignored GeneratorExit"."""
+    """A loop that has ended closes its coroutines; one that still waits then raises "ignored GeneratorExit"."""
 
     async def main() -> None:
         async with adieu.AsyncClient(fault_server.url, limits=_ONE) as client:
@@ -667,7 +667,7 @@ def test_a_coroutine_that_is_closed_ends_its_stream_without_waiting(
             assert not [line for line in client.connections() if line.state != "idle"]
             task.cancel()
             await asyncio.wait([task])
-            # An async generator may wait in its end, and so drain.
+            # An async generator may wait while it is closed, and so drain.
             given: Any = pieces()
             assert len(await anext(given)) == 5
             await given.aclose()
@@ -678,7 +678,7 @@ def test_a_coroutine_that_is_closed_ends_its_stream_without_waiting(
 
 
 async def _stepped(coroutine: Any) -> None:
-    """Runs another coroutine without being what closes it."""
+    """Runs another coroutine and does not close it."""
 
     @types.coroutine
     def steps() -> Generator[Any, Any, None]:

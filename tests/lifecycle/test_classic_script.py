@@ -1,6 +1,6 @@
-"""The script that began it all (psf/requests#520), and its variations: nothing is open when the block is left.
+"""The script of psf/requests#520, and its variations: nothing is open when the block ends.
 
-Sockets are counted by the operating system, the collector is off, and every result is still held when they are.
+The operating system counts the sockets, while the collector is off and every result is still referenced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Oops(Exception):
 
 
 def _play(stage: Stage, client: Any, times: int) -> list[Any]:
-    """Twenty of each, as people write it: some read, some not, some failed. All that came of it is held."""
+    """Twenty requests of each kind, as people write them: read, unread or failed. All results stay referenced."""
     held = [stage.get(client, "/bytes?n=500", "HEAD") for _ in range(times)]
     for _ in range(times):
         response = stage.get(client, "/bytes?n=20000")
@@ -75,7 +75,7 @@ def test_after_closing_a_client_by_hand_no_socket_is_open(stage: Stage) -> None:
     assert held
 
 
-def test_a_client_that_is_forgotten_takes_its_idle_connections_along(stage: Stage) -> None:
+def test_a_client_that_is_dropped_closes_its_idle_connections(stage: Stage) -> None:
     client = stage.client(cleanup=adieu.Prefetch())
     held = [stage.get(client, "/bytes?n=500") for _ in range(3)]
     assert stage.sockets() == (0 if stage.adapter == "close" else 1)
@@ -103,7 +103,7 @@ def test_after_a_one_shot_no_socket_is_open(
     chain = runner.run(runner.one_shot("GET", f"{url}/redirect?n=5&body=500", adapter=adapter))
     assert chain.status_code == 200
     assert census.count() == 0
-    # The chain is one client's: where connections are kept, it needs no more than one of them.
+    # One client follows the chain, so with keep-alive it needs only one connection.
     assert fault_server.requests[-1].nth == (1 if adapter == "close" else 6)
     assert held
 
@@ -163,7 +163,7 @@ _BODILESS = [
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["request", "stream"])
-def test_without_a_body_the_connection_is_back_before_the_call_returns(
+def test_without_a_body_the_connection_is_released_before_the_call_returns(
     stage: Stage, streaming: bool
 ) -> None:
     reply = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
