@@ -1,7 +1,7 @@
-"""Closing a client while it is at work: everything is gone at once, and whoever was at it is told why.
+"""Closing a client at work: every connection closes at once, and every call in progress raises a clear error.
 
-Never an EBADF, which would mean that a thread waited on a descriptor that was closed under it, and might as well have
-been somebody else's by then; and never a body that ends early and looks complete.
+The error is never EBADF, which would mean that a thread waited on a closed descriptor, which might belong to another
+file by then. A body that ends early never looks complete.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODES = ("sync", "async", "async-trio")
 
 
 class _Aside:
-    """A call in a thread of its own, and what came of it."""
+    """A call in a thread of its own, and its outcome."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.error: BaseException | None = None
@@ -47,7 +47,7 @@ class _Aside:
             self.error = error
 
     def over(self) -> BaseException | None:
-        """Wait for the end of it."""
+        """Wait for its end."""
         self._thread.join(3)
         assert not self._thread.is_alive(), "still at it, 3 s after the client was closed"
         return self.error
@@ -79,7 +79,7 @@ SLOW = {"length": _slow_length, "chunked": _slow_chunks, "until-close": _slow_cl
 
 @pytest.mark.parametrize("framing", SLOW)
 @pytest.mark.parametrize("how", ["prefetched", "streamed", "iterated"])
-def test_who_reads_a_body_is_told_that_the_client_closed(
+def test_reading_a_body_raises_that_the_client_was_closed(
     stage: Stage, framing: str, how: str
 ) -> None:
     stage.server.on("/slow", SLOW[framing])
@@ -95,13 +95,13 @@ def test_who_reads_a_body_is_told_that_the_client_closed(
 
     reader = _Aside(read)
     eventually(lambda: stage.server.served == 1 and stage.in_use(client))
-    time.sleep(0.01)  # Into the read that has no end.
+    time.sleep(0.01)  # Now the thread is in the endless read.
     stage.run(client.close())
     assert stage.nothing_open()
     assert isinstance(reader.over(), adieu.ClientClosed), (reader.error, reader.result)
 
 
-def test_who_waits_for_a_head_is_told_that_the_client_closed(stage: Stage) -> None:
+def test_waiting_for_a_head_raises_that_the_client_was_closed(stage: Stage) -> None:
     client = stage.client()
     caller = _Aside(lambda: stage.get(client, "/stall-head?seconds=30"))
     eventually(lambda: stage.server.served == 1)
@@ -111,22 +111,22 @@ def test_who_waits_for_a_head_is_told_that_the_client_closed(stage: Stage) -> No
 
 
 @pytest.mark.parametrize("content", ["bytes", "pieces"])
-def test_who_sends_is_told_that_the_client_closed(bare: Stage, content: str) -> None:
+def test_sending_raises_that_the_client_was_closed(bare: Stage, content: str) -> None:
     client = bare.client()
     body: Any = b"x" * 30_000_000 if content == "bytes" else [b"x" * 1_000_000] * 30
     caller = _Aside(lambda: bare.get(client, "/stall-read?seconds=30", "POST", content=body))
     eventually(lambda: bare.server.served == 1)
-    time.sleep(0.05)  # Until the buffers in between are full.
+    time.sleep(0.05)  # Until the buffers of the system are full.
     bare.run(client.close())
     assert bare.nothing_open()
     assert isinstance(caller.over(), adieu.ClientClosed), caller.error
 
 
-def test_who_connects_is_told_that_the_client_closed(bare: Stage) -> None:
+def test_connecting_raises_that_the_client_was_closed(bare: Stage) -> None:
     with BlackHole(full=True) as hole:
         bare.watch.also(hole.port)
         client = bare.client(timeout=adieu.Timeout(connect=30))
-        filled = bare.sockets()  # The hole's own, which keep it full.
+        filled = bare.sockets()  # The sockets that fill the backlog.
         caller = _Aside(lambda: bare.get(client, hole.url))
         eventually(lambda: bare.sockets() == filled + 1)
         bare.run(client.close())
@@ -134,19 +134,19 @@ def test_who_connects_is_told_that_the_client_closed(bare: Stage) -> None:
         assert bare.sockets() == filled
 
 
-def test_who_makes_a_tls_handshake_is_told_that_the_client_closed(bare: Stage) -> None:
+def test_a_tls_handshake_raises_that_the_client_was_closed(bare: Stage) -> None:
     with TLSFaults("stall") as server:
         bare.watch.also(server.port)
         client = bare.client(timeout=adieu.Timeout(connect=30))
         caller = _Aside(lambda: bare.get(client, server.url))
         eventually(lambda: server.open == 1)
-        time.sleep(0.05)  # Into the handshake.
+        time.sleep(0.05)  # Now the thread is in the handshake.
         bare.run(client.close())
         assert isinstance(caller.over(), adieu.ClientClosed), caller.error
         assert bare.nothing_open()
 
 
-def test_who_resolves_a_name_is_told_that_the_client_closed(bare: Stage) -> None:
+def test_resolving_a_name_raises_that_the_client_was_closed(bare: Stage) -> None:
     asked, over = threading.Event(), threading.Event()
 
     def stalled(*_: object) -> list[Any]:
@@ -159,17 +159,17 @@ def test_who_resolves_a_name_is_told_that_the_client_closed(bare: Stage) -> None
         caller = _Aside(lambda: bare.get(client, f"http://slow.invalid:{bare.server.port}/ok"))
         assert asked.wait(5)
         bare.run(client.close())
-        # A resolver cannot be interrupted: it may still be waited for, but what it finds is not used.
+        # A resolver cannot be interrupted: the call may wait for it, but does not use its result.
         over.set()
         assert isinstance(caller.over(), adieu.ClientClosed), caller.error
     assert bare.nothing_open()
 
 
-def test_who_waits_for_a_connection_is_told_that_the_client_closed(bare: Stage) -> None:
+def test_waiting_for_a_connection_raises_that_the_client_was_closed(bare: Stage) -> None:
     client = bare.one(cleanup=adieu.ReleaseOnRead(), timeout=adieu.Timeout(pool=30))
     held = bare.run(client.stream("GET", "/bytes?n=900000"))
     callers = [_Aside(lambda: bare.get(client, "/ok")) for _ in range(3)]
-    time.sleep(0.1)  # Into the queue.
+    time.sleep(0.1)  # Now the thread is in the queue.
     bare.run(client.close())
     for caller in callers:
         assert isinstance(caller.over(), adieu.ClientClosed), caller.error
@@ -177,12 +177,12 @@ def test_who_waits_for_a_connection_is_told_that_the_client_closed(bare: Stage) 
     caught(adieu.ClientClosed, bare.read, held)
 
 
-def test_who_drains_is_not_in_the_way(bare: Stage) -> None:
+def test_a_drain_does_not_delay_the_close(bare: Stage) -> None:
     bare.server.on("/slow", _slow_chunks)
     client = bare.client(cleanup=adieu.ReleaseOnRead(within=30))
     response = bare.run(client.stream("GET", "/slow"))
     closer = _Aside(lambda: bare.run(response.close()))
-    time.sleep(0.05)  # Into the drain.
+    time.sleep(0.05)  # Now the thread is in the drain.
     bare.run(client.close())
     assert bare.nothing_open()
     assert closer.over() is None
@@ -209,7 +209,7 @@ def test_many_threads_may_close_at_once_while_many_are_at_work(stage: Stage) -> 
         assert stage.nothing_open()
 
 
-def test_a_body_that_was_cut_off_says_so_whenever_it_is_read(stage: Stage) -> None:
+def test_a_body_that_was_cut_off_raises_at_every_read(stage: Stage) -> None:
     with stage.block(stage.client()) as client:
         untouched = stage.run(client.stream("GET", "/bytes?n=900000"))
         begun = stage.run(client.stream("GET", "/bytes?n=900000"))
@@ -227,7 +227,7 @@ def test_a_body_that_was_cut_off_says_so_whenever_it_is_read(stage: Stage) -> No
     caught(adieu.BodyClosed, stage.read, closed)
 
 
-def test_a_closed_client_is_of_no_more_use(stage: Stage) -> None:
+def test_a_closed_client_refuses_every_use(stage: Stage) -> None:
     client = stage.client()
     request = client.build_request("GET", "/ok")
     stage.get(client, "/ok", cleanup=adieu.Prefetch())
@@ -245,7 +245,7 @@ def test_a_closed_client_is_of_no_more_use(stage: Stage) -> None:
     assert stage.server.served == 1
 
 
-def test_the_verdict_names_who_held_what(stage: Stage) -> None:
+def test_the_report_names_each_connection_in_use(stage: Stage) -> None:
     client = stage.client()
     held = [stage.run(client.stream("GET", "/bytes?n=900000")) for _ in range(2)]
     idle = stage.get(client, "/ok", cleanup=adieu.Prefetch())
@@ -265,7 +265,7 @@ def test_the_verdict_names_who_held_what(stage: Stage) -> None:
 
 
 class _Finishing(adieu.ReleaseOnRead):
-    """What is open when the client closes may be read to its end."""
+    """Bodies that are open when the client closes may be read to their end."""
 
     def on_client_close(self, view: adieu.View) -> Any:
         return adieu.STREAM
@@ -319,7 +319,7 @@ def test_a_client_may_be_closed_by_its_own_hook(bare: Stage) -> None:
 
 
 class _Closing(adieu.Events):
-    """Closes the client as soon as a certain thing happens."""
+    """Closes the client at a certain event."""
 
     def __init__(self, stage: Stage, at: str) -> None:
         self.clients: list[Any] = []
@@ -333,7 +333,7 @@ class _Closing(adieu.Events):
 
 @pytest.mark.parametrize("at", ["leased", "connect_started", "connected"])
 def test_a_client_may_be_closed_at_any_moment_of_a_call(bare: Stage, at: str) -> None:
-    """Between having a connection and scope it, above all: what is opened then would be nobody's."""
+    """Above all after the lease has its connection and before that is open: a socket could then have no owner."""
     events: Any = _Closing(bare, at)
     client = bare.client(events=events)
     events.clients.append(client)
@@ -351,7 +351,7 @@ def test_a_client_may_be_closed_when_a_kept_connection_is_used_again(bare: Stage
     assert bare.nothing_open()
 
 
-def test_an_answer_that_was_here_when_the_client_closed_is_whole_or_none(bare: Stage) -> None:
+def test_an_answer_that_arrived_before_the_close_is_whole_or_an_error(bare: Stage) -> None:
     events: Any = _Closing(bare, "informational")
     reply = b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
     for sent in (0, 50, 100):

@@ -1,7 +1,7 @@
-"""The same bytes, the same outcome: a corpus of good and bad replies, over every adapter, sync and async, in every way.
+"""The same bytes have the same outcome: a corpus of good and bad replies over every adapter, sync and async.
 
-What a reply is worth is written down in `adieu.testing.corpus`. An error is an error on every adapter, and of the same
-class; and whatever a connection has said, the next call on the same client gets the answer that is its own.
+`adieu.testing.corpus` has the expected outcome of each reply. An error has the same class on every adapter, and after
+every reply the next call on the same client gets its own answer.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Outcome = tuple[Any, ...]
 
 
 def _in_pieces(server: FaultServer, size: int) -> None:
-    """Lets the server say the replies of the corpus a few bytes at a time, each in a packet of its own."""
+    """Have the server send the replies of the corpus in packets of a few bytes."""
     known = {reply.name: reply for reply in REPLIES}
 
     def dribble(peer: Peer, request: Asked) -> Ending:
         reply = known[request.text("kind", "")]
         step = max(size, len(reply.raw) // 300)
-        # What comes after the end comes with the end: a packet later, and nobody could know of it.
+        # Surplus bytes go with the end of the message: in a later packet the client could not know of them.
         last = len(reply.raw) - 100 if reply.name.startswith("surplus") else len(reply.raw)
         for start in range(0, last, step):
             peer.send(reply.raw[start : min(start + step, last)])
@@ -64,7 +64,7 @@ def _outcome(stage: Stage, client: Any, reply: Reply, streaming: bool) -> Outcom
 
 
 def _own_answer(stage: Stage, client: Any) -> int:
-    """The next call gets the answer to itself: the server numbers them. Gives the connection that it came on."""
+    """Check that the next call gets its own answer, by its number; return the connection of the answer."""
     response = stage.get(client, "/ok")
     facts = response.json()
     assert facts["request"] == stage.server.served
@@ -75,7 +75,7 @@ def _own_answer(stage: Stage, client: Any) -> int:
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[list[tuple[str, Runner]]]:
-    """Every adapter that there is, with the runner for its clients."""
+    """Every adapter, with the runner for its clients."""
     runners = [RUNNERS[mode]() for mode in MODES]
     yield [(name, runner) for runner in runners for name in runner.adapters]
     for runner in runners:
@@ -85,7 +85,7 @@ def both() -> Iterator[list[tuple[str, Runner]]]:
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("pieces", [None, 1], ids=["at-once", "in-pieces"])
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.name)
-def test_every_adapter_makes_the_same_of_a_reply(
+def test_every_adapter_has_the_same_outcome_for_a_reply(
     both: list[tuple[str, Runner]],
     fault_server: FaultServer,
     census: Watch,
@@ -98,7 +98,7 @@ def test_every_adapter_makes_the_same_of_a_reply(
     outcomes: dict[tuple[str, str], Outcome] = {}
     for name, runner in both:
         stage = Stage(runner, name, None, fault_server, census)
-        # Without a bound of the client's own: what is refused here, the wire is to be blamed for.
+        # Without a limit of the client, so that only the bytes can be the reason for an error.
         with stage.block(stage.one(max_body=None)) as client:
             outcomes[runner.kind.__name__, name] = _outcome(stage, client, reply, streaming)
             assert stage.in_use(client) == []
@@ -145,7 +145,7 @@ def _own_answer_read_later(stage: Stage, client: Any) -> None:
 
 
 @pytest.mark.parametrize("late", ["/late-surplus?ms=5", "/idle-408?ms=5", "/close-after"])
-def test_what_comes_while_a_connection_is_idle_is_nobodys_answer(bare: Stage, late: str) -> None:
+def test_bytes_that_arrive_while_a_connection_is_idle_are_no_answer(bare: Stage, late: str) -> None:
     with bare.block(bare.one(max_body=None)) as client:
         for _ in range(5):
             assert bare.get(client, late).status_code == 200
@@ -155,7 +155,7 @@ def test_what_comes_while_a_connection_is_idle_is_nobodys_answer(bare: Stage, la
 
 
 def _wait_for_bytes(stage: Stage, client: Any) -> None:
-    """Until the idle connection has something to read, by the system's own word."""
+    """Wait until the system says that the idle connection has bytes to read."""
     import os
     import select
     import socket

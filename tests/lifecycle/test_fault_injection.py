@@ -1,4 +1,4 @@
-"""Every call on a socket fails once, in every way: holding the error holds no socket, and no place is lost."""
+"""Every call on a socket fails once, in every way: a kept error keeps no socket open, and no place is lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _plain(stage: Stage, client: Any) -> None:
 
 
 def _twice(stage: Stage, client: Any) -> None:
-    """The second one on a connection that has served."""
+    """Two requests, the second on the reused connection."""
     _plain(stage, client)
     _plain(stage, client)
 
@@ -74,7 +74,7 @@ def _on_one_connection(stage: Stage, client: Any) -> None:
 
 
 def _raced(stage: Stage, client: Any) -> None:
-    """A name with two addresses, the first of which nobody listens to."""
+    """A name with two addresses; there is no server on the first."""
     with refused_port() as refused:
         stage.watch.also(refused)
 
@@ -117,9 +117,7 @@ def test_every_call_on_a_socket_may_fail(
 
 @pytest.mark.parametrize("fault", ["reset", "interrupt after"])
 @pytest.mark.parametrize("play", [_twice, _left, _raced], ids=_name)
-def test_closing_may_fail_besides(
-    bare: Stage, play: Callable[[Stage, Any], None], fault: str
-) -> None:
+def test_closing_may_fail_too(bare: Stage, play: Callable[[Stage, Any], None], fault: str) -> None:
     _play_all(bare, play, fault, closing_fails=True)
 
 

@@ -1,4 +1,4 @@
-"""A forked child does not use its parent's connections, nor does it end them."""
+"""A forked child neither uses nor ends the connections of its parent."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ pytestmark = [
 
 
 def _in_a_child(work: Callable[[], object]) -> Any:
-    """What the work gives (as JSON) in a forked child, which has ended when this returns."""
+    """Do the work in a forked child, wait for its end, and return the result, which must fit into JSON."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Forking with threads is dangerous in general, which is the reason for these tests.
+        # Forking a process with threads is dangerous in general, and therefore tested here.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
@@ -68,7 +68,7 @@ def test_parent_and_child_both_send_and_share_no_connection(bare: Stage) -> None
         assert len(used) == 3
     else:
         assert len(used) == 1
-        # The parent's connection still works, and nobody else has spoken on it.
+        # The parent's connection still works, and the child has sent nothing on it.
         assert {facts["connection"] for facts in after} == {before["connection"]}
         assert [facts["nth"] for facts in after] == [2, 3, 4]
         assert [facts["nth"] for facts in mine] == [1, 2, 3]
@@ -100,7 +100,9 @@ def test_a_stream_of_the_parent_is_not_ended_by_the_end_of_the_child(bare: Stage
         assert first + b"".join(pieces) == payload(3_000_000)
 
 
-def test_a_child_that_only_drops_what_it_inherited_disturbs_nobody(bare: Stage) -> None:
+def test_a_child_that_only_drops_inherited_connections_does_not_disturb_the_parent(
+    bare: Stage,
+) -> None:
     with bare.block(bare.client(cleanup=adieu.ReleaseOnRead())) as client:
         held = [bare.run(client.stream("GET", "/bytes?n=3000000"))]
         bare.get(client, "/ok", cleanup=adieu.Prefetch())
@@ -119,7 +121,7 @@ def test_a_child_that_only_drops_what_it_inherited_disturbs_nobody(bare: Stage) 
 
 
 def test_a_fork_in_the_middle_of_work_leaves_the_child_able_to_work(bare: Stage) -> None:
-    """Other threads check connections out and in meanwhile: no lock of theirs may stay locked in the child."""
+    """Other threads use the pool meanwhile: none of its locks may stay locked in the child."""
     with bare.block(bare.client()) as client:
         over = threading.Event()
         failures: list[BaseException] = []
@@ -145,7 +147,7 @@ def test_a_fork_in_the_middle_of_work_leaves_the_child_able_to_work(bare: Stage)
         assert failures == []
 
 
-def test_a_lock_of_the_process_that_another_thread_has_is_free_in_a_child() -> None:
+def test_a_process_lock_that_another_thread_holds_is_free_in_a_child() -> None:
     lock = process_lock()
     ready, done = threading.Event(), threading.Event()
 

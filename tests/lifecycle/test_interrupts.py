@@ -1,4 +1,4 @@
-"""Ctrl-C at moments that nobody chose: the next call works, nothing hangs, nothing stays open.
+"""Ctrl-C at random moments: the next call works, nothing hangs, nothing stays open.
 
 A real signal after a random number of microseconds, in the middle of a plain call, a stream, the end of a block.
 """
@@ -27,13 +27,13 @@ pytestmark = [
     pytest.mark.skipif(not HAS_ALARMS, reason="this platform has no interval timers"),
 ]
 
-# A collection takes PyPy about as long as all the rest of a round.
+# On PyPy a collection takes about as long as the rest of a round.
 _HITS = 30 if COUNTS_REFERENCES else 10
 
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """A socket closed by the interpreter, or a response lost before its variable was there, is worth no error here."""
+    """Ignore warnings about a response that an interrupt dropped before it was assigned."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
@@ -76,11 +76,11 @@ PLAYS = [_plain, _posted, _redirected, _on_one_connection, _streamed, _left, _dr
 
 @pytest.fixture(autouse=True)
 def imported(request: pytest.FixtureRequest) -> None:
-    """All that is imported late has been: CPython 3.14 leaves its own import lock taken after an interrupt."""
+    """Load all late imports: CPython 3.14 leaves its import lock taken after an interrupt."""
     if "bare" in request.fixturenames:
         stage: Stage = request.getfixturevalue("bare")
         with stage.block(stage.one()) as client:
-            for play in PLAYS[:-1]:  # The last one drops its response, which is reported.
+            for play in PLAYS[:-1]:  # The last scenario drops its response, which is reported.
                 play(stage, client)
         stage.run(stage.runner.one_shot("GET", f"{stage.server.url}/ok", adapter=stage.adapter))
         drop()
@@ -95,8 +95,8 @@ def test_after_an_interrupt_the_next_call_works(
         for _ in alarm.rounds(_HITS):
             alarm.call(lambda: play(bare, client))
             if not COUNTS_REFERENCES and bare.in_use(client):
-                # A response that was lost in a frame is the collector's to find. A pool that is full asks it, but has
-                # patience between two times; that it asks is shown in test_abandoned.
+                # Only the collector finds a response that was lost in a frame. A full pool runs it, but not often;
+                # test_abandoned shows that it does.
                 drop()
             started = time.monotonic()
             bare.next_works(client)
@@ -108,7 +108,7 @@ def test_after_an_interrupt_the_next_call_works(
     assert bare.nothing_open()
 
 
-def test_holding_the_interrupt_holds_no_connection(bare: Stage, quiet: None) -> None:
+def test_keeping_the_interrupt_keeps_no_connection(bare: Stage, quiet: None) -> None:
     with Alarm(521) as alarm:
         for _ in alarm.rounds(_HITS):
             with bare.block(bare.one()) as client:
@@ -125,7 +125,7 @@ def test_an_interrupt_at_the_end_of_a_client_leaves_nothing_open(bare: Stage, qu
             held.append(bare.get(client, "/ok"))
             interrupt = alarm.call(lambda: bare.run(client.close()))  # noqa: B023
             if interrupt is not None:
-                # As the `with` block of an outer client, or a second Ctrl-C, would.
+                # As the `with` block of an outer client, or a second close after Ctrl-C, would.
                 bare.run(client.close())
             assert bare.nothing_open()
             del held, interrupt

@@ -12,7 +12,7 @@ from support.locks import InterruptedLock
 pytestmark = pytest.mark.lifecycle
 
 
-def test_work_is_done_with_the_lock_taken() -> None:
+def test_the_work_runs_with_the_lock_taken() -> None:
     lock = threading.RLock()
     assert locked(lock, lambda fact: (fact, is_owned(lock)), 7) == (7, True)
     assert not is_owned(lock)

@@ -1,4 +1,4 @@
-"""Events as lines of `logging`: what they say on every adapter, and that no secret is ever among it."""
+"""Events as lines of `logging`: their texts on every adapter, which never contain a secret."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.lifecycle
 MODES = ("sync", "async")
 
 _SECRET = "s3cr3t"
-# As it is, and as it goes over the wire.
+# As it is, and as it is sent.
 _FORMS = (_SECRET, base64.b64encode(f"me:{_SECRET}".encode()).decode(), _SECRET.encode().hex())
 
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Iterator[_Lines]:
-    """Every record of every logger, at the lowest level."""
+    """The records of all loggers, at the lowest level."""
     with caplog.at_level(1):
         yield _Lines(caplog)
 
@@ -42,7 +42,7 @@ class _Lines:
         self._caplog = caplog
 
     def ours(self) -> list[str]:
-        """The lines of adieu, with numbers and times made equal, oldest first; they are forgotten then."""
+        """Remove and return the lines of adieu, oldest first, with numbers and times made equal."""
         shown = [
             re.sub(r"\d+\.\d{3} s", "_ s", re.sub(r"connection \d+", "connection _", line))
             for line in (
@@ -53,7 +53,7 @@ class _Lines:
         return shown
 
     def everything(self) -> str:
-        """All that could reach a file, also what formatters do not show."""
+        """Everything that could reach a file, also attributes that formatters do not show."""
         return "\n".join(
             f"{record.getMessage()} {vars(record)!r} {record.exc_text}"
             for record in self._caplog.records
@@ -87,7 +87,7 @@ def test_every_exchange_has_its_line(bare: Stage, lines: _Lines) -> None:
         ]
 
 
-def test_retries_say_why(bare: Stage, lines: _Lines) -> None:
+def test_retries_name_their_reason(bare: Stage, lines: _Lines) -> None:
     retry = adieu.Retry(1, backoff=0)
     with bare.block(bare.client(events=adieu.LogEvents(), retry=retry)) as client:
         bare.get(client, "/status/503")
@@ -225,7 +225,7 @@ def test_no_secret_of_a_proxy_reaches_any_record(
         assert form not in text
 
 
-def test_nothing_is_put_together_for_a_logger_that_does_not_listen(bare: Stage) -> None:
+def test_no_text_is_formatted_for_a_disabled_logger(bare: Stage) -> None:
     name = f"quiet.{bare.adapter}"
     logging.getLogger(name).setLevel(logging.INFO)
     events = adieu.LogEvents(name)
@@ -250,7 +250,7 @@ class _Keeper(logging.Handler):
         self._seen.append(record)
 
 
-def test_an_answer_out_of_this_process_has_a_line_too(lines: _Lines) -> None:
+def test_an_answer_from_this_process_has_a_line_too(lines: _Lines) -> None:
     answer = adieu.adapter(lambda request: adieu.Response(200, body=b"here"))
     with adieu.Client(adapter=answer, events=adieu.LogEvents()) as client:
         client.get("memory://host/")

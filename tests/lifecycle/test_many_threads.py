@@ -1,4 +1,4 @@
-"""One client, many threads: everybody gets his own answer, and nothing is lost, whatever the others do."""
+"""One client, many threads: every call gets its own answer and nothing is lost, whatever the other threads do."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.lifecycle
 
 _THREADS = 32
 _ROUNDS = 12 if COUNTS_REFERENCES else 4
-# Fewer than there are threads, so that most of them wait for each other.
+# Fewer places than threads, so most threads wait.
 _LIMITS = adieu.Limits(connections=8)
 _PATIENCE = adieu.Timeout(connect=20, read=20, write=20, pool=40)
 
 
 @pytest.fixture(autouse=True)
 def restless() -> Iterator[None]:
-    """Threads take turns a hundred times as often as usual."""
+    """Switch threads a hundred times as often as usual."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(5e-5)
     yield
@@ -36,7 +36,7 @@ def restless() -> Iterator[None]:
 
 
 class Crowd:
-    """Threads that do the same at the same time. What goes wrong in one of them fails the test."""
+    """Threads that do the same at the same time. An error in one of them fails the test."""
 
     def __init__(self, work: Callable[[int], None], number: int = _THREADS) -> None:
         self.errors: list[BaseException] = []
@@ -59,7 +59,7 @@ class Crowd:
         self._start.wait(20)
 
     def join(self, seconds: float = 40.0) -> None:
-        """All have ended in time."""
+        """Wait until all have ended, which they must in time."""
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(until - time.monotonic(), 0.0))
@@ -73,7 +73,7 @@ class Crowd:
 
 
 def fields(answer: adieu.Response) -> dict[str, str]:
-    """The fields of the request, as the server got them."""
+    """The fields of the request, as received by the server."""
     return dict(answer.json()["headers"])
 
 
@@ -144,7 +144,7 @@ WAYS: list[Callable[[adieu.Client, str], None]] = [
 ]
 
 
-def test_everybody_gets_his_own_answer_and_no_place_is_lost(bare: Stage) -> None:
+def test_every_call_gets_its_own_answer_and_no_place_is_lost(bare: Stage) -> None:
     with bare.client(limits=_LIMITS, timeout=_PATIENCE) as client:
 
         def work(number: int) -> None:
@@ -154,7 +154,7 @@ def test_everybody_gets_his_own_answer_and_no_place_is_lost(bare: Stage) -> None
 
         Crowd(work).finish()
         assert bare.in_use(client) == []
-        # Every place is there still: as many as the pool has can be held at once.
+        # No place is lost: as many connections as the pool allows can be held at once.
         held = [client.stream("GET", "/bytes?n=900000") for _ in range(8)]
         with pytest.raises(adieu.PoolTimeout):
             client.get("/ok", timeout=adieu.Timeout(pool=0.05))
@@ -164,8 +164,8 @@ def test_everybody_gets_his_own_answer_and_no_place_is_lost(bare: Stage) -> None
     assert bare.nothing_open()
 
 
-def test_what_is_one_calls_own_reaches_no_other(bare: Stage) -> None:
-    """Credentials, cookies and fields of a call, while the client's own change under it."""
+def test_the_settings_of_one_call_reach_no_other(bare: Stage) -> None:
+    """Credentials, cookies and fields of a call, while those of the client change."""
     with bare.client(limits=_LIMITS, timeout=_PATIENCE, headers={"X-Client": "1"}) as client:
 
         def work(number: int) -> None:
@@ -185,7 +185,7 @@ def test_what_is_one_calls_own_reaches_no_other(bare: Stage) -> None:
                 assert (sent["X-Own"], sent["X-Client"]) == (name, "1")
                 cookies = [pair.strip() for pair in sent["Cookie"].split(";")]
                 assert [pair for pair in cookies if pair.startswith("own=")] == [f"own={name}"]
-                # Of the jar everything is whole, and what this thread has put in is there.
+                # Every cookie of the jar is whole, and the cookie of this thread is there.
                 assert f"c{number}={number}-{turn - turn % 3}" in cookies
                 plain = fields(client.get("/echo"))
                 assert "Authorization" not in plain
@@ -208,7 +208,7 @@ def test_cookies_of_many_answers_are_all_kept(bare: Stage) -> None:
     assert kept == {f"c{number}": f"v{number}" for number in range(_THREADS)}
 
 
-def test_one_digest_is_used_by_all_and_no_count_twice(bare: Stage) -> None:
+def test_all_threads_share_one_digest_and_use_no_count_twice(bare: Stage) -> None:
     seen: list[str] = []
 
     def demand(request: Any) -> None:
@@ -227,7 +227,7 @@ def test_one_digest_is_used_by_all_and_no_count_twice(bare: Stage) -> None:
     assert len(seen) == len(set(seen)) == _THREADS
 
 
-def test_mounts_may_be_added_and_looked_at_meanwhile(bare: Stage) -> None:
+def test_mounts_may_be_added_and_read_meanwhile(bare: Stage) -> None:
     mine = adieu.adapter(lambda request: adieu.Response(200, body=request.url.host))
     with bare.client(limits=_LIMITS, timeout=_PATIENCE) as client:
 
@@ -251,7 +251,7 @@ def test_a_close_in_the_middle_ends_them_all_and_leaves_nothing_open(
     ways = [way for way in WAYS if way not in (_is_cut_off, _is_hung_up_on, _is_not_patient)]
 
     def work(number: int) -> None:
-        if number % 4 == 0:  # Some wait for ever.
+        if number % 4 == 0:  # Some calls wait for ever.
             client.get(("/stall-head", "/stall-body", "/drip?n=100000")[number % 3])
         for turn in range(100_000):
             way = ways[(number + turn) % len(ways)]

@@ -1,7 +1,7 @@
 """No exchange makes a reference cycle, with or without an exception, and no response reaches its client.
 
-So with reference counting the last reference dropped is the end of everything, collector or not. (On PyPy there is
-nothing to show here: what must not be left to a finalizer is shown by the other files, and runs there too.)
+So with reference counting, dropping the last reference ends everything, without the collector. (This says nothing about
+PyPy; the other files, which run there too, show what must not depend on a finalizer.)
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROOTS = ("adieu", "adieu_close", "adieu_native", "adieu_urllib3", "h11", "urlli
 
 
 def _ours(thing: object) -> bool:
-    """An object of ours, or of what stands below us, or a frame of our code."""
+    """An object of adieu or of a library below it, or a frame of their code."""
     if isinstance(thing, (types.FrameType, types.GeneratorType, types.CoroutineType)):
         frame = thing if isinstance(thing, types.FrameType) else getattr(thing, "gi_frame", None)
         return frame is not None and _root(frame.f_globals.get("__name__")) in _ROOTS
@@ -46,7 +46,7 @@ def _root(name: object) -> str:
 
 @pytest.fixture
 def garbage(afresh: None) -> Iterator[list[Any]]:
-    """What the collector would have had to find, once `gc.collect` has been called."""
+    """The objects that the collector had to find, after `gc.collect` was called."""
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         yield gc.garbage
@@ -59,7 +59,7 @@ def garbage(afresh: None) -> Iterator[list[Any]]:
 def test_the_collector_finds_nothing_of_ours(
     bare: Stage, garbage: list[Any], scenario: Scenario
 ) -> None:
-    # Streaming policies have more to lose; the default is played by the other half of the scenarios' own reads.
+    # Streaming policies keep more objects; the scenarios that read cover the default one.
     for bare.policy in (adieu.ReleaseOnRead(), adieu.Prefetch()):
         with bare.block(bare.one(**scenario.options)) as client:
             held = scenario.play(bare, client)
@@ -70,7 +70,7 @@ def test_the_collector_finds_nothing_of_ours(
 
 
 def _take_live() -> Counter[str]:
-    """The objects of ours that there are, by the names that their classes have in sync."""
+    """The living objects of adieu, by the names of their sync classes."""
     modules = ((type(thing).__module__, type(thing).__name__) for thing in gc.get_objects())
     return Counter(
         name.removeprefix("Async")
@@ -124,7 +124,7 @@ def test_nothing_that_a_response_reaches_is_a_client(stage: Stage, state: str) -
         assert stage.runner.kind.__name__ not in reached
         assert "Request" in reached
         if state != "open":
-            # Then it does not even reach a connection, or the pool.
+            # Then it does not reach a connection or the pool either.
             assert not reached & {
                 "Pool",
                 "Connection",
@@ -141,7 +141,7 @@ def _refused(stage: Stage, client: Any) -> None:
 
 
 def _reached(start: object) -> Iterator[object]:
-    """Everything that an object refers to, directly or not; but not through classes, modules and functions."""
+    """Everything that an object refers to, directly or not, except through classes, modules and functions."""
     seen = {id(start)}
     waiting = [start]
     while waiting:

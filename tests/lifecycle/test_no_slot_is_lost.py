@@ -1,7 +1,7 @@
-"""Whatever happens in an exchange, its place in the pool comes back and its socket goes.
+"""Whatever happens in an exchange, its place in the pool becomes free and its socket closes.
 
-Each scenario is played on a client that may have one connection, without a collector, while all that came of it is
-held: the next call works, what is open is what the client knows to be idle, and after the block nothing is.
+Each scenario runs on a client that may have one connection, without a collector, while its result stays referenced.
+Then the next call works, the open sockets are those that the client lists as idle, and after the block none is open.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _play_twice(stage: Stage, scenario: Scenario) -> None:
         assert stage.in_use(client) == []
         assert stage.sockets() == len(client.connections())
         stage.next_works(client)
-        # The same again, on a connection that may have served before.
+        # The same again, perhaps on a reused connection.
         again = scenario.play(stage, client)
         assert stage.in_use(client) == []
         stage.next_works(client)
@@ -71,12 +71,12 @@ def test_a_redirect_is_not_followed_through_fifty_megabytes(stage: Stage) -> Non
     with stage.block(stage.one()) as client:
         assert stage.get(client, "/endless").status_code == 200
     assert time.monotonic() - started < 5
-    # What the system's buffers take in between is some megabytes; the body was not read.
+    # The buffers of the system take some megabytes; the body was not read.
     assert sum(sent) < 25_000_000
 
 
 class Stop(BaseException):
-    """An interrupt that pytest does not take for its own."""
+    """An interrupt to which pytest does not react."""
 
 
 @pytest.mark.parametrize("error", [Oops, Stop])

@@ -1,4 +1,4 @@
-"""Exchanges that share a connection: it is passed on without ever being idle, and closed in the end."""
+"""Exchanges that share a connection: it goes from one to the next without being idle, and is closed in the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Plain(PoolLease[Connection]):
 
 
 class Lease(Plain):
-    """A lease that inherits whatever it can get."""
+    """A lease that inherits every connection that it can."""
 
     def inherit(self, former: PoolLease[Connection]) -> None:
         self.pool.inherit(self, former)
@@ -49,12 +49,12 @@ def exchange(kind: type[Exchange] = PinnedExchange) -> PinnedExchange:
 
 @pytest.fixture
 def pool() -> Pool[Connection]:
-    """A pool with room for one connection."""
+    """A pool with a limit of one connection."""
     return Pool(Connection, Limits(connections=1))
 
 
 def begun(pool: Pool[Connection], former: PinnedExchange | None = None) -> PinnedExchange:
-    """An exchange with a lease, after another one if there was one."""
+    """An exchange with a lease, perhaps after another one."""
     made = exchange()
     made.continue_from(former)
     lease = Lease(pool, "a")
@@ -64,7 +64,7 @@ def begun(pool: Pool[Connection], former: PinnedExchange | None = None) -> Pinne
     return made
 
 
-def test_a_complete_exchange_passes_its_connection_on_before_all_who_wait(
+def test_a_complete_exchange_passes_its_connection_on_before_waiting_leases(
     pool: Pool[Connection],
 ) -> None:
     first = begun(pool)
@@ -86,7 +86,9 @@ def test_a_complete_exchange_passes_its_connection_on_before_all_who_wait(
     waiting.finish(True, "complete")
 
 
-def test_what_is_released_before_its_end_is_closed_at_its_end(pool: Pool[Connection]) -> None:
+def test_an_exchange_that_is_released_too_early_is_closed_at_its_end(
+    pool: Pool[Connection],
+) -> None:
     only = begun(pool)
     connection = only.lease.connection
     only.release()
@@ -96,7 +98,7 @@ def test_what_is_released_before_its_end_is_closed_at_its_end(pool: Pool[Connect
     assert pool.snapshot() == []
 
 
-def test_an_exchange_that_was_cut_short_has_nothing_to_pass_on(pool: Pool[Connection]) -> None:
+def test_an_exchange_that_was_cut_short_passes_no_connection_on(pool: Pool[Connection]) -> None:
     first = begun(pool)
     connection = first.lease.connection
     first.end(False, "policy")
@@ -106,7 +108,7 @@ def test_an_exchange_that_was_cut_short_has_nothing_to_pass_on(pool: Pool[Connec
     second.end(False, "over")
 
 
-def test_a_lease_that_inherits_nothing_finds_the_former_place_free(pool: Pool[Connection]) -> None:
+def test_a_lease_that_inherits_nothing_gets_the_former_place(pool: Pool[Connection]) -> None:
     first = begun(pool)
     connection = first.lease.connection
     first.end(True, "complete")
@@ -133,7 +135,7 @@ def test_an_error_ends_the_former_exchange_too(pool: Pool[Connection], owned: bo
     assert pool.snapshot() == []
 
 
-def test_an_exchange_of_another_kind_is_followed_by_nobody(pool: Pool[Connection]) -> None:
+def test_an_exchange_of_another_kind_has_no_successor(pool: Pool[Connection]) -> None:
     plain = exchange(Exchange)
     second = exchange()
     second.continue_from(plain)
@@ -154,8 +156,8 @@ def test_a_lease_that_has_ended_inherits_nothing(pool: Pool[Connection]) -> None
     first.end(False, "over")
 
 
-def test_passing_on_twice_is_passing_on_once(pool: Pool[Connection]) -> None:
-    """An interrupt may make a step of the pool run again."""
+def test_passing_on_twice_has_the_effect_of_once(pool: Pool[Connection]) -> None:
+    """After an interrupt a step of the pool may run again."""
     first, heir = begun(pool), Lease(pool, "a")
     assert pool.inherit(heir, first.lease)
     assert pool.inherit(heir, first.lease)
