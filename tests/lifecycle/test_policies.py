@@ -1,4 +1,4 @@
-"""Cleanup policies: what each decides, and that what it decides is what happens, as far as the wire allows it."""
+"""Cleanup policies: the decision of each policy, and that it is carried out as far as the connection allows."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ DECISIONS = [
 
 
 @pytest.mark.parametrize("row", DECISIONS, ids=lambda row: repr(row[0]))
-def test_what_each_policy_decides(row: tuple[Any, ...]) -> None:
+def test_each_policy_decides_as_documented(row: tuple[Any, ...]) -> None:
     policy, keep_alive, after_headers, complete, left, client_exit = row
     for view in (_view(), _view(framing="chunked", remaining=None), _view(status=404, hop=3)):
         assert policy.keep_alive is keep_alive
@@ -78,7 +78,7 @@ def test_what_each_policy_decides(row: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("row", DECISIONS, ids=lambda row: repr(row[0]))
-def test_a_policy_travels_and_says_what_it_is(row: tuple[Any, ...]) -> None:
+def test_a_policy_can_be_pickled_and_its_repr_names_it(row: tuple[Any, ...]) -> None:
     policy = row[0]
     there = pickle.loads(pickle.dumps(policy))
     assert repr(there) == repr(policy)
@@ -88,7 +88,7 @@ def test_a_policy_travels_and_says_what_it_is(row: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-1, float("nan"), True, "64k"])
-def test_a_bound_that_makes_no_sense_is_refused_when_it_is_set(wrong: Any) -> None:
+def test_an_invalid_bound_is_refused_when_it_is_given(wrong: Any) -> None:
     for make, names in (
         (adieu.ReleaseOnRead, ("drain", "within")),
         (adieu.Prefetch, ("max_bytes", "drain", "within")),
@@ -100,14 +100,14 @@ def test_a_bound_that_makes_no_sense_is_refused_when_it_is_set(wrong: Any) -> No
 
 
 @pytest.mark.parametrize("wrong", [adieu.Prefetch, "prefetch", 1])
-def test_what_is_no_policy_is_refused(wrong: Any) -> None:
+def test_an_object_that_is_no_policy_is_refused(wrong: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match="CleanupPolicy"):
         adieu.Client(cleanup=wrong)
 
 
-# What the server sees
+# The connections that the server sees
 
-# One connection serves as many requests as there are, or each has one of its own.
+# One connection serves all requests, or each request has its own.
 KEPT, EACH = "one", "each"
 
 PLAYS = {
@@ -125,7 +125,7 @@ PLAYS = {
 
 
 @pytest.mark.parametrize("play", PLAYS)
-def test_how_many_connections_twenty_requests_need(stage: Stage, play: str) -> None:
+def test_twenty_requests_need_one_connection_or_twenty(stage: Stage, play: str) -> None:
     method, path, then, expected = PLAYS[play]
     if isinstance(stage.policy, adieu.ReleaseOnRead):
         # A busy machine may need more than the usual 0.1 s for a hundred chunks.
@@ -142,7 +142,7 @@ def test_how_many_connections_twenty_requests_need(stage: Stage, play: str) -> N
     )
 
 
-def test_a_body_whose_length_is_too_much_to_drain_is_not_begun(bare: Stage) -> None:
+def test_a_body_that_is_too_long_to_drain_is_not_read(bare: Stage) -> None:
     patient = adieu.ReleaseOnRead(within=20)
     with bare.block(bare.client(cleanup=patient)) as client:
         for _ in range(20):
@@ -163,8 +163,8 @@ def test_a_body_longer_than_the_drain_allows_is_closed(bare: Stage) -> None:
     assert bare.server.accepted == 3
 
 
-def test_what_was_drained_is_closed_and_not_empty(bare: Stage) -> None:
-    # More than one reading takes from a socket: what came whole with its head can be read afterwards.
+def test_a_drained_body_is_closed_and_not_empty(bare: Stage) -> None:
+    # More than one read takes from a socket, because a body that came whole with its head can still be read.
     with bare.block(bare.one(cleanup=adieu.ReleaseOnRead(200_000, 5))) as client:
         with bare.block(client.stream("GET", "/chunked?n=100000&size=500")) as response:
             pass
@@ -209,7 +209,9 @@ def test_a_drain_does_not_outlast_the_call(bare: Stage) -> None:
 
 @pytest.mark.parametrize("limit", [0, 1, 999, 1000, 99_999, 100_000, 100_001])
 @pytest.mark.parametrize("path", ["/bytes", "/chunked", "/until-close"])
-def test_what_was_read_ahead_is_where_the_stream_begins(bare: Stage, path: str, limit: int) -> None:
+def test_the_stream_begins_with_the_bytes_that_were_read_ahead(
+    bare: Stage, path: str, limit: int
+) -> None:
     for size in (1000, 100_000):
         with bare.block(bare.one(cleanup=adieu.PrefetchUpTo(limit))) as client:
             response = bare.get(client, f"{path}?n={size}")
@@ -233,7 +235,7 @@ def test_a_body_over_the_bound_of_prefetch_is_an_error(bare: Stage, path: str) -
         bare.next_works(client)
 
 
-def test_a_read_with_little_patience_hands_out_the_stream(bare: Stage) -> None:
+def test_a_read_with_a_short_limit_hands_out_the_stream(bare: Stage) -> None:
     class Impatient(adieu.ReleaseOnRead):
         def on_headers(self, view: adieu.View) -> Any:
             return Read(None, 0.05)
@@ -249,7 +251,7 @@ def test_a_read_with_little_patience_hands_out_the_stream(bare: Stage) -> None:
 
 def test_a_policy_may_close_after_the_headers(bare: Stage) -> None:
     class HeadOnly(adieu.CleanupPolicy):
-        """A small answer, or none: written by a user."""
+        """A policy of a user: read a small body, or none."""
 
         def on_headers(self, view: adieu.View) -> Any:
             if view.framing == "close" or (view.remaining or 0) > 4096:
@@ -273,11 +275,11 @@ def test_a_policy_may_close_after_the_headers(bare: Stage) -> None:
         bare.next_works(client)
 
 
-# What a policy cannot do
+# The limits of a policy
 
 
 class _Hoarder(adieu.CleanupPolicy):
-    """Wants to keep every connection, whatever happened on it."""
+    """Tries to keep every connection, whatever happened on it."""
 
     def on_headers(self, view: adieu.View) -> Any:
         return STREAM
@@ -293,14 +295,14 @@ class _Hoarder(adieu.CleanupPolicy):
 
 
 class _Drainer(_Hoarder):
-    """The same, by draining without a bound."""
+    """The same, by drains without a limit."""
 
     def on_close(self, view: adieu.View, why: Any) -> Any:
         return Drain(10**9, 0.2)
 
 
 class _Nonsense(adieu.CleanupPolicy):
-    """Answers everything with something that is no answer."""
+    """Returns an object that is no action."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -370,11 +372,11 @@ def test_no_policy_can_keep_a_socket_beyond_the_client(
     caught(adieu.ClientClosed, bare.read, held[0])
 
 
-# Which policy
+# The choice of the policy
 
 
 class _Spy(adieu.Prefetch):
-    """Notes that it was asked."""
+    """Records that it was called."""
 
     def __init__(self, name: str, asked: list[str]) -> None:
         super().__init__()
@@ -400,7 +402,7 @@ def test_the_nearest_policy_wins(
         stage.get(client, "/bytes")
         stage.get(client, "/chunked", cleanup=_Spy("request", asked))
         stage.get(client, "/bytes", cleanup=_Spy("request", asked))
-        # Every hop chooses again, unless the call has chosen.
+        # Each hop chooses its policy, unless the call has one.
         stage.get(client, "/redirect?n=1&to=/chunked")
         stage.get(client, "/redirect?n=1&to=/chunked", cleanup=_Spy("request", asked))
     assert asked == ["client", "mount", "client", "request", "request", "mount", "request"]

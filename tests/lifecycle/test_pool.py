@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lifecycle
 
 
-# Which connection
+# The choice of the connection
 
 
 def test_a_released_connection_serves_again() -> None:
@@ -85,7 +85,7 @@ def test_no_more_connections_to_one_origin_than_its_limit() -> None:
     assert waiting.connection is first.connection
 
 
-def test_an_idle_connection_to_elsewhere_makes_room_the_longest_idle_one_first() -> None:
+def test_the_connection_that_was_idle_longest_makes_room_for_another_origin() -> None:
     bench = Bench(3)
     for key in ("a", "b", "c"):
         bench.clock.now += 1
@@ -96,7 +96,7 @@ def test_an_idle_connection_to_elsewhere_makes_room_the_longest_idle_one_first()
     assert bench.listener.told[-1] == ("closed", bench.made[0].id, "room for another origin")
 
 
-def test_a_connection_in_use_makes_room_for_nobody() -> None:
+def test_a_connection_in_use_does_not_make_room() -> None:
     bench = Bench(1)
     held = bench.take("a")
     waiting = bench.wait("b")
@@ -106,7 +106,7 @@ def test_a_connection_in_use_makes_room_for_nobody() -> None:
     assert held.connection.closed == 1
 
 
-def test_an_idle_connection_grows_too_old_to_be_used_again() -> None:
+def test_a_connection_that_was_idle_too_long_is_not_used_again() -> None:
     bench = Bench(idle=10.0)
     end(bench.take())
     bench.clock.now += 9.9
@@ -148,7 +148,7 @@ def test_a_connection_is_not_used_more_often_than_allowed() -> None:
     assert [connection.closed for connection in bench.made] == [1, 1, 0]
 
 
-def test_what_has_been_idle_too_long_goes_when_anybody_comes_by() -> None:
+def test_any_call_closes_connections_that_were_idle_too_long() -> None:
     bench = Bench(idle=10.0)
     for key in "abcdef":
         end(bench.take(key))
@@ -159,7 +159,7 @@ def test_what_has_been_idle_too_long_goes_when_anybody_comes_by() -> None:
 
 
 @pytest.mark.parametrize("how", ["made room for", "idle too long"])
-def test_a_pool_keeps_nothing_of_the_origins_that_it_has_left(how: str) -> None:
+def test_a_pool_keeps_no_data_about_former_origins(how: str) -> None:
     bench = Bench(5, idle=5.0)
     seen = []
     for number in range(200):
@@ -189,7 +189,7 @@ class _Tied:
 # Waiting
 
 
-def test_who_waited_longest_is_served_first_whatever_the_origin() -> None:
+def test_the_lease_that_waited_longest_is_served_first_whatever_the_origin() -> None:
     bench = Bench(1)
     served: list[Any] = []
     holder = bench.take("a")
@@ -204,7 +204,7 @@ def test_who_waited_longest_is_served_first_whatever_the_origin() -> None:
     assert bench.states() == [("a", "idle")]
 
 
-def test_one_origins_limit_keeps_nobody_else_waiting() -> None:
+def test_the_limit_of_one_origin_does_not_delay_others() -> None:
     bench = Bench(2, 1)
     first, second = bench.take("a"), bench.take("b")
     behind = bench.wait("a")
@@ -216,7 +216,7 @@ def test_one_origins_limit_keeps_nobody_else_waiting() -> None:
     assert behind.connection is first.connection
 
 
-def test_nobody_overtakes_those_who_wait() -> None:
+def test_a_new_lease_does_not_overtake_waiting_ones() -> None:
     bench = Bench(1)
     holder = bench.take()
     waiting = bench.wait()
@@ -227,7 +227,7 @@ def test_nobody_overtakes_those_who_wait() -> None:
     assert late.connection is holder.connection
 
 
-def test_who_stopped_waiting_is_passed_over() -> None:
+def test_a_lease_that_stopped_waiting_is_skipped() -> None:
     bench = Bench(1)
     holder = bench.take()
     first, second = bench.wait(), bench.wait()
@@ -239,21 +239,21 @@ def test_who_stopped_waiting_is_passed_over() -> None:
     bench.check()
 
 
-def test_who_was_served_and_does_not_want_it_any_more_passes_it_on() -> None:
+def test_a_lease_that_was_cancelled_when_served_passes_its_connection_on() -> None:
     bench = Bench(1)
     woken: list[Any] = []
     holder = bench.take()
     first, second = bench.wait(log=woken.append), bench.wait(log=woken.append)
     end(holder)
     assert first.connection is holder.connection
-    # Cancelled between the wake-up and its first line (aio-libs/aiohttp#9670: there the pool stood still).
+    # Cancelled between the wake-up and its first line, which blocked the pool in aio-libs/aiohttp#9670.
     end(first, reuse=False, why="cancelled")
     assert second.connection is not None
     assert woken == [first, second]
     bench.check()
 
 
-def test_asking_twice_is_waiting_once() -> None:
+def test_a_lease_that_asks_twice_waits_once() -> None:
     bench = Bench(1)
     holder = bench.take()
     waiting = bench.wait()
@@ -301,12 +301,12 @@ def test_a_lease_ended_by_many_threads_ends_once() -> None:
         for thread in threads:
             thread.join(5)
         assert len(bench.listener.told) == 1
-        # Not how often: what is put aside may be done by two threads, which a second `close()` takes.
+        # Not the number of calls: two threads may do a deferred job, and `close()` is idempotent.
         assert connection.open == (bench.listener.told[0][0] == "released")
         bench.check()
 
 
-def test_who_asks_again_keeps_what_it_was_given_meanwhile() -> None:
+def test_a_lease_that_asks_again_keeps_the_connection_that_it_got_meanwhile() -> None:
     bench = Bench(2)
     first, second = bench.take("a"), bench.take("a")
     waiter = bench.wait("a")
@@ -319,7 +319,7 @@ def test_who_asks_again_keeps_what_it_was_given_meanwhile() -> None:
     bench.check()
 
 
-def test_every_end_is_told_once_with_many_threads_at_work() -> None:
+def test_every_end_is_reported_once_with_many_threads_at_work() -> None:
     bench = Bench(3)
     leased: list[int] = []
 
@@ -342,14 +342,14 @@ def test_every_end_is_told_once_with_many_threads_at_work() -> None:
         thread.join(30)
         assert not thread.is_alive()
     bench.check()
-    # An idle connection that makes room is closed without being leased: its end is told too, once.
+    # An idle connection that makes room is closed without being leased: its end is also reported once.
     closed = [told[1] for told in bench.listener.told if told[0] == "closed"]
     assert len(closed) == len(set(closed))
     ends = [told for told in bench.listener.told if told[-1] != "room for another origin"]
     assert len(ends) == len(leased) == 1200
 
 
-def test_a_listener_that_raises_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_listener_has_no_effect_on_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
 
@@ -365,13 +365,13 @@ def test_a_listener_that_raises_stops_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert [report.exc_type for report in seen] == [ValueError]
 
 
-def test_a_finalizer_may_end_a_lease_in_the_middle_of_anything() -> None:
+def test_a_finalizer_may_end_a_lease_in_the_middle_of_a_step() -> None:
     bench = Bench(4)
     others = [bench.take() for _ in range(3)]
     lease = bench.take()
 
     def collector() -> float:
-        # The clock is read in the middle of a step, where the collector may run a finalizer as well.
+        # The clock is read in the middle of a step, where the collector may also run a finalizer.
         if others:
             end(others.pop(), reuse=False, why="abandoned")
         return bench.clock.now
@@ -400,7 +400,7 @@ def test_a_finalizer_may_end_a_lease_while_a_connection_is_closed() -> None:
     assert sorted(told[0] for told in bench.listener.told) == ["closed", "closed"]
 
 
-def test_a_connection_that_cannot_be_closed_keeps_no_other_from_being_closed(
+def test_a_connection_that_cannot_be_closed_does_not_prevent_other_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Any] = []
@@ -419,7 +419,7 @@ def test_a_connection_that_cannot_be_closed_keeps_no_other_from_being_closed(
     assert len(seen) == 1
 
 
-def test_a_detached_connection_is_not_the_pools_any_more() -> None:
+def test_a_detached_connection_leaves_the_pool() -> None:
     bench = Bench(1)
     lease = bench.take()
     waiting = bench.wait()
@@ -448,7 +448,7 @@ def test_a_dead_connection_is_replaced_in_its_place() -> None:
     bench.check()
 
 
-def test_a_fresh_connection_is_one_that_was_never_used() -> None:
+def test_a_fresh_connection_was_never_used() -> None:
     bench = Bench(3)
     leases = [bench.take() for _ in range(3)]
     for lease in leases:
@@ -463,7 +463,7 @@ def test_a_fresh_connection_is_one_that_was_never_used() -> None:
 # The end of the pool
 
 
-def test_closing_closes_what_is_idle_and_what_is_in_use() -> None:
+def test_closing_closes_idle_connections_and_those_in_use() -> None:
     bench = Bench()
     end(bench.take())
     leases = [bench.take(key) for key in "abc"]
@@ -476,7 +476,7 @@ def test_closing_closes_what_is_idle_and_what_is_in_use() -> None:
     assert [connection.closed for connection in bench.made] == [1, 1, 1]
 
 
-def test_after_closing_nothing_is_to_be_had() -> None:
+def test_after_closing_no_lease_gets_a_connection() -> None:
     bench = Bench()
     bench.pool.close()
     with pytest.raises(adieu.ClientClosed):
@@ -486,7 +486,7 @@ def test_after_closing_nothing_is_to_be_had() -> None:
     assert bench.made == []
 
 
-def test_closing_wakes_whoever_waits() -> None:
+def test_closing_wakes_waiting_leases() -> None:
     bench = Bench(1)
     woken: list[Any] = []
     held = bench.take()
@@ -500,7 +500,7 @@ def test_closing_wakes_whoever_waits() -> None:
     assert bench.states() == []
 
 
-def test_a_place_that_a_closing_client_takes_back_is_given_to_nobody() -> None:
+def test_a_place_that_becomes_free_while_closing_is_given_to_no_lease() -> None:
     bench = Bench(1)
     holder = bench.take()
     woken: list[Any] = []
@@ -515,7 +515,7 @@ def test_a_place_that_a_closing_client_takes_back_is_given_to_nobody() -> None:
     bench.check()
 
 
-def test_what_may_outlive_the_pool_is_closed_at_its_own_end() -> None:
+def test_a_lease_that_survives_the_close_is_closed_at_its_end() -> None:
     bench = Bench()
     lease, cut = bench.take(), bench.take()
     lease.survives_close = True
@@ -527,7 +527,7 @@ def test_what_may_outlive_the_pool_is_closed_at_its_own_end() -> None:
     assert lease.connection.closed == 1
 
 
-def test_a_pool_that_is_forgotten_closes_what_is_idle() -> None:
+def test_a_dropped_pool_closes_its_idle_connections() -> None:
     bench = Bench()
     end(bench.take())
     made = bench.made
@@ -553,7 +553,7 @@ def test_in_a_forked_child_the_pool_forgets_the_parents_connections() -> None:
     assert {lease.connection for lease in fresh}.isdisjoint(bench.made[:3])
 
 
-def test_what_was_about_to_be_closed_is_forgotten_in_a_forked_child() -> None:
+def test_a_connection_that_was_about_to_be_closed_is_forgotten_in_a_forked_child() -> None:
     bench = Bench(3)
     lease = bench.take()
     lease.connection.user = None
@@ -561,7 +561,7 @@ def test_what_was_about_to_be_closed_is_forgotten_in_a_forked_child() -> None:
 
     class Forking(adieu.Events):
         def released(self, connection: int) -> None:
-            # Another thread forks here: a connection is out of the table, and not closed yet.
+            # Another thread forks here: the connection has left the table and is not closed yet.
             bench.pool._deferred.append(other.connection.close)
             bench.pool._owners.pop(other.connection)
             bench.pool.after_fork()
@@ -577,8 +577,8 @@ def test_what_was_about_to_be_closed_is_forgotten_in_a_forked_child() -> None:
 # Interrupts
 
 
-class _Snare:
-    """Raises at one of the operations on the pool's tables: before it is done, or when it has been."""
+class _InterruptPoint:
+    """Raises at one of the operations on the pool's tables, before or after it."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -596,36 +596,36 @@ class _Snare:
         return result
 
 
-def _snared(kind: Any, snare: _Snare, names: tuple[str, ...]) -> Any:
+def _observed(kind: Any, point: _InterruptPoint, names: tuple[str, ...]) -> Any:
     def method(name: str) -> Callable[..., Any]:
         operation = getattr(kind, name)
-        return lambda *args: snare.around(operation, *args)
+        return lambda *args: point.around(operation, *args)
 
-    return type(f"Snared{kind.__name__}", (kind,), {name: method(name) for name in names})
+    return type(f"Observed{kind.__name__}", (kind,), {name: method(name) for name in names})
 
 
-def _ensnare(bench: Bench, snare: _Snare) -> None:
-    """Let the snare see every operation on the pool's tables, and every change of a lease."""
+def _observe_pool(bench: Bench, point: _InterruptPoint) -> None:
+    """Have the interrupt point observe every operation on the pool's tables and every change of a lease."""
     pool: Any = bench.pool
     reading = ("__getitem__", "__setitem__", "__delitem__", "get", "pop", "items", "setdefault")
-    table = _snared(dict, snare, reading)
-    queue = _snared(deque, snare, ("append", "popleft", "__getitem__", "remove", "extend"))
+    table = _observed(dict, point, reading)
+    queue = _observed(deque, point, ("append", "popleft", "__getitem__", "remove", "extend"))
     pool._owners, pool._idle, pool._waiting = (
         table(pool._owners),
         table(pool._idle),
         table(pool._waiting),
     )
     pool._inbox, pool._deferred = queue(pool._inbox), queue(pool._deferred)
-    pool._clock = lambda: snare.around(bench.clock)
+    pool._clock = lambda: point.around(bench.clock)
 
 
-class _SnaredLease(FakeLease):
-    """A lease whose changes are seen by the snare."""
+class _ObservedLease(FakeLease):
+    """A lease whose changes the interrupt point observes."""
 
-    snare: _Snare
+    point: _InterruptPoint
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.snare.around(super().__setattr__, name, value)
+        self.point.around(super().__setattr__, name, value)
 
 
 def _release(bench: Bench, lease: Any) -> None:
@@ -650,18 +650,18 @@ def _close(bench: Bench, lease: Any) -> None:
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("again", ["the same", "another"])
 @pytest.mark.parametrize("what", [_release, _discard, _replace, _close])
-def test_a_step_interrupted_anywhere_is_taken_up_again(
+def test_a_step_interrupted_anywhere_is_repeated(
     what: Callable[[Bench, Any], None], again: str, late: bool
 ) -> None:
-    """Each operation on a table is interrupted once; then whoever owns the lease ends it, as an exchange does.
+    """Each operation on a table is interrupted once; then the owner of the lease ends it, as an exchange does.
 
-    Or, when the step was posted already, anybody else who comes by: then nothing is lost either.
+    Or another caller runs the step, if it was posted already; then nothing is lost either.
     """
     for at in itertools.count(1):
         bench = Bench(2)
-        snare = _Snare()
-        lease: Any = _SnaredLease.__new__(_SnaredLease)
-        type(lease).snare = snare
+        point = _InterruptPoint()
+        lease: Any = _ObservedLease.__new__(_ObservedLease)
+        type(lease).point = point
         lease.__init__(bench.pool, "a")
         bench.pool.checkout(lease)
         begin(lease)
@@ -669,23 +669,23 @@ def test_a_step_interrupted_anywhere_is_taken_up_again(
         end(idle)
         held = bench.take("b")
         first, second = bench.wait("a"), bench.wait("c")
-        _ensnare(bench, snare)
-        snare.count, snare.at, snare.late = 0, at, late
+        _observe_pool(bench, point)
+        point.count, point.at, point.late = 0, at, late
         try:
             what(bench, lease)
         except KeyboardInterrupt:
             pass
         else:
-            assert snare.count < at
+            assert point.count < at
             break
-        snare.at = -1
+        point.at = -1
         posted = lease.ended or bench.pool._inbox or bench.pool.closed
         if again == "the same" or not posted:
             lease.finish(False, "KeyboardInterrupt")
             if what is _close:
                 bench.pool.close()
         elif not bench.pool.closed:
-            held.finish(True, "complete")  # Whoever comes by; its own lease is over as well.
+            held.finish(True, "complete")  # Another caller, whose own lease ends too.
             held.connection.user = None
         if what is _close:
             assert not any(connection.open for connection in bench.made), at
@@ -709,23 +709,23 @@ def test_a_step_interrupted_anywhere_is_taken_up_again(
 def test_a_checkout_interrupted_anywhere_loses_nothing(state: str, late: bool) -> None:
     for at in itertools.count(1):
         bench = Bench(1)
-        snare = _Snare()
-        type_: Any = _SnaredLease
-        type_.snare = snare
+        point = _InterruptPoint()
+        type_: Any = _ObservedLease
+        type_.point = point
         held = bench.take("a") if state != "new" else None
         if state == "idle" and held is not None:
             end(held)
-        lease = _SnaredLease(bench.pool, "a")
-        _ensnare(bench, snare)
-        snare.count, snare.at, snare.late = 0, at, late
+        lease = _ObservedLease(bench.pool, "a")
+        _observe_pool(bench, point)
+        point.count, point.at, point.late = 0, at, late
         try:
             bench.pool.checkout(lease)
         except KeyboardInterrupt:
             pass
         else:
-            assert snare.count < at
+            assert point.count < at
             break
-        snare.at = -1
+        point.at = -1
         lease.finish(False, "KeyboardInterrupt")
         if state == "full" and held is not None:
             end(held)
@@ -774,7 +774,7 @@ def test_real_interrupts_lose_no_connection() -> None:
                 leases: list[FakeLease] = []
                 alarm.call(lambda: play(20, chance, leases))  # noqa: B023
                 for lease in leases:
-                    # What an exchange does with any exception.
+                    # As an exchange does after any exception.
                     end(lease, reuse=False, why="KeyboardInterrupt")
     finally:
         over.set()

@@ -1,4 +1,4 @@
-"""Any order of requests, reads, closes and drops, under any policy: the invariants hold after every step."""
+"""Requests, reads, closes and drops in any order, under any policy: the invariants hold after every step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LIMIT = 3
 _SLOTS = st.integers(0, 4)
 
-# What is asked for, and the content that has to come, or the error.
+# The paths, and the content or error that has to follow.
 _PATHS: dict[str, bytes | type[Exception] | None] = {
     "/ok": None,
     "/bytes?n=100": payload(100),
@@ -53,7 +53,7 @@ _PATHS: dict[str, bytes | type[Exception] | None] = {
 
 
 class _Held:
-    """A response in somebody's hands, and how much of it has been seen."""
+    """A response that the user keeps, and how much of it was read."""
 
     def __init__(self, path: str, response: Any) -> None:
         self.path = path
@@ -78,7 +78,7 @@ def _is_expected(path: str, error: Exception) -> None:
 
 
 class Machine(RuleBasedStateMachine):
-    """One client with three places."""
+    """One client with a limit of three connections."""
 
     adapter: ClassVar[str]
 
@@ -88,8 +88,8 @@ class Machine(RuleBasedStateMachine):
         KNOWN_PORTS.add(self.server.port)
         self.stage = Stage(SyncRunner(), self.adapter, None, self.server, Watch())
         self.client = self.stage.client(limits=adieu.Limits(connections=_LIMIT))
-        # In slots, so that what a step means does not depend on how the ones before it went: a small body that came
-        # with its head needs no connection, and one that came a little later does.
+        # In slots, so that a step means the same whatever the steps before it did: a small body that came with its head
+        # needs no connection, and one that came a little later does.
         self.held: dict[int, _Held] = {}
         self.quiet = warnings.catch_warnings()
         self.quiet.__enter__()
@@ -105,7 +105,7 @@ class Machine(RuleBasedStateMachine):
     def _open(self) -> list[_Held]:
         return [held for held in self.held.values() if not held.response.is_closed]
 
-    # What a user does
+    # The steps of a user
 
     @rule(
         slot=_SLOTS,
@@ -196,12 +196,12 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def hang_up(self) -> None:
         self.server.hang_up()
-        # What is open now ends early.
+        # The open bodies end early.
         for held in self._open():
             held.response.close()
             held.pieces = iter(())
 
-    # What holds
+    # The invariants
 
     @invariant()
     def every_open_socket_is_in_the_table(self) -> None:

@@ -1,7 +1,7 @@
-"""A small server is not blocked: ten threads serve two hundred requests whose answers nobody reads, under every policy.
+"""A small server is not blocked: ten threads serve two hundred requests with unread answers, under every policy.
 
-This is where unread responses hurt first: each connection that is kept open by somebody who does not read, and does not
-leave either, takes one of the server's threads.
+Small servers suffer first from unread responses: each open connection that its client neither reads nor closes takes
+one of the threads of the server.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 MODES = ("sync", "async")
 
 _REQUESTS = 200
-# Each ten of them, as many as the server has threads, take a collection where references are not counted.
+# Without reference counting, each ten requests (the threads of the server) take a collection.
 _DROPPED = _REQUESTS if COUNTS_REFERENCES else 20
 
 
 @pytest.fixture(scope="module")
 def small_server() -> Iterator[CherootTen]:
-    """One cheroot for all of these: whatever blocks a thread of it blocks it for every test that follows."""
+    """One cheroot for all tests here: a blocked thread stays blocked for every following test."""
     server = CherootTen()
     yield server
     server.close()
@@ -54,7 +54,7 @@ def client(
 
 
 def _answers(server: CherootTen) -> bool:
-    """Somebody who has never been here before is served."""
+    """Check that a new client is served."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
         sock.sendall(b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b""
@@ -65,7 +65,7 @@ def _answers(server: CherootTen) -> bool:
 
 @pytest.mark.lifecycle
 @pytest.mark.parametrize("how", ["left in a block", "closed", "missing"])
-def test_two_hundred_requests_that_nobody_reads_block_nobody(
+def test_two_hundred_unread_answers_do_not_block_the_server(
     runner: Runner, client: Any, small_server: CherootTen, census: Watch, how: str
 ) -> None:
     started, before = time.monotonic(), small_server.requests
@@ -89,10 +89,10 @@ def test_two_hundred_requests_that_nobody_reads_block_nobody(
 
 
 @pytest.mark.lifecycle
-def test_two_hundred_answers_that_are_dropped_block_nobody(
+def test_two_hundred_dropped_answers_do_not_block_the_server(
     runner: Runner, client: Any, small_server: CherootTen, census: Watch
 ) -> None:
-    """Not even closed: where references are counted at once, elsewhere when the collector comes by."""
+    """They are not even closed: reference counting ends them at once, other interpreters at a collection."""
     before = small_server.requests
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -110,7 +110,7 @@ def test_two_hundred_answers_that_are_dropped_block_nobody(
 
 
 @pytest.mark.lifecycle
-def test_connections_that_are_kept_are_used_again(
+def test_idle_connections_are_used_again(
     runner: Runner, client: Any, small_server: CherootTen, adapter: str, census: Watch
 ) -> None:
     for _ in range(50):
@@ -121,11 +121,11 @@ def test_connections_that_are_kept_are_used_again(
     assert census.count() == 0
 
 
-# nginx, as it runs in the world
+# nginx
 
 
 def _accepted(server: Nginx) -> int:
-    """How many connections nginx has accepted, by its own count, in which this question is one."""
+    """The number of connections that nginx has accepted, by its own count, which includes this request."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
         sock.sendall(b"GET /counts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b""
