@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 import adieu
 from adieu.client.download import _plan
+from adieu.client.part_file import Remainder
 from adieu.flow.retries import _retry_after
 from adieu.http1.adapter import HTTP1Adapter
 from adieu.http1.chunk_guard import ChunkGuard, LooseChunk
@@ -161,7 +162,7 @@ def planned(text: str) -> object:
     )
     for status in (200, 206, 416):
         response = adieu.Response(status, headers)
-        _plan(response, (5, '"a"'), "key")
+        _plan(response, Remainder(5, '"a"'), "key")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, continued where they broke off, checked, and named harmlessly."""
+"""Downloads: complete or absent, resumed after a break, checked, and with harmless names."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ HALF = 300_000
 SHA = "sha256:" + hashlib.sha256(DATA).hexdigest()
 
 
-class Shop:
-    """Serves one file, with ranges, and breaks off when it is told to."""
+class FileRoute:
+    """Serves one file, with ranges. The attributes make it break off, ignore a condition, or send a wrong range."""
 
     def __init__(self, data: bytes = DATA, **fields: str) -> None:
         self.data = data
         self.fields = {"etag": '"v1"', **fields}
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
         self.breaks_after: int | None = None
         self.ranges = True
         self.wrong_range = False
-        self.blind = False  # to If-Range
+        self.ignores_if_range = False
 
     def __call__(self, peer: Peer, request: Request) -> Ending:
-        self.asked.append(request)
+        self.requests.append(request)
         fields = [(name, value) for name, value in self.fields.items() if value]
         wanted = request.header("range")
         condition = request.header("if-range")
         current = self.fields["etag"] or self.fields.get("last-modified")
         start, size = 0, len(self.data)
-        if wanted and self.ranges and (self.blind or condition == current):
+        if wanted and self.ranges and (self.ignores_if_range or condition == current):
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             if start >= size:
                 peer.reply(416, b"", [("content-range", f"bytes */{size}")])
                 return "keep"
-            said = start + 1 if self.wrong_range else start
-            fields.append(("content-range", f"bytes {said}-{size - 1}/{size}"))
+            first = start + 1 if self.wrong_range else start
+            fields.append(("content-range", f"bytes {first}-{size - 1}/{size}"))
         body = self.data[start:]
         peer.start(
             "206 Partial" if start else "200 OK", [*fields, ("content-length", str(len(body)))]
@@ -62,12 +62,12 @@ class Shop:
         return "keep"
 
     def ranges_asked(self) -> list[tuple[str | None, str | None]]:
-        return [(r.header("range"), r.header("if-range")) for r in self.asked]
+        return [(r.header("range"), r.header("if-range")) for r in self.requests]
 
 
 @pytest.fixture
-def shop(stage: Stage) -> Shop:
-    served = Shop()
+def route(stage: Stage) -> FileRoute:
+    served = FileRoute()
     stage.server.on("/file.bin", served)
     return served
 
@@ -76,92 +76,98 @@ def fetch(stage: Stage, client: Any, path: Path, url: str = "/file.bin", **optio
     return stage.run(client.download(url, path, **options))
 
 
-def broken(stage: Stage, client: Any, shop: Shop, path: Path, **options: Any) -> None:
-    shop.breaks_after = HALF
+def break_off(stage: Stage, client: Any, route: FileRoute, path: Path, **options: Any) -> None:
+    route.breaks_after = HALF
     with pytest.raises(adieu.BodyTruncated):
         fetch(stage, client, path, **options)
-    shop.breaks_after = None
+    route.breaks_after = None
 
 
 def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
-def test_a_download_is_a_file(stage: Stage, shop: Shop, tmp_path: Path) -> None:
+def test_a_download_writes_the_file_with_its_progress(
+    stage: Stage, route: FileRoute, tmp_path: Path
+) -> None:
     target = tmp_path / "mine.bin"
     target.write_bytes(b"old")
-    told: list[tuple[int, int | None]] = []
+    reports: list[tuple[int, int | None]] = []
     with stage.block(stage.one()) as client:
         done = fetch(
-            stage, client, target, checksum=SHA, fsync=True, progress=lambda *at: told.append(at)
+            stage, client, target, checksum=SHA, fsync=True, progress=lambda *at: reports.append(at)
         )
         assert (done.path, done.size, done.resumed) == (target, len(DATA), 0)
         assert done.headers["etag"] == '"v1"'
         assert target.read_bytes() == DATA
         assert names(tmp_path) == ["mine.bin"]
         stage.next_works(client)
-    assert told[0] == (0, len(DATA))
-    assert told[-1] == (len(DATA), len(DATA))
-    assert [a for a, _ in told] == sorted({a for a, _ in told})
-    assert shop.asked[0].header("accept-encoding") == "identity"
+    assert reports[0] == (0, len(DATA))
+    assert reports[-1] == (len(DATA), len(DATA))
+    assert [a for a, _ in reports] == sorted({a for a, _ in reports})
+    assert route.requests[0].header("accept-encoding") == "identity"
 
 
-def test_what_broke_off_goes_on_where_it_was(stage: Stage, shop: Shop, tmp_path: Path) -> None:
+def test_a_broken_download_is_resumed_where_it_broke(
+    stage: Stage, route: FileRoute, tmp_path: Path
+) -> None:
     target = tmp_path / "file"
-    told: list[int] = []
+    reports: list[int] = []
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, target)
+        break_off(stage, client, route, target)
         assert names(tmp_path) == ["file.part", "file.part.json"]
         assert (tmp_path / "file.part").read_bytes() == DATA[:HALF]
-        done = fetch(stage, client, target, checksum=SHA, progress=lambda at, _: told.append(at))
+        done = fetch(stage, client, target, checksum=SHA, progress=lambda at, _: reports.append(at))
         assert (done.size, done.resumed) == (len(DATA), HALF)
         assert target.read_bytes() == DATA
         assert names(tmp_path) == ["file"]
         stage.next_works(client)
-    assert told[0] == HALF
-    assert shop.ranges_asked() == [(None, None), (f"bytes={HALF}-", '"v1"')]
+    assert reports[0] == HALF
+    assert route.ranges_asked() == [(None, None), (f"bytes={HALF}-", '"v1"')]
 
 
-def test_it_may_break_off_again_and_again(stage: Stage, shop: Shop, tmp_path: Path) -> None:
+def test_a_download_may_break_several_times(stage: Stage, route: FileRoute, tmp_path: Path) -> None:
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, tmp_path / "file")
-        broken(stage, client, shop, tmp_path / "file")
+        break_off(stage, client, route, tmp_path / "file")
+        break_off(stage, client, route, tmp_path / "file")
         assert fetch(stage, client, tmp_path / "file").resumed == 2 * HALF
         assert (tmp_path / "file").read_bytes() == DATA
 
 
-def test_what_has_changed_meanwhile_begins_anew(stage: Stage, shop: Shop, tmp_path: Path) -> None:
+def test_a_changed_file_is_downloaded_from_the_beginning(
+    stage: Stage, route: FileRoute, tmp_path: Path
+) -> None:
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, tmp_path / "file")
-        shop.data, shop.fields["etag"] = b"new" * 1000, '"v2"'
+        break_off(stage, client, route, tmp_path / "file")
+        route.data, route.fields["etag"] = b"new" * 1000, '"v2"'
         assert fetch(stage, client, tmp_path / "file").resumed == 0
         assert (tmp_path / "file").read_bytes() == b"new" * 1000
 
 
-@pytest.mark.parametrize("fault", ["blind", "wrong_range", "shorter"])
-def test_a_server_that_sends_the_rest_of_something_else_is_asked_again(
-    stage: Stage, shop: Shop, tmp_path: Path, fault: str
+@pytest.mark.parametrize("fault", ["ignored If-Range", "wrong range", "shorter"])
+def test_the_rest_of_another_representation_is_refused_and_the_whole_file_asked_for(
+    stage: Stage, route: FileRoute, tmp_path: Path, fault: str
 ) -> None:
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, tmp_path / "file")
-        if fault == "wrong_range":
-            shop.wrong_range = True
+        break_off(stage, client, route, tmp_path / "file")
+        if fault == "wrong range":
+            route.wrong_range = True
         else:
-            shop.blind = True  # It ignores If-Range, and has another file by now.
-            shop.data = b"new" * (1000 if fault == "shorter" else 200_000)
-            shop.fields["etag"] = '"v2"'
+            route.ignores_if_range = True  # And the file has changed.
+            route.data = b"new" * (1000 if fault == "shorter" else 200_000)
+            route.fields["etag"] = '"v2"'
         assert fetch(stage, client, tmp_path / "file").resumed == 0
-        assert (tmp_path / "file").read_bytes() == shop.data
+        assert (tmp_path / "file").read_bytes() == route.data
         stage.next_works(client)
-    assert [bool(wanted) for wanted, _ in shop.ranges_asked()] == [False, True, False]
+    assert [bool(wanted) for wanted, _ in route.ranges_asked()] == [False, True, False]
 
 
-def test_a_part_that_was_complete_already_is_only_put_in_its_place(
-    stage: Stage, shop: Shop, tmp_path: Path
+def test_a_part_file_that_is_complete_is_only_renamed(
+    stage: Stage, route: FileRoute, tmp_path: Path
 ) -> None:
     with stage.block(stage.one()) as client:
         for checksum in (None, SHA):
-            broken(stage, client, shop, tmp_path / "file")
+            break_off(stage, client, route, tmp_path / "file")
             (tmp_path / "file.part").write_bytes(DATA)
             done = fetch(stage, client, tmp_path / "file", checksum=checksum)
             assert (done.size, done.resumed) == (len(DATA), len(DATA))
@@ -195,46 +201,46 @@ def test_a_part_that_was_complete_already_is_only_put_in_its_place(
         ({"etag": "v1"}, None),
     ],
 )
-def test_only_what_can_be_told_apart_is_continued(
-    stage: Stage, shop: Shop, tmp_path: Path, fields: dict[str, str], validator: str | None
+def test_only_a_download_with_a_strong_validator_is_resumed(
+    stage: Stage, route: FileRoute, tmp_path: Path, fields: dict[str, str], validator: str | None
 ) -> None:
-    shop.fields = fields
+    route.fields = fields
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, tmp_path / "file")
+        break_off(stage, client, route, tmp_path / "file")
         assert names(tmp_path) == ([] if validator is None else ["file.part", "file.part.json"])
         assert fetch(stage, client, tmp_path / "file").resumed == (HALF if validator else 0)
         assert (tmp_path / "file").read_bytes() == DATA
-    assert shop.ranges_asked()[1] == ((f"bytes={HALF}-", validator) if validator else (None, None))
+    assert route.ranges_asked()[1] == ((f"bytes={HALF}-", validator) if validator else (None, None))
 
 
-def test_another_url_or_a_damaged_note_is_not_continued(
-    stage: Stage, shop: Shop, tmp_path: Path
+def test_a_part_of_another_url_or_with_damaged_facts_is_not_resumed(
+    stage: Stage, route: FileRoute, tmp_path: Path
 ) -> None:
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, tmp_path / "file")
+        break_off(stage, client, route, tmp_path / "file")
         assert fetch(stage, client, tmp_path / "file", params={"v": 2}).resumed == 0
-        for note in (b"", b"[]", b"\xff", b'{"url": 1}', json.dumps({"validator": "x"}).encode()):
-            broken(stage, client, shop, tmp_path / "file")
+        for facts in (b"", b"[]", b"\xff", b'{"url": 1}', json.dumps({"validator": "x"}).encode()):
+            break_off(stage, client, route, tmp_path / "file")
             assert "file.bin" not in (tmp_path / "file.part.json").read_text()
-            (tmp_path / "file.part.json").write_bytes(note)
+            (tmp_path / "file.part.json").write_bytes(facts)
             assert fetch(stage, client, tmp_path / "file").resumed == 0
-        broken(stage, client, shop, tmp_path / "file")
+        break_off(stage, client, route, tmp_path / "file")
         assert fetch(stage, client, tmp_path / "file", resume=False).resumed == 0
         assert (tmp_path / "file").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_wrong_checksum_leaves_nothing_behind(
-    stage: Stage, shop: Shop, tmp_path: Path, resumed: bool
+    stage: Stage, route: FileRoute, tmp_path: Path, resumed: bool
 ) -> None:
     (tmp_path / "file").write_bytes(b"old")
     with stage.block(stage.one()) as client:
         if resumed:
-            broken(stage, client, shop, tmp_path / "file")
+            break_off(stage, client, route, tmp_path / "file")
             with (tmp_path / "file.part").open("r+b") as part:
                 part.write(b"\0\0\0")
         else:
-            shop.data = DATA[::-1]
+            route.data = DATA[::-1]
         with pytest.raises(
             adieu.DownloadError, match=r"its sha256 is [0-9a-f]{64}, not 0*"
         ) as caught:
@@ -246,7 +252,7 @@ def test_a_wrong_checksum_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("path", ["/status/404?body=100", "/status/500?body=100", "/no-content"])
-def test_what_is_no_success_is_never_written(stage: Stage, tmp_path: Path, path: str) -> None:
+def test_an_error_response_is_never_written(stage: Stage, tmp_path: Path, path: str) -> None:
     with stage.block(stage.one()) as client:
         with pytest.raises(adieu.StatusError):
             fetch(stage, client, tmp_path / "file", path)
@@ -255,19 +261,19 @@ def test_what_is_no_success_is_never_written(stage: Stage, tmp_path: Path, path:
         stage.next_works(client)
 
 
-def test_an_error_while_going_on_leaves_the_part_alone(
-    stage: Stage, shop: Shop, tmp_path: Path
+def test_an_error_response_while_resuming_keeps_the_part_file(
+    stage: Stage, route: FileRoute, tmp_path: Path
 ) -> None:
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, tmp_path / "file")
+        break_off(stage, client, route, tmp_path / "file")
         stage.server.reply("/file.bin", b"HTTP/1.1 503 Later\r\nContent-Length: 5\r\n\r\nlater")
         with pytest.raises(adieu.StatusError):
             fetch(stage, client, tmp_path / "file")
-        stage.server.on("/file.bin", shop)
+        stage.server.on("/file.bin", route)
         assert fetch(stage, client, tmp_path / "file").resumed == HALF
 
 
-def test_a_redirect_that_is_not_followed_is_no_file(stage: Stage, tmp_path: Path) -> None:
+def test_a_redirect_that_is_not_followed_is_an_error(stage: Stage, tmp_path: Path) -> None:
     with stage.block(stage.one()) as client:
         with pytest.raises(adieu.StatusError, match=r"302 .* where a download is 200"):
             fetch(stage, client, tmp_path / "file", "/redirect", follow_redirects=False)
@@ -277,16 +283,18 @@ def test_a_redirect_that_is_not_followed_is_no_file(stage: Stage, tmp_path: Path
 
 @pytest.mark.parametrize("path", ["/chunked?n=100000&size=1000", "/until-close?n=100000", "/empty"])
 def test_a_length_need_not_be_known(stage: Stage, tmp_path: Path, path: str) -> None:
-    told: list[Any] = []
+    reports: list[Any] = []
     with stage.block(stage.one()) as client:
-        done = fetch(stage, client, tmp_path / "file", path, progress=lambda *at: told.append(at))
+        done = fetch(
+            stage, client, tmp_path / "file", path, progress=lambda *at: reports.append(at)
+        )
         size = 0 if path == "/empty" else 100_000
         assert done.size == (tmp_path / "file").stat().st_size == size
-        assert told[-1] == (size, 0 if path == "/empty" else None)
+        assert reports[-1] == (size, 0 if path == "/empty" else None)
         stage.next_works(client)
 
 
-def test_a_coded_body_is_decoded_and_never_continued(stage: Stage, tmp_path: Path) -> None:
+def test_a_coded_body_is_decoded_and_never_resumed(stage: Stage, tmp_path: Path) -> None:
     packed = gzip.compress(DATA)
     head = b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n'
     stage.server.reply("/coded", head % len(packed) + packed)
@@ -299,8 +307,8 @@ def test_a_coded_body_is_decoded_and_never_continued(stage: Stage, tmp_path: Pat
         stage.next_works(client)
 
 
-def test_what_the_progress_function_raises_ends_it_and_keeps_the_part(
-    stage: Stage, shop: Shop, tmp_path: Path
+def test_an_error_in_the_progress_function_ends_the_download_and_keeps_the_part_file(
+    stage: Stage, route: FileRoute, tmp_path: Path
 ) -> None:
     class Stop(Exception):
         pass
@@ -318,14 +326,14 @@ def test_what_the_progress_function_raises_ends_it_and_keeps_the_part(
         stage.next_works(client)
 
 
-def test_a_download_that_is_cancelled_keeps_its_part_and_no_connection(
+def test_a_cancelled_download_keeps_its_part_file_and_no_connection(
     fault_server: Any, tmp_path: Path, census: Any
 ) -> None:
-    shop = Shop()
+    route = FileRoute()
 
     def stalls(peer: Peer, request: Request) -> Ending:
         if request.header("range"):
-            return shop(peer, request)
+            return route(peer, request)
         peer.start(200, [("etag", '"v1"'), ("content-length", str(len(DATA)))])
         peer.send(DATA[:HALF])
         peer.pause(30)
@@ -333,20 +341,20 @@ def test_a_download_that_is_cancelled_keeps_its_part_and_no_connection(
 
     fault_server.on("/file.bin", stalls)
 
-    async def story() -> None:
+    async def main() -> None:
         async with adieu.AsyncClient(
             fault_server.url, limits=adieu.Limits(connections=1)
         ) as client:
-            came = asyncio.Event()
+            half_received = asyncio.Event()
 
-            def told(received: int, total: int | None) -> None:
+            def report(received: int, total: int | None) -> None:
                 if received == HALF:
-                    came.set()
+                    half_received.set()
 
             task = asyncio.create_task(
-                client.download("/file.bin", tmp_path / "file", progress=told)
+                client.download("/file.bin", tmp_path / "file", progress=report)
             )
-            await asyncio.wait_for(came.wait(), 10)
+            await asyncio.wait_for(half_received.wait(), 10)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -355,7 +363,7 @@ def test_a_download_that_is_cancelled_keeps_its_part_and_no_connection(
             done = await client.download("/file.bin", tmp_path / "file", checksum=SHA)
             assert (done.resumed, done.size) == (HALF, len(DATA))
 
-    asyncio.run(story())
+    asyncio.run(main())
 
 
 # Names that the server chooses
@@ -372,12 +380,12 @@ def test_a_download_that_is_cancelled_keeps_its_part_and_no_connection(
         ('attachment; filename=".."', "file.bin"),
     ],
 )
-def test_into_a_folder_the_server_chooses_a_harmless_name(
-    stage: Stage, shop: Shop, tmp_path: Path, disposition: str | None, name: str
+def test_in_a_folder_the_server_chooses_a_harmless_name(
+    stage: Stage, route: FileRoute, tmp_path: Path, disposition: str | None, name: str
 ) -> None:
-    shop.fields["content-disposition"] = disposition or ""
+    route.fields["content-disposition"] = disposition or ""
     with stage.block(stage.one()) as client:
-        broken(stage, client, shop, tmp_path)
+        break_off(stage, client, route, tmp_path)
         assert all(part.startswith(".") for part in names(tmp_path))
         done = fetch(stage, client, tmp_path)
         assert (done.path, done.resumed) == (tmp_path / name, HALF)
@@ -389,8 +397,8 @@ def test_into_a_folder_the_server_chooses_a_harmless_name(
         stage.next_works(client)
 
 
-def test_a_name_that_is_taken_meanwhile_is_not_replaced(
-    stage: Stage, shop: Shop, tmp_path: Path
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    stage: Stage, route: FileRoute, tmp_path: Path
 ) -> None:
     def late(received: int, total: int | None) -> None:
         (tmp_path / "file.bin").write_bytes(b"mine")
@@ -403,8 +411,8 @@ def test_a_name_that_is_taken_meanwhile_is_not_replaced(
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system cannot refuse links")
-def test_a_link_in_the_place_of_the_part_is_not_followed(
-    stage: Stage, shop: Shop, tmp_path: Path
+def test_a_symbolic_link_in_place_of_the_part_file_is_not_followed(
+    stage: Stage, route: FileRoute, tmp_path: Path
 ) -> None:
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / "file.part").symlink_to(tmp_path / "victim")

@@ -1,4 +1,4 @@
-"""Server-sent events over the wire: one response's, and streams that go on when their connection has not."""
+"""Server-sent events over the wire: of one response, and of streams that reconnect."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ SHORT = adieu.Timeout(connect=5, read=0.2, write=5, pool=2)
 
 
 @pytest.fixture(autouse=True)
-def _no_least(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_stream, "_LEAST", 0.001)
+def _no_minimum_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "_MIN_WAIT", 0.001)
 
 
 class Feed:
-    """Serves event streams from a script: each connection gets the next entry; after the last, 204."""
+    """Serves a list of answers, one for each request: an event stream, a status or a fault. After the last one, 204."""
 
-    def __init__(self, *script: bytes | str) -> None:
-        self.script = list(script)
-        self.asked: list[Request] = []
+    def __init__(self, *answers: bytes | str) -> None:
+        self.answers = list(answers)
+        self.requests: list[Request] = []
 
     def __call__(self, peer: Peer, request: Request) -> Ending:
-        self.asked.append(request)
-        if not self.script:
+        self.requests.append(request)
+        if not self.answers:
             peer.start(204)
             return "keep"
-        entry = self.script.pop(0)
-        if entry == "drop":
+        answer = self.answers.pop(0)
+        if answer == "drop":
             return "drop"
-        if entry == "reset":
+        if answer == "reset":
             peer.start(HEAD, [TYPE, ("transfer-encoding", "chunked")])
             peer.send(b"20\r\ndata: ha")
             return "reset"
-        if isinstance(entry, str):
-            peer.reply(int(entry), b"data: 1\n\n", [TYPE])
+        if isinstance(answer, str):
+            peer.reply(int(answer), b"data: 1\n\n", [TYPE])
             return "keep"
         peer.start(HEAD, [TYPE, ("transfer-encoding", "chunked")])
-        for at in range(0, len(entry), 7):
-            piece = entry[at : at + 7]
+        for at in range(0, len(answer), 7):
+            piece = answer[at : at + 7]
             peer.send(b"%x\r\n%b\r\n" % (len(piece), piece))
         peer.send(b"0\r\n\r\n")
         return "keep"
 
     def last_ids(self) -> list[str | None]:
-        return [request.header("last-event-id") for request in self.asked]
+        return [request.header("last-event-id") for request in self.requests]
 
 
 def collected(stage: Stage, events: Any) -> list[str]:
@@ -61,8 +61,8 @@ def collected(stage: Stage, events: Any) -> list[str]:
         return [event.data for event in stage.runner.each(events)]
 
 
-def feed(stage: Stage, *script: bytes | str) -> Feed:
-    served = Feed(*script)
+def feed(stage: Stage, *answers: bytes | str) -> Feed:
+    served = Feed(*answers)
     stage.server.on("/feed", served)
     return served
 
@@ -86,7 +86,7 @@ def test_a_response_gives_its_events(stage: Stage, streamed: bool) -> None:
         stage.next_works(client)
 
 
-def test_what_is_no_event_stream_is_refused_and_closed(stage: Stage) -> None:
+def test_a_response_of_another_type_is_refused_and_closed(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         response = stage.run(client.stream("GET", "/bytes?n=1000000"))
         with pytest.raises(adieu.DecodeError, match="says nothing about its type"):
@@ -113,10 +113,10 @@ def test_an_event_without_end_is_refused_and_closed(stage: Stage) -> None:
         stage.next_works(client)
 
 
-# A stream of many
+# A stream over several connections
 
 
-def test_it_goes_on_where_it_was_until_a_204(stage: Stage) -> None:
+def test_a_stream_continues_after_the_last_id_until_a_204(stage: Stage) -> None:
     served = feed(
         stage, b"id: 1\ndata: a\n\nid: 2\ndata: half", b"data: b\n\n", b"id: \xc3\xbc\ndata: c\n\n"
     )
@@ -126,20 +126,20 @@ def test_it_goes_on_where_it_was_until_a_204(stage: Stage) -> None:
         assert events.last_event_id == "ü"
         # Fields are bytes: this one is UTF-8.
         assert served.last_ids() == [None, "1", "1", "ü".encode().decode("latin-1")]
-        assert {request.header("accept") for request in served.asked} == {"text/event-stream"}
-        assert {request.header("cache-control") for request in served.asked} == {"no-store"}
+        assert {request.header("accept") for request in served.requests} == {"text/event-stream"}
+        assert {request.header("cache-control") for request in served.requests} == {"no-store"}
         stage.next_works(client)
 
 
-def test_it_survives_connections_that_break(stage: Stage) -> None:
+def test_a_stream_survives_broken_connections(stage: Stage) -> None:
     served = feed(stage, b"id: 1\ndata: a\n\n", "reset", "drop", b"data: b\n\n")
     with stage.block(stage.one()) as client:
         assert collected(stage, client.event_stream("/feed", wait=0.001)) == ["a", "b"]
         stage.next_works(client)
-    assert len(served.asked) >= 5
+    assert len(served.requests) >= 5
 
 
-def test_a_silent_server_is_connected_again(stage: Stage) -> None:
+def test_a_silent_connection_is_replaced(stage: Stage) -> None:
     turns: list[int] = []
 
     def silent(peer: Peer, request: Request) -> Ending:
@@ -158,7 +158,7 @@ def test_a_silent_server_is_connected_again(stage: Stage) -> None:
         stage.next_works(client)
 
 
-def test_an_id_that_no_field_can_carry_is_not_sent(stage: Stage) -> None:
+def test_an_id_with_control_characters_is_not_sent(stage: Stage) -> None:
     served = feed(stage, b"id: a\x01b\ndata: a\n\n")
     with stage.block(stage.one()) as client:
         events = client.event_stream("/feed", wait=0.001, last_event_id="7")
@@ -189,21 +189,21 @@ def test_the_server_says_how_long_to_wait(stage: Stage, monkeypatch: pytest.Monk
     assert waits[1] == waits[2] == 3600.0
 
 
-def test_it_gives_up_after_so_many_streams_in_a_row_without_an_event(
+def test_a_stream_fails_after_so_many_connections_in_a_row_without_an_event(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream, "_BACKOFF", 0.002)
+    monkeypatch.setattr(event_stream, "_MAX_BACKOFF", 0.002)
     served = feed(stage, b"data: a\n\n", *[b": nothing\n\n"] * 10)
     with stage.block(stage.one()) as client:
         events = client.event_stream("/feed", wait=0.001, attempts=3)
         with stage.block(events), pytest.raises(adieu.ReadError, match="3 times in a row"):
             list(stage.runner.each(events))
-        assert len(served.asked) == 3
-        served.script[:] = [b"data: a\n\n", *["drop"] * 10]
+        assert len(served.requests) == 3
+        served.answers[:] = [b"data: a\n\n", *["drop"] * 10]
         events = client.event_stream("/feed", wait=0.001, attempts=3)
         with stage.block(events), pytest.raises(adieu.PeerClosed):
             list(stage.runner.each(events))
-        assert list(stage.runner.each(events)) == []  # It stays at its end.
+        assert list(stage.runner.each(events)) == []  # It stays ended.
         assert stage.in_use(client) == []
 
 
@@ -212,12 +212,12 @@ def test_the_first_connection_has_one_attempt(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         with pytest.raises(adieu.PeerClosed):
             collected(stage, client.event_stream("/feed"))
-        assert len(served.asked) == 1
+        assert len(served.requests) == 1
         stage.next_works(client)
 
 
 @pytest.mark.parametrize("status", ["404", "500", "206"])
-def test_any_other_status_is_an_error_at_once(stage: Stage, status: str) -> None:
+def test_any_other_status_is_an_error_without_a_retry(stage: Stage, status: str) -> None:
     feed(stage, b"data: a\n\n", status)
     with stage.block(stage.one()) as client:
         events = client.event_stream("/feed", wait=0.001)
@@ -228,14 +228,14 @@ def test_any_other_status_is_an_error_at_once(stage: Stage, status: str) -> None
         stage.next_works(client)
 
 
-def test_another_type_is_an_error(stage: Stage) -> None:
+def test_a_stream_of_another_type_is_an_error(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         with pytest.raises(adieu.DecodeError, match="'application/json', and is no text/event"):
             collected(stage, client.event_stream("/ok"))
         stage.next_works(client)
 
 
-def test_leaving_it_closes_its_connection(stage: Stage) -> None:
+def test_leaving_the_block_closes_the_connection(stage: Stage) -> None:
     def ticking(peer: Peer, request: Request) -> Ending:
         peer.start(HEAD, [TYPE])
         while True:
@@ -253,7 +253,7 @@ def test_leaving_it_closes_its_connection(stage: Stage) -> None:
         stage.next_works(client)
 
 
-def test_a_client_that_is_closed_ends_it_with_an_error(stage: Stage) -> None:
+def test_closing_the_client_ends_the_stream_with_an_error(stage: Stage) -> None:
     feed(stage, b"data: a\n\n", b"data: b\n\n")
     client = stage.one()
     events = client.event_stream("/feed", wait=0.001)
@@ -264,7 +264,7 @@ def test_a_client_that_is_closed_ends_it_with_an_error(stage: Stage) -> None:
         next(pieces)
 
 
-def test_a_total_timeout_is_an_end_and_no_reason_to_connect_again(stage: Stage) -> None:
+def test_a_total_timeout_ends_the_stream_without_reconnecting(stage: Stage) -> None:
     def silent(peer: Peer, request: Request) -> Ending:
         peer.start(HEAD, [TYPE])
         peer.send(b"data: 1\n\n")

@@ -193,7 +193,7 @@ def test_content_that_is_used_up_is_not_sent_half(stage: Stage) -> None:
         with pytest.raises(adieu.ContentError) as caught:
             stage.get(client, "/doc", "POST", content=iter([b"once"]))
         assert str(caught.value) == (
-            f"POST {stage.server.url}/doc asks for credentials, which means to send the content again, "
+            f"POST {stage.server.url}/doc asks for credentials, so the content must be sent again, "
             "but it was an iterator that has been used up: pass bytes, a file or a list"
         )
         # With the token, nothing has to be sent twice.

@@ -298,7 +298,7 @@ def test_a_retry_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(retry)) == retry
     assert hash(retry) == hash(Retry(2, statuses=[503], budget=None))
     copy = pickle.loads(pickle.dumps(RetryBudget(5, refill=0.1)))
-    assert (copy.tokens, copy.refill, copy.left) == (5, 0.1, 5)
+    assert (copy.tokens, copy.refill, copy.remaining) == (5, 0.1, 5)
     assert repr(copy) == "RetryBudget(5, refill=0.1)"
 
 
@@ -323,13 +323,13 @@ def test_what_retry_takes_is_a_setting_a_number_or_nothing() -> None:
         (lambda: Retry(backoff=-1), "backoff of a Retry is in seconds, 0 or more, not -1"),
         (lambda: Retry(longest=float("nan")), "longest of a Retry"),
         (lambda: Retry(backoff=True), "backoff of a Retry"),
-        (lambda: Retry(statuses=503), r"several: write \{503\}"),  # type: ignore[arg-type]
-        (lambda: Retry(methods="POST"), r"several: write \{'POST'\}"),
+        (lambda: Retry(statuses=503), r"are a set: write \{503\}"),  # type: ignore[arg-type]
+        (lambda: Retry(methods="POST"), r"are a set: write \{'POST'\}"),
         (lambda: Retry(statuses=["503"]), "holds ints, not '503'"),  # type: ignore[list-item]
         (lambda: Retry(budget=5), "budget of a Retry is a RetryBudget or None, not 5"),
         (lambda: RetryBudget(-1), "tokens of a RetryBudget is a number from 0, not -1"),
         (lambda: RetryBudget(refill=float("inf")), "refill of a RetryBudget"),
-        (lambda: adieu.RetryAdapter(adieu.adapter(Response), 0), "do not wrap it"),  # type: ignore[arg-type]
+        (lambda: adieu.RetryAdapter(adieu.adapter(Response), 0), "without retries, use the adapter itself"),  # type: ignore[arg-type]
     ],
     ids=str.split("text true class negative fraction backoff nan bool one-status one-method text-status budget tokens "
         "refill wrapper"),

@@ -1,38 +1,46 @@
-"""`client.download(url, path)`: a body into a file that is there whole or not at all, and goes on where it broke off.
+"""`client.download(url, path)`: writes a body to a file that is complete or absent, and resumes a broken transfer.
 
-Theory of operation. The bytes go to `path.part`; when all of them are there, and the checksum holds, that file takes
-the target's place in one step. If a transfer breaks, the part stays, with the validator of what it is a part of (a
-strong ETag, or a Last-Modified that is strong enough: RFC 9110, section 8.8). The next call asks for the rest on
-condition that nothing has changed (Range and If-Range, section 13.1.5), and begins anew if it has. Content codings are
-not asked for: offsets count the bytes that are sent. What is no success is an error, and is never written.
+Theory of operation. The bytes go to `path.part`. When all of them are there, and the checksum is right, that file
+replaces the target in one step. If a transfer breaks, the part file stays, with the validator of its representation (a
+strong ETag, or a Last-Modified that is strong enough: RFC 9110, section 8.8). The next call asks for the rest on the
+condition that the representation is the same (Range and If-Range, section 13.1.5), and starts from the beginning if it
+has changed. No content coding is asked for, because offsets count the bytes as they are sent. A response that is no
+success is an error, and is never written.
 
-What decides is here, once, as steps. Files block: `Client` writes where it stands, `AsyncClient` in a thread.
+All decisions are in the steps here, which sync and async share. File operations block: `Client` does them in the
+calling thread, `AsyncClient` in another one.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from adieu.client.part_file import PartFile, checked_digest
+from adieu.client.part_file import PartFile, Remainder, checked_digest
 from adieu.errors import AdieuError, BodyTruncated, InvalidRequest
 from adieu.messages.fields.disposition import file_name, safe_name
 from adieu.messages.headers import Headers, merge
 from adieu.messages.response import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterator
 
+    from adieu.client.options import CallOptions
+    from adieu.client.streams import StreamsResponses
     from adieu.lifecycle.steps import Steps
+    from adieu.messages.async_response import AsyncResponse
+    from adieu.messages.response import Response
+    from adieu.messages.response_head import ResponseHead
+    from adieu.messages.url import URL
 
 __all__ = ["AsyncDownload", "Download", "DownloadError", "Downloaded", "Progress"]
 
 Progress = Callable[[int, "int | None"], object]
 
-# So much is collected before it is written.
+# How much is collected before it is written (bytes).
 _BLOCK = 256 * 1024
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)").fullmatch
 _LENGTH = re.compile(r"\d{1,18}").fullmatch
@@ -40,11 +48,11 @@ _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})").fullmatch
 
 
 class DownloadError(AdieuError):
-    """A download cannot become the file that was asked for: its checksum is wrong, or the file exists already."""
+    """The downloaded file cannot be put in place: its checksum is wrong, or a file of that name exists."""
 
 
 class Downloaded(NamedTuple):
-    """What a download has made: the file, its size, and how many bytes of it an earlier call had left."""
+    """A finished download: the file, its size, and how many bytes of it an earlier call had received."""
 
     path: Path
     size: int
@@ -53,7 +61,11 @@ class Downloaded(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What a response means for the file: where its bytes go, how many there will be in all, and what they are of."""
+    """What a response means for the file.
+
+    `offset`: where its bytes go; `total`: the size of the complete file, if that is known; `facts`: what allows to
+    resume this download if it breaks; `complete`: the part file has all bytes already.
+    """
 
     offset: int
     total: int | None
@@ -62,14 +74,14 @@ class _Plan(NamedTuple):
 
 
 class _Download:
-    """One call. Subclasses say how files and pieces are waited for."""
+    """One call of `download`. Subclasses say how to wait for file operations and for pieces of the body."""
 
     def __init__(
         self,
-        client: Any,
-        url: Any,
+        client: StreamsResponses,
+        url: URL | str,
         path: str | os.PathLike[str],
-        options: Mapping[str, Any],
+        options: CallOptions,
         *,
         resume: bool,
         checksum: str | None,
@@ -82,89 +94,99 @@ class _Download:
                 raise InvalidRequest(f"a download sets {name} by itself")
         self._client = client
         self._url = client.build_request("GET", url, params=options.get("params")).url
-        self._options = {k: v for k, v in options.items() if k not in ("headers", "params")}
+        self._options: CallOptions = {**options}
+        self._options.pop("params", None)
         self._headers = merge(Headers({"Accept-Encoding": "identity"}), own)
         self._resume = resume
         self._digest = checked_digest(checksum)
         self._progress = progress
         self._fsync = fsync
         self._path = os.fspath(path)
-        self._into = os.path.isdir(self._path)
-        if not self._into and not os.path.isdir(os.path.dirname(self._path) or "."):
+        # The server chooses the name of the file in it.
+        self._is_folder = os.path.isdir(self._path)
+        if not self._is_folder and not os.path.isdir(os.path.dirname(self._path) or "."):
             raise InvalidRequest(f"there is no folder for {self._path!r}")
-        self._response: Any = None
+        self._response: Response | AsyncResponse | None = None
+        # Pieces of the body that were not written yet.
         self._pending: list[bytes] = []
 
     def steps(self) -> Steps[Downloaded]:
-        """The whole of it."""
+        """The whole download."""
         from hashlib import sha256
 
-        # Not the URL itself, which may hold a secret: this is written beside the file.
+        # Not the URL itself, which may hold a secret: the key is written to the disk.
         key = sha256(str(self._url).encode()).hexdigest()
-        # The name is not known before the answer is there, if the server is to choose it.
-        path = os.path.join(self._path, f".{key[:16]}") if self._into else self._path
+        # In a folder, the name of the file is only known when the response is there.
+        path = os.path.join(self._path, f".{key[:16]}") if self._is_folder else self._path
         part = PartFile(path, None if self._digest is None else self._digest[0])
         try:
-            plan = yield from self._ask(part, key)
-            target = self._target()
-            yield self._aside(part.start, plan.offset, plan.facts)
-            while self._digest is not None and not (yield self._aside(part.rehash, plan.offset)):
-                pass
+            response, plan = yield from self._request(part, key)
+            target = self._target(response)
+            yield self._run_blocking(part.start, plan.offset, plan.facts)
+            while self._digest is not None:
+                if (yield self._run_blocking(part.rehash, plan.offset)):
+                    break
             if not plan.complete:
-                yield from self._receive(part, plan)
+                yield from self._receive(response, part, plan)
             yield from self._check(part, plan)
             try:
-                yield self._aside(part.finish, target, self._fsync, self._into)
+                yield self._run_blocking(part.finish, target, self._fsync, self._is_folder)
             except FileExistsError:
                 raise _exists(target) from None
-            return Downloaded(Path(target), part.size, plan.offset, self._response.headers)
+            return Downloaded(Path(target), part.size, plan.offset, response.headers)
         finally:
-            # Nothing to do when it has succeeded. If not, what has come is kept, to go on from there.
+            # After a success there is nothing left to do. After an error the part file is kept, to resume later.
             self._end(part)
 
-    def _ask(self, part: PartFile, key: str) -> Steps[_Plan]:
-        """Ask for the rest of what is there, and for all of it if that cannot be had."""
-        known = (yield self._aside(part.known, key)) if self._resume else None
+    def _request(self, part: PartFile, key: str) -> Steps[tuple[Response | AsyncResponse, _Plan]]:
+        """Ask for the rest of the part file, or for the whole file if the server does not send the rest."""
+        known: Remainder | None = None
+        if self._resume:
+            known = yield self._run_blocking(part.known, key)
         while True:
             headers = self._headers
             if known is not None:
-                headers = merge(headers, {"Range": f"bytes={known[0]}-", "If-Range": known[1]})
-            response = yield self._client.stream("GET", self._url, headers=headers, **self._options)
+                condition = {"Range": f"bytes={known.size}-", "If-Range": known.validator}
+                headers = merge(headers, condition)
+            response: Response | AsyncResponse
+            options: CallOptions = {**self._options, "headers": headers}
+            response = yield self._client.stream("GET", self._url, **options)
             self._response = response
             plan = _plan(response, known, key)
             if plan is not None:
-                return plan
+                return response, plan
             yield response.close()
             known = None
 
-    def _target(self) -> str:
-        if not self._into:
+    def _target(self, response: ResponseHead) -> str:
+        if not self._is_folder:
             return self._path
-        response = self._response
         name = file_name(response.headers.get("content-disposition")) or _last_segment(response.url)
         target = os.path.join(self._path, name)
         if os.path.lexists(target):
             raise _exists(target)
         return target
 
-    def _receive(self, part: PartFile, plan: _Plan) -> Steps[None]:
-        pieces = self._response.iter_bytes()
+    def _receive(
+        self, response: Response | AsyncResponse, part: PartFile, plan: _Plan
+    ) -> Steps[None]:
+        pieces = response.iter_bytes()
         pending = self._pending
         received, size = plan.offset, 0
-        self._tell(received, plan.total)
-        while piece := (yield self._advance(pieces)):
+        self._report(received, plan.total)
+        while piece := (yield self._next_piece(pieces)):
             pending.append(piece)
             size += len(piece)
             if size >= _BLOCK:
                 block = b"".join(pending)
                 pending.clear()
                 size = 0
-                yield self._aside(part.write, block)
+                yield self._run_blocking(part.write, block)
             received += len(piece)
-            self._tell(received, plan.total)
+            self._report(received, plan.total)
         block = b"".join(pending)
         pending.clear()
-        yield self._aside(part.write, block)
+        yield self._run_blocking(part.write, block)
 
     def _check(self, part: PartFile, plan: _Plan) -> Steps[None]:
         if plan.total is not None and part.size < plan.total:
@@ -177,15 +199,15 @@ class _Download:
             )
         wrong = ""
         if plan.total is not None and part.size > plan.total:
-            wrong = f"it has {part.size} bytes, of {plan.total}"
+            wrong = f"it has {part.size} bytes, not {plan.total}"
         elif self._digest is not None and (found := part.digest()) != self._digest[1]:
             wrong = f"its {self._digest[0]} is {found}, not {self._digest[1]}"
         if wrong:
-            # Nothing of it can be trusted, so there is nothing to go on with.
-            yield self._aside(part.end, False)
+            # None of the bytes can be trusted, so a later call must not resume from them.
+            yield self._run_blocking(part.end, False)
             raise DownloadError(f"the download of {self._url} is not what it should be: {wrong}")
 
-    def _tell(self, received: int, total: int | None) -> None:
+    def _report(self, received: int, total: int | None) -> None:
         if self._progress is not None:
             self._progress(received, total)
 
@@ -199,29 +221,29 @@ class _Download:
             if response is not None and response.body is not None:
                 response.body.abort("download ended")
 
-    def _aside(self, do: Callable[..., Any], *args: Any) -> Any:
-        """Do something that blocks."""
+    def _run_blocking(self, do: Callable[..., object], *args: object) -> object:
+        """Do something that blocks (async: an awaitable), and give its result."""
         raise NotImplementedError
 
-    def _advance(self, pieces: Any) -> Any:
-        """The next piece; b"" at the end."""
+    def _next_piece(self, pieces: Any) -> object:
+        """The next piece (async: an awaitable); b"" at the end."""
         raise NotImplementedError
 
 
 class Download(_Download):
-    """For `Client`."""
+    """The download of a `Client`."""
 
-    def _aside(self, do: Callable[..., Any], *args: Any) -> Any:
+    def _run_blocking(self, do: Callable[..., object], *args: object) -> object:
         return do(*args)
 
-    def _advance(self, pieces: Any) -> bytes:
+    def _next_piece(self, pieces: Iterator[bytes]) -> bytes:
         return next(pieces, b"")
 
 
 class AsyncDownload(_Download):
-    """For `AsyncClient`."""
+    """The download of an `AsyncClient`."""
 
-    async def _aside(self, do: Callable[..., Any], *args: Any) -> Any:
+    async def _run_blocking(self, do: Callable[..., object], *args: object) -> object:
         from adieu.net.async_backend import in_trio
 
         if in_trio():
@@ -232,12 +254,12 @@ class AsyncDownload(_Download):
 
         return await to_thread(do, *args)
 
-    def _advance(self, pieces: Any) -> Awaitable[bytes]:
+    def _next_piece(self, pieces: AsyncIterator[bytes]) -> Awaitable[bytes]:
         return anext(pieces, b"")
 
 
-def _plan(response: Any, known: tuple[int, str] | None, key: str) -> _Plan | None:
-    """What to do with this response; None: ask again, for all of it. Raises `StatusError` for what is no file."""
+def _plan(response: ResponseHead, known: Remainder | None, key: str) -> _Plan | None:
+    """What to do with this response; None: ask again, for the whole file. Raises `StatusError` for an error status."""
     headers, status = response.headers, response.status_code
     coded = headers.get("content-encoding", "identity").lower() != "identity"
     if status == 200:
@@ -248,15 +270,16 @@ def _plan(response: Any, known: tuple[int, str] | None, key: str) -> _Plan | Non
         return _Plan(0, total, facts)
     if known is not None and status == 206:
         found = _RANGE(headers.get("content-range", ""))
-        # A server that does not know If-Range sends the rest of something else.
-        same = headers.get("etag" if known[1][0] == '"' else "last-modified", known[1]) == known[1]
-        if found is None or int(found[1]) != known[0] or coded or not same:
+        # A server that does not know If-Range may send the rest of another representation.
+        name = "etag" if known.validator[0] == '"' else "last-modified"
+        same = headers.get(name, known.validator) == known.validator
+        if found is None or int(found[1]) != known.size or coded or not same:
             return None
-        return _Plan(known[0], None if found[3] == "*" else int(found[3]), {})
+        return _Plan(known.size, None if found[3] == "*" else int(found[3]), {})
     if known is not None and status == 416:
-        # Nothing is left to ask for, if that is all there is.
+        # There is no rest if the part file is as long as the representation.
         found = _UNSATISFIED(headers.get("content-range", ""))
-        size = known[0]
+        size = known.size
         return _Plan(size, size, {}, True) if found and int(found[1]) == size else None
     response.raise_for_status()
     raise StatusError(
@@ -266,7 +289,7 @@ def _plan(response: Any, known: tuple[int, str] | None, key: str) -> _Plan | Non
 
 
 def _validator(headers: Headers) -> str | None:
-    """What may go into If-Range: a strong ETag, or a Last-Modified well before Date (RFC 9110, section 8.8.2.2)."""
+    """The validator for If-Range: a strong ETag, or a Last-Modified well before Date (RFC 9110, section 8.8.2.2)."""
     etag = headers.get("etag")
     if etag is not None:
         return etag if re.fullmatch(r'"[\x21\x23-\x7e\x80-\xff]*"', etag) else None
@@ -282,7 +305,7 @@ def _validator(headers: Headers) -> str | None:
     return modified if apart.total_seconds() >= 60 else None
 
 
-def _last_segment(url: Any) -> str:
+def _last_segment(url: URL) -> str:
     from urllib.parse import unquote
 
     return safe_name(unquote(url.path.rstrip("/").rpartition("/")[2])) or "download"

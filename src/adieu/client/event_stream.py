@@ -1,14 +1,14 @@
-"""`client.event_stream(url)`: server-sent events that go on after the connection has not (the WHATWG's EventSource).
+"""`client.event_stream(url)`: server-sent events over as many connections as it takes (the WHATWG's EventSource).
 
-Theory of operation. One iterator has at most one response, and one parser that remembers the last event id. When the
-stream ends or breaks, its connection is closed, the reconnection time is waited for, and the next request says
+Theory of operation. An iterator has at most one response, and one parser that remembers the last event id. When the
+stream ends or breaks, its connection is closed, the reconnection time is waited for, and the next request has a
 `Last-Event-ID`. A 204 is the end; any other status than 200, and any type but `text/event-stream`, is an error.
-Whatever ends the iterator closes the connection first: an event stream has no rest that is worth draining.
+Whatever ends the iterator closes the connection first: an event stream may never end, so it is not drained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -23,26 +23,30 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from adieu.client.options import CallOptions
+    from adieu.client.streams import StreamsResponses
+    from adieu.messages.async_response import AsyncResponse
+    from adieu.messages.response import Response
     from adieu.messages.url import URL
 
 __all__ = ["AsyncEventStream", "EventStream"]
 
-_ASKED = Headers({"Accept": "text/event-stream", "Cache-Control": "no-store"})
-# Seconds between two connections: never less, however often it fails no more than this, and never more than an hour.
-_LEAST = 0.05
-_BACKOFF = 60.0
-_MOST = 3600.0
+_HEADERS = Headers({"Accept": "text/event-stream", "Cache-Control": "no-store"})
+# Limits of the wait between two connections (seconds). A server may ask for more than the longest backoff.
+_MIN_WAIT = 0.05
+_MAX_BACKOFF = 60.0
+_MAX_WAIT = 3600.0
 
 
-class _Events:
-    """What both colours share."""
+class _EventStream:
+    """What sync and async share."""
 
     def __init__(
         self,
-        client: Any,
+        client: StreamsResponses,
         method: str,
         url: URL | str,
-        options: Mapping[str, Any],
+        options: CallOptions,
         *,
         last_event_id: str,
         wait: float,
@@ -56,91 +60,103 @@ class _Events:
         self._client = client
         self._method = method
         self._url = url
-        self._options = dict(options)
-        self._headers = merge(_ASKED, self._options.pop("headers", None))
+        self._options: CallOptions = {**options}
+        self._headers = merge(_HEADERS, options.get("headers"))
         self._parser = EventParser(max_event, last_event_id)
         self._wait = wait
         self._attempts = attempts
+        # Connections in a row that brought no event.
         self._failures = 0
-        self._connected = False
-        # Those in the bytes that came last; the parser goes no further than they are asked for.
+        # The events in the bytes that came last. The parser works lazily, as they are taken.
         self._events: Iterator[ServerSentEvent] = iter(())
-        self._response: Any = None
-        # The content of that response, in pieces.
-        self._pieces: Any = None
-        self._over = False
+        self._response: Response | AsyncResponse | None = None
+        # The content of that response.
+        self._pieces: Iterator[bytes] | AsyncIterator[bytes] | None = None
+        # An event stream was received. Written by the reader alone, while any thread may close: so there are two
+        # attributes, each written in one store, where one for both would need a lock.
+        self._accepted = False
+        self._closed = False
 
     @property
     def last_event_id(self) -> str:
-        """The last id that the server gave: to go on from there later, as `last_event_id=`."""
+        """The last id that the server gave. Pass it as `last_event_id=` to continue from there later."""
         return self._parser.last_event_id
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "connected" if self._pieces else "not connected"
+        return f"<{type(self).__name__} {state}>"
 
     def _next(self) -> Steps[ServerSentEvent | None]:
         """The next event; None at the end."""
         try:
-            while (event := next(self._events, None)) is None and not self._over:
-                yield from self._more()
+            while (event := next(self._events, None)) is None and not self._closed:
+                yield from self._receive()
         except BaseException as error:
-            closed = self._over
-            self._end()
+            closed = self._closed
+            self._close()
             if closed and isinstance(error, (BodyClosed, TransportError)):
-                return None  # Closed by somebody else meanwhile, who wanted the end.
+                return None  # Another thread or task closed the stream: that is its end.
             raise
         if event is not None:
             self._failures = 0
         return event
 
-    def _more(self) -> Steps[None]:
-        broken: TransportError | None = None
+    def _receive(self) -> Steps[None]:
+        """Receive more bytes, over a new connection if there is none."""
+        failure: TransportError | None = None
         try:
             if self._pieces is None:
                 yield from self._connect()
-                if self._over:
+                if self._closed:
                     return
-            data = yield self._advance(self._pieces)
+            data = yield self._next_piece(self._pieces)
             if data:
                 self._events = self._parser.feed(data)
                 return
         except DeadlineExceeded:
             raise
         except TransportError as error:
-            if self._over or not self._connected:
+            if self._closed or not self._accepted:
                 raise
-            broken = error
+            failure = error
         try:
-            yield from self._again(broken)
+            yield from self._back_off(failure)
         finally:
-            del broken  # Or the exception's traceback would refer to the exception: a cycle.
+            del failure  # Or the exception's traceback would refer to the exception: a cycle.
 
     def _connect(self) -> Steps[None]:
         self._parser.begin()
         headers = self._headers
         if self._parser.last_event_id:
             value = self._parser.last_event_id.encode("utf-8", "replace")
-            # As UTF-8; but what no field can carry is not sent.
+            # As UTF-8, but not with control characters, which no field may have.
             if min(value) >= 0x20 and 0x7F not in value:
                 headers = merge(headers, [("Last-Event-ID", value)])
-        response = yield self._client.stream(
-            self._method, self._url, headers=headers, **self._options
-        )
+        options: CallOptions = {**self._options, "headers": headers}
+        response: Response | AsyncResponse
+        response = yield self._client.stream(self._method, self._url, **options)
         self._response = response
-        if self._over or response.status_code == 204:
-            self._end()  # Closed in the meantime, or told that this is all.
+        if self._closed or response.status_code == 204:
+            self._close()
             return
         response.raise_for_status()
         if response.status_code != 200:
+            assert response.request is not None
             raise StatusError(
                 f"{response.status_code} {response.reason} for {response.request.method} {response.url}, "
                 "where a stream of events is 200",
                 response=response,
             )
         check_event_stream(response.headers.get("content-type"), response.url)
-        self._connected = True
+        self._accepted = True
         self._pieces = response.iter_bytes()
 
-    def _again(self, error: TransportError | None) -> Steps[None]:
-        """The stream has ended or broken: wait as long as the server wants, longer if that has not helped."""
-        self._drop()
+    def _back_off(self, error: TransportError | None) -> Steps[None]:
+        """The connection has ended, or failed with an error: wait before the next one.
+
+        The wait is what the server asked for, and twice as long after each further failure.
+        """
+        self._close_response()
         self._failures += 1
         if self._failures >= self._attempts:
             try:
@@ -155,36 +171,37 @@ class _Events:
         from random import random
 
         retry = self._parser.retry
-        base = max(self._wait if retry is None else retry, _LEAST)
-        wait = min(base * 2 ** min(self._failures - 1, 10), max(base, _BACKOFF))
-        # Later by up to a half, so that not all clients come back in the same moment.
-        yield self._pause(min(wait * (1 + random() / 2), _MOST))  # noqa: S311
+        base = max(self._wait if retry is None else retry, _MIN_WAIT)
+        wait = min(base * 2 ** min(self._failures - 1, 10), max(base, _MAX_BACKOFF))
+        # Up to a half longer, so that the clients of a restarted server do not all come back at the same moment.
+        yield self._pause(min(wait * (1 + random() / 2), _MAX_WAIT))  # noqa: S311
 
-    def _pause(self, seconds: float) -> Any:
+    def _pause(self, seconds: float) -> object:
+        """Wait (async: an awaitable)."""
         raise NotImplementedError
 
-    def _advance(self, pieces: Any) -> Any:
-        """The next piece; b"" at the end."""
+    def _next_piece(self, pieces: Any) -> object:
+        """The next piece (async: an awaitable); b"" at the end."""
         raise NotImplementedError
 
-    def _drop(self) -> None:
+    def _close_response(self) -> None:
         response, self._response, self._pieces = self._response, None, None
         if response is not None and response.body is not None:
             response.body.abort("exit")
 
-    def _end(self) -> None:
-        self._over = True
+    def _close(self) -> None:
+        self._closed = True
         self._events = iter(())
-        self._drop()
+        self._close_response()
 
 
-class EventStream(_Events):
+class EventStream(_EventStream):
     """Iterate over it in a `with` block: see `Client.event_stream`."""
 
     def _pause(self, seconds: float) -> None:
         sleep(seconds)
 
-    def _advance(self, pieces: Any) -> bytes:
+    def _next_piece(self, pieces: Iterator[bytes]) -> bytes:
         return next(pieces, b"")
 
     def __iter__(self) -> Self:
@@ -197,8 +214,8 @@ class EventStream(_Events):
         return event
 
     def close(self) -> None:
-        """End it, and its connection. Any number of calls, from any thread."""
-        self._end()
+        """Close the connection, and end the iterator. Any number of calls, from any thread."""
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -209,10 +226,10 @@ class EventStream(_Events):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end()
+        self._close()
 
 
-class AsyncEventStream(_Events):
+class AsyncEventStream(_EventStream):
     """Iterate over it in an `async with` block: see `Client.event_stream`."""
 
     async def _pause(self, seconds: float) -> None:
@@ -220,7 +237,7 @@ class AsyncEventStream(_Events):
 
         await current_backend().sleep(seconds)
 
-    def _advance(self, pieces: Any) -> Awaitable[bytes]:
+    def _next_piece(self, pieces: AsyncIterator[bytes]) -> Awaitable[bytes]:
         return anext(pieces, b"")
 
     def __aiter__(self) -> Self:
@@ -233,8 +250,8 @@ class AsyncEventStream(_Events):
         return event
 
     async def close(self) -> None:
-        """End it, and its connection. Any number of calls; it does not wait."""
-        self._end()
+        """Close the connection, and end the iterator. Any number of calls; it does not wait."""
+        self._close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -245,4 +262,4 @@ class AsyncEventStream(_Events):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end()
+        self._close()

@@ -1,8 +1,9 @@
-"""Events as lines of `logging`, for people who look at logs. Nothing of it is loaded by who does not ask for it.
+"""Events as lines of `logging`.
 
-Rules of the room: no header field is ever logged, nor any content; a URL loses its user name, its fragment, and the
-parameters whose names say that they hold a secret. An error is logged as its kind: texts may quote what was said.
-Leaks are a `ResourceWarning`, which `logging.captureWarnings(True)` brings into the log; they are not told twice.
+Invariants. No header field and no content is logged. A URL is logged without user name and fragment, and the values of
+parameters whose names say that they are secret are masked. An error is logged as the name of its class, because its
+text may quote content. A leak is a `ResourceWarning`, which `logging.captureWarnings(True)` puts into the log, so
+there is no line for it here. This module, and `logging`, are imported on first use.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ __all__ = ["LogEvents"]
 class LogEvents(Events):
     """A line for each exchange, and for what happens to connections: `Client(events=adieu.LogEvents())`.
 
-    `logger` is a logger or its name, "adieu" by default; `level` the level of every line. What a URL says in its path,
-    and in parameters with harmless names, is shown.
+    `logger` is a logger or its name, "adieu" by default; `level` is the level of every line. The path of a URL, and
+    parameters with harmless names, are shown.
 
     ```
     connection 3: connecting to https://api.example.org
@@ -63,8 +64,8 @@ class LogEvents(Events):
         reused: bool,
     ) -> None:
         if self.logger.isEnabledFor(self.level):
-            kept = "reused" if reused else "new"
-            where = f"connection {connection}, {kept}" if connection else "no connection"
+            age = "reused" if reused else "new"
+            where = f"connection {connection}, {age}" if connection else "no connection"
             self.logger.log(self.level, line, method, masked_url(url), end, seconds, where)
 
     def redirected(self, method: str, url: str, status: int) -> None:

@@ -1,41 +1,56 @@
-"""The file of a download while it is not complete: `name.part`, beside its target, and what is known of it.
+"""The part file of a download that is not complete: `name.part`, beside its target.
 
-Rules of the room: blocking I/O and no HTTP. `name.part.json` says which representation the bytes are of (URL, and a
-validator that allows to ask for the rest); without it a part is never continued. The target appears in one step, when
-all is there and has been checked. Every method may be called in any thread; ending waits for a write that is under way,
-so no thread is left with a file that is closed under it.
+Invariants. Blocking I/O, no HTTP. `name.part.json` says of which representation the bytes are (a key for the URL, and a
+validator with which to ask for the rest); a part file without it is never resumed. The target appears in one step, when
+the file is complete and checked. Every method may be called in any thread; `end` waits for a write that is under way,
+so no file is closed during a write.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from adieu.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PartFile", "checked_digest"]
+__all__ = ["PartFile", "Remainder", "checked_digest"]
 
+# The most bytes that are read at a time.
 _BLOCK = 1024 * 1024
 
 
+class Remainder(NamedTuple):
+    """What is needed to ask for the rest of a part file: how many bytes it has, and the validator."""
+
+    size: int
+    validator: str
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
 class PartFile:
-    """The part of one download. `path` is without its `.part`; `algorithm` names a hash, or is None."""
+    """The part file of one download. `path` is without the `.part`; `algorithm` names a hash, or is None."""
 
     def __init__(self, path: str, algorithm: str | None) -> None:
         self.path = path + ".part"
         self._facts = self.path + ".json"
         self._algorithm = algorithm
-        self._digest: Any = None
+        self._digest: _Hash | None = None
         self._file: IO[bytes] | None = None
-        self._busy = threading.Lock()
+        # Held while the file is read or written.
+        self._lock = threading.Lock()
         self.size = 0
 
-    def known(self, url: str) -> tuple[int, str] | None:
-        """The size and the validator of what an earlier download left; None: there is nothing to go on with."""
+    def known(self, url: str) -> Remainder | None:
+        """What an earlier download of this URL left; None if there is nothing to resume."""
         import json
 
         try:
@@ -47,20 +62,23 @@ class PartFile:
         if not isinstance(facts, dict) or facts.get("url") != url or not size:
             return None
         validator = facts.get("validator")
-        return (size, validator) if isinstance(validator, str) and validator else None
+        return Remainder(size, validator) if isinstance(validator, str) and validator else None
 
     def start(self, size: int, facts: Mapping[str, str] | None) -> None:
-        """Open it to go on after `size` bytes. `facts`: what allows to go on once more; None: nothing does."""
-        with self._busy:
+        """Open the file, to write after its first `size` bytes.
+
+        `facts` are written beside a new file, so that it can be resumed; None: it cannot.
+        """
+        with self._lock:
             if self._algorithm is not None:
                 import hashlib
 
                 self._digest = hashlib.new(self._algorithm)
             if not size:
-                # Before there is a byte that somebody could take for the other representation.
+                # First: no byte of the new representation may stand beside the facts of the old one.
                 _remove(self._facts)
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            # A link that somebody else has put there leads to a file that is not ours.
+            # Never through a symbolic link: another user may have put it there, to have a file overwritten.
             descriptor = os.open(self.path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
             self._file = file = os.fdopen(descriptor, "r+b", buffering=0)
             file.truncate(size)
@@ -69,12 +87,12 @@ class PartFile:
             if facts is not None and not size:
                 import json
 
-                with open(self._facts, "w", encoding="ascii") as noted:
-                    json.dump(facts, noted)
+                with open(self._facts, "w", encoding="ascii") as facts_file:
+                    json.dump(facts, facts_file)
 
     def rehash(self, size: int) -> bool:
-        """Read a block of what was there before, for the checksum; whether that was all of it (`size` bytes)."""
-        with self._busy:
+        """Add one block of the bytes that were there before to the checksum. True when all `size` bytes were added."""
+        with self._lock:
             if self._file is None or self.size >= size:
                 return True
             block = self._file.read(min(_BLOCK, size - self.size))
@@ -84,10 +102,10 @@ class PartFile:
             return not block or self.size >= size
 
     def write(self, data: bytes) -> None:
-        """Add these bytes."""
-        with self._busy:
+        """Append these bytes."""
+        with self._lock:
             if self._file is None:
-                return  # It was ended in the meantime.
+                return  # `end` was called in the meantime.
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -97,19 +115,19 @@ class PartFile:
 
     def digest(self) -> str:
         """The checksum so far, in hexadecimal."""
-        found: str = self._digest.hexdigest()
-        return found
+        assert self._digest is not None
+        return self._digest.hexdigest()
 
     def finish(self, target: str, fsync: bool, exclusive: bool) -> None:
-        """Close it, and let it take the target's place. `exclusive`: `FileExistsError` if there is one already."""
-        with self._busy:
+        """Close the file and rename it to the target. `exclusive`: raise `FileExistsError` if the target exists."""
+        with self._lock:
             file, self._file = self._file, None
             assert file is not None
             with file:
                 if fsync:
                     os.fsync(file.fileno())
             if exclusive:
-                # The name is taken first, so that nobody's file of this name is replaced.
+                # Create the target first: `os.replace` alone would overwrite a file that appeared meanwhile.
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             try:
                 os.replace(self.path, target)
@@ -126,8 +144,8 @@ class PartFile:
                     os.close(folder)
 
     def end(self, keep: bool) -> None:
-        """Close it if it is open. Without `keep`, or without anything in it, or to go on by, it is removed."""
-        with self._busy:
+        """Close the file if it is open. Remove it unless `keep`, and if it is empty or cannot be resumed."""
+        with self._lock:
             file, self._file = self._file, None
             if file is None:
                 return
@@ -137,8 +155,8 @@ class PartFile:
                 _remove(self._facts)
 
 
-def checked_digest(checksum: Any) -> tuple[str, str] | None:
-    """A checksum "sha256:<hex>" as its algorithm and its digits. Raises `InvalidRequest`."""
+def checked_digest(checksum: object) -> tuple[str, str] | None:
+    """The algorithm and the digits of a checksum "sha256:<hex>". Raises `InvalidRequest`."""
     if checksum is None:
         return None
     import hashlib

@@ -1,8 +1,8 @@
-"""Authentication (RFC 9110, section 11): whose credentials go with a request, and where to.
+"""Authentication (RFC 9110, section 11): which credentials go with a request.
 
-Rules of the room: credentials belong to one origin (scheme, host and port), and go nowhere else: not along a redirect,
-not under another mount. What a flow adds, it adds to a copy, so that nothing of it is left in the request that a
-redirect is made from. No `repr` and no error shows a secret.
+Invariants. Credentials belong to one origin (scheme, host and port) and are sent to no other: not with a redirect, not
+under another mount. A flow gets a copy of the request, so a redirect, which is made from the original, takes nothing
+along that the flow added. No `repr` and no error shows a secret.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ AuthFlow: TypeAlias = "Generator[Request | ResponseHead | Awaitable[object], Any
 
 
 class Auth:
-    """How a client shows who it is: subclass it and write `flow`.
+    """An authentication scheme: subclass it and write `flow`.
 
-    The flow gets a copy of the request, of which it may change everything, and yields it; it receives the response, and
-    either ends, which makes that response the call's, or yields the next request: the same one with other fields, or
-    one to a server that gives out tokens. Each of them is an exchange of its own, with the client's cookies, hooks,
-    mounts and cleanup policy; redirects are followed only when the flow is over. The body of a response after which the
-    flow goes on is drained within the policy's bound (`on_close(view, "auth")`), or its connection is closed.
+    The flow gets a copy of the request, may change it, and yields it. It receives the response, and either ends, which
+    makes that response the call's, or yields the next request: the same one with other fields, or one to a server that
+    issues tokens. Each request is an exchange of its own, with the client's cookies, hooks, mounts and cleanup policy;
+    redirects are followed when the flow has ended. When the flow yields another request, the body of the response
+    before is drained within the policy's bound (`on_close(view, "auth")`), or its connection is closed.
 
     A flow that yields a response receives it again with its body read, up to 1 MiB (more is `BodyTooLarge`). Under
     `AsyncClient` it may also yield an awaitable, and receives its result.
@@ -73,8 +73,8 @@ class Auth:
     __slots__ = ()
 
     same_connection: ClassVar[bool] = False
-    """The scheme authenticates a connection (NTLM, Negotiate): each request of the flow goes over the one that the
-    last one used, if it is still open. It serves no other call, and is closed after this one."""
+    """The scheme authenticates a connection (NTLM, Negotiate): each request of the flow uses the connection of the
+    request before, if it is still open. That connection serves no other call, and is closed after this one."""
 
     def flow(self, request: Request) -> AuthFlow:
         """Yield the requests of one hop of a call, and receive their responses."""
@@ -84,13 +84,14 @@ class Auth:
 AuthLike: TypeAlias = (
     "Auth | tuple[str, str] | Callable[[Request], Request | Awaitable[Request | None] | None]"
 )
-"""What `auth=` takes: an `Auth`, a user name and a password for Basic, or a function of a request."""
+"""The type of `auth=`: an `Auth`, a user name and a password for Basic, or a function of a request."""
 
 
 class BasicAuth(Value, Auth):
-    """User name and password, as good as in the clear (RFC 7617): use it over TLS.
+    """User name and password, encoded but not encrypted (RFC 7617): use it over TLS.
 
-    Sent with the first request already. Text is encoded as UTF-8; for servers that want another charset, pass bytes.
+    It is sent with the first request, without a challenge. Text is encoded as UTF-8; for servers that want another
+    charset, pass bytes.
     """
 
     __slots__ = ("password", "username")
@@ -100,7 +101,7 @@ class BasicAuth(Value, Auth):
     def __init__(self, username: str | bytes, password: str | bytes = "") -> None:
         if b":" in raw_bytes(username, "user name"):
             raise InvalidRequest(
-                "a user name for Basic has no colon (RFC 7617, section 2): it would end there"
+                "a user name for Basic has no colon (RFC 7617, section 2): the password begins after it"
             )
         raw_bytes(password, "password")
         self._set(username=username, password=password)
@@ -118,7 +119,7 @@ class BasicAuth(Value, Auth):
 
 
 class BearerAuth(Value, Auth):
-    """A token (RFC 6750), or a function that gives the one to use now: it is asked before every request.
+    """A token (RFC 6750), or a function that returns one, which is called before every request.
 
     For `AsyncClient` the function may be async.
     """
@@ -133,10 +134,10 @@ class BearerAuth(Value, Auth):
 
     def flow(self, request: Request) -> AuthFlow:
         """Add the Authorization field."""
-        token: Any = self.token
+        token: object = self.token
         if callable(token):
             token = token()
-            if hasattr(token, "__await__"):
+            if isinstance(token, Awaitable):
                 token = yield token
         request.headers["Authorization"] = f"Bearer {_checked_token(token)}"
         yield request
@@ -146,11 +147,11 @@ class BearerAuth(Value, Auth):
 
 
 class NetrcAuth(Auth):
-    """Basic with what a netrc file says of the host: `~/.netrc`, or the file at `path`.
+    """Basic with the entry of a netrc file for the host: `~/.netrc`, or the file at `path`.
 
-    It is read once, here. The file is asked by host name, without the port; its `default` entry is for all hosts it
-    does not name. Neither the file nor the variable NETRC is ever used without being asked for. Raises
-    `InvalidRequest` if there is no such file, or if it is not understood.
+    The file is read once, here. Its entries are for host names, without a port; its `default` entry is for all hosts
+    that it does not name. adieu reads no netrc file without this class, and never the variable NETRC. Raises
+    `InvalidRequest` if there is no such file, or if it has a syntax error.
     """
 
     __slots__ = ("_entries", "path")
@@ -163,12 +164,12 @@ class NetrcAuth(Auth):
         try:
             self._entries = netrc.netrc(str(self.path))
         except netrc.NetrcParseError as error:
-            # Not its text: that quotes the word which it does not understand, and it may be a password.
+            # Not the error's text: it quotes a word of the file, which may be a password.
             raise InvalidRequest(
                 f"the netrc file {self.path} is not understood, in line {error.lineno}"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
-            what = getattr(error, "strerror", None) or "it is no text"
+            what = error.strerror if isinstance(error, OSError) else "it is no text"
             raise InvalidRequest(f"the netrc file {self.path} cannot be read: {what}") from None
 
     def flow(self, request: Request) -> AuthFlow:
@@ -184,17 +185,17 @@ class NetrcAuth(Auth):
 
 
 class _FunctionAuth(Value, Auth):
-    """A function that gets the request and changes it, or returns the one to send in its place."""
+    """A function that gets the request and changes it, or returns another one to send instead."""
 
     __slots__ = ("function",)
-    function: Callable[[Request], Any]
+    function: Callable[[Request], object]
 
-    def __init__(self, function: Callable[[Request], Any]) -> None:
+    def __init__(self, function: Callable[[Request], object]) -> None:
         self._set(function=function)
 
     def flow(self, request: Request) -> AuthFlow:
         given = self.function(request)
-        if hasattr(given, "__await__"):
+        if isinstance(given, Awaitable):
             given = yield given
         if given is not None and not isinstance(given, Request):
             raise InvalidRequest(
@@ -204,14 +205,14 @@ class _FunctionAuth(Value, Auth):
 
 
 class ScopedAuth(NamedTuple):
-    """Credentials, and the one origin that they are for."""
+    """Credentials and their origin, the only one to which they are sent."""
 
     auth: Auth
     origin: Origin
 
 
 def as_auth(auth: object) -> Auth | None:
-    """What `auth=` was given, checked. Raises `InvalidRequest`, without showing it."""
+    """The value of `auth=`, checked. Raises `InvalidRequest`, whose text does not show it."""
     if auth is None or isinstance(auth, Auth):
         return auth
     if isinstance(auth, tuple) and len(auth) == 2:
@@ -228,15 +229,16 @@ def as_auth(auth: object) -> Auth | None:
 def resolve_auth(
     request: Request, given: object, default: ScopedAuth | Auth | None
 ) -> tuple[Request, ScopedAuth | None]:
-    """The request without the user name in its URL, and the credentials of its call: the nearest ones.
+    """The request without the user name in its URL, and the credentials of its call.
 
-    That is: what the call was given (None: nothing at all); an Authorization field of its own, to which nothing is
-    added; the user name in its URL; the client's default, which is bound to the client's base URL if it has one.
+    The first of these counts: the `auth=` of the call (None: no credentials); an Authorization field of the request,
+    which is sent as it is; the user name in the URL; the client's `auth=`, which belongs to the origin of its base URL
+    if it has one.
     """
     url = request.url
     origin = url.origin
     if url.username is not None:
-        # Nobody behind this line is to see it: it is no part of the address.
+        # It is no part of the address, and hooks, events and errors must not show it.
         request = request.copy()
         request.url = url.without_userinfo()
     if given is not NOT_GIVEN:
@@ -250,14 +252,14 @@ def resolve_auth(
 
 
 def raw_bytes(text: object, what: str) -> bytes:
-    """A user name or a password in UTF-8; `what` it is. Raises `InvalidRequest` for what no scheme can carry."""
+    """A user name or a password (`what`) in UTF-8. Raises `InvalidRequest` if no scheme can send it."""
     if isinstance(text, str):
         from adieu.messages.fields.digest import normal
 
         try:
             raw = normal(text).encode()
         except UnicodeEncodeError:
-            # From None: that error carries what it could not encode.
+            # From None: that error has the password in it.
             raise InvalidRequest(
                 f"the {what} has a lone surrogate, which UTF-8 cannot express"
             ) from None

@@ -1,12 +1,12 @@
-"""The dialogue of an auth flow with its server: one request after the other, until the flow has had enough.
+"""Runs the flow of an `Auth`: sends the requests that it yields, one after the other, and gives it the responses.
 
-Whatever ends it, an answer, an error or an interrupt, the flow is closed when this room is left.
+The flow is closed in any case: after its last response, an error or an interrupt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from adieu.errors import BodyTooLarge, ContentError, InvalidRequest
 from adieu.messages.request import Request
@@ -14,56 +14,61 @@ from adieu.messages.request import Request
 if TYPE_CHECKING:
     from adieu.flow.auth import Auth
     from adieu.lifecycle.steps import Steps
+    from adieu.messages.response_head import ResponseHead
 
 __all__ = ["run_auth_flow"]
 
-# How much of a response a flow may have read (bytes): tokens and errors are short.
-_MOST = 1024 * 1024
+R = TypeVar("R", bound="ResponseHead")
+
+# The most bytes of a response that a flow may read: tokens and errors are short.
+_MAX_BODY = 1024 * 1024
 
 
 def run_auth_flow(
     auth: Auth,
     request: Request,
-    exchange: Callable[[Request], Steps[Any]],
-    leave: Callable[[Any, Any], Steps[None]],
-) -> Steps[Any]:
-    """The last response of a flow. `exchange` sends a request; `leave` ends a response that is not the last."""
+    send: Callable[[Request], Steps[R]],
+    discard: Callable[[R, Literal["auth"]], Steps[None]],
+) -> Steps[R]:
+    """The last response of a flow. `send` sends a request; `discard` ends a response that is not the last."""
     flow = auth.flow(request.copy())
-    if not hasattr(flow, "send"):
+    if not isinstance(flow, Generator):
         raise InvalidRequest(
-            f"the flow of {auth!r} is a plain generator, for both colours; this one is {type(flow).__name__}"
+            f"the flow of {auth!r} is a plain generator, for sync and async; this one is {type(flow).__name__}"
         )
-    received: Any = None
-    response: Any = None
+    # What the flow receives next: a response, or the result of an awaitable.
+    received: object = None
+    response: R | None = None
+    # Content that was sent and cannot be sent again.
     spent = None
     try:
         while True:
             try:
-                wish = flow.send(received)
+                yielded = flow.send(received)
             except StopIteration:
                 break
-            if isinstance(wish, Request):
+            if isinstance(yielded, Request):
                 if response is not None:
-                    yield from leave(response, "auth")
-                if wish.content is spent:
+                    yield from discard(response, "auth")
+                if yielded.content is spent:
                     raise ContentError(
-                        f"{wish.method} {wish.url} asks for credentials, which means to send the content again, "
+                        f"{yielded.method} {yielded.url} asks for credentials, so the content must be sent again, "
                         "but it was an iterator that has been used up: pass bytes, a file or a list"
                     )
-                if not wish.content.replayable:
-                    spent = wish.content
-                received = response = yield from exchange(wish)
-            elif response is not None and wish is response:
+                if not yielded.content.replayable:
+                    spent = yielded.content
+                received = response = yield from send(yielded)
+            elif response is not None and yielded is response:
                 yield from _read(response)
                 received = response
             else:
-                received = yield from _awaited(wish, auth)
+                received = yield from _await(yielded, auth)
     finally:
         flow.close()
-    return response if response is not None else (yield from exchange(request))
+    return response if response is not None else (yield from send(request))
 
 
-def _read(response: Any) -> Steps[None]:
+def _read(response: ResponseHead) -> Steps[None]:
     body = response.body
     if body is None:
         return
@@ -72,21 +77,23 @@ def _read(response: Any) -> Steps[None]:
     while chunk := (yield body.read()):
         chunks.append(chunk)
         size += len(chunk)
-        if size > _MOST:
-            raise BodyTooLarge(f"{response.url} answers an auth flow with more than {_MOST} bytes")
+        if size > _MAX_BODY:
+            raise BodyTooLarge(
+                f"{response.url} answers an auth flow with more than {_MAX_BODY} bytes"
+            )
     response.received(chunks, body.trailers)
     response.body = None
 
 
-def _awaited(wish: Any, auth: Auth) -> Steps[Any]:
-    """What an awaitable gives that a flow yielded."""
-    if not hasattr(wish, "__await__"):
+def _await(yielded: object, auth: Auth) -> Steps[object]:
+    """The result of an awaitable that a flow yielded."""
+    if not isinstance(yielded, Awaitable):
         raise InvalidRequest(
-            f"{auth!r} yielded {type(wish).__name__}; a flow yields requests, and the last response to read its body"
+            f"{auth!r} yielded {type(yielded).__name__}; a flow yields requests, and the last response to read its body"
         )
-    result = yield wish
-    if result is wish:
-        if hasattr(wish, "close"):
-            wish.close()  # Or it would complain that nobody awaited it.
+    result: object = yield yielded
+    if result is yielded:  # `drive` awaits nothing.
+        if isinstance(yielded, Coroutine):
+            yielded.close()  # Python warns of a coroutine that was never awaited.
         raise InvalidRequest(f"{auth!r} has to be awaited: use AsyncClient")
     return result

@@ -1,18 +1,19 @@
-"""Cookies on their way: which Cookie field goes with one hop, and which fields of a response fill the jar.
+"""The Cookie field of one hop.
 
-Rules of the room: the field is computed for every hop anew, on a copy of its request, so that no cookie is left in what
-a redirect is made from. A Cookie field set by hand is sent as it is, and nothing is added to it. Nothing here is called
-for a client without cookies.
+Invariants. The field is computed for every hop, on a copy of its request, so a redirect, which is made from the
+original, takes no cookie along. A Cookie field that the user set is sent as it is. A client without cookies calls
+nothing here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from adieu.messages.cookies.jar import Cookie, Cookies
     from adieu.messages.request import Request
@@ -24,7 +25,7 @@ __all__ = ["as_jar", "for_one_call", "with_cookies"]
 def for_one_call(
     request: Request, cookies: Mapping[str, str] | Iterable[Cookie] | None
 ) -> Cookies | None:
-    """A jar for what a call was given as `cookies=`: names and values are for the host of its URL alone."""
+    """The jar for the `cookies=` of a call. Names and values are for the host of its URL alone."""
     if cookies is None:
         return None
     if "cookie" in request.headers:
@@ -35,12 +36,12 @@ def for_one_call(
 
 
 def as_jar(cookies: Mapping[str, str] | Iterable[Cookie], url: URL | None) -> Cookies:
-    """What `cookies=` was given, as a jar: itself if it is one, else one whose cookies are for the URL's host."""
+    """The value of `cookies=` as a jar: itself if it is one, else a new one whose cookies are for the URL's host."""
     from adieu.messages.cookies.jar import Cookies
 
     if isinstance(cookies, Cookies):
         return cookies
-    if not hasattr(cookies, "__iter__"):
+    if not isinstance(cookies, Iterable):
         raise InvalidRequest(
             f"cookies= takes a mapping of names to values, or Cookies, not {type(cookies).__name__}"
         )
@@ -48,7 +49,7 @@ def as_jar(cookies: Mapping[str, str] | Iterable[Cookie], url: URL | None) -> Co
 
 
 def with_cookies(request: Request, jar: Cookies | None, own: Cookies | None) -> Request:
-    """The request with the cookies for its URL: the call's own, and those of the jar that it does not overrule."""
+    """The request with the cookies for its URL. A cookie of the call replaces one of the same name in the jar."""
     if "cookie" in request.headers:
         return request
     field = jar.header_for(request.url) if jar is not None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import ContentError, InvalidRequest
 from adieu.flow.auth import Auth, AuthFlow, raw_bytes
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DigestAuth"]
 
-# For an object that is given to many clients. What is forgotten costs one more 401.
+# Bounds the memory of an object that many clients share. A forgotten origin costs one more 401.
 _MOST_ORIGINS = 100
 
 
 class DigestAuth(Auth):
     """User name and password, of which the password is never sent (RFC 7616).
 
-    MD5, SHA-256 and SHA-512-256, also as -sess, with qop auth or auth-int or without: the first challenge that can be
-    answered is. What a server has said is remembered for its origin, so that later requests need no 401. Threads and
-    tasks may share it. After a 401 the content goes out again: if it was an iterator, that is a `ContentError`.
+    MD5, SHA-256 and SHA-512-256, also as -sess, with qop auth or auth-int or without: the first supported challenge is
+    answered. It is remembered for its origin, so later requests need no 401. Threads and tasks may share the object.
+    After a 401 the content is sent again: if it was an iterator, that is a `ContentError`.
     """
 
     __slots__ = ("_sessions", "password", "username")
@@ -44,20 +44,20 @@ class DigestAuth(Auth):
         self._sessions: OrderedDict[Origin, DigestSession] = OrderedDict()
 
     def flow(self, request: Request) -> AuthFlow:
-        """Answer a challenge, and once more if nothing but the nonce was too old (RFC 7616, section 3.3)."""
+        """Answer a challenge, and a second one if only the nonce was too old (RFC 7616, section 3.3)."""
         origin = request.url.origin
         session = self._sessions.get(origin)
         if session is None:
             session = DigestSession(self.username, self.password)
         _authorize(request, session)
         response: ResponseHead = yield request
-        for may_be_wrong in (False, True):
+        for answered in (False, True):
             if response.status_code != 401:
                 break
             fields = response.headers.get_list("www-authenticate")
             challenge = session.challenged(parse_challenges(fields))
-            if challenge is None or (may_be_wrong and not _is_stale(challenge)):
-                # It is not to be sent unasked with every call from now on: accounts get locked.
+            if challenge is None or (answered and not _is_stale(challenge)):
+                # Forget the session: if later calls sent a wrong password unasked, the server might lock the account.
                 self._sessions.pop(origin, None)
                 return
             _authorize(request, session)
@@ -73,7 +73,7 @@ class DigestAuth(Auth):
         if len(sessions) > _MOST_ORIGINS:
             sessions.popitem(last=False)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[DigestAuth], tuple[str, str]]:
         return DigestAuth, (self.username, self.password)
 
     def __repr__(self) -> str:
@@ -84,8 +84,8 @@ def _authorize(request: Request, session: DigestSession) -> None:
     def content() -> Iterable[bytes]:
         if not request.content.replayable or request.content.is_async:
             raise ContentError(
-                f"{request.url} wants the content of {request.method} protected by Digest (auth-int), which means to "
-                "read it before it is sent, but it can be read once: pass bytes, a file or a list"
+                f"{request.url} wants the content of {request.method} protected by Digest (auth-int), so it must be "
+                "read before it is sent, but it can be read only once: pass bytes, a file or a list"
             )
         return request.content.chunks()
 

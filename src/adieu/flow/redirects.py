@@ -1,4 +1,4 @@
-"""Redirects (RFC 9110, section 15.4): which request comes next, and what of the last one may go with it."""
+"""Redirects (RFC 9110, section 15.4): the next request, and which fields and content of the last one it keeps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["REDIRECTS", "follow", "redirected"]
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _WEB = ("http", "https")
-# What describes a content that is not sent any more.
-_CONTENT = (
+# The fields that describe content. They are dropped with it.
+_CONTENT_FIELDS = (
     "content-length",
     "content-type",
     "content-encoding",
@@ -34,14 +34,14 @@ _CONTENT = (
 def follow(
     request: Request, max_redirects: int, allow_downgrade: bool = False
 ) -> Generator[Request, ResponseHead, None]:
-    """Yield the requests of a call, one after the other; ends when a response is no redirect."""
+    """Yield the requests of a call, one after the other, and receive their responses. Ends when one is no redirect."""
     hops = 0
     while True:
         response = yield request
         if response.status_code not in REDIRECTS or "location" not in response.headers:
             return
         if request.method == "CONNECT":
-            return  # A proxy does not choose another one (RFC 9110, section 9.3.6: any answer but 2xx is a refusal).
+            return  # A proxy cannot name another proxy: any status but 2xx is a refusal (RFC 9110, section 9.3.6).
         if hops >= max_redirects:
             raise TooManyRedirects(
                 f"{request.method} {request.url} redirects once more, after {hops} redirects (max_redirects)"
@@ -51,19 +51,19 @@ def follow(
 
 
 def redirected(request: Request, response: ResponseHead, allow_downgrade: bool = False) -> Request:
-    """The request that a redirect asks for. Raises `RedirectError` when it cannot or should not be made."""
+    """The request that a redirect asks for. Raises `RedirectError` if that is impossible or refused."""
     status = response.status_code
     location = response.headers.get_list("location")[0]
     target = _target(request.url, location)
     if request.url.scheme == "https" and target.scheme != "https" and not allow_downgrade:
         raise RedirectError(
             f"{request.url} redirects from https to {target.scheme}:// ({target}); "
-            "what was private would be sent for everybody to read"
+            "the request could be read on its way"
         )
     if request.url.scheme in _WEB and target.scheme not in _WEB:
         raise RedirectError(
-            f"{request.url} redirects to {target}; what is mounted at {target.scheme}:// "
-            "(files, say) is not for servers of the web to choose"
+            f"{request.url} redirects to {target}; "
+            f"a web server must not choose what is requested at {target.scheme}:// (a file, say)"
         )
     method = _method(request.method, status)
     following = request.copy()
@@ -72,17 +72,17 @@ def redirected(request: Request, response: ResponseHead, allow_downgrade: bool =
     headers = following.headers
     headers.pop("host", None)
     if method != request.method:
-        for name in _CONTENT:
+        for name in _CONTENT_FIELDS:
             headers.pop(name, None)
         following.content = Request(method, target).content
     elif not request.content.replayable:
         raise RedirectError(
-            f"{request.method} {request.url} redirects with {status}, which means to send the content again, "
+            f"{request.method} {request.url} redirects with {status}, so the content must be sent again, "
             "but it was an iterator that has been used up: pass bytes, a file or a list"
         )
     if target.origin != request.url.origin:
-        # What names the user to one origin must not be told to another: Authorization and Cookie, and what services
-        # have in their place (X-Api-Key, Private-Token ...). What no log of ours would show is not for strangers.
+        # Fields that authenticate the user to one origin must not be sent to another: Authorization, Cookie, and the
+        # like (X-Api-Key, Private-Token ...). They are the fields that no log shows.
         for name in [name for name in headers if is_secret(name)]:
             del headers[name]
     return following
@@ -90,7 +90,7 @@ def redirected(request: Request, response: ResponseHead, allow_downgrade: bool =
 
 def _target(url: URL, location: str) -> URL:
     if not location.isascii():
-        # Raw bytes, mostly UTF-8. Browsers escape them as they are; decoded as Latin-1 they would be other characters.
+        # Raw bytes, mostly UTF-8. Browsers escape the bytes; decoded as Latin-1 they would be other characters.
         location = "".join(c if c < "\x80" else f"%{ord(c):02X}" for c in location)
     try:
         target = url.join(location)
@@ -100,7 +100,7 @@ def _target(url: URL, location: str) -> URL:
         ) from error
     if target.fragment is None and url.fragment is not None:
         target = target.replace(fragment=url.fragment)  # RFC 9110, section 10.2.2
-    # A password that a server writes into a Location is not the user's to send.
+    # A user name and password in a Location are the server's, not the user's.
     return target.without_userinfo()
 
 
@@ -108,5 +108,5 @@ def _method(method: str, status: int) -> str:
     if status == 303 and method not in ("GET", "HEAD"):
         return "GET"
     if status in (301, 302) and method == "POST":
-        return "GET"  # RFC 9110, sections 15.4.2 and 15.4.3: what everybody does, and is now allowed to.
+        return "GET"  # As all clients do, and RFC 9110, sections 15.4.2 and 15.4.3, now allows.
     return method

@@ -1,15 +1,15 @@
-"""Retries: whether a request may be sent once more, and after which wait (RFC 9110, sections 9.2.2 and 10.2.3).
+"""Retries: whether a request may be sent again, and after which wait (RFC 9110, sections 9.2.2 and 10.2.3).
 
-Rules of the room: facts decide. What may have reached a server is not sent again unless doing it twice is the same as
-doing it once: by its method, by an Idempotency-Key, or because the user says so. A wait never reaches beyond the call's
-deadline. No I/O: who sends and who waits is given.
+Invariants. A request that may have reached the server is sent again only if it is idempotent: by its method, by an
+Idempotency-Key, or because the user says so. A wait never ends after the call's deadline. No I/O: the caller gives the
+functions that send and wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from adieu._value import Value
 from adieu.errors import (
@@ -34,26 +34,30 @@ from adieu.messages.request import NOT_GIVEN, Request
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock, Deadline
     from adieu.lifecycle.steps import Steps
-    from adieu.messages.response import ResponseHead
+    from adieu.messages.response_head import ResponseHead
 
 __all__ = ["Attempts", "Retry", "retried"]
 
-# What ends by itself: too early, too many, restarting, overloaded, behind something that is.
+R = TypeVar("R", bound="ResponseHead")
+V = TypeVar("V", int, str)
+
+# Statuses of temporary states: timeout, too early, too many requests, restarting, overloaded, or behind such a server.
 _STATUSES = frozenset((408, 425, 429, 502, 503, 504))
-# What a peer that is gone, or silent, looks like after the request has begun. What broke the protocol would again.
+# Errors of a peer that is gone or silent after the request has begun. A peer that broke the protocol would do it again.
 _BROKEN = (ReadError, WriteError, PeerClosed, ReadTimeout, WriteTimeout)
 
 
 class Retry(Value):
     """When a request is sent again, and how long to wait before.
 
-    `limit`: how often, after the first time. `statuses`: which answers are worth another try. `methods`: what may be
-    sent twice; the default is what RFC 9110 calls idempotent, and a request with an `Idempotency-Key` counts as such.
-    Any other is sent again only if no connection was made for it. Content that can be read once is never sent again.
+    `limit`: how often to send again, after the first time. `statuses`: the response statuses after which to retry.
+    `methods`: the methods that may be sent twice; the default is the idempotent ones of RFC 9110, and a request with an
+    `Idempotency-Key` counts as one. Any other request is sent again only if no connection was made for it. Content that
+    can be read only once is never sent again.
 
     The waits are random, between 0 and `backoff` seconds, then twice, four times, eight times as much, up to `longest`.
-    A `Retry-After` is waited for in full, and `longest` then means: rather than wait longer, return the answer.
-    `budget` bounds what all requests under this setting do to servers that are down; None is no bound.
+    A `Retry-After` is waited for in full; if it is more than `longest`, the response is returned instead. `budget`
+    bounds the retries of all requests with this setting, for the sake of servers that are down; None is no bound.
     """
 
     __slots__ = ("backoff", "budget", "limit", "longest", "methods", "statuses")
@@ -88,8 +92,8 @@ class Retry(Value):
             raise InvalidRequest(f"budget of a Retry is a RetryBudget or None, not {budget!r}")
         self._set(
             limit=limit,
-            statuses=_all("statuses", statuses, int),
-            methods=frozenset(method.upper() for method in _all("methods", methods, str)),
+            statuses=_set_of("statuses", statuses, int),
+            methods=frozenset(method.upper() for method in _set_of("methods", methods, str)),
             backoff=_seconds("backoff", backoff),
             longest=_seconds("longest", longest),
             budget=budget,
@@ -97,7 +101,7 @@ class Retry(Value):
 
     @classmethod
     def of(cls, value: Retry | int | None) -> Retry | None:
-        """What `retry=` was given, checked: a `Retry`, a number of retries, or None (and 0) for none."""
+        """The value of `retry=`, checked: a `Retry`, a number of retries, or None (and 0) for none."""
         if value is None or isinstance(value, Retry):
             return value if value is not None and value.limit else None
         if type(value) is int:
@@ -106,11 +110,11 @@ class Retry(Value):
         raise InvalidRequest(f"retry takes a Retry, a number or None, not {value!r}{hint}")
 
     def allows(self, request: Request, outcome: ResponseHead | TransportError) -> bool:
-        """Whether this outcome of a request is one to try again after, and the request one to be sent again."""
+        """Whether the request may be sent again after this outcome."""
         if not request.content.replayable:
             return False
         if isinstance(outcome, ConnectError) and outcome.request_sent == "no":
-            return _may_pass(outcome, self.statuses)
+            return _is_temporary(outcome, self.statuses)
         if request.method.upper() not in self.methods and "idempotency-key" not in request.headers:
             return False
         if isinstance(outcome, TransportError):
@@ -124,20 +128,20 @@ class Retry(Value):
         chance: Callable[[], float],
         now: float,
     ) -> float | None:
-        """Seconds to wait before the first, second, ... retry; None: longer than `longest`.
+        """Seconds to wait before the first, second, ... retry (`retries`); None: longer than `longest`.
 
-        `chance` gives numbers from 0 to 1; `now` is seconds since the epoch, for a Retry-After that is a date.
+        `chance` gives numbers from 0 to 1; `now` is in seconds since the epoch, for a Retry-After that is a date.
         """
         wait = chance() * min(self.backoff * 2.0 ** min(retries - 1, 64), self.longest)
         if isinstance(outcome, TransportError):
             return wait
         asked = _retry_after(outcome.headers.get("retry-after"), now)
-        # Not all who were told the same second should come back in it.
+        # With the random wait: clients that were given the same second should not all come back in it.
         return asked + wait if asked <= self.longest else None
 
 
 class Attempts:
-    """The attempts at one request so far. `after` is asked when each has ended."""
+    """The attempts at one request so far. Call `after` when an attempt has ended."""
 
     __slots__ = ("_chance", "_deadline", "_events", "_request", "_retries", "_retry", "_wall")
 
@@ -164,7 +168,7 @@ class Attempts:
         self._retries = 0
 
     def after(self, outcome: ResponseHead | TransportError) -> float | None:
-        """Seconds to wait before the next attempt; None: this outcome is the last."""
+        """Seconds to wait before the next attempt; None: there is no further attempt."""
         retry, request, deadline = self._retry, self._request, self._deadline
         if not isinstance(outcome, TransportError) and outcome.status_code not in retry.statuses:
             if retry.budget is not None and outcome.status_code < 500:
@@ -176,29 +180,28 @@ class Attempts:
         if wait is None:
             return None
         if deadline.ends_at is not None and deadline.now() + wait >= deadline.ends_at:
-            return None  # Nobody would be there any more for what came after the wait.
+            return None  # The call would fail during the wait.
         if retry.budget is not None and not retry.budget.take():
             return None
         self._retries += 1
         if self._events is not None:
-            reason = str(getattr(outcome, "status_code", type(outcome).__name__))
-            facts = (request.method, str(request.url), self._retries, wait, reason)
+            facts = (request.method, str(request.url), self._retries, wait, _reason(outcome))
             notify(self._events.retrying, *facts)
         return wait
 
 
 def retried(
     attempts: Attempts,
-    send: Callable[[], Steps[Any]],
-    discard: Callable[[Any], Steps[None]],
+    send: Callable[[], Steps[R]],
+    discard: Callable[[R | None], Steps[None]],
     pause: Callable[[float], Steps[None]],
-) -> Steps[Any]:
-    """Send until an outcome is the last one, and let that be ours.
+) -> Steps[R]:
+    """Send until there is no further attempt, and return the last response or raise the last error.
 
-    `discard` ends what an attempt has left: it gets its response, or None. Nothing is held while `pause` waits.
+    `discard` ends an attempt: it gets its response, or None after an error. So no connection is held during `pause`.
     """
     while True:
-        response = None
+        response: R | None = None
         try:
             response = yield from send()
         except TransportError as error:
@@ -214,8 +217,15 @@ def retried(
         yield from pause(wait)
 
 
-def _may_pass(error: ConnectError, statuses: frozenset[int]) -> bool:
-    """Whether another try could connect, or only somebody who mends a name, a certificate, a permission."""
+def _reason(outcome: ResponseHead | TransportError) -> str:
+    """The status, or the name of the error's class."""
+    if isinstance(outcome, TransportError):
+        return type(outcome).__name__
+    return str(outcome.status_code)
+
+
+def _is_temporary(error: ConnectError, statuses: frozenset[int]) -> bool:
+    """Whether another try may connect. False: first a name, a certificate or a permission has to be corrected."""
     if isinstance(error, GuardError):
         return False
     if isinstance(error, ProxyError) and error.status is not None:
@@ -233,7 +243,7 @@ def _may_pass(error: ConnectError, statuses: frozenset[int]) -> bool:
 
 
 def _retry_after(text: str | None, now: float) -> float:
-    """The seconds that a Retry-After field asks for; 0 if there is none that can be read (RFC 9110, 10.2.3)."""
+    """The seconds that a Retry-After field asks for; 0 if there is no valid one (RFC 9110, section 10.2.3)."""
     if text is None:
         return 0.0
     text = text.strip()
@@ -249,9 +259,9 @@ def _seconds(name: str, value: float) -> float:
     return float(value)
 
 
-def _all(name: str, values: Any, kind: type) -> frozenset[Any]:
+def _set_of(name: str, values: Iterable[V], kind: type[V]) -> frozenset[V]:
     if isinstance(values, (str, bytes, int)):
-        raise InvalidRequest(f"{name} of a Retry are several: write {{{values!r}}}")
+        raise InvalidRequest(f"{name} of a Retry are a set: write {{{values!r}}}")
     found = frozenset(values)
     for value in found:
         if type(value) is not kind:

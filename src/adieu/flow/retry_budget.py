@@ -1,7 +1,7 @@
-"""How much extra load retries may be: a bucket of tokens that many requests, of many threads, share.
+"""A bound for the extra load of retries: a bucket of tokens that the requests of many threads share.
 
-When a server is down, every request fails, and each one that is sent again makes it worse: three retries are four times
-the load, just when there is too much of it. A budget sees that: failures empty it, only successes fill it again.
+When a server is down, every request fails, and every retry adds to its load: with three retries the load is four times
+as high, just when it is too high already. A budget prevents that: failures empty it, and only successes refill it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["RetryBudget"]
 class RetryBudget:
     """At most `tokens` retries at once, and `refill` more for every request that succeeds, up to `tokens` again.
 
-    The default lets a hundred requests be retried at any time, and in the long run one in five. To be shared by as many
-    clients as talk to the same servers.
+    The default allows a hundred retries at any time, and in the long run one for every five requests. Clients that talk
+    to the same servers should share one.
     """
 
     __slots__ = ("_left", "_lock", "refill", "tokens")
@@ -53,14 +53,14 @@ class RetryBudget:
 
     @property
     def remaining(self) -> float:
-        """The tokens that are there now."""
+        """The tokens that are left now."""
         return self._left
 
     def __repr__(self) -> str:
         return f"RetryBudget({self.tokens:g}, refill={self.refill:g})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Elsewhere it begins anew: the servers' troubles are not a setting.
+        # An unpickled budget is full: how many tokens are left is no setting.
         return _restored, (self.tokens, self.refill)
 
 

@@ -1,0 +1,24 @@
+"""What a download and an event stream need of their client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from adieu.client.options import CallOptions
+    from adieu.messages.request import Request
+    from adieu.messages.url import URL
+
+__all__ = ["StreamsResponses"]
+
+
+class StreamsResponses(Protocol):
+    """A `Client` or an `AsyncClient`. `stream` gives a response, or an awaitable of one."""
+
+    def build_request(
+        self, method: str, url: URL | str, **options: Unpack[CallOptions]
+    ) -> Request: ...
+
+    def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> object: ...
