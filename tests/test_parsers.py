@@ -34,12 +34,12 @@ from adieu.messages.cookies.public_suffix import is_public_suffix
 from adieu.messages.cookies.set_cookie import parse_set_cookie
 from adieu.messages.decoding.charset import (
     IncrementalText,
-    LineSplitter,
     charset_of,
     decode_text,
     detect,
 )
 from adieu.messages.decoding.decoder import decode, decoder_for
+from adieu.messages.decoding.lines import LineSplitter
 from adieu.messages.decoding.sse import EventParser, check_event_stream
 from adieu.messages.fields.challenge import parse_challenges, parse_parameters
 from adieu.messages.fields.date import parse_date

@@ -1,13 +1,16 @@
-"""Every error adieu raises: one root, the familiar tree below it, and facts instead of empty texts.
+"""Every error that adieu raises: one root, a tree below it as in requests and httpx, and facts in each of them.
 
-Rules of the room: nothing here imports anything of adieu (`StatusError` carries a response, and lives beside it). Every
-error pickles. A `TransportError` says in which phase it happened, how much of the request had been sent, whether a
-response had begun and on what connection, so that code which retries decides by facts and never by class names.
+Invariants: this module imports nothing of adieu (`StatusError` is in `adieu.messages`, because it carries a response).
+Every error can be pickled. A `TransportError` has facts: in which phase it happened, how much of the request had been
+sent, whether a response had begun, on what connection. So code that retries decides by facts, not by class names.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "AdieuError",
@@ -50,7 +53,20 @@ Sent = Literal["no", "partly", "wholly"]
 _E = TypeVar("_E", bound="AdieuError")
 
 
-def _rebuild(cls: type[_E], args: tuple[object, ...], state: dict[str, Any]) -> _E:
+class Facts(TypedDict, total=False):
+    """What every `TransportError` can be given: its attributes, by name."""
+
+    phase: Phase
+    request_sent: Sent
+    response_started: bool
+    reused: bool | None
+    elapsed: float | None
+    limit: float | None
+    method: str | None
+    url: str | None
+
+
+def _rebuild(cls: type[_E], args: tuple[object, ...], state: dict[str, object]) -> _E:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -77,7 +93,7 @@ class InvalidHeader(InvalidRequest):
 
 
 class MountError(AdieuError, ValueError):
-    """A mount pattern is not understood, or says the same as one that is mounted already."""
+    """A mount pattern is not understood, or is equal to one that is mounted already."""
 
 
 class UnknownAdapter(AdieuError, LookupError):
@@ -93,23 +109,23 @@ class ClientClosed(AdieuError, RuntimeError):
 
 
 class BodyClosed(AdieuError, RuntimeError):
-    """The body was closed, dropped or already consumed as a stream: its bytes are not there any more."""
+    """The body was closed, abandoned or already read as a stream: its bytes are gone."""
 
 
 class BodyBusy(AdieuError, RuntimeError):
-    """Two threads or tasks wanted to read the same body at once."""
+    """Two threads or tasks tried to read the same body at once."""
 
 
 class ContentError(AdieuError):
-    """A request's content could not be read while it was sent; the cause is what the file or iterator raised."""
+    """A request's content could not be read while it was sent; `__cause__` is the error of the file or iterator."""
 
 
 class DecodeError(AdieuError, ValueError):
-    """The body arrived but its content coding (gzip, deflate ...) is broken."""
+    """The body arrived, but cannot be decoded: its content coding (gzip, deflate ...), its JSON, its event stream."""
 
 
 class BodyTooLarge(AdieuError):
-    """A body is larger than the bound that was set for it (bytes)."""
+    """A body is larger than its limit (bytes)."""
 
 
 class RedirectError(AdieuError):
@@ -121,11 +137,12 @@ class TooManyRedirects(RedirectError):
 
 
 class TransportError(AdieuError):
-    """An exchange failed on its way.
+    """An exchange failed between the call and the end of the response.
 
-    `phase`: where it failed; `request_sent`: how much of the request had left ("no", "partly", "wholly");
-    `response_started`: whether any byte of a response had come; `reused`: whether the connection had served before
-    (None: there was none); `elapsed` and `limit`: seconds, where a clock was involved; `method` and `url` of the hop.
+    `phase`: where it failed; `request_sent`: how much of the request had been sent ("no", "partly", "wholly");
+    `response_started`: whether any byte of a response had come; `reused`: whether the connection had carried an earlier
+    exchange (None: there was no connection); `elapsed` and `limit`: seconds, if a time limit was involved; `method` and
+    `url` of the hop.
     """
 
     phase: Phase = "send"
@@ -137,10 +154,10 @@ class TransportError(AdieuError):
     method: str | None = None
     url: str | None = None
 
-    def __init__(self, message: str, **facts: Any) -> None:
+    def __init__(self, message: str, **facts: Unpack[Facts]) -> None:
         super().__init__(message)
         for name in facts:
-            if not hasattr(TransportError, name):
+            if name not in Facts.__annotations__:
                 raise TypeError(f"{type(self).__name__} has no fact called {name!r}")
         self.__dict__.update(facts)
 
@@ -165,20 +182,20 @@ class DNSError(ConnectError):
 class GuardError(ConnectError):
     """A guard refused to connect. `refused` has pairs of address and rule, as in the text.
 
-    Do not show either to whoever gave the URL: they tell what your names stand for.
+    Show neither of them to the person who gave the URL: both reveal the addresses behind your host names.
     """
 
     refused: tuple[tuple[str, str], ...] = ()
 
     def __init__(
-        self, message: str, *, refused: tuple[tuple[str, str], ...] = (), **facts: Any
+        self, message: str, *, refused: tuple[tuple[str, str], ...] = (), **facts: Unpack[Facts]
     ) -> None:
         super().__init__(message, **facts)
         self.refused = refused
 
     @property
     def retry_safe(self) -> bool:
-        """False: nothing was sent, but a refusal stays one."""
+        """False: nothing was sent, but the guard would refuse again."""
         return False
 
 
@@ -189,10 +206,11 @@ class TLSError(ConnectError):
 
 
 class ProxyError(ConnectError):
-    """A proxy could not be reached, or made no connection to the origin; nothing of the request was sent to anybody.
+    """A proxy could not be reached, or made no connection to the origin; no part of the request was sent.
 
-    `phase` is "proxy" if it answered, and refused; else where reaching it failed. `status` and `reason` are of its
-    answer to CONNECT, `answer` the first bytes of what came with it (None, "" and b"" where there was none).
+    `phase` is "proxy" if the proxy answered with a refusal, else the phase in which reaching it failed. `status` and
+    `reason` are those of its answer to CONNECT, `answer` is the beginning of that answer's content; None, "" and b"" if
+    it did not answer.
     """
 
     phase: Phase = "proxy"
@@ -207,7 +225,7 @@ class ProxyError(ConnectError):
         status: int | None = None,
         reason: str = "",
         answer: bytes = b"",
-        **facts: Any,
+        **facts: Unpack[Facts],
     ) -> None:
         super().__init__(message, **facts)
         self.status = status
@@ -228,7 +246,7 @@ class WriteError(TransportError):
 
 
 class ProtocolError(TransportError):
-    """The peer sent something that is not HTTP/1.1 as RFC 9112 has it; the connection was closed."""
+    """The peer sent something that is not HTTP/1.1 (RFC 9112); the connection was closed."""
 
     phase: Phase = "head"
 
@@ -238,14 +256,19 @@ class PeerClosed(ProtocolError):
 
 
 class BodyTruncated(ProtocolError):
-    """The connection ended before the body was complete. `received` and `expected` are bytes (None: not known)."""
+    """The connection ended before the body was complete. `received` and `expected`: bytes (None: not known)."""
 
     phase: Phase = "body"
     received: int = 0
     expected: int | None = None
 
     def __init__(
-        self, message: str, *, received: int = 0, expected: int | None = None, **facts: Any
+        self,
+        message: str,
+        *,
+        received: int = 0,
+        expected: int | None = None,
+        **facts: Unpack[Facts],
     ) -> None:
         super().__init__(message, **facts)
         self.received = received
@@ -255,7 +278,7 @@ class BodyTruncated(ProtocolError):
 class RequestTimeout(TransportError, TimeoutError):
     """A wait took longer than its limit (seconds)."""
 
-    def __init__(self, message: str, **facts: Any) -> None:
+    def __init__(self, message: str, **facts: Unpack[Facts]) -> None:
         TransportError.__init__(self, message, **facts)
 
 
@@ -278,15 +301,17 @@ class ReadTimeout(RequestTimeout):
 
 
 class DeadlineExceeded(RequestTimeout):
-    """The whole call took longer than `Timeout.total`; `phase` says where it was."""
+    """The whole call took longer than `Timeout.total`; `phase` says how far it had come."""
 
 
 class PoolTimeout(RequestTimeout):
-    """No connection became free within `Timeout.pool`; the text names who holds them, and since when."""
+    """No connection became free within `Timeout.pool`; the text names the exchanges that hold them, and since when."""
 
     phase: Phase = "pool"
     holders: tuple[str, ...] = ()
 
-    def __init__(self, message: str, *, holders: tuple[str, ...] = (), **facts: Any) -> None:
+    def __init__(
+        self, message: str, *, holders: tuple[str, ...] = (), **facts: Unpack[Facts]
+    ) -> None:
         super().__init__(message, **facts)
         self.holders = holders

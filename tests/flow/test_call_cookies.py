@@ -131,7 +131,7 @@ def test_what_are_no_cookies_is_refused_before_anything_is_sent(stage: Stage, co
 
 
 def test_without_a_host_there_are_no_names_and_values_for_a_client(stage: Stage) -> None:
-    with pytest.raises(adieu.InvalidRequest, match="is for no host"):
+    with pytest.raises(adieu.InvalidRequest, match="has no host"):
         stage.runner.client(cookies={"a": "1"})
 
 

@@ -29,7 +29,7 @@ def test_a_field_is_found_in_any_case_and_kept_as_written() -> None:
     assert h.raw == h.multi_items() == [("Content-TYPE", "text/html")]
 
 
-def test_headers_are_made_of_what_people_have() -> None:
+def test_headers_are_made_of_mappings_pairs_and_headers() -> None:
     pairs = [("A", "1"), ("B", "2"), ("B", "3")]
     made = [
         Headers(pairs),
@@ -107,7 +107,7 @@ def test_a_missing_field_is_a_key_error_or_the_default() -> None:
     assert not any(other in h for other in others)
 
 
-def test_setting_takes_the_place_of_the_first_and_removes_the_others() -> None:
+def test_setting_replaces_the_first_field_and_removes_the_others() -> None:
     for looked_up in (False, True):
         h = Headers(REPEATED)
         if looked_up:
@@ -118,7 +118,7 @@ def test_setting_takes_the_place_of_the_first_and_removes_the_others() -> None:
         assert (h["accept"], h["new"], len(h)) == ("z", "n", 3)
 
 
-def test_adding_keeps_what_is_there() -> None:
+def test_adding_keeps_the_fields_of_that_name() -> None:
     h = Headers({"a": "1"})
     assert h["a"] == "1"
     h.add("A", "2")
@@ -144,7 +144,7 @@ def test_the_rest_of_a_mutable_mapping_works_too() -> None:
     assert len(h) == 0
 
 
-def test_update_replaces_what_it_names() -> None:
+def test_update_replaces_the_fields_that_it_names() -> None:
     h = Headers([*REPEATED, *COOKIES])
     h.update([("accept", "x"), ("accept", "y"), ("new", "1")])
     assert h.get_list("accept") == ["x", "y"]
@@ -156,7 +156,7 @@ def test_update_replaces_what_it_names() -> None:
     assert h["x-one"] == "2"
 
 
-def test_equal_headers_say_the_same() -> None:
+def test_headers_with_the_same_fields_are_equal() -> None:
     h = Headers(REPEATED)
     assert h == Headers([("x-one", "1"), ("accept", "a"), ("accept", "b"), ("accept", "c")])
     assert h == {"ACCEPT": ["a", "b", "c"], "x-one": "1"}
@@ -238,7 +238,7 @@ def test_a_value_is_text_bytes_or_an_int(value: str | bytes | int, text: str) ->
         (bytearray(b"x"), "is bytearray"),
     ],
 )
-def test_a_value_that_could_say_something_else_is_refused(value: str, reason: str) -> None:
+def test_a_value_that_could_inject_a_field_is_refused(value: str, reason: str) -> None:
     h = Headers()
     with pytest.raises(InvalidHeader) as caught:
         Headers({"X-Note": value})
@@ -308,7 +308,7 @@ def test_every_character_of_a_token_is_allowed() -> None:
         ([("a", "b", "c")], "is a pair"),
     ],
 )
-def test_what_is_no_field_is_refused(fields: Mapping[str, str], reason: str) -> None:
+def test_anything_but_a_field_is_refused(fields: Mapping[str, str], reason: str) -> None:
     attempts: list[Callable[[], Headers]] = [
         lambda: Headers(fields),
         lambda: merge(Headers(), fields),
@@ -352,7 +352,7 @@ def test_a_repr_shows_no_secret() -> None:
     assert repr(h).startswith("Headers([('Accept', '*/*'), ('Authorization', '***'), ")
 
 
-def test_what_is_no_secret_is_shown() -> None:
+def test_a_repr_shows_other_values() -> None:
     for name in (
         "Idempotency-Key",
         "Sec-WebSocket-Key",
@@ -363,7 +363,7 @@ def test_what_is_no_secret_is_shown() -> None:
         assert not is_secret(name)
 
 
-def test_merging_lets_own_fields_take_the_place_of_defaults() -> None:
+def test_merging_replaces_defaults_by_own_fields() -> None:
     defaults = Headers([("Accept", "*/*"), ("X-A", "1"), ("x-a", "2"), ("X-B", "3")])
     before = defaults.multi_items()
     own = {"x-A": ["7", "8"], "x-c": "9", "accept": None, "x-none": None}
@@ -415,7 +415,7 @@ def test_the_index_never_disagrees_with_the_fields(
 
 
 @given(st.dictionaries(st.text() | st.binary(), st.text() | st.binary()))
-def test_whatever_is_accepted_is_one_line_on_the_wire(fields: dict[str, str]) -> None:
+def test_every_accepted_field_is_one_line_on_the_wire(fields: dict[str, str]) -> None:
     try:
         h = Headers(fields)
     except InvalidHeader:

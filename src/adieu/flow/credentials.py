@@ -55,7 +55,7 @@ class ClientCredentials:
 
     def learn(self, url: URL, headers: Headers) -> None:
         """Keep the cookies that a response sets. Most set none, and that is all that is looked for."""
-        if headers.names("set-cookie") and self._keeps_cookies:
+        if headers.has("set-cookie") and self._keeps_cookies:
             self.cookies().store(url, headers.get_list("set-cookie"))
 
 

@@ -1,6 +1,5 @@
-"""Values: URL, Headers, Request, Response; content in and out.
+"""Messages as values: URL, Headers, Request and Response, the content of both, and cookies.
 
-Content in is JSON, forms, multipart and streams; content out is decoding and charsets. No I/O lives
-here and nothing that knows a connection: these rooms import `adieu.lifecycle` and `adieu.errors`
-only.
+Invariants: nothing here opens a connection or waits for one. These modules import `adieu.lifecycle`, `adieu.errors` and
+the modules beside them, and nothing else of adieu.
 """

@@ -143,7 +143,7 @@ class AsyncResponse(ResponseHead):
         return AsyncPieces(self._line_steps())
 
     def _line_steps(self) -> Steps[None]:
-        from adieu.messages.decoding.charset import LineSplitter
+        from adieu.messages.decoding.lines import LineSplitter
 
         splitter = LineSplitter()
         texts = AsyncPieces[str](self._text_steps())

@@ -1,9 +1,8 @@
 """Headers: the fields of a message, in their order and case, found by name in any case.
 
-Rules of the room: a list of pairs is the truth, as it came from the wire or goes onto it; the index
-by lower-case name is built when somebody first asks for a name, and most headers are never asked.
-Whatever a caller puts in is checked on its way in; only `Headers.from_wire` trusts, because a codec
-has looked already. No `repr` shows a secret.
+Invariants: the fields are a list of pairs, as on the wire. The index by lower-case name is built at the first look-up;
+most headers never need it. Every field from a caller is checked when it is added; `Headers.from_wire` does not check,
+because a codec has done so. No `repr` shows a secret.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from adieu.messages.fields.syntax import checked_name, checked_value, is_secret
 
 if TYPE_CHECKING:
     from typing_extensions import override
-else:  # typing_extensions imports inspect, which is half of what `import adieu` may cost
+else:  # importing typing_extensions imports inspect, for half of the time that `import adieu` may take
 
     def override(method: Any) -> Any:
         return method
@@ -30,11 +29,11 @@ FieldValues: TypeAlias = "FieldValue | Sequence[FieldValue]"
 HeaderFields: TypeAlias = (
     "Mapping[str, FieldValues] | Sequence[tuple[str, FieldValues] | tuple[bytes, FieldValues]]"
 )
-"""What headers are made of: a mapping, pairs, or other `Headers`."""
+"""Fields to make headers of: a mapping, pairs, or other `Headers`."""
 HeaderChanges: TypeAlias = (
     "Mapping[str, FieldValues | None] | Sequence[tuple[str, FieldValues | None]]"
 )
-"""What headers are changed by: like `HeaderFields`, and None removes a field."""
+"""Changes of headers: like `HeaderFields`, and None removes a field."""
 
 _T = TypeVar("_T")
 _SET_COOKIE = "set-cookie"
@@ -48,9 +47,9 @@ class Headers(MutableMapping[str, str]):
     is the first of them and `h.get_list("set-cookie")` all. `len` counts names; iterating gives
     each name once, as it was first written; `multi_items()` gives every field.
 
-    What is no field name or value (RFC 9110, section 5) is refused with `InvalidHeader`. Two
-    headers are equal if they say the same: the case of names and the order of different fields do
-    not count.
+    Raises `InvalidHeader` for anything that is no field name or value (RFC 9110, section 5). Two
+    headers are equal if they have the same fields: the case of names and the order of different
+    fields do not count.
 
     >>> h = Headers({"Accept": ["text/html", "text/plain"], "Content-Length": 5})
     >>> h["accept"]
@@ -90,13 +89,13 @@ class Headers(MutableMapping[str, str]):
         """Every field as a pair, in order."""
         return self._fields.copy()
 
-    def names(self, key: str) -> bool:
+    def has(self, key: str) -> bool:
         """Whether there is a field of this name, given in lower case.
 
-        For one question about headers that nobody may ever ask another: looking through them costs less than an index.
+        For a single look-up: comparing each name costs less than an index.
         """
         size = len(key)
-        for name, _ in self._fields:  # noqa: SIM110 (every response pays for it, and a generator costs more)
+        for name, _ in self._fields:  # noqa: SIM110 (called for every response; a generator costs more)
             if len(name) == size and name.lower() == key:
                 return True
         return False
@@ -127,9 +126,9 @@ class Headers(MutableMapping[str, str]):
 
     @override
     def update(self, changes: HeaderChanges) -> None:  # type: ignore[override]
-        """Let these fields take the place of all fields of the same names; None removes a field.
+        """Replace all fields of the same names by these fields; None removes a field.
 
-        Fields are not named by keyword arguments: hardly a field name is a Python name.
+        Fields cannot be given as keyword arguments: most field names are no Python names.
         """
         self._fields = merge(self, changes)._fields
         self._index = None
@@ -151,7 +150,7 @@ class Headers(MutableMapping[str, str]):
                     index[key] = value
                 elif key != _SET_COOKIE:
                     index[key] = f"{index[key]}, {value}"
-            self._index = index  # one store of a finished index: a second thread may be reading
+            self._index = index  # stored when complete: a second thread may be reading
         return index
 
     @override
@@ -228,7 +227,7 @@ class Headers(MutableMapping[str, str]):
 def merge(defaults: Headers, own: HeaderChanges | None) -> Headers:
     """The defaults with a message's own fields after them; the arguments stay as they are.
 
-    An own field takes the place of all defaults of the same name; None as its value only removes
+    An own field replaces all defaults of the same name; None as its value only removes
     them. Raises `InvalidHeader`.
 
     >>> merge(Headers({"accept": "*/*", "x-a": "1"}), {"Accept": "text/html", "x-a": None})
@@ -260,7 +259,7 @@ def _pairs(fields: object) -> Iterable[tuple[object, object]]:
 
 
 def _pair(field: object) -> tuple[object, object]:
-    # A str of two characters would unpack just as well.
+    # Not by unpacking, which would accept a str of two characters.
     if isinstance(field, (tuple, list)) and len(field) == 2:
         return field[0], field[1]
     raise InvalidHeader(f"a header field is a pair of name and value, not {type(field).__name__}")

@@ -129,7 +129,7 @@ class Response(ResponseHead):
 
     def iter_lines(self) -> Iterator[str]:
         """The content line by line, without the line ends (LF, CR LF or CR)."""
-        from adieu.messages.decoding.charset import LineSplitter
+        from adieu.messages.decoding.lines import LineSplitter
 
         splitter = LineSplitter()
         for piece in self.iter_text():

@@ -253,7 +253,7 @@ class ResponseHead:
             raw = self._raw
             assert raw is not None
             headers = self.headers
-            coding = headers["content-encoding"] if headers.names("content-encoding") else None
+            coding = headers["content-encoding"] if headers.has("content-encoding") else None
             bound = self.max_body
             if (coding and raw) or (bound is not None and len(raw) > bound):
                 from adieu.messages.decoding.decoder import MAX_RATIO, decode

@@ -104,7 +104,7 @@ def test_only_one_content_can_be_given() -> None:
     assert refusal(content=b"", data={}, json=0).startswith("content= and data= and json= were")
 
 
-def test_a_content_shows_what_it_is_and_nothing_of_what_is_in_it() -> None:
+def test_a_repr_shows_size_and_type_and_not_the_content() -> None:
     assert repr(encode_content(json="secret")) == "<Content 8 bytes, application/json>"
     assert "unknown length" in repr(encode_content(content=iter([b"secret"])))
 
@@ -168,11 +168,11 @@ def test_json_null_is_sent_as_content() -> None:
         (["ok", "\udc80"], "json[1] has a lone surrogate, which UTF-8 cannot express"),
     ],
 )
-def test_what_json_cannot_express_is_named_with_its_place(value: object, fault: str) -> None:
+def test_an_error_names_the_path_that_json_cannot_express(value: object, fault: str) -> None:
     assert refusal(json=value) == f"json= cannot be sent: {fault}"
 
 
-def test_circles_and_depths_in_json_are_refused() -> None:
+def test_cycles_and_deep_nesting_in_json_are_refused() -> None:
     circle: list[Any] = [1]
     circle.append(circle)
     assert refusal(json=circle) == "json= cannot be sent: Circular reference detected"
@@ -200,7 +200,7 @@ def test_any_json_value_can_be_read_back(value: object) -> None:
 # Files
 
 
-def test_a_file_is_sent_from_where_it_stands_as_often_as_needed(tmp_path: pathlib.Path) -> None:
+def test_a_file_is_sent_from_its_position_as_often_as_needed(tmp_path: pathlib.Path) -> None:
     data = os.urandom(200_000)
     path = tmp_path / "data.bin"
     path.write_bytes(data)
@@ -219,7 +219,7 @@ def test_a_file_is_sent_from_where_it_stands_as_often_as_needed(tmp_path: pathli
         assert sent(content) == data[1000:]
 
 
-def test_files_of_every_kind_are_measured_by_what_they_give(tmp_path: pathlib.Path) -> None:
+def test_files_of_every_kind_are_measured_by_their_decoded_bytes(tmp_path: pathlib.Path) -> None:
     data = b"hello " * 1000
     (tmp_path / "a.gz").write_bytes(gzip.compress(data))
     (tmp_path / "a.bz2").write_bytes(bz2.compress(data))
@@ -317,7 +317,7 @@ def test_a_file_that_would_block_is_refused() -> None:
 # Iterables
 
 
-def test_lists_and_their_like_are_sent_as_often_as_needed() -> None:
+def test_a_list_or_a_restartable_iterable_is_sent_as_often_as_needed() -> None:
     class Fresh:
         def __iter__(self) -> Iterator[bytes]:
             yield b"abc"
@@ -340,7 +340,7 @@ def test_an_iterator_is_sent_once() -> None:
             content.chunks()
 
 
-def test_a_generator_is_not_begun_before_it_is_sent_and_not_read_ahead() -> None:
+def test_a_generator_is_not_started_early_and_not_read_ahead() -> None:
     given = []
 
     def pieces() -> Iterator[bytes]:
@@ -360,7 +360,8 @@ def test_empty_pieces_are_left_out_because_one_would_end_a_chunked_body() -> Non
 
 
 def test_any_content_can_be_read_with_await() -> None:
-    for content in (b"ab", [b"a", "", b"b"], io.BytesIO(b"ab")):
+    contents: list[Any] = [b"ab", [b"a", "", b"b"], io.BytesIO(b"ab")]
+    for content in contents:
         encoded = encode_content(content=content)
         assert not encoded.is_async
         assert b"".join(asyncio.run(collected(encoded))) == b"ab"
@@ -381,7 +382,7 @@ def test_pieces_that_are_neither_bytes_nor_text_are_refused() -> None:
         (object(), "not object"),
     ],
 )
-def test_what_is_no_content_is_refused_with_what_to_do(content: object, text: str) -> None:
+def test_other_types_are_refused_with_a_hint(content: object, text: str) -> None:
     assert refusal(content=content).endswith(text)
 
 
@@ -416,7 +417,7 @@ def test_an_async_iterable_is_for_the_async_client() -> None:
         asyncio.run(collected(content))
 
 
-def test_an_async_iterable_that_begins_anew_can_be_sent_again() -> None:
+def test_a_restartable_async_iterable_can_be_sent_again() -> None:
     content = encode_content(data=FreshNumbers())
     assert content.replayable
     for _ in range(2):
@@ -432,7 +433,7 @@ def test_async_pieces_are_checked_too() -> None:
         asyncio.run(collected(encode_content(content=wrong())))
 
 
-def test_what_can_be_read_both_ways_is_read_the_simple_way() -> None:
+def test_an_object_that_is_iterable_both_ways_is_read_without_await() -> None:
     class Both(FreshNumbers):
         def __iter__(self) -> Iterator[bytes]:
             return iter([b"x"])

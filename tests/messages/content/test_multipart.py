@@ -134,7 +134,9 @@ def test_no_name_can_make_a_header_or_a_part_of_its_own() -> None:
         (b"raw", "f", "application/octet-stream"),
     ],
 )
-def test_a_part_says_what_it_is(part: Any, filename: str | None, kind: str | None) -> None:
+def test_a_part_has_a_filename_and_a_content_type(
+    part: Any, filename: str | None, kind: str | None
+) -> None:
     [(headers, _)] = parts(encoded({"f": part}))
     disposition = 'form-data; name="f"' + ("" if filename is None else f'; filename="{filename}"')
     assert headers["content-disposition"] == disposition
@@ -146,7 +148,7 @@ def test_a_part_may_have_fields_of_its_own() -> None:
     assert (headers["x-nth"], headers["y"]) == ("1", "2")
 
 
-def test_a_file_gives_its_name_without_its_folder_and_what_follows_its_position(
+def test_a_file_is_named_without_its_folder_and_sent_from_its_position(
     tmp_path: pathlib.Path,
 ) -> None:
     path = tmp_path / "report.pdf"
@@ -243,7 +245,7 @@ def test_boundaries_are_random_and_well_formed() -> None:
 
 
 @pytest.mark.parametrize("boundary", ["", "a ", "x" * 71, "a\r\nb", "ä", 'a"b', "a;b"])
-def test_a_boundary_that_is_none_is_refused(boundary: str) -> None:
+def test_an_invalid_boundary_is_refused(boundary: str) -> None:
     assert "is no boundary for multipart" in refusal({"f": b""}, boundary=boundary)
 
 
@@ -262,12 +264,12 @@ def test_the_users_own_content_type_gives_the_boundary() -> None:
 
 
 @pytest.mark.parametrize("own", ["multipart/form-data", "application/json", "multipart/form-data;"])
-def test_a_content_type_that_nobody_could_read_by_is_refused(own: str) -> None:
+def test_a_content_type_without_a_boundary_is_refused(own: str) -> None:
     with pytest.raises(InvalidRequest, match="with a boundary, but the Content-Type header says"):
         Request("POST", "http://a/", files={"f": b"1"}, headers={"Content-Type": own})
 
 
-def test_the_request_says_what_it_carries() -> None:
+def test_the_request_has_the_type_and_length_of_the_form() -> None:
     request = Request("POST", "http://a/", files={"f": b"1"}, data={"a": "b"})
     assert request.headers["content-length"] == str(request.content.length)
     assert request.headers["content-type"] == request.content.media_type
@@ -283,7 +285,7 @@ def test_no_files_are_no_multipart() -> None:
     assert encode_content(files={}).body == b""
 
 
-def test_what_cannot_be_sent_is_refused_and_named(tmp_path: pathlib.Path) -> None:
+def test_a_refusal_names_the_part_that_cannot_be_sent(tmp_path: pathlib.Path) -> None:
     assert "content= and files= were given" in refusal({"f": b""}, content=b"x")
     assert "json= and files= were given" in refusal({"f": b""}, json={})
     assert "data= beside files= is a mapping or pairs, not bytes" in refusal({"f": b""}, b"x")
@@ -323,7 +325,7 @@ def test_a_request_with_files_pickles_if_its_parts_do() -> None:
         max_size=4,
     )
 )
-def test_whatever_is_sent_comes_apart_again(files: list[tuple[str, str | None, Any]]) -> None:
+def test_the_email_parser_reads_any_form_back(files: list[tuple[str, str | None, Any]]) -> None:
     content = encode_content(files=[(name, (filename, part)) for name, filename, part in files])
     raw = sent(content)
     assert content.length in (None, len(raw))

@@ -58,9 +58,7 @@ def test_every_spelling_of_a_name_becomes_the_one_of_dns(host: str, normal: str)
         ("a\u2f00\ufffeb.org", "not allowed"),
     ],
 )
-def test_an_international_name_that_is_none_is_refused_with_the_reason(
-    host: str, reason: str
-) -> None:
+def test_an_invalid_international_name_is_refused_with_the_reason(host: str, reason: str) -> None:
     text = refusal(f"https://{host}/")
     assert "UTS 46" in text
     assert reason.lower() in text.lower()
@@ -90,7 +88,7 @@ def test_an_international_name_that_is_none_is_refused_with_the_reason(
         ("a%ff", "not UTF-8"),
     ],
 )
-def test_a_host_that_dns_could_not_carry_is_refused(host: str, reason: str) -> None:
+def test_a_host_that_dns_does_not_allow_is_refused(host: str, reason: str) -> None:
     assert reason in refusal(f"https://{host}/")
 
 
@@ -114,7 +112,7 @@ def test_a_host_that_dns_could_not_carry_is_refused(host: str, reason: str) -> N
         ("%31%32%37.1", "127.0.0.1"),
     ],
 )
-def test_an_ipv4_address_is_seen_in_every_spelling(host: str, normal: str) -> None:
+def test_an_ipv4_address_is_recognised_in_every_spelling(host: str, normal: str) -> None:
     assert URL(f"http://{host}/").host == normal
 
 
@@ -173,9 +171,7 @@ def test_an_ipv6_address_is_compressed_and_has_brackets_only_in_texts(
     ],
 )
 @pytest.mark.parametrize("scheme", ["http", "mock"])
-def test_what_is_no_ipv6_address_in_brackets_is_refused(
-    scheme: str, host: str, reason: str
-) -> None:
+def test_brackets_without_an_ipv6_address_are_refused(scheme: str, host: str, reason: str) -> None:
     assert reason in refusal(f"{scheme}://{host}/")
 
 

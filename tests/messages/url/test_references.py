@@ -85,12 +85,12 @@ def test_odd_locations_resolve_as_in_browsers(reference: str, target: str) -> No
     "reference",
     ["https:x", "///x", "//", "http://", "/a\nb", "//a b/", "/\x00", "//[::1", "localhost:80"],
 )
-def test_a_reference_that_leads_nowhere_is_refused(reference: str) -> None:
+def test_an_invalid_reference_is_refused(reference: str) -> None:
     with pytest.raises(InvalidURL):
         BASE.join(reference)
 
 
-def test_a_reference_keeps_the_user_only_while_it_names_no_authority() -> None:
+def test_a_reference_keeps_the_user_unless_it_has_an_authority() -> None:
     base = URL("https://joe:pw@h/a/b")
     assert (base.join("c").username, base.join("c").password) == ("joe", "pw")
     assert base.join("//h/c").username is None
@@ -102,8 +102,8 @@ def test_a_fragment_is_not_inherited() -> None:
     assert URL("https://h/a#f").join("").fragment is None
 
 
-def test_a_url_without_an_authority_is_no_base() -> None:
-    with pytest.raises(InvalidURL, match="is no base"):
+def test_a_url_without_an_authority_is_not_a_base() -> None:
+    with pytest.raises(InvalidURL, match="is not a base"):
         URL("data:,x").join("y")
     assert str(URL("data:,x").join("https://h/")) == "https://h/"
 

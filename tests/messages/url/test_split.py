@@ -143,7 +143,7 @@ def test_a_missing_scheme_is_suggested(text: str, suggestion: str) -> None:
         (["https://h/"], "a URL is a str or an adieu.URL, not list"),
     ],
 )
-def test_what_is_no_url_is_refused_with_what_is_wrong(text: object, reason: str) -> None:
+def test_anything_else_is_refused_with_the_reason(text: object, reason: str) -> None:
     assert reason in refusal(text)
 
 
@@ -173,7 +173,7 @@ def test_refusals_are_invalid_requests_and_value_errors() -> None:
         ("data:text/plain,a b", "", None, "text/plain,a%20b", "data:text/plain,a%20b"),
     ],
 )  # fmt: skip
-def test_another_scheme_is_read_by_the_generic_grammar(
+def test_another_scheme_is_parsed_by_the_generic_grammar(
     text: str, host: str, port: int | None, path: str, normal: str
 ) -> None:
     u = URL(text)

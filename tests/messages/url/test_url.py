@@ -16,7 +16,7 @@ from adieu.errors import InvalidURL
 from adieu.messages.url import URL, Origin, form, parse_url, url
 
 
-def test_a_url_is_cut_into_the_parts_that_a_request_needs() -> None:
+def test_a_url_is_split_into_the_parts_that_a_request_needs() -> None:
     u = URL("https://user:pa%3Ass@Example.ORG:8443/a/b?q=1&r=2#frag")
     assert (u.scheme, u.host, u.port, u.path) == ("https", "example.org", 8443, "/a/b")
     assert (u.query, u.fragment, u.username, u.password) == ("q=1&r=2", "frag", "user", "pa:ss")
@@ -44,7 +44,7 @@ def test_a_url_is_cut_into_the_parts_that_a_request_needs() -> None:
         ("https://[::1]:8443/", 8443, "[::1]:8443", "https://[::1]:8443/"),
     ],
 )
-def test_the_port_is_the_one_that_is_meant_and_a_default_port_is_not_written(
+def test_the_default_port_is_known_and_not_written(
     text: str, port: int | None, authority: str, normal: str
 ) -> None:
     u = URL(text)
@@ -53,7 +53,7 @@ def test_the_port_is_the_one_that_is_meant_and_a_default_port_is_not_written(
 
 
 @pytest.mark.parametrize("port", ["65536", "99999", "8o", "-1", "+80", "8 0", "٨٠", "9" * 5000])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
+def test_an_invalid_port_is_refused(port: str) -> None:
     with pytest.raises(InvalidURL, match=r"has the port .*: it must be 0 to 65535"):
         URL(f"https://example.org:{port}/")
 
@@ -71,7 +71,7 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
         ("https://h#@evil.net/", None, "@evil.net/", "/"),
     ],
 )
-def test_what_is_not_there_is_none_and_what_is_empty_stays(
+def test_a_missing_part_is_none_and_an_empty_part_stays(
     text: str, query: str | None, fragment: str | None, target: str
 ) -> None:
     u = URL(text)
@@ -140,7 +140,7 @@ def test_a_query_is_encoded_only_where_it_must_be(query: str, encoded: str) -> N
         ("/a/..\\..\\b", "/b"),
     ],
 )
-def test_dot_segments_are_gone_before_anybody_matches_a_path(path: str, normal: str) -> None:
+def test_dot_segments_are_removed_while_parsing(path: str, normal: str) -> None:
     assert URL("https://h" + path).path == normal
 
 
@@ -162,7 +162,7 @@ def test_params_are_added_to_the_query() -> None:
     assert URL("https://joe:pw@h/").with_params({"a": 1}).password == "pw"
 
 
-def test_replace_gives_another_url_with_normal_parts() -> None:
+def test_replace_returns_another_url_with_normal_parts() -> None:
     u = URL("https://joe:pw@h:8443/p?q#f")
     assert str(u.replace(host="MÜNCHEN.de")) == "https://xn--mnchen-3ya.de:8443/p?q#f"
     assert str(u.replace(host="::1")) == str(u.replace(host="[::1]")) == "https://[::1]:8443/p?q#f"
@@ -183,7 +183,7 @@ def test_replace_gives_another_url_with_normal_parts() -> None:
     assert URL("https://[::1]/x").replace(path="/y").host == "::1"
 
 
-def test_another_scheme_moves_a_default_port_along_and_keeps_another() -> None:
+def test_a_default_port_changes_with_the_scheme_and_another_port_stays() -> None:
     assert URL("http://h/").replace(scheme="HTTPS").port == 443
     assert URL("http://h:8080/").replace(scheme="https").port == 8080
     assert URL("http://h/").replace(scheme="mock").port is None
@@ -193,7 +193,7 @@ def test_another_scheme_moves_a_default_port_along_and_keeps_another() -> None:
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
-        ({"scheme": "1x"}, "no scheme"),
+        ({"scheme": "1x"}, "is not a scheme"),
         ({"scheme": "http\n"}, "U+000A"),
         ({"scheme": None}, "the scheme of a URL is a str, not NoneType"),
         ({"host": ""}, "has no host"),
@@ -214,13 +214,13 @@ def test_another_scheme_moves_a_default_port_along_and_keeps_another() -> None:
         ({"username": 5}, "the user name of a URL"),
     ],
 )
-def test_replace_refuses_what_no_url_could_say(parts: dict[str, object], reason: str) -> None:
+def test_replace_refuses_parts_that_no_url_can_have(parts: dict[str, object], reason: str) -> None:
     with pytest.raises(InvalidURL, match=re.escape(reason)) as caught:
         URL("https://h/").replace(**parts)  # type: ignore[arg-type]
     assert "hunter2" not in str(caught.value)
 
 
-def test_replace_cannot_make_what_no_text_says() -> None:
+def test_replace_cannot_make_a_url_that_cannot_be_parsed() -> None:
     for parts in ({"path": "80"}, {"query": "joe:pw@h"}, {"scheme": "a.b"}, {"host": "h"}):
         with pytest.raises(InvalidURL):
             URL("data:,x").replace(**parts)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Cookies: what a server sets, the jar that keeps it, and the file it is saved to (RFC 6265bis)."""
+"""Cookies (RFC 6265bis): parsing Set-Cookie fields, the jar that keeps the cookies, and its file."""

@@ -1,4 +1,4 @@
-"""One cookie, and the rules about whom it is for (RFC 6265bis, sections 5.1 and 5.7)."""
+"""One cookie, and the rules about who may set it and where it is sent (RFC 6265bis, sections 5.1 and 5.7)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ __all__ = [
     "prefix_fault",
 ]
 
-_END_OF_TIME = 1e12  # Some 30000 years from now: what is beyond is in milliseconds, or no number.
-_LONGEST_AGE = 400 * 86400.0  # Section 5.5: what a server may ask for at most.
+_MAX_EXPIRES = 1e12  # Some 30000 years from now: a larger number is in milliseconds, or infinite.
+_MAX_AGE = 400 * 86400.0  # Section 5.5: the longest time that a server may ask for.
 
 
 class Cookie(NamedTuple):
     """A cookie as a jar keeps it.
 
-    `domain`: a host, A-labels in lower case; with `host_only` for that host alone, otherwise for every host below it
-    too. `path`: where it begins to hold. `expires`: seconds since the epoch, None: when the jar is thrown away.
-    `secure`: never sent in clear. `http_only` and `same_site` are kept, and decide nothing here: there is no page.
+    `domain`: a host, A-labels in lower case; with `host_only` for that host alone, otherwise for every host below it,
+    too. `path`: the cookie is for this path and the paths below it. `expires`: seconds since the epoch, None for a
+    session cookie, which lives as long as the jar. `secure`: never sent without encryption. `http_only` and
+    `same_site` are kept, but have no effect: they protect web pages.
     """
 
     name: str
@@ -44,75 +45,77 @@ class Cookie(NamedTuple):
     same_site: str | None = None
 
     def __repr__(self) -> str:
-        # Values are credentials as a rule.
+        # Without the value, which is usually a credential.
         where = f"{'' if self.host_only else '.'}{self.domain}{self.path}"
         return f"<Cookie {self.name}=*** for {where}>"
 
 
 def admitted(url: URL, field: str, now: float) -> Cookie | None:
-    """The cookie that an answer from this URL may set with this field; None: none (section 5.7, steps 1 to 22).
+    """The cookie that a response from this URL may set with this field, or None (section 5.7, steps 1 to 22).
 
-    One that has expired is a cookie all the same: it takes the place of an older one, and is gone.
+    A cookie that has expired already is returned, too: it deletes an older one.
     """
-    said = parse_set_cookie(field)
+    parsed = parse_set_cookie(field)
     host = url.host_key
-    if said is None or not host:
+    if parsed is None or not host:
         return None
     domain, host_only = host, True
-    if said.domain is not None:
-        if said.domain != host and not _is_below(host, said.domain):
+    if parsed.domain is not None:
+        if parsed.domain != host and not _is_below(host, parsed.domain):
             return None
-        if not _is_address(host) and not is_public_suffix(said.domain):
-            domain, host_only = said.domain, False
-        elif said.domain != host:
-            return None  # Those who share a suffix are strangers; an address has nothing below it.
-    if said.secure and not is_secure(url):
+        if not _is_address(host) and not is_public_suffix(parsed.domain):
+            domain, host_only = parsed.domain, False
+        elif parsed.domain != host:
+            return None  # The hosts under a public suffix are independent; an address has no hosts below it.
+    if parsed.secure and not is_secure(url):
         return None
-    if said.same_site == "None" and not said.secure:
+    if parsed.same_site == "None" and not parsed.secure:
         return None
-    expires = said.expires
-    if said.max_age is not None:
-        expires = now + said.max_age if said.max_age > 0 else 0.0
+    expires = parsed.expires
+    if parsed.max_age is not None:
+        expires = now + parsed.max_age if parsed.max_age > 0 else 0.0
     cookie = Cookie(
-        said.name,
-        said.value,
+        parsed.name,
+        parsed.value,
         domain,
-        said.path or _default_path(url.path),
-        None if expires is None else min(expires, now + _LONGEST_AGE),
-        said.secure,
-        said.http_only,
+        parsed.path or _default_path(url.path),
+        None if expires is None else min(expires, now + _MAX_AGE),
+        parsed.secure,
+        parsed.http_only,
         host_only,
-        said.same_site,
+        parsed.same_site,
     )
-    if prefix_fault(cookie) is not None or (cookie.name[:7].lower() == "__host-" and not said.path):
-        return None  # The prefix wants "Path=/" said, not only so by default.
+    if prefix_fault(cookie) is not None or (
+        cookie.name[:7].lower() == "__host-" and not parsed.path
+    ):
+        return None  # The prefix requires the attribute "Path=/", not only this path by default.
     return cookie
 
 
 def checked(cookie: Cookie) -> Cookie:
-    """A cookie made by hand, or found in a file. Raises `InvalidRequest` if it could not be sent as it is."""
+    """A cookie made by the caller, or read from a file. Raises `InvalidRequest` if it could not be sent unchanged."""
     for part in (cookie.name, cookie.value, cookie.domain, cookie.path):
         if not isinstance(part, str):
             raise InvalidRequest(
                 f"name, value, domain and path of a cookie are text, not {type(part).__name__}"
             )
     name, value, path, expires = cookie.name, cookie.value, cookie.path, cookie.expires
-    # What would be read otherwise than it is written, here, would be so by the server.
-    placed = parse_set_cookie(f"a; path={path}")
-    if placed is None or placed.path != path:
+    # If the parser here changes it, so does that of a server.
+    parsed = parse_set_cookie(f"a; path={path}")
+    if parsed is None or parsed.path != path:
         raise InvalidRequest(
             f"the path of a cookie begins with '/', and has no ';', no control characters, no space at its end, and "
             f"1024 bytes at most, not {path[:80]!r}"
         )
-    said = parse_set_cookie(f"{name}={value}")
-    if said is None or (said.name, said.value) != (name, value):
+    parsed = parse_set_cookie(f"{name}={value}")
+    if parsed is None or (parsed.name, parsed.value) != (name, value):
         raise InvalidRequest(
             f"the cookie {name[:80]!r} cannot be sent as it is: its name has no '='; name and value have no ';', no "
             "control characters, no spaces at their ends, Latin-1 only, and 4096 bytes at most together; encode the "
             "rest, as with urllib.parse.quote"
         )
     if expires is not None and not (
-        isinstance(expires, (int, float)) and 0 <= expires < _END_OF_TIME
+        isinstance(expires, (int, float)) and 0 <= expires < _MAX_EXPIRES
     ):
         raise InvalidRequest(
             f"expires= of a cookie is in seconds since 1970, or None for the end of the session, not {expires!r}"
@@ -121,13 +124,13 @@ def checked(cookie: Cookie) -> Cookie:
 
 
 def prefix_fault(cookie: Cookie) -> str | None:
-    """What keeps a cookie from having a name with this prefix (section 4.1.3), if anything."""
-    # Without a name, the value stands where servers look for one.
+    """Why a cookie may not have the prefix of its name (section 4.1.3); None if it may, or has no such prefix."""
+    # A cookie without a name is sent as its value, which a server may take for a name.
     name = (cookie.name or cookie.value).lower()
     if not name.startswith(("__secure-", "__host-")):
         return None
     if not cookie.name:
-        return "the prefix stands in a value without a name"
+        return "the prefix is in the value of a cookie without a name"
     if not cookie.secure:
         return "it is not secure"
     if name.startswith("__host-") and not (cookie.host_only and cookie.path == "/"):
@@ -136,7 +139,7 @@ def prefix_fault(cookie: Cookie) -> str | None:
 
 
 def is_secure(url: URL) -> bool:
-    """Whether nobody between can read what goes there: https, and what stays on this machine, as browsers have it."""
+    """Whether nobody on the way can read a request to this URL: https, or this machine, as in browsers."""
     if url.scheme in ("https", "wss"):
         return True
     host = url.host_key
@@ -148,7 +151,7 @@ def is_secure(url: URL) -> bool:
 
 
 def hosts_above(host: str) -> list[str]:
-    """The domains whose cookies may be for a host: itself, and what stands behind each of its dots."""
+    """The domains whose cookies may be for a host: the host itself, and the name after each of its dots."""
     found = [host]
     if not _is_address(host):
         at = host.find(".")
@@ -159,11 +162,11 @@ def hosts_above(host: str) -> list[str]:
 
 
 def path_matches(path: str, cookie_path: str) -> bool:
-    """Whether a request to a path gets the cookies of another (section 5.1.4): whole segments only."""
+    """Whether a request to `path` gets the cookies of `cookie_path` (section 5.1.4): whole segments only."""
     if not path.startswith(cookie_path):
         return False
-    rest = len(cookie_path)
-    return len(path) == rest or cookie_path[-1:] == "/" or path[rest] == "/"
+    end = len(cookie_path)
+    return len(path) == end or cookie_path[-1:] == "/" or path[end] == "/"
 
 
 def _default_path(path: str) -> str:
@@ -176,5 +179,5 @@ def _is_below(host: str, domain: str) -> bool:
 
 
 def _is_address(host: str) -> bool:
-    # A URL's host that ends in a number is an IPv4 address, or would have been refused.
+    # The host of a URL that ends in a number is an IPv4 address: other such names are refused.
     return ":" in host or host.rpartition(".")[2].isdigit()

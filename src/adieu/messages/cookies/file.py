@@ -1,8 +1,8 @@
-"""cookies.txt: the file that Netscape's browser had, and curl, wget and yt-dlp read and write to this day.
+"""cookies.txt: the file format of Netscape's browser, which curl, wget and yt-dlp read and write.
 
-Seven fields a line, with tabs between them: domain (with a dot before it if it is for the hosts below too), that same
-as TRUE or FALSE, path, secure, expires (0: with the session), name, value. A line that begins with `#HttpOnly_` is no
-comment. Text is Latin-1, that is the bytes of the wire.
+Each line has seven fields, separated by tabs: domain (with a dot before it if the cookie is for the hosts below, too),
+the same as TRUE or FALSE, path, secure, expires (0 for a session cookie), name, value. A line that begins with
+`#HttpOnly_` is not a comment. Text is Latin-1, so that its bytes are those on the wire.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-_HEAD = "# Netscape HTTP Cookie File\n# Written by adieu. These are credentials: keep them to yourself.\n\n"
+_HEAD = (
+    "# Netscape HTTP Cookie File\n# Written by adieu. These are credentials: keep them secret.\n\n"
+)
 _HTTP_ONLY = "#HttpOnly_"
 _FLAGS = {"TRUE": True, "FALSE": False}
 
 
 def save(path: str | os.PathLike[str], cookies: Iterable[Cookie]) -> None:
-    """Write a cookies.txt, whole or not at all."""
+    """Write a cookies.txt, completely or not at all."""
     import tempfile
 
-    target = os.path.realpath(
-        os.fspath(path)
-    )  # A link stays a link, and what it names is replaced.
-    # In the same folder, because only there a rename is one step; made so that nobody else may read it.
-    number, temporary = tempfile.mkstemp(prefix=".cookies-", dir=os.path.dirname(target))
+    # If the path is a link, the file that it points to is replaced.
+    target = os.path.realpath(os.fspath(path))
+    # In the same folder, because a rename within a folder is atomic. mkstemp() lets only the owner read the file.
+    descriptor, temporary = tempfile.mkstemp(prefix=".cookies-", dir=os.path.dirname(target))
     try:
-        with open(number, "w", encoding="latin-1", newline="\n") as file:
+        with open(descriptor, "w", encoding="latin-1", newline="\n") as file:
             file.write(_HEAD)
             file.writelines(map(_line, cookies))
             file.flush()
@@ -46,7 +47,7 @@ def save(path: str | os.PathLike[str], cookies: Iterable[Cookie]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> list[Cookie]:
-    """The cookies of a cookies.txt. Raises `InvalidRequest` for a line that says no cookie."""
+    """The cookies of a cookies.txt. Raises `InvalidRequest` for a line that is no cookie."""
     with open(path, encoding="latin-1", newline="\n") as file:
         return list(_read(file, os.fspath(path)))
 
@@ -62,8 +63,8 @@ def _read(file: TextIO, name: str) -> Iterable[Cookie]:
         cookie = _cookie(text.split("\t", 6), http_only)
         if cookie is None:
             raise InvalidRequest(
-                f"line {number} of {name} is no line of a cookies.txt: it has domain, TRUE or FALSE, path, "
-                "TRUE or FALSE, seconds since 1970, name and value, with a tab between each"
+                f"line {number} of {name} is no line of a cookies.txt, which has domain, TRUE or FALSE, path, "
+                "TRUE or FALSE, seconds since 1970, name and value, separated by tabs"
             )
         try:
             yield checked(cookie)
@@ -95,7 +96,7 @@ def _line(cookie: Cookie) -> str:
         "FALSE" if cookie.host_only else "TRUE",
         cookie.path,
         "TRUE" if cookie.secure else "FALSE",
-        # Rounded up: what has a second left is no session cookie, which 0 would make of it.
+        # Rounded up: 0 would make a session cookie of one that expires within a second.
         str(0 if cookie.expires is None else int(cookie.expires) + 1),
         cookie.name,
         cookie.value,

@@ -1,7 +1,7 @@
-"""The jar: which cookies there are, and which of them go with a request (RFC 6265bis, sections 5.7 and 5.8).
+"""The jar: keeps cookies, and chooses those for a request (RFC 6265bis, sections 5.7 and 5.8).
 
-Rules of the room: nothing is sent to a host that neither set it nor was named for it, so that there is no cookie for
-everybody. Threads share a jar: its lock is held for the store's dictionary work, and for nothing that could wait.
+Invariants: a cookie is sent only to the hosts for which it was set, by a server or by the caller; there is none for all
+hosts. Threads share a jar: its lock is held for the store's dictionary operations only, which never wait.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from threading import RLock
 from time import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.lock import locked
@@ -20,21 +20,24 @@ from adieu.messages.url import URL
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from typing_extensions import Self
+
+    _State: TypeAlias = tuple[tuple[Cookie, ...], URL | None, Callable[[], float]]
 
 __all__ = ["Cookie", "Cookies"]
 
 
 class Cookies:
-    """A jar of cookies, to be shared by any number of threads and clients.
+    """A jar of cookies, which any number of threads and clients may share.
 
-    `cookies`: a mapping of names to values, other `Cookies`, or any iterable of `Cookie`. Values by name alone, here
-    and in `jar[name] = value`, belong to the host of `url`, and never go anywhere else; without a `url` they are
-    refused. A client with a `base_url` gives that to the jar which it makes. `clock` tells the seconds since the epoch.
+    `cookies`: a mapping of names to values, other `Cookies`, or any iterable of `Cookie`. A value by name, here and in
+    `jar[name] = value`, is sent to the host of `url` only; without a `url` it is refused. A client makes its jar with
+    its `base_url`. `clock` returns the seconds since the epoch.
 
-    `len` and iteration are over `Cookie` values, oldest first; `name in jar`, `jar[name]` and `del jar[name]` go by
-    name.
+    `len` and iteration are over `Cookie` values, oldest first; `name in jar`, `jar[name]` and `del jar[name]` look for
+    a name.
 
     >>> jar = Cookies({"session": "31d4"}, url="https://example.org")
     >>> jar.header_for(URL("https://example.org/items"))
@@ -43,7 +46,7 @@ class Cookies:
     True
     """
 
-    __slots__ = ("_clock", "_home", "_lock", "_store")
+    __slots__ = ("_clock", "_lock", "_store", "_url")
 
     def __init__(
         self,
@@ -55,29 +58,25 @@ class Cookies:
         self._store = CookieStore()
         self._lock = RLock()
         self._clock = clock
-        self._home = None if url is None else URL(url)
+        self._url = None if url is None else URL(url)
         if cookies is not None:
             self.update(cookies)
 
-    # -- what a call needs -------------------------------------------------------------------------------------------
-
     def header_for(self, url: URL) -> str | None:
-        """The value of the Cookie field of a request to this URL; None: it has none."""
+        """The value of the Cookie field of a request to this URL; None if there are no cookies for it."""
         if not self._store:
             return None
         cookies = locked(self._lock, self._store.matching, url, self._clock())
         return "; ".join([_pair(cookie) for cookie in cookies]) or None
 
     def store(self, url: URL, set_cookie: Iterable[str]) -> None:
-        """Take in the values of the Set-Cookie fields of an answer from this URL. What breaks a rule is ignored."""
+        """Keep the cookies in the Set-Cookie fields of a response from this URL. One that breaks a rule is ignored."""
         for field in set_cookie:
             now = self._clock()
             cookie = admitted(url, field, now)
             if cookie is not None:
-                careful = not cookie.secure and not is_secure(url)
-                locked(self._lock, self._store.put, cookie, now, careful)
-
-    # -- what people need --------------------------------------------------------------------------------------------
+                spare_secure = not cookie.secure and not is_secure(url)
+                locked(self._lock, self._store.put, cookie, now, spare_secure)
 
     def set(
         self,
@@ -90,20 +89,20 @@ class Cookies:
         secure: bool | None = None,
         http_only: bool = False,
     ) -> None:
-        """Put a cookie in, for the jar's own host or for `domain`: one host, or with a dot before it those below too.
+        """Add a cookie for the host of the jar's `url`, or for `domain`: a host, with a dot before it also those below.
 
-        `expires`: seconds since the epoch. `secure`: only over https (and to this machine itself); so by default,
-        unless it is for the jar's own host, and that is at an http URL. Raises `InvalidRequest` for what could not be
-        sent.
+        `expires`: seconds since the epoch. `secure`: send it only over https (and to this machine itself). The default
+        is True, except for the host of the jar's `url` if that is an http URL. Raises `InvalidRequest` for a cookie
+        that could not be sent.
         """
         if domain is None:
-            if self._home is None or not self._home.host_key:
+            if self._url is None or not self._url.host_key:
                 raise InvalidRequest(
-                    f"the cookie {name!r} is for no host, and sending it to all would tell it to strangers: "
-                    "give domain=..., or the jar url=..., or the client a base_url"
+                    f"the cookie {name!r} has no host, and sending it to every host would reveal it: "
+                    "give domain=..., or the jar a url=..., or the client a base_url"
                 )
-            host, host_only = self._home.host_key, True
-            secure = is_secure(self._home) if secure is None else secure
+            host, host_only = self._url.host_key, True
+            secure = is_secure(self._url) if secure is None else secure
         else:
             host, host_only = _host(domain)
         cookie = checked(
@@ -119,7 +118,7 @@ class Cookies:
         self._put(cookie)
 
     def update(self, cookies: Mapping[str, str] | Iterable[Cookie]) -> None:
-        """Put many in: names with values (see `set`), or `Cookie` values as they are."""
+        """Add many cookies: names with values (see `set`), or `Cookie` values, unchanged."""
         if isinstance(cookies, Mapping):
             for name, value in cast("Mapping[str, str]", cookies).items():
                 self.set(name, value)
@@ -142,9 +141,9 @@ class Cookies:
         domain: str | None = None,
         path: str | None = None,
     ) -> str | None:
-        """The value of the cookie with this name, at this domain and path if given.
+        """The value of the cookie with this name, and with this domain and path if given.
 
-        Raises `InvalidRequest` if there are several with different values: which of them is sent depends on the URL.
+        Raises `InvalidRequest` if there are several with different values: the URL decides which of them are sent.
         """
         found = self._named(name, domain, path)
         if len({cookie.value for cookie in found}) > 1:
@@ -156,17 +155,17 @@ class Cookies:
         return found[0].value if found else default
 
     def delete(self, name: str, *, domain: str | None = None, path: str | None = None) -> None:
-        """Take out every cookie with this name (at this domain, this path). Raises `KeyError` if there is none."""
+        """Remove every cookie with this name (and this domain and path). Raises `KeyError` if there is none."""
         found = self._named(name, domain, path)
         if not found:
             raise KeyError(name)
         locked(self._lock, self._store.remove, found)
 
     def clear(self, *, domain: str | None = None) -> None:
-        """Take all cookies out, or all of one domain (not of those below it)."""
+        """Remove all cookies, or all of one domain (not of those below it)."""
         host = None if domain is None else _host(domain)[0]
-        going = [cookie for cookie in self if host is None or cookie.domain == host]
-        locked(self._lock, self._store.remove, going)
+        found = [cookie for cookie in self if host is None or cookie.domain == host]
+        locked(self._lock, self._store.remove, found)
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -184,7 +183,7 @@ class Cookies:
         return any(cookie.name == name for cookie in self)
 
     def __iter__(self) -> Iterator[Cookie]:
-        return iter(locked(self._lock, self._store.everything, self._clock()))
+        return iter(locked(self._lock, self._store.all, self._clock()))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -199,12 +198,10 @@ class Cookies:
             and (path is None or cookie.path == path)
         ]
 
-    # -- files -------------------------------------------------------------------------------------------------------
-
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all cookies to a cookies.txt, as curl and wget read it, which only its owner may read.
+        """Write all cookies to a cookies.txt, the format of curl and wget. Only the file's owner may read it.
 
-        The file is there whole or not at all, whatever goes wrong meanwhile. `same_site` has no place in it.
+        If anything fails, the former file stays as it was. The format has no field for `same_site`.
         """
         from adieu.messages.cookies.file import save
 
@@ -212,7 +209,7 @@ class Cookies:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, url: URL | str | None = None) -> Self:
-        """A jar with the cookies of a cookies.txt. Raises `InvalidRequest` for a line that says none, and `OSError`."""
+        """A jar with the cookies of a cookies.txt. Raises `InvalidRequest` for a line without one, and `OSError`."""
         from adieu.messages.cookies.file import load
 
         return cls(load(path), url=url)
@@ -223,12 +220,12 @@ class Cookies:
         where = f" for {', '.join(domains[:3])}{more}" if domains else ""
         return f"<Cookies: {len(self)}{where}>"
 
-    def __getstate__(self) -> tuple[Any, ...]:
-        return tuple(self), self._home, self._clock
+    def __getstate__(self) -> _State:
+        return tuple(self), self._url, self._clock
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        cookies, home, clock = state
-        Cookies.__init__(self, cookies, url=home, clock=clock)
+    def __setstate__(self, state: _State) -> None:
+        cookies, url, clock = state
+        Cookies.__init__(self, cookies, url=url, clock=clock)
 
 
 def _pair(cookie: Cookie) -> str:
@@ -236,7 +233,7 @@ def _pair(cookie: Cookie) -> str:
 
 
 def _host(domain: str) -> tuple[str, bool]:
-    """The host that a domain names, and whether it is meant alone: not with a dot before it."""
+    """The host in a `domain=`, and whether the cookie is for that host alone: there is no dot before it."""
     name = domain.removeprefix(".")
     url = URL(
         f"https://[{name}]/" if name.count(":") > 1 and name[0] != "[" else f"https://{name}/"

@@ -1,34 +1,34 @@
-"""Public suffixes: under which domains strangers live side by side, so that no cookie may be set for all of them."""
+"""Public suffixes: domains under which anybody can register a name, so that no cookie may be set for all of them."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 __all__ = ["is_public_suffix"]
-
-_list: Any = None
 
 
 @lru_cache(1024)
 def is_public_suffix(domain: str) -> bool:
-    """Whether a domain (A-labels, lower case, no address) is one under which anybody can have a name.
+    """Whether a domain (A-labels, lower case, no address) is one under which anybody can register a name.
 
-    Known for certain with the extra `public-suffixes` (the list of publicsuffix.org, as old as the installed package).
-    Without it, a name of one label is one ("com", but not "co.uk").
+    The extra `public-suffixes` knows (by the list of publicsuffix.org, as old as the installed package). Without it,
+    only a name of one label is taken for one: "com", but not "co.uk".
     """
-    return "." not in domain or _listed(domain)
+    if "." not in domain:
+        return True
+    suffixes = _suffixes()
+    return suffixes is not None and bool(suffixes.is_public(domain))
 
 
-def _listed(domain: str) -> bool:
-    global _list
-    if _list is None:
-        try:
-            from publicsuffixlist import PublicSuffixList
-        except ImportError:
-            _list = False
-        else:
-            _list = (
-                PublicSuffixList()
-            )  # 50 ms, when the first cookie comes that is meant for a whole domain.
-    return _list is not False and bool(_list.is_public(domain))
+@lru_cache(1)
+def _suffixes() -> PublicSuffixList | None:
+    """The list, or None if the extra is not installed. Loading it takes 50 ms, for the first cookie with a Domain."""
+    try:
+        from publicsuffixlist import PublicSuffixList
+    except ImportError:
+        return None
+    return PublicSuffixList()

@@ -1,14 +1,13 @@
-"""What a Set-Cookie field says (RFC 6265bis, section 5.6): its text taken apart, before anybody asks who may say so.
+"""The Set-Cookie field (RFC 6265bis, section 5.6): its syntax. Whether the server may set the cookie is decided later.
 
-Servers write this field in every way there is, and so nothing here is an error: what breaks a rule is left out, the
-attribute alone or the whole cookie, as every browser does.
+Nothing raises: servers write this field in every imaginable way. Anything that breaks a rule is ignored, the attribute
+or the whole cookie, as in browsers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from adieu.messages.fields.date import parse_date
 
@@ -18,16 +17,18 @@ LONGEST_PAIR = 4096
 """Bytes of a name and its value together."""
 LONGEST_ATTRIBUTE = 1024
 
-# A tab is allowed. What is no Latin-1 did not come from a wire, and could not go back.
-_REFUSED = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]").search
+# A tab is allowed. Characters beyond Latin-1 cannot be in a received field, and could not be sent.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]").search
 _SECONDS = re.compile(r"-?[0-9]+").fullmatch
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 _WSP = " \t"
-_CENTURY = 100 * 366 * 86400  # More than any limit; a number of 1000 digits is no float.
+_CENTURY = (
+    100 * 366 * 86400
+)  # More than any limit. A number of 1000 digits would not fit into a float.
 
 
 class SetCookie(NamedTuple):
-    """The parts of one field. None: not said, or not in a way that counts.
+    """The parts of one field. None: missing, or ignored because it breaks a rule.
 
     `max_age`: seconds; `expires`: seconds since the epoch; `domain`: lower case, without the leading dot; `path`:
     begins with a slash, None for the default; `same_site`: "Strict", "Lax" or "None".
@@ -50,7 +51,7 @@ def parse_set_cookie(text: str) -> SetCookie | None:
     >>> parse_set_cookie("SID=31d4; Path=/; Secure")[:2]
     ('SID', '31d4')
     """
-    if _REFUSED(text):
+    if _FORBIDDEN(text):
         return None
     pair, _, rest = text.partition(";")
     name, equals, value = pair.partition("=")
@@ -60,60 +61,43 @@ def parse_set_cookie(text: str) -> SetCookie | None:
     if (not name and not value) or len(name) + len(value) > LONGEST_PAIR:
         return None
     if "\t" in name:
-        return (
-            None  # Section 5.7, step 1: we may. No cookies.txt could hold it; curl refuses it, too.
-        )
-    said = _attributes(rest) if rest else {}
-    get = said.get
-    return SetCookie(
-        name,
-        value,
-        get("max-age"),
-        get("expires"),
-        get("domain") or None,
-        get("path") or None,
-        "secure" in said,
-        "httponly" in said,
-        get("samesite") or None,
-    )
+        # Section 5.7, step 1, allows to ignore it. A cookies.txt cannot hold it, and curl ignores it, too.
+        return None
+    return SetCookie(name, value, *(_attributes(rest) if rest else _NO_ATTRIBUTES))
 
 
-def _attributes(rest: str) -> dict[str, Any]:
-    """The attributes by lower-case name. Of two with one name, the last one counts that can be read."""
-    said: dict[str, Any] = {}
-    for attribute in rest.split(";"):
-        name, _, text = attribute.partition("=")
-        name, text = name.strip(_WSP).lower(), text.strip(_WSP)
-        if len(text) > LONGEST_ATTRIBUTE:
+_Attributes: TypeAlias = tuple[
+    "int | None", "float | None", "str | None", "str | None", bool, bool, "str | None"
+]
+_NO_ATTRIBUTES: _Attributes = (None, None, None, None, False, False, None)
+
+
+def _attributes(text: str) -> _Attributes:
+    """The attributes, in the order of `SetCookie`. If one is repeated, its last valid value counts."""
+    max_age: int | None = None
+    expires: float | None = None
+    domain = path = same_site = ""
+    secure = http_only = False
+    for attribute in text.split(";"):
+        name, _, value = attribute.partition("=")
+        name, value = name.strip(_WSP).lower(), value.strip(_WSP)
+        if len(value) > LONGEST_ATTRIBUTE:
             continue
-        read = _READERS.get(name)
-        value = text if read is None else read(text)
-        if value is not None:
-            said[name] = value
-    return said
-
-
-def _max_age(text: str) -> int | None:
-    return min(max(int(text), -1), _CENTURY) if _SECONDS(text) else None
-
-
-def _domain(text: str) -> str:
-    return text.removeprefix(".").lower()
-
-
-def _path(text: str) -> str:
-    # Section 5.6.4: what does not begin with a slash means the default, also where a good path came before it.
-    return text if text[:1] == "/" and "\t" not in text else ""
-
-
-def _same_site(text: str) -> str:
-    return _SAME_SITE.get(text.lower(), "")
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "max-age": _max_age,
-    "expires": parse_date,
-    "domain": _domain,
-    "path": _path,
-    "samesite": _same_site,
-}
+        if name == "max-age":
+            if _SECONDS(value):
+                max_age = min(max(int(value), -1), _CENTURY)
+        elif name == "expires":
+            date = parse_date(value)
+            expires = expires if date is None else date
+        elif name == "domain":
+            domain = value.removeprefix(".").lower()
+        elif name == "path":
+            # Section 5.6.4: any other value means the default path, also after a valid path.
+            path = value if value[:1] == "/" and "\t" not in value else ""
+        elif name == "secure":
+            secure = True
+        elif name == "httponly":
+            http_only = True
+        elif name == "samesite":
+            same_site = _SAME_SITE.get(value.lower(), "")
+    return max_age, expires, domain or None, path or None, secure, http_only, same_site or None

@@ -1,7 +1,7 @@
-"""Where a jar keeps its cookies: under their domains, so that a request looks into the few that its host can have.
+"""The store of a jar: cookies by domain, so that a request looks only at those that its host can have.
 
-Rules of the room: dictionary work alone, for one thread at a time; who shares it holds a lock meanwhile. `now` is
-seconds since the epoch.
+Invariants: dictionary operations only, by one thread at a time; the jar holds its lock meanwhile. `now` is in seconds
+since the epoch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adieu.messages.cookies.cookie import hosts_above, is_secure, path_matches
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["CookieStore"]
 
-# Section 6.1 of RFC 6265bis wants room for 50 cookies of a domain and 3000 in all. What overflows is emptied down to
-# these, and overflows a tenth later: looking for the least used is a sort, and not done for each new cookie.
-_OF_A_DOMAIN = 150
+# RFC 6265bis, section 6.1, requires 50 cookies of a domain and 3000 in all. Eviction begins at a tenth more than these
+# limits and goes down to them, because it sorts the cookies: too slow for each new one.
+_PER_DOMAIN = 150
 _IN_ALL = 3000
 
-_Key = tuple[
-    str, str, bool
-]  # Name, path, host-only: with the domain, what makes a cookie this one and no other.
-# What goes first, by the end of section 5.7: within a domain, what is not secure; of all, what was used longest ago.
+# Name, path, host-only: together with the domain, they identify a cookie.
+_Key: TypeAlias = tuple[str, str, bool]
+# The order of eviction (end of section 5.7): within a domain, cookies that are not secure go first; then, and among all
+# domains, the least recently used ones.
 _secure_and_used = attrgetter("cookie.secure", "used")
 _used = attrgetter("used")
 _created = attrgetter("created")
 
 
-class _Kept:
-    """A cookie, when it came, and when it was last sent: as places in one order of events."""
+class _Entry:
+    """A cookie, when it was added, and when it was last sent: as numbers of one count."""
 
     __slots__ = ("cookie", "created", "used")
 
@@ -45,12 +45,12 @@ class _Kept:
 
 
 class CookieStore:
-    """Cookies by domain, then by what tells them apart. False when there is none."""
+    """Cookies by domain, then by name, path and host-only. False when there are none."""
 
     __slots__ = ("_domains", "_size", "_ticks")
 
     def __init__(self) -> None:
-        self._domains: dict[str, dict[_Key, _Kept]] = {}
+        self._domains: dict[str, dict[_Key, _Entry]] = {}
         self._size = 0
         self._ticks = count()
 
@@ -62,26 +62,27 @@ class CookieStore:
         host, path, secure = url.host_key, url.path, is_secure(url)
         found = []
         for domain in hosts_above(host):
-            for kept in self._live(domain, now):
-                cookie = kept.cookie
+            for entry in self._live(domain, now):
+                cookie = entry.cookie
                 if (
                     (domain == host or not cookie.host_only)
                     and (secure or not cookie.secure)
                     and path_matches(path, cookie.path)
                 ):
-                    found.append(kept)
+                    found.append(entry)
         tick = next(self._ticks)
-        for kept in found:
-            kept.used = tick
-        found.sort(key=lambda kept: (-len(kept.cookie.path), kept.created))
-        return [kept.cookie for kept in found]
+        for entry in found:
+            entry.used = tick
+        found.sort(key=lambda entry: (-len(entry.cookie.path), entry.created))
+        return [entry.cookie for entry in found]
 
-    def put(self, cookie: Cookie, now: float, careful: bool = False) -> None:
-        """Take a cookie in. One that has expired takes the place of its older self, and is gone.
+    def put(self, cookie: Cookie, now: float, spare_secure: bool = False) -> None:
+        """Add a cookie, or replace the one with the same name, path and domain. One that has expired deletes it.
 
-        A `careful` one leaves secure cookies alone: it came in clear, from who knows whom (section 5.7, step 16).
+        `spare_secure`: the cookie came without encryption, from an unknown sender, and is ignored if it would replace
+        or hide a secure one (section 5.7, step 16).
         """
-        if careful and self._would_cover(cookie):
+        if spare_secure and self._would_cover(cookie):
             return
         domain, key = cookie.domain, _key(cookie)
         if cookie.expires is not None and cookie.expires <= now:
@@ -91,61 +92,61 @@ class CookieStore:
         bucket = self._domains.setdefault(domain, {})
         old = bucket.get(key)
         if old is not None:
-            # Its age stays (5.7, step 23): or a server that renews one of two would change their order.
-            bucket[key] = _Kept(cookie, old.created, tick)
+            # It keeps its age (section 5.7, step 23), so that renewing one of two cookies does not change their order.
+            bucket[key] = _Entry(cookie, old.created, tick)
             return
-        bucket[key] = _Kept(cookie, tick, tick)
+        bucket[key] = _Entry(cookie, tick, tick)
         self._size += 1
-        if len(bucket) > _OF_A_DOMAIN * 1.1:
-            self._evict(self._live(domain, now), _OF_A_DOMAIN, _secure_and_used)
+        if len(bucket) > _PER_DOMAIN * 1.1:
+            self._evict(self._live(domain, now), _PER_DOMAIN, _secure_and_used)
         if self._size > _IN_ALL * 1.1:
-            self._evict(self._everything(now), _IN_ALL, _used)
+            self._evict(self._all_live(now), _IN_ALL, _used)
 
     def remove(self, cookies: list[Cookie]) -> None:
-        """Take these out, as far as they are there."""
+        """Remove these cookies; one that is not there is skipped."""
         for cookie in cookies:
             self._drop(cookie.domain, _key(cookie))
 
-    def everything(self, now: float) -> list[Cookie]:
-        """All that have not expired, oldest first."""
-        found = self._everything(now)
+    def all(self, now: float) -> list[Cookie]:
+        """All cookies that have not expired, oldest first."""
+        found = self._all_live(now)
         found.sort(key=_created)
-        return [kept.cookie for kept in found]
+        return [entry.cookie for entry in found]
 
     def _would_cover(self, new: Cookie) -> bool:
-        """Whether a secure cookie would be replaced by this one, or hidden from its host."""
+        """Whether this cookie would replace a secure one, or be sent together with it under the same name."""
         above = hosts_above(new.domain)
         below = "." + new.domain
         for domain, bucket in self._domains.items():
             if domain in above or domain.endswith(below):
-                for kept in bucket.values():
-                    old = kept.cookie
+                for entry in bucket.values():
+                    old = entry.cookie
                     if old.secure and old.name == new.name and path_matches(new.path, old.path):
                         return True
         return False
 
-    def _everything(self, now: float) -> list[_Kept]:
-        return [kept for domain in list(self._domains) for kept in self._live(domain, now)]
+    def _all_live(self, now: float) -> list[_Entry]:
+        return [entry for domain in list(self._domains) for entry in self._live(domain, now)]
 
-    def _live(self, domain: str, now: float) -> list[_Kept]:
-        """The cookies of a domain that have not expired; what has is thrown away."""
+    def _live(self, domain: str, now: float) -> list[_Entry]:
+        """The cookies of a domain that have not expired; the others are removed."""
         bucket = self._domains.get(domain)
         if bucket is None:
             return []
         live = []
-        for key, kept in list(bucket.items()):
-            expires = kept.cookie.expires
+        for key, entry in list(bucket.items()):
+            expires = entry.cookie.expires
             if expires is not None and expires <= now:
                 self._drop(domain, key)
             else:
-                live.append(kept)
+                live.append(entry)
         return live
 
-    def _evict(self, kept: list[_Kept], limit: int, order: Callable[[_Kept], Any]) -> None:
-        """Keep those that come last in this order."""
-        kept.sort(key=order)
-        for each in kept[: max(len(kept) - limit, 0)]:
-            self._drop(each.cookie.domain, _key(each.cookie))
+    def _evict(self, entries: list[_Entry], limit: int, order: Callable[[_Entry], Any]) -> None:
+        """Remove the first of these entries in this order, down to the limit."""
+        entries.sort(key=order)
+        for entry in entries[: max(len(entries) - limit, 0)]:
+            self._drop(entry.cookie.domain, _key(entry.cookie))
 
     def _drop(self, domain: str, key: _Key) -> None:
         bucket = self._domains.get(domain)

@@ -1,1 +1,1 @@
-"""Content of a response: content codings undone, bytes decoded to text and to server-sent events."""
+"""Content of a response: content codings, charsets, and the parser of server-sent events."""

@@ -1,20 +1,19 @@
-"""Text out of bytes: which charset a body is in, and decoding it, whole or in pieces.
+"""Charsets: which encoding a body has, and its text, at once or piece by piece.
 
-Rules of the room: nothing that a server sends raises here, and no name that it sends reaches the
-codec registry of Python: a header chooses among the text encodings listed below, never "hex",
-"zip", "unicode_escape" or a module to import. What cannot be decoded becomes U+FFFD.
+Invariants: no bytes of a server raise here; bytes that cannot be decoded become U+FFFD. No name from a server reaches
+Python's codec registry: a header chooses among the text encodings listed below, never "hex", "zip", "unicode_escape" or
+a module to import.
 
-The order is that of browsers (https://encoding.spec.whatwg.org/#decode), with JSON added: a byte
-order mark; the charset parameter of Content-Type; for JSON what its first bytes show; the default,
-which is UTF-8 for every type (ISO-8859-1 for text went with RFC 2616). Nothing is guessed, unless
-somebody asks for it: `detect`, of an extra.
+The encoding is chosen as in browsers (https://encoding.spec.whatwg.org/#decode), with JSON added: first a byte order
+mark; then the charset parameter of Content-Type; then, for JSON, its first bytes; then the default, which is UTF-8 for
+every type (RFC 2616, now obsolete, had ISO-8859-1 for text). Nothing is guessed, unless the caller asks for it with
+`detect`.
 
-Labels mean what browsers take them to mean: "iso-8859-1", "latin1" and "us-ascii" are windows-1252,
-"gb2312" is gb18030, "shift_jis" is windows-31j and so on: the superset that servers really send
-under the old name. It differs from what requests gives only where ISO-8859-1 has control
-characters, which no text contains: quotes, dashes and the euro sign are readable. Who wants one
-character for each byte calls `content.decode("latin-1")`. UTF-7, HZ and ISO-2022-KR or -CN are not
-decoded, as in browsers: they hide markup in what looks like plain ASCII.
+Labels have their meaning in browsers: "iso-8859-1", "latin1" and "us-ascii" are windows-1252, "gb2312" is gb18030,
+"shift_jis" is windows-31j and so on: the superset that servers really send under the old name. The text differs from
+that of requests only for bytes that are control characters in ISO-8859-1, which text does not contain: here they are
+quotes, dashes and the euro sign. For one character per byte, use `content.decode("latin-1")`. UTF-7, HZ and ISO-2022-KR
+or -CN are not decoded, as in browsers: they hide markup in bytes that look like plain ASCII.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from functools import lru_cache
 from adieu.errors import MissingExtra
 from adieu.messages.fields.parameters import parameters
 
-__all__ = ["IncrementalText", "LineSplitter", "charset_of", "decode_text", "detect"]
+__all__ = ["IncrementalText", "charset_of", "decode_text", "detect"]
 
-_NAMES = """
+_CODEC_NAMES = """
 utf_8 utf_16_le utf_16_be utf_32_le utf_32_be
 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_10 iso8859_13
 iso8859_14 iso8859_15 iso8859_16 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258
@@ -41,9 +40,10 @@ cp866 cp869 cp874 cp1006 cp1125 cp037 cp273 cp424 cp500 cp875 cp1026 cp1140
 big5hkscs cp950 gb18030 cp932 shift_jis_2004 shift_jisx0213 euc_jp euc_jis_2004 euc_jisx0213
 iso2022_jp cp949 johab
 """
-_CODECS = frozenset(_NAMES.split())
+_CODECS = frozenset(_CODEC_NAMES.split())
 
-_MEANT = {
+# Codecs that browsers decode with another one, mostly a superset.
+_REPLACED = {
     "ascii": "cp1252",
     "latin_1": "cp1252",
     "iso8859_1": "cp1252",
@@ -55,8 +55,8 @@ _MEANT = {
     "gbk": "gb18030",
     "shift_jis": "cp932",
     "euc_kr": "cp949",
-    "utf_8_sig": "utf_8",  # The mark is taken off in any case.
-    "utf_16": "utf_16_le",  # Without a mark; so decided by WHATWG, by what servers send.
+    "utf_8_sig": "utf_8",  # the byte order mark is removed in any case
+    "utf_16": "utf_16_le",  # without a byte order mark; WHATWG's choice, by what servers send
     "utf_32": "utf_32_le",
 }
 
@@ -86,34 +86,34 @@ _LABELS = {
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # Begins like the mark of UTF-16, so it comes before it.
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before that of UTF-16, which begins with the same bytes
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# How much of a body its charset is guessed from.
-_SAMPLE = 64 * 1024
+# From how many bytes of a body its charset is guessed.
+_SAMPLE_SIZE = 64 * 1024
 
 _ISO_8859 = re.compile(r"(?:cs)?iso_?8859_?([0-9]{1,2})(?:_?[ei])?(?:_[0-9]{4})?").fullmatch
 _IS_JSON = re.compile(r"\s*(?:application|text)/(?:[^;\s]*\+)?json\s*(?:;|$)", re.IGNORECASE).match
 
 
 def charset_of(content_type: str | None) -> str | None:
-    """The Python codec for the charset of a Content-Type field value; None: no charset, or unknown.
+    """The Python codec for the charset of a Content-Type field value; None if it has none, or an unknown one.
 
-    "text/html; charset=ISO-8859-1" gives "cp1252": see the top of this room for why.
+    For "text/html; charset=ISO-8859-1" it is "cp1252": the docstring of the module says why.
     """
     if content_type is None or ";" not in content_type:
         return None
-    # A long one is not kept, or a server could fill the cache with megabytes.
+    # Long values are not cached, or a server could fill the cache with megabytes.
     return (_charset_of if len(content_type) < 200 else _charset_of.__wrapped__)(content_type)
 
 
 @lru_cache(maxsize=256)
 def _charset_of(content_type: str) -> str | None:
     for name, label in parameters(content_type):
-        if name == "charset":  # The first one counts, as in browsers.
+        if name == "charset":  # the first one counts, as in browsers
             return _codec(label)
     return None
 
@@ -126,14 +126,14 @@ def _codec(label: str) -> str | None:
     iso = _ISO_8859(name)
     for known in (f"iso8859_{iso[1]}",) if iso else (name, name.removeprefix("x_")):
         codec = _LABELS.get(known) or aliases.get(known, known)
-        codec = _MEANT.get(codec, codec)
+        codec = _REPLACED.get(codec, codec)
         if codec in _CODECS:
             return codec.replace("_", "-")
     return None
 
 
 def decode_text(data: bytes, content_type: str | None, default: str = "utf-8") -> str:
-    """A whole body as text. `default` is a Python codec, for bodies that name no charset."""
+    """A whole body as text. `default` is a Python codec, for bodies without a charset."""
     codec, mark = _choose(data, content_type, default)
     return str(memoryview(data)[mark:], codec, "replace") if mark else data.decode(codec, "replace")
 
@@ -151,7 +151,7 @@ def _choose(head: bytes, content_type: str | None, default: str) -> tuple[str, i
 
 
 def _json_codec(head: bytes) -> str:
-    """UTF-8 (RFC 8259, section 8.1), or what the zeros beside the first character show.
+    """UTF-8 (RFC 8259, section 8.1), or the codec that the zero bytes beside the first character show.
 
     That character is always ASCII, and RFC 4627, section 3, allowed UTF-16 and UTF-32.
     """
@@ -168,14 +168,14 @@ def _json_codec(head: bytes) -> str:
 
 
 def detect(data: bytes) -> str | None:
-    """The codec that bytes without a declared charset seem to be text in; None: in none.
+    """The likely codec of text without a declared charset; None if the bytes are no text.
 
-    What is UTF-8 is UTF-8; the rest is guessed by charset-normalizer (extra `charset`), from the
-    first 64 KiB: of all of a large body it would take minutes. Raises `MissingExtra`.
+    Valid UTF-8 is UTF-8; other bytes are left to charset-normalizer (extra `charset`). Only the first 64 KiB are
+    examined: a large body would take minutes. Raises `MissingExtra`.
     """
-    head = data[:_SAMPLE]
+    head = data[:_SAMPLE_SIZE]
     try:
-        # A character may be cut off by the end of the sample, and by the end of the data not.
+        # The end of the sample may cut a character in two; the end of the data may not.
         codecs.getincrementaldecoder("utf-8")().decode(head, len(head) == len(data))
     except UnicodeDecodeError:
         pass
@@ -192,9 +192,9 @@ def detect(data: bytes) -> str | None:
 
 
 class IncrementalText:
-    """Text as its bytes come; the same in the end as `decode_text` of all of them.
+    """Text, decoded piece by piece; joined, the same as `decode_text` of the whole body.
 
-    (But for ISO-2022-JP with broken escape sequences, where pieces may have other U+FFFDs.)
+    One exception: for broken escape sequences of ISO-2022-JP, the number of U+FFFD may differ.
     """
 
     __slots__ = ("_codec", "_content_type", "_decoder", "_default", "_head")
@@ -202,12 +202,12 @@ class IncrementalText:
     def __init__(self, content_type: str | None, default: str = "utf-8") -> None:
         self._content_type = content_type
         self._default = default
-        self._head = b""
+        self._head = b""  # the first bytes, while the codec is not known
         self._codec = ""
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def feed(self, data: bytes) -> str:
-        """Take bytes, give what can be told of them; less than one character is kept."""
+        """Take bytes, return the text that they complete; an incomplete character is kept."""
         if self._decoder is not None:
             return self._decode(self._decoder, data, final=False)
         self._head += data
@@ -216,7 +216,7 @@ class IncrementalText:
         return self._start(final=False)
 
     def finish(self) -> str:
-        """Give the end: U+FFFD if the bytes end within a character; what was kept to decide."""
+        """Return the rest: bytes kept until the codec was known; U+FFFD if the body ends within a character."""
         if self._decoder is None:
             return self._start(final=True)
         return self._decode(self._decoder, b"", final=True)
@@ -240,48 +240,8 @@ class IncrementalText:
         try:
             return decoder.decode(data, final)
         except UnicodeError:
-            # Python's ISO-2022 decoder keeps 8 bytes at most, and raises where an escape sequence
-            # that does not end is longer, whatever the error handler says.
+            # Python's ISO-2022 decoder keeps at most 8 bytes, and raises for a longer escape sequence without an end,
+            # whatever the error handler says.
             kept = decoder.getstate()[0]
             decoder.reset()
             return (kept + data).decode(self._codec, "replace")
-
-
-_ENDS = re.compile(r"\r\n|\n|\r").split
-
-
-class LineSplitter:
-    r"""Lines out of text that comes in pieces, without their ends, which are \n, \r\n and \r.
-
-    Not `str.splitlines`: it also splits at form feeds, at U+0085, at U+2028 and more, which are
-    legal inside a line of JSON, CSV or a log, and cannot tell whether a last \r is half a \r\n.
-    A line of any length costs its length, however many pieces it comes in.
-    """
-
-    __slots__ = ("_after_cr", "_parts")
-
-    def __init__(self) -> None:
-        self._parts: list[str] = []  # of the line that has not ended yet
-        self._after_cr = False  # the text so far ended with \r: a \n next belongs to it
-
-    def feed(self, text: str) -> list[str]:
-        """Take text, give the lines that ended in it."""
-        if not text:
-            return []
-        if self._after_cr and text[0] == "\n":
-            text = text[1:]
-        self._after_cr = text[-1:] == "\r"
-        lines = _ENDS(text) if "\r" in text else text.split("\n")
-        rest = lines.pop()
-        if lines and self._parts:
-            lines[0] = "".join(self._parts) + lines[0]
-            self._parts.clear()
-        if rest:
-            self._parts.append(rest)
-        return lines
-
-    def finish(self) -> list[str]:
-        """Give the last line, if it had no end."""
-        lines = ["".join(self._parts)] if self._parts else []
-        self._parts.clear()
-        return lines

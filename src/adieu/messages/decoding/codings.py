@@ -1,17 +1,14 @@
 """The content codings, one by one: gzip, deflate, br, zstd (RFC 9110, section 8.4.1).
 
-Rules of the room: the stages know nothing of each other; `adieu.messages.decoding.decoder` puts them
-together. What undoes a coding is imported when it is first needed. What the codings leave open is
-decided here, for the reasons given:
+The stages are independent of each other; `adieu.messages.decoding.decoder` combines them. The library for a coding is
+imported when it is first needed. Where the RFCs leave a choice:
 
-- deflate is the zlib format (section 8.4.1.2), but some servers send raw deflate. The first two
-  bytes tell.
-- Several gzip members or zstd frames in a row are one body (RFC 1952, section 2.2; RFC 8878,
-  section 3.1). Anything else after a complete one is dropped: what was given out is complete by
-  its own account, and servers do send padding and stray line ends. Browsers, requests and httpx
-  read such bodies; curl gives their content and then fails.
-- After a br stream more bytes are an error: its library cannot say where the stream ended.
-- A zstd frame may ask for 8 MiB of window at most (RFC 9659).
+- deflate is the zlib format (section 8.4.1.2), but some servers send raw deflate. The first two bytes show which.
+- Several gzip members or zstd frames in a row are one body (RFC 1952, section 2.2; RFC 8878, section 3.1). Other bytes
+  after a complete one are dropped: servers do send padding and stray line ends, and the decoded content is complete.
+  Browsers, requests and httpx decode such bodies; curl returns their content and then fails.
+- Bytes after the end of a br stream are an error: its library does not say where the stream ended.
+- A zstd frame may require a window of at most 8 MiB (RFC 9659).
 """
 
 from __future__ import annotations
@@ -20,14 +17,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import DecodeError
-from adieu.messages.decoding.stage import INSIDE, OVER, START, Stage
+from adieu.messages.decoding.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Brotli", "Deflate", "Gzip", "Zstd", "available"]
 
-_WINDOW_LOG = 23
+_MAX_WINDOW_LOG = 23  # 8 MiB
 
 
 class Deflate(Stage):
@@ -38,40 +35,40 @@ class Deflate(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._need = 2
+        self._min_input = 2
 
-    def _run(self, block: bytes | memoryview, room: int) -> tuple[bytes, int]:
-        if self._state is OVER:
+    def _decode(self, block: bytes | memoryview, max_length: int) -> tuple[bytes, int]:
+        if self._state == "over":
             return b"", len(block)
-        if self._state is START:
-            # RFC 1950, section 2.2: method 8, at most 32 KiB of window, a multiple of 31. Raw
-            # deflate cannot look so: its first block would be stored, with a padding not zero.
-            wrapped = block[0] & 0x8F == 8 and (block[0] << 8 | block[1]) % 31 == 0
-            self._open(15 if wrapped else -15)
-        return self._inflate(block, room)
+        if self._state == "start":
+            # RFC 1950, section 2.2: method 8, a window of at most 32 KiB, a multiple of 31. Raw deflate cannot begin
+            # so: its first block would be a stored one, with a padding that is not zero.
+            is_zlib = block[0] & 0x8F == 8 and (block[0] << 8 | block[1]) % 31 == 0
+            self._begin(15 if is_zlib else -15)
+        return self._inflate(block, max_length)
 
-    def _open(self, wbits: int) -> None:
+    def _begin(self, wbits: int) -> None:
         import zlib
 
         self._engine = zlib.decompressobj(wbits)
         self._error = zlib.error
-        self._state = INSIDE
-        self._need = 1
+        self._state = "inside"
+        self._min_input = 1
 
-    def _inflate(self, block: bytes | memoryview, room: int) -> tuple[bytes, int]:
+    def _inflate(self, block: bytes | memoryview, max_length: int) -> tuple[bytes, int]:
         engine = self._engine
-        piece: bytes = engine.decompress(block, room)
+        piece: bytes = engine.decompress(block, max_length)
         if engine.eof:
-            self._more = False
-            self._ended()
+            self._holds_output = False
+            self._end()
             return piece, len(block) - len(engine.unused_data)
         rest = len(engine.unconsumed_tail)
-        # All input used and no room left: a repeated string may be half copied inside zlib.
-        self._more = not rest and len(piece) == room
+        # All input is used and the output is full: zlib may have copied a repeated string only in part.
+        self._holds_output = not rest and len(piece) == max_length
         return piece, len(block) - rest
 
-    def _ended(self) -> None:
-        self._state = OVER
+    def _end(self) -> None:
+        self._state = "over"
 
 
 class Gzip(Deflate):
@@ -82,19 +79,19 @@ class Gzip(Deflate):
 
     def __init__(self) -> None:
         super().__init__()
-        self._open(31)
+        self._begin(31)
 
-    def _run(self, block: bytes | memoryview, room: int) -> tuple[bytes, int]:
-        if self._state is not INSIDE:
-            if not self._follows(block):
+    def _decode(self, block: bytes | memoryview, max_length: int) -> tuple[bytes, int]:
+        if self._state != "inside":
+            if not self._member_follows(block):
                 return b"", len(block)
-            self._open(31)
-        return self._inflate(block, room)
+            self._begin(31)
+        return self._inflate(block, max_length)
 
-    def _ended(self) -> None:
-        self._between(3)
+    def _end(self) -> None:
+        self._end_member(3)
 
-    def _opens(self, lead: bytes) -> bool:
+    def _begins_member(self, lead: bytes) -> bool:
         return b"\x1f\x8b\x08".startswith(lead)
 
 
@@ -109,25 +106,27 @@ class Brotli(Stage):
         module = _brotli()
         self._engine = module.Decompressor()
         self._error = module.error
-        self._spare = memoryview(b"")
+        self._spare = memoryview(b"")  # output beyond the `max_length` of an earlier call
 
-    def _run(self, block: bytes | memoryview, room: int) -> tuple[bytes, int]:
+    def _decode(self, block: bytes | memoryview, max_length: int) -> tuple[bytes, int]:
         if not self._spare:
-            if self._state is OVER:
+            if self._state == "over":
                 raise DecodeError(
-                    f"the br body goes on after its end, in the first {self.taken} coded bytes"
+                    f"the br body goes on after its end, in the first {self.bytes_in} coded bytes"
                 )
-            # Its limit is a hint: the library fills the buffers that it has begun, which is up to
-            # twice of what was asked for, and 32 KiB at least.
-            self._spare = memoryview(self._engine.process(bytes(block), output_buffer_limit=room))
+            # The limit is a hint: the library fills the buffers that it has begun, which makes up to twice the limit,
+            # and at least 32 KiB.
+            self._spare = memoryview(
+                self._engine.process(bytes(block), output_buffer_limit=max_length)
+            )
             if self._engine.is_finished():
-                self._state = OVER
-        piece = bytes(self._spare[:room])
-        self._spare = self._spare[room:]
-        # "Can accept more data" says that all input was used, not that all output was given: only
-        # a call that gives nothing says that.
-        held = bool(piece) or not self._engine.can_accept_more_data()
-        self._more = bool(self._spare) or (held and self._state is not OVER)
+                self._state = "over"
+        piece = bytes(self._spare[:max_length])
+        self._spare = self._spare[max_length:]
+        # `can_accept_more_data` says that all input was used, not that all output was returned: only a call that
+        # returns nothing shows that.
+        may_hold = bool(piece) or not self._engine.can_accept_more_data()
+        self._holds_output = bool(self._spare) or (may_hold and self._state != "over")
         return piece, len(block)
 
 
@@ -139,39 +138,39 @@ class Zstd(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._open()
+        self._begin()
 
-    def _open(self) -> None:
+    def _begin(self) -> None:
         module = _zstd()
-        options = {module.DecompressionParameter.window_log_max: _WINDOW_LOG}
+        options = {module.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         self._engine = module.ZstdDecompressor(options=options)
         self._error = module.ZstdError
-        self._state = INSIDE
-        self._need = 1
+        self._state = "inside"
+        self._min_input = 1
 
-    def _run(self, block: bytes | memoryview, room: int) -> tuple[bytes, int]:
-        if self._state is not INSIDE:
-            if not self._follows(block):
+    def _decode(self, block: bytes | memoryview, max_length: int) -> tuple[bytes, int]:
+        if self._state != "inside":
+            if not self._member_follows(block):
                 return b"", len(block)
-            self._open()
+            self._begin()
         engine = self._engine
-        piece: bytes = engine.decompress(block, room)
+        piece: bytes = engine.decompress(block, max_length)
         if engine.eof:
-            self._between(4)
+            self._end_member(4)
             return piece, len(block) - len(engine.unused_data)
-        self._more = not engine.needs_input
+        self._holds_output = not engine.needs_input
         return piece, len(block)
 
-    def _opens(self, lead: bytes) -> bool:
+    def _begins_member(self, lead: bytes) -> bool:
         if b"\x28\xb5\x2f\xfd".startswith(lead):
             return True
-        # A frame to skip (section 3.1.2): 0x184D2A50 to 0x184D2A5F.
+        # A skippable frame (section 3.1.2): 0x184D2A50 to 0x184D2A5F.
         return lead[0] & 0xF0 == 0x50 and b"\x2a\x4d\x18".startswith(lead[1:])
 
 
 @lru_cache(maxsize=1)
 def available() -> dict[str, Callable[[], Stage]]:
-    """Names of codings (with old aliases), and what undoes them, as far as it is installed."""
+    """The stage for each coding (and old alias) whose library is installed."""
     makers: dict[str, Callable[[], Stage]] = {"gzip": Gzip, "x-gzip": Gzip, "deflate": Deflate}
     if _brotli() is not None:
         makers["br"] = Brotli
@@ -185,7 +184,7 @@ def _brotli() -> Any:
     """The module of the extra `brotli`, or None: brotli on CPython, brotlicffi elsewhere."""
     for name in ("brotli", "brotlicffi"):
         module = _module(name)
-        # Before 1.2 no call could be told how much to give at most: as good as not installed.
+        # Before 1.2, the output of a call could not be limited: as good as not installed.
         if hasattr(getattr(module, "Decompressor", None), "can_accept_more_data"):
             return module
     return None

@@ -1,7 +1,7 @@
 """Server-sent events: the parser of `text/event-stream` (https://html.spec.whatwg.org/#parsing-an-event-stream).
 
-Rules of the room: pure and incremental; bytes in, events out, whatever the pieces are. An event that never ends is
-refused at `max_event` bytes; what was begun when the stream ends is dropped, as the specification has it.
+Invariants: no I/O; the events do not depend on how the bytes are divided into pieces. An event of more than `max_event`
+bytes is refused; an event that is incomplete when the stream ends is dropped, as the specification requires.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from adieu.errors import BodyTooLarge, DecodeError, InvalidRequest
 
 __all__ = ["EventParser", "ServerSentEvent", "check_event_stream"]
 
-_ENDS = re.compile(rb"\r\n|\n|\r")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
 
 class ServerSentEvent(NamedTuple):
-    """One event: its type ("message" if the server named none), its data, and the last id that the server gave."""
+    """One event: its type ("message" if the server gave none), its data, and the last id that the server gave."""
 
     event: str
     data: str
     id: str
 
     def json(self) -> Any:
-        """The data as JSON. Raises `DecodeError` if it is none."""
+        """The data, parsed as JSON. Raises `DecodeError` if it is not JSON."""
         import json
 
         try:
             return json.loads(self.data)
-        except (ValueError, RecursionError) as error:  # The second for what is nested too deeply.
+        except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
             raise DecodeError(
                 f"the data of an event of type {self.event!r} is not JSON: {error}; "
                 f"it begins with {self.data[:60]!r}"
@@ -39,21 +39,21 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventParser:
-    """Events out of the bytes of a stream, as they come. `max_event`: the bytes that one may have, comments left out.
+    """Parses the bytes of a stream into events. `max_event`: the most bytes of one event, comments not counted.
 
-    `last_event_id`: what to say in `Last-Event-ID` when connecting again; `retry`: seconds to wait before that, None if
-    the server has not said.
+    `last_event_id`: the `Last-Event-ID` to send when connecting again; `retry`: the seconds to wait before that, None
+    if the server has not said.
     """
 
     __slots__ = (
         "_after_cr",
         "_begun",
         "_data",
+        "_event_size",
         "_id",
-        "_kept",
-        "_mark",
+        "_line",
         "_max_event",
-        "_size",
+        "_size_before_line",
         "_type",
         "last_event_id",
         "retry",
@@ -67,20 +67,22 @@ class EventParser:
         self.begin(last_event_id)
 
     def begin(self, last_event_id: str | None = None) -> None:
-        """A new stream begins: of the former one the last event id (unless another is given) and `retry` remain."""
+        """Begin a new stream. The last event id (unless another is given) and `retry` are kept."""
         if last_event_id is not None:
             self.last_event_id = last_event_id
         self._id = self.last_event_id
-        self._kept = bytearray()  # of the line that has not ended yet
-        self._size = 0  # of the event that has not ended yet
-        self._mark = 0  # what it was before the line that has not ended yet
-        self._after_cr = False
-        self._begun = False
+        self._line = bytearray()  # the beginning of a line that has not ended yet
+        self._event_size = 0  # of the event that has not ended yet
+        self._size_before_line = 0  # the same, without the line that has not ended yet
+        self._after_cr = (
+            False  # the bytes so far ended with \r, so that a following \n belongs to it
+        )
+        self._begun = False  # the first line has been parsed
         self._type = ""
         self._data: list[str] = []
 
     def feed(self, data: bytes) -> Iterator[ServerSentEvent]:
-        """Take bytes, give the events that ended in them. Raises `BodyTooLarge`.
+        """Take bytes, return the events that ended in them. Raises `BodyTooLarge`.
 
         The iterator must be read to its end before the next call.
         """
@@ -88,38 +90,39 @@ class EventParser:
             return
         at = 0
         if self._after_cr and data[:1] == b"\n":
-            at = 1  # The other half of a line end that came in two pieces.
+            at = 1
         self._after_cr = data[-1:] == b"\r"
-        while (end := _ENDS.search(data, at)) is not None:
-            self._grow(end.end() - at)
+        while (end := _LINE_END.search(data, at)) is not None:
+            self._count(end.end() - at)
             line = data[at : end.start()]
-            if self._kept:
-                line = bytes(self._kept + line)
-                self._kept.clear()
+            if self._line:
+                line = bytes(self._line + line)
+                self._line.clear()
             at = end.end()
-            event = self._take(line)
-            self._mark = self._size
+            event = self._parse_line(line)
+            self._size_before_line = self._event_size
             if event is not None:
                 yield event
         if at < len(data):
-            self._grow(len(data) - at)
-            self._kept += data[at:]
+            self._count(len(data) - at)
+            self._line += data[at:]
 
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > self._max_event:
+    def _count(self, size: int) -> None:
+        self._event_size += size
+        if self._event_size > self._max_event:
             raise BodyTooLarge(
                 f"an event has more than {self._max_event} bytes: raise max_event, if that is right"
             )
 
-    def _take(self, raw: bytes) -> ServerSentEvent | None:
+    def _parse_line(self, line: bytes) -> ServerSentEvent | None:
+        """The event that this line completes, if it is empty."""
         if not self._begun:
             self._begun = True
-            raw = raw.removeprefix(_BOM)
-        if not raw:
+            line = line.removeprefix(_BOM)
+        if not line:
             return self._dispatch()
-        # Before it is decoded: a colon is a colon in UTF-8, and comments are for keeping a connection alive.
-        name, _, value = raw.partition(b":")
+        # Split before decoding, which UTF-8 allows, so that names and comments are not decoded.
+        name, _, value = line.partition(b":")
         text = value.removeprefix(b" ").decode("utf-8", "replace")
         if name == b"data":
             self._data.append(text)
@@ -132,21 +135,21 @@ class EventParser:
             if text.isascii() and text.isdigit():
                 self.retry = int(text[:12]) / 1000
         elif not name:
-            self._size = self._mark  # A comment belongs to no event.
+            self._event_size = self._size_before_line  # a comment is not part of an event
         return None
 
     def _dispatch(self) -> ServerSentEvent | None:
         self.last_event_id = self._id
         kind, data = self._type, self._data
-        self._type, self._data, self._size = "", [], 0
+        self._type, self._data, self._event_size = "", [], 0
         if not data:
             return None
         return ServerSentEvent(kind or "message", "\n".join(data), self.last_event_id)
 
 
 def check_event_stream(content_type: str | None, url: object) -> None:
-    """Refuse what is no event stream: the specification has such a connection fail."""
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    if kind != "text/event-stream":
-        said = f"says {content_type[:100]!r}" if content_type else "says nothing about its type"
-        raise DecodeError(f"{url} {said}, and is no text/event-stream")
+    """Raise `DecodeError` for any other Content-Type than an event stream's, as the specification requires."""
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    if media_type != "text/event-stream":
+        given = f"says {content_type[:100]!r}" if content_type else "says nothing about its type"
+        raise DecodeError(f"{url} {given}, and is no text/event-stream")

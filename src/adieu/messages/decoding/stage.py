@@ -1,46 +1,47 @@
-"""One coding of a body, undone a bounded piece at a time: what gzip, br and the others share.
+"""One content coding of a body, decoded in pieces of limited size: the base class of gzip, br and the others.
 
-Rules of the room: no coding is named here. Coded bytes wait in the queue as they came and go to the
-library in blocks: zlib copies what it could not use on every call, and with blocks that is linear.
+Coded bytes wait in a queue as they came, and go to the library in blocks: zlib copies all input that it could not use,
+at every call, which blocks keep linear.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from adieu.errors import DecodeError
 
-__all__ = ["BETWEEN", "BLOCK", "INSIDE", "OVER", "START", "Stage"]
+__all__ = ["BLOCK_SIZE", "Stage", "State"]
 
-BLOCK = 64 * 1024
+BLOCK_SIZE = 64 * 1024
 
-# The states of a stage: what the next byte means depends on nothing else.
-START = "start"  # the first bytes have to tell the format
-INSIDE = "inside"  # within a coded stream
-BETWEEN = "between"  # one member is complete; the next bytes tell whether another follows
-OVER = "over"  # complete
+State: TypeAlias = Literal["start", "inside", "between", "over"]
+"""The meaning of the next byte depends on nothing else.
+
+"start": the first bytes have to show the format. "inside": within a coded stream. "between": one member is complete,
+and the next bytes show whether another follows. "over": complete.
+"""
 
 
 class Stage:
-    """One coding of a body. Coded bytes are pushed, decoded bytes pulled.
+    """One coding of a body: coded bytes are pushed, decoded bytes pulled.
 
-    `pending`: `pull` may have more to give; `taken`, `given`: coded and decoded bytes so far.
+    `pending`: `pull` may return more. `bytes_in`, `bytes_out`: coded and decoded bytes so far.
     """
 
     __slots__ = (
-        "_at",
-        "_block",
+        "_block_size",
         "_chunk",
         "_engine",
         "_error",
-        "_more",
-        "_need",
+        "_holds_output",
+        "_min_input",
+        "_position",
         "_queue",
         "_state",
-        "given",
+        "bytes_in",
+        "bytes_out",
         "pending",
-        "taken",
     )
 
     coding: ClassVar[str]
@@ -48,91 +49,96 @@ class Stage:
     def __init__(self) -> None:
         self._queue: deque[bytes] = deque()
         self._chunk = b""
-        self._at = 0
-        self._block = BLOCK
-        self._need = 1  # bytes that must be there before `_run` can say anything
-        self._more = False  # the engine holds output back: it wants room, not input
+        self._position = 0  # in `_chunk`
+        self._block_size = BLOCK_SIZE
+        self._min_input = 1  # how many bytes `_decode` needs at least
+        self._holds_output = False  # the engine has more output for the input so far
         self._engine: Any = None
-        self._error: type[Exception] = DecodeError  # what the engine raises on bad input
-        self._state = START
-        self.taken = 0
-        self.given = 0
+        self._error: type[Exception] = DecodeError  # the engine's exception for bad input
+        self._state: State = "start"
+        self.bytes_in = 0
+        self.bytes_out = 0
         self.pending = False
 
     def push(self, data: bytes) -> None:
         """Add coded bytes."""
         if data:
             self._queue.append(data)
-            self.taken += len(data)
+            self.bytes_in += len(data)
             self.pending = True
 
-    def pull(self, room: int) -> bytes:
-        """Take at most `room` decoded bytes. Raises `DecodeError`."""
+    def pull(self, max_length: int) -> bytes:
+        """Take at most `max_length` decoded bytes. Raises `DecodeError`."""
         pieces: list[bytes] = []
-        while room > 0:
-            block = b"" if self._more else self._front()
-            if not block and not self._more:
+        while max_length > 0:
+            block = b"" if self._holds_output else self._next_block()
+            if not block and not self._holds_output:
                 self.pending = False
                 break
             try:
-                piece, used = self._run(block, room)
+                piece, used = self._decode(block, max_length)
             except self._error as error:
                 raise DecodeError(
                     f"the body is not valid {self.coding}, as its Content-Encoding says: {error} "
-                    f"(in the first {self.taken} coded bytes, after {self.given} decoded ones)"
+                    f"(in the first {self.bytes_in} coded bytes, after {self.bytes_out} decoded ones)"
                 ) from error
-            self._at += used
+            self._position += used
             if piece:
                 pieces.append(piece)
-                room -= len(piece)
-                self.given += len(piece)
+                max_length -= len(piece)
+                self.bytes_out += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def finish(self) -> None:
-        """Check that the coded data is complete. Raises `DecodeError`. No data at all is fine."""
-        if self.taken and not self._complete():
+        """Check that the coded data is complete; no data at all is. Raises `DecodeError`."""
+        if self.bytes_in and not self._is_complete():
             raise DecodeError(
                 f"the body ended before its {self.coding} data was complete: "
-                f"{self.taken} coded bytes came, {self.given} bytes were decoded"
+                f"{self.bytes_in} coded bytes came, {self.bytes_out} bytes were decoded"
             )
 
-    def _complete(self) -> bool:
-        left = self._chunk[self._at :]  # Between members: padding, or a member cut short.
-        return self._state is OVER or (self._state is BETWEEN and not (left and self._opens(left)))
+    def _is_complete(self) -> bool:
+        if self._state == "between":
+            rest = self._chunk[self._position :]  # padding, or a member that was cut off
+            return not (rest and self._begins_member(rest))
+        return self._state == "over"
 
-    def _between(self, need: int) -> None:
-        """A member is complete: `need` bytes tell whether another follows."""
-        self._more = False
-        self._state = BETWEEN
-        # The next one may be as small, and the library copies all that follows its end.
-        self._block = 1024
-        self._need = need
+    def _end_member(self, min_input: int) -> None:
+        """A member is complete: this many bytes show whether another follows."""
+        self._holds_output = False
+        self._state = "between"
+        # The next member may be as small, and the library copies all input after its end.
+        self._block_size = 1024
+        self._min_input = min_input
 
-    def _follows(self, block: bytes | memoryview) -> bool:
-        """Whether another member follows. If not, all that comes is to be dropped."""
-        if self._state is BETWEEN and self._opens(bytes(block[: self._need])):
+    def _member_follows(self, block: bytes | memoryview) -> bool:
+        """Whether another member begins here. If not, all further input is dropped."""
+        if self._state == "between" and self._begins_member(bytes(block[: self._min_input])):
             return True
-        self._state = OVER
-        self._need = 1
+        self._state = "over"
+        self._min_input = 1
         return False
 
-    def _opens(self, lead: bytes) -> bool:
-        """Whether these bytes are, or begin, the ones that a member begins with."""
+    def _begins_member(self, lead: bytes) -> bool:
+        """Whether a member can begin with these bytes, which may be fewer than `_min_input`."""
         raise NotImplementedError
 
-    def _front(self) -> bytes | memoryview:
-        """The next block of input; b"" if there are less than `_need` bytes."""
-        while len(self._chunk) - self._at < self._need:
+    def _next_block(self) -> bytes | memoryview:
+        """The next block of input; b"" if there are fewer than `_min_input` bytes."""
+        while len(self._chunk) - self._position < self._min_input:
             if not self._queue:
                 return b""
-            self._chunk = self._chunk[self._at :] + self._queue.popleft()
-            self._at = 0
-        size = self._block
-        self._block = min(size * 2, BLOCK)
-        if self._at == 0 and len(self._chunk) <= size:
+            self._chunk = self._chunk[self._position :] + self._queue.popleft()
+            self._position = 0
+        size = self._block_size
+        self._block_size = min(size * 2, BLOCK_SIZE)
+        if self._position == 0 and len(self._chunk) <= size:
             return self._chunk
-        return memoryview(self._chunk)[self._at : self._at + size]
+        return memoryview(self._chunk)[self._position : self._position + size]
 
-    def _run(self, block: bytes | memoryview, room: int) -> tuple[bytes, int]:
-        """At most `room` decoded bytes, and how many bytes of the block were used for them."""
+    def _decode(self, block: bytes | memoryview, max_length: int) -> tuple[bytes, int]:
+        """At most `max_length` decoded bytes, and how many bytes of the block were used for them."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{self.coding} {self._state}, {self.bytes_in} bytes in, {self.bytes_out} out>"

@@ -1,1 +1,1 @@
-"""The syntax of header fields, and the structured values of some of them."""
+"""Header fields: their syntax, and parsers for the values of some of them."""

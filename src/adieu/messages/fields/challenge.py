@@ -1,8 +1,8 @@
-"""Challenges: what WWW-Authenticate and Proxy-Authenticate ask for, and what the -Info fields tell afterwards.
+"""Authentication fields: the challenges of WWW-Authenticate and Proxy-Authenticate, the parameters of the -Info fields.
 
-Rules of the room: a server's text is read, never believed to be well formed and never an error. What the grammar (RFC
-9110, sections 11.2 to 11.6) does not know ends the reading; what stood before it counts. Every value that leaves this
-room may be written into a field of ours: there are no control characters in it. The time taken is linear.
+Invariants: no text of a server raises. Parsing ends at the first text that the grammar (RFC 9110, sections 11.2-11.6)
+does not allow, and returns what stood before it. No returned value has control characters, so that it may be written
+into a field of a request. The time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TEXT = r"[\t !\x23-\x5b\x5d-\x7e\x80-\xff]*"
 _QUOTED = rf'"{_TEXT}(?:\\[\t\x20-\x7e\x80-\xff]{_TEXT})*"'
 _gap = re.compile(r"[\t ,]*").match
 _token = re.compile(_WORD).match
-# The lookahead tells `realm=x` from a scheme that is followed by something: a parameter ends where its list goes on.
+# A parameter ends before a comma or at the end of the text; without the lookahead, a scheme could be taken for one.
 _parameter = re.compile(rf"({_WORD})[\t ]*=[\t ]*(?:({_WORD})|({_QUOTED}))(?=[\t ]*(?:,|$))").match
 _token68 = re.compile(r" +([A-Za-z0-9\-._~+/]+=*)(?=[\t ]*(?:,|$))").match
 _escape = re.compile(r"\\(.)", re.DOTALL)
@@ -26,7 +26,7 @@ _needs_escape = re.compile(r'["\\]')
 
 
 class Challenge(NamedTuple):
-    """One way in which a server lets itself be convinced (RFC 9110, section 11.3).
+    """One way to authenticate that a server offers (RFC 9110, section 11.3).
 
     `scheme` and the names in `parameters` are in lower case; values are unquoted. Schemes of the older kind (Negotiate,
     NTLM) have a `token68` instead of parameters.
@@ -38,7 +38,7 @@ class Challenge(NamedTuple):
 
 
 def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
-    """The challenges in all fields of one name, in order: several in a field or one in each, as servers like it.
+    """The challenges in all fields of one name, in order. A field may have several challenges.
 
     >>> [c.scheme for c in parse_challenges(['Digest realm="a, b", nonce=x, Basic realm=c', "Negotiate"])]
     ['digest', 'basic', 'negotiate']
@@ -48,7 +48,7 @@ def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
 
 def _challenges(text: str) -> list[Challenge]:
     found: list[Challenge] = []
-    at = _gap(text).end()  # type: ignore[union-attr]
+    at = _skip_gap(text, 0)
     while at < len(text):
         if found and found[-1].token68 is None and (parameter := _parameter(text, at)):
             _add(found[-1].parameters, parameter)
@@ -63,23 +63,28 @@ def _challenges(text: str) -> list[Challenge]:
             found.append(Challenge(scheme[0].lower(), token68 and token68[1], {}))
         else:
             break
-        at = _gap(text, at).end()  # type: ignore[union-attr]
+        at = _skip_gap(text, at)
     return found
 
 
 def parse_parameters(text: str) -> dict[str, str]:
     """The parameters of an Authentication-Info or Proxy-Authentication-Info field (RFC 9110, section 11.6.3)."""
     parameters: dict[str, str] = {}
-    at = _gap(text).end()  # type: ignore[union-attr]
+    at = _skip_gap(text, 0)
     while parameter := _parameter(text, at):
         _add(parameters, parameter)
-        at = _gap(text, parameter.end()).end()  # type: ignore[union-attr]
+        at = _skip_gap(text, parameter.end())
     return parameters
+
+
+def _skip_gap(text: str, at: int) -> int:
+    gap = _gap(text, at)
+    return at if gap is None else gap.end()
 
 
 def _add(parameters: dict[str, str], found: re.Match[str]) -> None:
     name, token, text = found.groups()
-    # RFC 9110, section 11.2: a name occurs once. Of two, the first one counts.
+    # RFC 9110, section 11.2: a name occurs once. If it is repeated, the first value counts.
     parameters.setdefault(name.lower(), token if text is None else _escape.sub(r"\1", text[1:-1]))
 
 

@@ -1,7 +1,7 @@
-"""Dates in header fields: the algorithm of cookies (RFC 6265bis, section 5.1.1), which reads every HTTP-date too.
+"""Dates in header fields, parsed by the algorithm for cookies (RFC 6265bis, section 5.1.1).
 
-It asks for a time, a day, a month and a year in any order, and for nothing else, so that the three forms of RFC 9110,
-section 5.6.7, and what servers write instead of them, come out alike.
+The algorithm looks for a time, a day, a month and a year, in this order of preference and anywhere in the text. So it
+parses the three forms of an HTTP-date (RFC 9110, section 5.6.7), and the variations that servers send.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 __all__ = ["parse_date"]
 
-# What stands between tokens: everything printable that is no digit, no letter and no colon.
+# Tokens are separated by printable characters that are no digit, no letter and no colon.
 _TOKENS = re.compile(r"[^\t\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+").findall
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])").match
 _DAY = re.compile(r"([0-9]{1,2})(?![0-9])").match
@@ -22,12 +22,12 @@ _MONTHS = {
     )
 }
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-# The longest form that is known has 40 characters; this leaves room for odd ones, and bounds the work.
+# The longest known form has 40 characters. The limit bounds the work.
 _LONGEST = 256
 
 
 def parse_date(text: str) -> float | None:
-    """The seconds since the epoch that a date in UTC means; None if it is none.
+    """The seconds since the epoch of a date in UTC; None if the text is no date.
 
     >>> parse_date("Sun, 06 Nov 1994 08:49:37 GMT")
     784111777.0
@@ -35,7 +35,7 @@ def parse_date(text: str) -> float | None:
     time: re.Match[str] | None = None
     day = month = year = None
     for token in _TOKENS(text[:_LONGEST]):
-        # The order of the questions decides: "10" is a day before it is a year.
+        # The order of these tests matters: "10" is taken for a day before it is taken for a year.
         if time is None and (found := _TIME(token)):
             time = found
         elif day is None and (found := _DAY(token)):
@@ -51,17 +51,17 @@ def parse_date(text: str) -> float | None:
     hour, minute, second = int(time[1]), int(time[2]), int(time[3])
     if year < 1601 or hour > 23 or minute > 59 or second > 59:
         return None
-    if not 1 <= day <= _DAYS[month - 1] + (month == 2 and _leaps(year)):
+    if not 1 <= day <= _DAYS[month - 1] + (month == 2 and _is_leap_year(year)):
         return None
-    return float(((_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
+    return float(((_days_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
 
 
-def _leaps(year: int) -> bool:
+def _is_leap_year(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-def _since_epoch(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01. Years begin in March here, so that the odd day comes last."""
+def _days_since_epoch(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01. Years begin in March here, so that a leap day is the last day of its year."""
     year -= month <= 2
-    in_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return 365 * year + year // 4 - year // 100 + year // 400 + in_year - 719468
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719468

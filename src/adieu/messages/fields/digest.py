@@ -1,9 +1,8 @@
 """Digest access authentication (RFC 7616): the credentials that answer a challenge.
 
-Rules of the room: nothing here knows which field a challenge came in or where credentials go, so that servers (401) and
-proxies (407) share it. A `Round` is a value, and its credentials are computed from nothing else; `DigestSession`
-remembers what one protection space has said, and counts the uses of its nonce: each count is used once, also by many
-threads at a time.
+Invariants: nothing here depends on the names of fields, so that servers (401) and proxies (407) share it. A `Round` is
+a value; the credentials depend on it and on the request alone. `DigestSession` keeps the newest challenge of one
+protection space and counts the uses of its nonce: each count is used once, also by many threads at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from adieu.messages.fields.challenge import Challenge, quoted
 
 __all__ = ["DigestSession", "Round", "begin", "choose", "normal"]
 
-# RFC 7616, section 6.1; what hashlib calls them.
+# RFC 7616, section 6.1: the names of the algorithms, there and in hashlib.
 _ALGORITHMS: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 
 _NOT_ATTR_CHAR: Final = re.compile(rb"[^A-Za-z0-9!#$&+.^_`|~-]")
@@ -28,8 +27,9 @@ _NOT_ATTR_CHAR: Final = re.compile(rb"[^A-Za-z0-9!#$&+.^_`|~-]")
 class DigestSession:
     """A user's name and password in one protection space (an origin, or a proxy).
 
-    `challenged` takes what a 401 or 407 asks for, `informed` what a later response tells; `credentials` gives the value
-    of the field that answers, also before being asked again (RFC 7616, section 3.6).
+    `challenged` takes the challenges of a 401 or 407, `informed` the parameters of a later Authentication-Info field;
+    `credentials` returns the value of the Authorization field, for later requests without a new challenge, too (RFC
+    7616, section 3.6).
     """
 
     __slots__ = ("_count", "_lock", "_password", "_round", "_username")
@@ -43,11 +43,11 @@ class DigestSession:
 
     @property
     def begun(self) -> bool:
-        """There has been a challenge that can be answered."""
+        """Whether there has been a challenge that can be answered."""
         return self._round is not None
 
     def challenged(self, challenges: Iterable[Challenge]) -> Challenge | None:
-        """Begin anew with the first of the challenges that can be answered, and say which; None: there is none."""
+        """Begin a new round with the first challenge that can be answered, and return it; None if there is none."""
         challenge = choose(challenges)
         if challenge is not None:
             cnonce = os.urandom(16).hex()
@@ -58,17 +58,18 @@ class DigestSession:
 
     def informed(self, parameters: dict[str, str]) -> None:
         """Take the next nonce from a (Proxy-)Authentication-Info field, if it has one (RFC 7616, section 3.5)."""
-        now = self._round
+        old = self._round
         nonce = parameters.get("nextnonce")
-        if now is not None and nonce is not None and nonce != now.challenge.parameters["nonce"]:
-            following = {**now.challenge.parameters, "nonce": nonce}
-            begun = now._replace(challenge=now.challenge._replace(parameters=following))
-            locked(self._lock, self._begin, begun)
+        if old is not None and nonce is not None and nonce != old.challenge.parameters["nonce"]:
+            challenge = old.challenge._replace(
+                parameters={**old.challenge.parameters, "nonce": nonce}
+            )
+            locked(self._lock, self._begin, old._replace(challenge=challenge))
 
-    def _begin(self, begun: Round) -> None:
-        self._round, self._count = begun, 0
+    def _begin(self, new: Round) -> None:
+        self._round, self._count = new, 0
 
-    def _counted(self) -> tuple[Round | None, int]:
+    def _next_use(self) -> tuple[Round | None, int]:
         self._count += 1
         return self._round, self._count
 
@@ -77,14 +78,14 @@ class DigestSession:
     ) -> str | None:
         """The credentials for one request; None before the first challenge.
 
-        `content` gives the request's content, and is called only where the server wants that protected, too (auth-int).
+        `content` returns the request's content; it is called only if the server wants that protected, too (auth-int).
         """
-        now, count = locked(self._lock, self._counted)
-        return None if now is None else now.credentials(method, target, count, content)
+        current, count = locked(self._lock, self._next_use)
+        return None if current is None else current.credentials(method, target, count, content)
 
 
 class Round(NamedTuple):
-    """What stays the same for as long as a nonce is good. `key` is H(A1)."""
+    """The part of the credentials that is the same for every use of one nonce. `key` is H(A1)."""
 
     challenge: Challenge
     username: str
@@ -96,15 +97,17 @@ class Round(NamedTuple):
     ) -> str:
         """The credentials for one request, the `count`th with this nonce (RFC 7616, section 3.4)."""
         given = self.challenge.parameters
-        name = _hash_name(given)
+        algorithm = _hash_name(given)
         qop = _qop(given)
         request = f"{method}:{target}"
         if qop == "auth-int":
-            request = f"{request}:{_digest(name, content())}"
-        numbered = (f"{count:08x}", self.cnonce, qop) if qop is not None else ()
-        response = _joined(name, self.key, given["nonce"], *numbered, _joined(name, request))
+            request = f"{request}:{_digest(algorithm, content())}"
+        use = (f"{count:08x}", self.cnonce, qop) if qop is not None else ()
+        response = _digest_joined(
+            algorithm, self.key, given["nonce"], *use, _digest_joined(algorithm, request)
+        )
         fields = [
-            _user(given, self.username),
+            _username_parameter(given, self.username),
             f"realm={quoted(given['realm'])}",
             f"nonce={quoted(given['nonce'])}",
             f"uri={quoted(target)}",
@@ -121,7 +124,7 @@ class Round(NamedTuple):
         return f"Digest {', '.join(fields)}"
 
     def __repr__(self) -> str:
-        return f"<Digest round of {self.username!r}>"  # The key is as good as the password.
+        return f"<Digest round of {self.username!r}>"  # without the key, which is as good as the password
 
 
 def choose(challenges: Iterable[Challenge]) -> Challenge | None:
@@ -140,15 +143,15 @@ def choose(challenges: Iterable[Challenge]) -> Challenge | None:
 
 
 def begin(challenge: Challenge, username: str, password: str, cnonce: str) -> Round:
-    """What the challenge, the user and a nonce of the client's make together (RFC 7616, section 3.4.2)."""
+    """The round for a challenge, a user and a nonce of the client (RFC 7616, section 3.4.2)."""
     given = challenge.parameters
-    name = _hash_name(given)
+    algorithm = _hash_name(given)
     username = normal(username)
     key = _digest(
-        name, [f"{username}:".encode(), _raw(given["realm"]), f":{normal(password)}".encode()]
+        algorithm, [f"{username}:".encode(), _raw(given["realm"]), f":{normal(password)}".encode()]
     )
     if _is_session(given):
-        key = _joined(name, key, given["nonce"], cnonce)
+        key = _digest_joined(algorithm, key, given["nonce"], cnonce)
     return Round(challenge, username, key, cnonce)
 
 
@@ -161,16 +164,16 @@ def normal(text: str) -> str:
     return normalize("NFC", text)
 
 
-def _user(given: dict[str, str], username: str) -> str:
+def _username_parameter(given: dict[str, str], username: str) -> str:
     if given.get("userhash", "").lower() == "true":
         hashed = _digest(_hash_name(given), [f"{username}:".encode(), _raw(given["realm"])])
         return f'username="{hashed}", userhash=true'
     if username.isascii():
         return f"username={quoted(username)}"
     if given.get("charset", "").lower() == "utf-8":
-        # Section 3.4: what a quoted-string cannot hold goes into the extended notation of RFC 8187.
+        # Section 3.4: a name that is not ASCII is written in the extended notation of RFC 8187.
         return f"username*=UTF-8''{_NOT_ATTR_CHAR.sub(_percent, username.encode()).decode()}"
-    # A server from before RFC 7616 compares bytes; it knows no extended notation.
+    # A server older than RFC 7616 does not know the extended notation, and compares bytes.
     return f"username={quoted(username.encode().decode('latin-1'))}"
 
 
@@ -179,24 +182,25 @@ def _percent(byte: re.Match[bytes]) -> bytes:
 
 
 def _raw(text: str) -> bytes:
-    """What came or goes in a field, as the bytes that it is on the wire."""
+    """The text of a field, as its bytes on the wire."""
     return text.encode("latin-1")
 
 
-def _joined(name: str, *parts: str) -> str:
-    return _digest(name, [_raw(":".join(parts))])
+def _digest_joined(algorithm: str, *parts: str) -> str:
+    return _digest(algorithm, [_raw(":".join(parts))])
 
 
-def _digest(name: str, chunks: Iterable[bytes]) -> str:
+def _digest(algorithm: str, chunks: Iterable[bytes]) -> str:
     import hashlib
 
-    hashed = hashlib.new(name)
+    hashed = hashlib.new(algorithm)
     for chunk in chunks:
         hashed.update(chunk)
     return hashed.hexdigest()
 
 
 def _algorithm(given: dict[str, str]) -> str:
+    """The algorithm as the server names it, in upper case; `_hash_name` is the name of its hash in hashlib."""
     return given.get("algorithm", "MD5").upper()
 
 
@@ -212,11 +216,11 @@ def _is_known(given: dict[str, str]) -> bool:
     try:
         _digest(_hash_name(given), ())
     except ValueError:
-        return False  # Or not on this system: SHA-512-256 without OpenSSL's, MD5 where FIPS forbids it.
+        return False  # also where the system lacks it: OpenSSL without SHA-512-256, MD5 forbidden by FIPS
     return True
 
 
 def _qop(given: dict[str, str]) -> str | None:
-    """The quality of protection to use: what hashes no content, if that is offered."""
+    """The quality of protection to use: "auth", which does not hash the content, if the server offers it."""
     offered = [name.strip().lower() for name in given.get("qop", "").split(",")]
     return next((name for name in ("auth", "auth-int") if name in offered), None)

@@ -1,7 +1,7 @@
-"""`Link` fields: relations between what was answered and other resources (RFC 8288).
+"""`Link` fields: relations between the requested resource and others (RFC 8288).
 
-Rules of the room: linear in the length of the field, and nothing raises: what is no link is skipped, as section B.2 of
-the RFC has it. A link with an `anchor` is about some other resource than the one that was asked for, and is left out.
+Invariants: the time is linear in the length of the field, and nothing raises: text that is no link is skipped (appendix
+B.2). A link with an `anchor` is about another resource than the requested one, and is left out.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Link", "links_by_relation", "parse_links"]
 
 _TARGET = re.compile(r"<([^<>]*)>")
 _BETWEEN = re.compile(r"[ \t,]*")
-# Up to the next comma that is not quoted; in as few repetitions as it takes, because each of them takes memory.
-_PAST = re.compile(r'(?:"[^"\\]*(?:\\.[^"\\]*)*"?|[^",]+)*', re.DOTALL)
+# Up to the next comma outside of quotes, in few repetitions, because each of them takes memory.
+_UP_TO_COMMA = re.compile(r'(?:"[^"\\]*(?:\\.[^"\\]*)*"?|[^",]+)*', re.DOTALL)
 
 
 class Link(NamedTuple):
-    """One link: where it leads, by which relations (in lower case), and what else is said about it."""
+    """One link: its target, its relations (in lower case), and its other parameters."""
 
     url: URL
     relations: tuple[str, ...]
@@ -36,17 +36,17 @@ def parse_links(value: str, base: URL) -> list[Link]:
     links = []
     at = 0
     while at < len(value):
-        # PoolKey from the target: tried again at each of many commas, the two would take quadratic time.
+        # Not one pattern with the target: tried at each of many commas, it would take quadratic time.
         at = _end(_BETWEEN, value, at)
         target = _TARGET.match(value, at)
         if target is None:
-            at = _end(_PAST, value, at) + 1
+            at = _end(_UP_TO_COMMA, value, at) + 1
             continue
         found, at = parameters_at(value, target.end())
         link = _link(target[1], found, base)
         if link is not None:
             links.append(link)
-        at = _end(_PAST, value, at) + 1
+        at = _end(_UP_TO_COMMA, value, at) + 1
     return links
 
 
@@ -60,20 +60,20 @@ def links_by_relation(value: str, base: URL) -> dict[str, Link]:
 
 
 def _end(pattern: re.Pattern[str], value: str, at: int) -> int:
-    """Where what this pattern matches from here on ends."""
+    """The end of the pattern's match at this position."""
     match = pattern.match(value, at)
     return match.end() if match is not None else len(value)
 
 
 def _link(target: str, found: list[tuple[str, str]], base: URL) -> Link | None:
-    # The first of each name counts (section 3.3), and that in UTF-8 before the plain one (section 3.4.1).
-    named = dict(reversed(found))
-    for name in [name for name in named if name.endswith("*") and len(name) > 1]:
-        named[name[:-1]] = named.pop(name)
-    relations = tuple(named.pop("rel", "").lower().split())
-    if not relations or "anchor" in named:
+    # Of a repeated name, the first value counts (section 3.3); `title*` goes before `title` (section 3.4.1).
+    parameters = dict(reversed(found))
+    for name in [name for name in parameters if name.endswith("*") and len(name) > 1]:
+        parameters[name[:-1]] = parameters.pop(name)
+    relations = tuple(parameters.pop("rel", "").lower().split())
+    if not relations or "anchor" in parameters:
         return None
     try:
-        return Link(base.join(target), relations, named)
+        return Link(base.join(target), relations, parameters)
     except InvalidURL:
         return None

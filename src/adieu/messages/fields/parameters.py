@@ -1,7 +1,7 @@
-"""Parameters of a field value: `; name=token`, `; name="quoted"`, `; name*=UTF-8''coded` (RFC 9110, 5.6.6; RFC 8187).
+"""Parameters of a field value: `; name=token`, `; name="quoted"`, `; name*=UTF-8''encoded`.
 
-Rules of the room: linear in the length of the text, nothing raises, whatever a server sends. More lenient than the
-grammar where that harms nobody: white space around "=", an unclosed quote, empty parameters.
+The grammar is that of RFC 9110, section 5.6.6, and RFC 8187; white space around "=", an unclosed quote and empty
+parameters are accepted, too. Invariants: the time is linear in the length of the text, and nothing raises.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 
 __all__ = ["parameters", "parameters_at"]
 
-# A whole parameter at a time, so that nothing inside a quoted value looks like one. It begins with its semicolon:
-# white space before that, tried again at each of its characters, would take quadratic time.
+# Matches a whole parameter, so that text inside a quoted value is not taken for one. It begins with the semicolon:
+# white space before that would be tried again at each of its characters, in quadratic time.
 _PARAMETER = re.compile(
     r';[ \t]*([^\s;=",]*)[ \t]*(?:=[ \t]*(?:"([^"\\]*(?:\\.[^"\\]*)*)"?|([^;,\s]*)))?', re.DOTALL
 )
@@ -22,12 +22,12 @@ _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 def parameters(value: str) -> list[tuple[str, str]]:
-    """The parameters of a whole value, in order, their names in lower case; what stands between them is skipped."""
-    return [found for match in _PARAMETER.finditer(value) if (found := _named(match)) is not None]
+    """The parameters of a whole value, in order, their names in lower case; other text is skipped."""
+    return [found for match in _PARAMETER.finditer(value) if (found := _pair(match)) is not None]
 
 
 def parameters_at(value: str, start: int) -> tuple[list[tuple[str, str]], int]:
-    """The parameters that begin here, and where they end: at the end of the text, or at what is no parameter."""
+    """The parameters from `start` on, and the position of their end: of the text, or of its first other part."""
     found: list[tuple[str, str]] = []
     while True:
         space = _SPACE.match(value, start)
@@ -36,11 +36,11 @@ def parameters_at(value: str, start: int) -> tuple[list[tuple[str, str]], int]:
         if match is None:
             return found, start
         start = match.end()
-        if (parameter := _named(match)) is not None:
+        if (parameter := _pair(match)) is not None:
             found.append(parameter)
 
 
-def _named(match: re.Match[str]) -> tuple[str, str] | None:
+def _pair(match: re.Match[str]) -> tuple[str, str] | None:
     name, quoted, token = match.groups()
     if not name:
         return None
@@ -49,7 +49,7 @@ def _named(match: re.Match[str]) -> tuple[str, str] | None:
 
 
 def _decoded(name: str, text: str) -> tuple[str, str]:
-    """A parameter whose name ends in "*" has a charset and percent signs, which are undone."""
+    """The parameter; if its name ends in "*" (RFC 8187), its percent-encoding and charset are decoded."""
     extended = _EXTENDED.fullmatch(text) if name.endswith("*") else None
     if extended is None:
         return name, text

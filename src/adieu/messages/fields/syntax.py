@@ -1,8 +1,7 @@
-"""Fields: what the name and the value of a header field may be (RFC 9110, section 5), checked.
+"""The syntax of header fields (RFC 9110, section 5): checks of names and values, and which fields hold secrets.
 
-What passes here goes onto the wire as it is; a line break in either of the two would be a second
-field, or a second request. Errors name the field and the position, never the value: it may be a
-secret, and it need not be one of a field that is known to hold secrets.
+A checked name or value is sent unchanged: a line break in it would begin a second field, or a second request. Errors
+name the field and the position, never the value: it may be a secret, also in a field that is not known to hold any.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ def checked_name(name: object) -> str:
     raise InvalidHeader(f"a header field name is str or bytes, not {type(name).__name__}")
 
 
-@lru_cache(512)  # the names of a program are few, and this is asked for each field it sends
+@lru_cache(512)  # a program uses few names, and each field that it sends is checked
 def _checked_token(name: str) -> str:
     if not name:
         raise InvalidHeader("a header field name is empty")
     bad = _NOT_IN_NAME.search(name)
     if bad:
-        # What follows is not shown: it is the value if somebody passes a whole line as a name.
+        # The rest is not shown: if a whole line was passed as a name, it is the value.
         raise InvalidHeader(
             f"the header field name that begins with {name[: bad.start()][:40]!r} has {bad[0]!r}"
             f" at position {bad.start()}; letters, digits and !#$%&'*+-.^_`|~ are allowed"
@@ -85,5 +84,5 @@ def checked_value(value: object, name: str) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Whether the values of this field are to be kept out of logs and of `repr`."""
+    """Whether the values of a field or parameter of this name are to be masked in logs and in `repr`."""
     return _SECRET.search(name.lower()) is not None

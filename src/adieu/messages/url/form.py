@@ -48,7 +48,7 @@ def encode_form(fields: FormFields) -> str:
 
 
 def form_items(fields: FormFields) -> Iterator[tuple[str, object]]:
-    """Each field with each of its values, those left out that are None. `form_bytes` checks them."""
+    """Each field with each of its values, without those that are None. `form_bytes` checks them."""
     for name, value in fields.items() if isinstance(fields, Mapping) else _pairs(fields):
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if item is not None:
@@ -81,13 +81,13 @@ def form_bytes(item: object, name: object) -> bytes:
 def _pairs(fields: Iterable[object]) -> Iterable[tuple[str, FormValue]]:
     if isinstance(fields, (str, bytes)):
         raise InvalidRequest(
-            "form fields are a mapping or pairs, not a text; a query that is encoded already"
+            "form fields are a mapping or pairs, not text; a query that is encoded already"
             " belongs into the URL"
         )
     if not isinstance(fields, Iterable):
         raise InvalidRequest(f"form fields are a mapping or pairs, not {type(fields).__name__}")
     for pair in fields:
-        # A str of two characters would unpack just as well.
+        # Not by unpacking, which would accept a str of two characters.
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise InvalidRequest(
                 f"form fields come in pairs of name and value, not as {type(pair).__name__}"

@@ -1,12 +1,12 @@
-"""Hosts: every spelling of a name or an address becomes the one that everybody agrees on.
+"""Hosts: every spelling of a name or an address is normalised to one.
 
-Two kinds of host exist. That of http and https is a DNS name or an IP address, and is read as
-browsers read it (https://url.spec.whatwg.org/#host-parsing): escapes decoded, UTS 46 mapped,
-`127.1` and `0x7f000001` seen for the addresses that they are. That of any other scheme is opaque:
-what it means is known to the adapter that serves the scheme.
+The host of an http or https URL is a DNS name or an IP address, and is parsed as in browsers
+(https://url.spec.whatwg.org/#host-parsing): escapes are decoded, international names mapped by UTS 46, and `127.1` and
+`0x7f000001` recognised as addresses. The host of any other scheme is opaque: its meaning is up to the adapter that
+serves the scheme.
 
-What DNS cannot carry is refused here: `socket.getaddrinfo` fails on an empty or an overlong label
-with a bare UnicodeError.
+Names that DNS does not allow are refused here: `socket.getaddrinfo` fails on an empty or an overlong label with a bare
+UnicodeError.
 """
 
 from __future__ import annotations
@@ -22,29 +22,31 @@ _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 _NOT_IN_NAME = re.compile(r"[^a-z0-9_.-]")
 _NOT_IN_OPAQUE = re.compile(r"[\x00-\x20#/:<>?@\[\\\]^|\x7f]")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_LONGEST_NAME = 253  # RFC 1035, section 2.3.4, as text and without the trailing dot
-_LONGEST_INPUT = 1024  # mapping may shorten a name, but hardly so much; bounds the work of idna
+_MAX_NAME_LENGTH = 253  # RFC 1035, section 2.3.4, as text and without the trailing dot
+_MAX_INPUT_LENGTH = (
+    1024  # bounds the work of idna; mapping may shorten a name, but hardly by so much
+)
 
 
 def dns_host(host: str) -> str:
     """The host of an http or https URL: an A-label name, or an IP address without brackets.
 
-    Raises `InvalidURL` for what is neither.
+    Raises `InvalidURL` for anything else.
     """
     if host[:1] == "[":
         return _ipv6(host)
     name = host.lower()
     if not _NAME.fullmatch(name) or "xn--" in name:
         name = _ascii_name(host)
-    if len(name) - name.endswith(".") > _LONGEST_NAME:
+    if len(name) - name.endswith(".") > _MAX_NAME_LENGTH:
         raise InvalidURL(
-            f"host {_quoted(host)} is longer than the {_LONGEST_NAME} characters of a DNS name"
+            f"host {_quoted(host)} is longer than the {_MAX_NAME_LENGTH} characters of a DNS name"
         )
     return _ipv4(name) or name
 
 
 def opaque_host(host: str) -> str:
-    """The host of any other scheme: an IPv6 address, or a name whose meaning the adapter knows.
+    """The host of any other scheme: an IPv6 address, or a name that the adapter gives a meaning.
 
     Names are lower-cased, except when they hold escapes: `http+unix://%2FUsers%2Fme%2Fapp.sock/`
     names a file, and files have case.
@@ -62,7 +64,7 @@ def _ascii_name(host: str) -> str:
     name = decode(host)
     if name is None:
         raise InvalidURL(f"the escapes in host {_quoted(host)} are not UTF-8")
-    if len(name) > _LONGEST_INPUT:
+    if len(name) > _MAX_INPUT_LENGTH:
         raise InvalidURL(f"host {_quoted(host)} is too long for a DNS name")
     name = name.lower() if name.isascii() else name
     if not name.isascii() or "xn--" in name:
@@ -74,13 +76,13 @@ def _ascii_name(host: str) -> str:
         raise _bad_character(name, bad)
     if max(map(len, name.split("."))) > 63:
         raise InvalidURL(f"host {_quoted(host)} has a label of more than 63 characters")
-    raise InvalidURL(f"host {_quoted(host)} has an empty label: a dot too many")
+    raise InvalidURL(f"host {_quoted(host)} has an empty label: remove a dot")
 
 
 def _uts46(name: str) -> str:
     """The A-labels of a name by UTS 46, section 4, with the flags of browsers.
 
-    That is: non-transitional, CheckBidi and CheckJoiners, not CheckHyphens. `idna.encode` would
+    The flags are: non-transitional, CheckBidi and CheckJoiners, not CheckHyphens. `idna.encode` would
     apply IDNA 2008, which refuses names that exist, such as `i❤.ws` and `r3---sn-4g5e.münchen.de`.
     """
     import idna
@@ -93,7 +95,7 @@ def _uts46(name: str) -> str:
                 idna.check_bidi(label, check_ltr=True)
     except ValueError as error:
         raise InvalidURL(
-            f"host {_quoted(name)} is no valid international name (UTS 46): {error}"
+            f"host {_quoted(name)} is not a valid international name (UTS 46): {error}"
         ) from None
     return ".".join(
         [
@@ -108,12 +110,11 @@ def _unicode_label(label: str) -> str:
 
     if label.startswith("xn--"):
         decoded = label[4:].encode().decode("punycode")
-        # A spelling that is not the canonical one of its label would be a second name for the same
-        # host.
+        # Another spelling than the canonical one would be a second name for the same host.
         if decoded.isascii() or decoded.encode("punycode").decode() != label[4:]:
-            raise ValueError(f"{label!r} is no canonical A-label")
+            raise ValueError(f"{label!r} is not a canonical A-label")
         if decoded.startswith("xn--") or idna.uts46_remap(decoded, std3_rules=False) != decoded:
-            raise ValueError(f"{label!r} encodes what cannot be a label")
+            raise ValueError(f"{label!r} encodes text that cannot be a label")
         label = decoded
     if not label.isascii():
         idna.check_initial_combiner(label)
@@ -132,18 +133,18 @@ def _has_rtl(label: str) -> bool:
 def _ipv4(name: str) -> str | None:
     """The dotted form of an IPv4 address in any spelling of inet_aton; None for a name.
 
-    A name that ends in a number is an address or is refused: some resolvers would read it as one.
+    A name that ends in a number is an address or is refused: some resolvers would take it for one.
     """
     parts = name.removesuffix(".").split(".")
     if not _NUMBER.fullmatch(parts[-1]):
         return None
     numbers = [_number(part) for part in parts]
-    room = 256 ** (5 - len(parts)) if len(parts) <= 4 else 0
-    if any(not 0 <= n < 256 for n in numbers[:-1]) or not 0 <= numbers[-1] < room:
+    end = 256 ** (5 - len(parts)) if len(parts) <= 4 else 0  # the last number fills the other bytes
+    if any(not 0 <= n < 256 for n in numbers[:-1]) or not 0 <= numbers[-1] < end:
         raise InvalidURL(f"host {_quoted(name)} ends in a number but is not an IPv4 address")
     address = numbers[-1]
-    for place, number in enumerate(numbers[:-1]):
-        address += number << (24 - 8 * place)
+    for index, number in enumerate(numbers[:-1]):
+        address += number << (24 - 8 * index)
     return ".".join(map(str, address.to_bytes(4, "big")))
 
 
@@ -165,10 +166,9 @@ def _ipv6(host: str) -> str:
     if not host.endswith("]"):
         raise InvalidURL(f'host {_quoted(host)} has no closing "]"')
     if "%" in text:
-        # RFC 9844 withdrew the syntax of RFC 6874, and no server could do anything with the zone of
-        # its peer.
+        # RFC 9844 withdrew the syntax of RFC 6874; the zone of a client means nothing to a server.
         raise InvalidURL(
-            f"host {_quoted(host)} has a zone identifier, which is no part of a URL"
+            f"host {_quoted(host)} has a zone identifier, which is not part of a URL"
             " (RFC 9844): leave it out, and let a wire connect to the scoped address"
         )
     try:
@@ -176,7 +176,7 @@ def _ipv6(host: str) -> str:
     except ValueError as error:
         raise InvalidURL(f"host {_quoted(host)} is not an IPv6 address: {error}") from None
     if address.ipv4_mapped:
-        # str() writes these with dots from Python 3.13 on; browsers, and so equal URLs, without.
+        # str() writes these with dots since Python 3.13; browsers write them without.
         high, low = divmod(int(address) & 0xFFFFFFFF, 1 << 16)
         return f"::ffff:{high:x}:{low:x}"
     return str(address)

@@ -1,4 +1,4 @@
-"""Origins: who is asked, whatever for."""
+"""Origins: the scheme, host and port of a URL, without the resource."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 __all__ = ["DEFAULT_PORTS", "Origin", "authority_of"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-"""The ports that go without saying (RFC 9110, section 4.2). Other schemes have none."""
+"""The default ports (RFC 9110, section 4.2). Other schemes have none."""
 
 
 def authority_of(scheme: str, host: str, port: int | None) -> str:
-    """Host and port as the Host field has them (RFC 9110, section 7.2), without a default port."""
+    """Host and port as in the Host field (RFC 9110, section 7.2), without a default port."""
     if ":" in host:
         host = f"[{host}]"
     return host if port is None or port == DEFAULT_PORTS.get(scheme) else f"{host}:{port}"
@@ -21,7 +21,7 @@ class Origin(NamedTuple):
     """Scheme, host and port (RFC 6454).
 
     Requests to equal origins may share connections and credentials. An IPv6 host has no brackets;
-    the port is None where a scheme has none. `str(origin)` is a text as in `https://example.org`.
+    the port is None where a scheme has none. `str(origin)` is a text like `https://example.org`.
     """
 
     scheme: str

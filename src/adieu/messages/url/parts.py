@@ -1,7 +1,7 @@
-"""Parts: each raw part of a URL, from a parsed text or given by itself, made normal or refused.
+"""Parts: each raw part of a URL, normalised or refused.
 
-A part of a text has passed a grammar; a part that a caller gives by itself (`given_…`) has not, so
-that its type and what no URL may hold are checked here first.
+A part of a parsed text has passed the grammar. A part that a caller gives alone, to `URL.replace`, has not: the
+`given_...` functions first check its type, and that it has no characters that are forbidden everywhere in a URL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def normal_host(scheme: str, host: str) -> str:
-    """The host as this scheme reads it; an IPv6 address comes with brackets and leaves without."""
+    """The normal form of a host for this scheme. An IPv6 address is given with brackets and returned without."""
     if scheme not in DEFAULT_PORTS:
         return opaque_host(host) if host else ""
     if not host:
@@ -42,8 +42,8 @@ def normal_host(scheme: str, host: str) -> str:
 def normal_path(path: str) -> str:
     """Encoded and without dot segments (RFC 3986, section 5.2.4); "/" if there is nothing.
 
-    `%2e` counts as a dot, as in browsers: a server that decodes first would climb out of what a
-    mount had matched.
+    `%2e` counts as a dot, as in browsers: otherwise a server that decodes first would leave the path
+    that a mount has matched.
     """
     path = encode_path(path) or "/"
     if path[0] != "/" or not _DOT_SEGMENT.search(path):
@@ -65,12 +65,12 @@ def given_scheme(scheme: object) -> str:
     """A scheme in lower case."""
     name = given_text(scheme, "scheme").lower()
     if not _SCHEME.fullmatch(name):
-        raise InvalidURL(f"{name!r} is no scheme (RFC 3986, section 3.1)")
+        raise InvalidURL(f"{name!r} is not a scheme (RFC 3986, section 3.1)")
     return name
 
 
 def given_host(host: object) -> str:
-    """A host as it stands in a text; the brackets of an IPv6 address may be missing."""
+    """A host as in the text of a URL; the brackets of an IPv6 address are added if missing."""
     name = given_text(host, "host")
     return f"[{name}]" if ":" in name and name[0] != "[" else name
 
@@ -82,21 +82,21 @@ def given_port(port: object) -> int | None:
     raise InvalidURL(f"the port of a URL is an int from 0 to 65535, or None, not {port!r}")
 
 
-def given_text(text: object, what: str) -> str:
+def given_text(text: object, part: str) -> str:
     """A str without control characters."""
     if not isinstance(text, str):
-        raise InvalidURL(f"the {what} of a URL is a str, not {type(text).__name__}")
-    refuse_controls(text, f"the {what}")
+        raise InvalidURL(f"the {part} of a URL is a str, not {type(text).__name__}")
+    refuse_controls(text, f"the {part}")
     return text
 
 
-def given_optional(text: object, what: str) -> str | None:
+def given_optional(text: object, part: str) -> str | None:
     """A str without control characters, or None."""
-    return None if text is None else given_text(text, what)
+    return None if text is None else given_text(text, part)
 
 
-def given_credential(text: object, what: str) -> str | None:
+def given_credential(text: object, part: str) -> str | None:
     """A user name or password: any text that UTF-8 can encode. No error shows it."""
     if text is not None and (not isinstance(text, str) or _SURROGATE.search(text)):
-        raise InvalidURL(f"the {what} of a URL is a str that UTF-8 can encode, or None")
+        raise InvalidURL(f"the {part} of a URL is a str that UTF-8 can encode, or None")
     return text

@@ -1,12 +1,11 @@
-"""Percent-encoding: any text in, only the characters that its part of a URL may hold out.
+"""Percent-encoding: any text, encoded to the characters that its part of a URL may have.
 
-The grammar is that of RFC 3986, sections 2 and 3. A valid `%XX` is never touched, neither decoded
-nor upper-cased, because a server may have signed the very spelling that it gave us. A `%` that
-begins no escape is data and becomes `%25`; everything else that the grammar does not allow is
-encoded as UTF-8. So encoding twice changes nothing.
+The grammar is that of RFC 3986, sections 2 and 3. A valid `%XX` is never changed, neither decoded nor upper-cased,
+because a server may have signed exactly this spelling. A `%` that begins no escape is data and becomes `%25`; every
+other character that the grammar does not allow is encoded as UTF-8. So encoding twice changes nothing.
 
-Browsers leave `|`, `[`, `]`, `^` and a few more as they are. Strict servers answer those with 400
-while every server understands the escape, so here the RFC decides.
+Browsers send `|`, `[`, `]`, `^` and a few more unencoded. Strict servers answer those with 400, and every server
+understands the escape, so the RFC is followed here.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = [
 
 _REG_NAME = r"A-Za-z0-9\-._~!$&'()*+,;="
 PCHAR = _REG_NAME + ":@"
-"""What a path segment may hold besides escapes (RFC 3986, section 3.3), as a regex class."""
+"""The characters of a path segment besides escapes (RFC 3986, section 3.3), as a regex class."""
 
 
 def _outside(allowed: str) -> re.Pattern[str]:
@@ -44,12 +43,12 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def encode_path(text: str) -> str:
-    """Encode what a path may not hold; `/` stays, `?` and `#` are data here."""
+    """Encode the characters that a path may not have; `/` stays, `?` and `#` are data here."""
     return _NOT_IN_PATH.sub(_escape, text)
 
 
 def encode_query(text: str) -> str:
-    """Encode what a query may not hold; `#` is data here."""
+    """Encode the characters that a query may not have; `#` is data here."""
     return _NOT_IN_QUERY.sub(_escape, text)
 
 
@@ -57,7 +56,7 @@ encode_fragment = encode_query  # one grammar: RFC 3986, sections 3.4 and 3.5
 
 
 def encode_reg_name(text: str) -> str:
-    """Encode what the registered name of a generic scheme may not hold."""
+    """Encode the characters that the registered name of a generic scheme may not have."""
     return _NOT_IN_REG_NAME.sub(_escape, text)
 
 
@@ -67,10 +66,9 @@ def encode_userinfo(text: str) -> str:
 
 
 def decode(text: str) -> str | None:
-    """The text behind the escapes, read as UTF-8; None if that is not what they are.
+    """The text with its escapes decoded as UTF-8; None if they are not UTF-8.
 
-    None, not an exception: `UnicodeDecodeError` carries what it could not decode, and that may be a
-    password.
+    Not an exception: a `UnicodeDecodeError` carries the text, which may be a password.
     """
     if "%" not in text:
         return text

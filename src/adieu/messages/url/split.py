@@ -1,11 +1,10 @@
-"""Splitting: the text of a URL cut into its raw parts, or refused.
+"""Splitting: the text of a URL, split into its raw parts, or refused.
 
-The grammar is that of RFC 3986, section 3, with what browsers forgive and people rely on: space
-around a URL is dropped, and in http and https a backslash is a slash. Line breaks and tabs inside a
-URL, which browsers drop, are refused: two parsers that disagree about them see two hosts.
+The grammar is that of RFC 3986, section 3, with two liberties of browsers that people rely on: space around a URL is
+dropped, and in http and https a backslash is a slash. Line breaks and tabs inside a URL, which browsers drop, are
+refused: two parsers that disagree about them could see two different hosts.
 
-A refusal says what is wrong and, if it can be guessed, what was meant. None shows a user name or a
-password.
+An error says what is wrong and, if it can be guessed, what was meant. No error shows a user name or a password.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ __all__ = [
 MAX_LENGTH = 64 * 1024
 """The longest URL, in characters, before and after encoding. Servers refuse far shorter ones."""
 
-_SHOWN_LENGTH = 100
-_AROUND = " \t\n\v\f\r"
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_MAX_SHOWN = 100
+_WHITE_SPACE = " \t\n\v\f\r"
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _BAD_SCHEME = re.compile(r"[^/?#\\]*:[/\\]{2}")
 _SLASHES = ("//", "/\\", "\\/", "\\\\")
 _HOST_AND_PORT = re.compile(r"[^/?#\\:@]+:[0-9]+(?![^/?#\\])")
 _UP_TO_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}")
 
-# A last label that begins with a letter is no part of an IPv4 address.
+# The last label begins with a letter, so that the host is not an IPv4 address.
 _PLAIN = re.compile(
     r"(https?)://"
     r"((?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62})"
@@ -54,13 +53,13 @@ _PLAIN = re.compile(
 def split_plain(text: str) -> tuple[str, str, int, str, str | None] | None:
     """A plain http or https URL as (scheme, host, port, path, query), all normal; None for others.
 
-    Most URLs are plain: a DNS name, nothing to encode, no user, no fragment. One match reads them.
+    Most URLs are plain: a DNS name, nothing to encode, no user, no fragment. One match parses them.
     """
     match = _PLAIN(text)
     if match is None:
         return None
     scheme, host, port, path, query = match.groups()
-    # Not plain: A-labels, names too long for DNS, and what may be a dot segment ("%2E" is a dot).
+    # Not plain: A-labels, names too long for DNS, and possible dot segments ("%2E" is a dot).
     if "xn--" in host or len(host) > 253 or "/." in path or "/%2" in path:
         return None
     return scheme, host, int(port) if port else DEFAULT_PORTS[scheme], path or "/", query
@@ -69,11 +68,11 @@ def split_plain(text: str) -> tuple[str, str, int, str, str | None] | None:
 def clean(text: object) -> str:
     """The text without the white space around it.
 
-    Raises `InvalidURL` for what is no str, is too long, or has control characters inside.
+    Raises `InvalidURL` if it is no str, is too long, or has control characters inside.
     """
     if not isinstance(text, str):
         raise InvalidURL(f"a URL is a str or an adieu.URL, not {type(text).__name__}")
-    text = text.strip(_AROUND)
+    text = text.strip(_WHITE_SPACE)
     refuse_long(text)
     refuse_controls(text, "the URL")
     return text
@@ -87,18 +86,18 @@ def refuse_long(text: str) -> None:
         )
 
 
-def refuse_controls(text: str, what: str) -> None:
-    """Raise `InvalidURL` if a text (a `what`) has control characters or lone surrogates."""
-    bad = _UNSAFE.search(text)
+def refuse_controls(text: str, name: str) -> None:
+    """Raise `InvalidURL` if a text has control characters or lone surrogates. `name`: what the error calls the text."""
+    bad = _FORBIDDEN.search(text)
     if bad:
         raise InvalidURL(
-            f"{what} {shown(text)} has the character U+{ord(bad[0]):04X} at position {bad.start()}:"
+            f"{name} {shown(text)} has the character U+{ord(bad[0]):04X} at position {bad.start()}:"
             " remove it, or percent-encode it if it is meant"
         )
 
 
 def split_scheme(text: str) -> tuple[str | None, str]:
-    """A cleaned text as its scheme in lower case, None if it has none, and the rest behind it."""
+    """The scheme of a cleaned text, in lower case, None if it has none; and the rest after it."""
     match = _SCHEME.match(text)
     if match is None:
         return None, text
@@ -118,8 +117,8 @@ def require_scheme(text: str) -> tuple[str, str]:
         if not rest.startswith(_SLASHES):
             raise InvalidURL(f'the URL {shown(text)} needs two slashes after "{scheme}:"')
         return scheme, rest
-    # "localhost:8000", "example.org:x" and "user:password@host" read as a scheme and a path, which
-    # nobody means; the last one would carry its password into logs as a part of the path.
+    # By the grammar, "localhost:8000", "example.org:x" and "user:password@host" are a scheme and a path, which is not
+    # what the caller means; the password in the last one would get into logs as a part of the path.
     if not rest.startswith("/") and (
         "." in scheme or "@" in rest or _HOST_AND_PORT.match(text) is not None
     ):
@@ -139,7 +138,7 @@ def _no_scheme(text: str) -> InvalidURL:
 
 
 def split_reference(text: str, *, special: bool) -> tuple[str | None, str, str | None, str | None]:
-    """What follows a scheme as (authority, path, query, fragment); None for what is not there.
+    """The text after a scheme as (authority, path, query, fragment); None for parts that are missing.
 
     `special`: the scheme is http or https, so a backslash before the query is a slash.
     """
@@ -157,8 +156,8 @@ def split_reference(text: str, *, special: bool) -> tuple[str | None, str, str |
 def split_authority(authority: str, text: str) -> tuple[str | None, str | None, str, int | None]:
     """An authority as (username, password, host, port): the first two decoded, the host raw.
 
-    The last `@` ends the userinfo, as in browsers: `https://api.example.org@evil.net/` is at
-    evil.net for everybody. `text` is the whole URL, for errors.
+    The last `@` ends the userinfo, as in browsers: the host of `https://api.example.org@evil.net/` is
+    evil.net. `text` is the whole URL, for errors.
     """
     userinfo, _, host = authority.rpartition("@")
     raw_username, has_password, raw_password = userinfo.partition(":")
@@ -193,9 +192,9 @@ def _port(digits: str, text: str) -> int | None:
 
 
 def shown(text: str) -> str:
-    """The text as errors quote it: bounded, and without whatever could be userinfo."""
+    """The text as errors quote it: shortened, and without anything that could be userinfo."""
     before, at, after = text.rpartition("@")
     if at:
         start = _UP_TO_AUTHORITY.match(before)
         text = f"{start[0] if start else ''}***@{after}"
-    return repr(text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 3] + "...")
+    return repr(text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "...")

@@ -1,19 +1,19 @@
 """URLs: parsed once, normalised, and equal exactly if a request to them is the same request.
 
-Rules of the room: a URL never changes; its parts are plain strings that are ready for the wire
-(ASCII, encoded, no control characters), so nobody behind this door checks or encodes again; user
-name and password are split off while parsing, so that no text of a URL, in a log, a mount or a
-Referer field, can show them.
+Invariants: a URL never changes. Its parts are strings ready for the wire (ASCII, encoded, no control characters), so
+that no other module checks or encodes them again. User name and password are split off while parsing, so that no text
+of a URL, in a log, a mount or a Referer field, can show them.
 
-The grammar is RFC 3986's. Where browsers and curl read http and https URLs more kindly, so do we
-(`_split` and `_host` say where). What is not understood is `InvalidURL`, before anything is sent.
+The grammar is that of RFC 3986, with the liberties of browsers and curl for http and https URLs that `split` and `host`
+describe. Any other text raises `InvalidURL`, before anything is sent.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NoReturn, final
+from typing import NoReturn, final
 
+from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.errors import InvalidURL
 from adieu.messages.url.form import FormFields, encode_form
 from adieu.messages.url.origin import DEFAULT_PORTS, Origin, authority_of
@@ -42,9 +42,8 @@ from adieu.messages.url.split import (
 __all__ = ["URL", "Origin", "parse_url"]
 
 _CACHED_URLS = 1024
-_CACHED_LENGTH = 2048  # longer ones are parsed anew: a full cache must not hold 64 MiB
+_CACHED_LENGTH = 2048  # longer texts are parsed anew, or a full cache could take 64 MiB
 
-_KEEP: Any = object()  # a part that `URL.replace` leaves as it is; None would mean "without"
 _set = object.__setattr__
 
 
@@ -56,14 +55,13 @@ class URL:
     `InvalidURL`.
 
     `scheme`: lower case. `host`: lower case, A-labels (UTS 46); IPv6 compressed and without
-    brackets; `""` where a scheme has none. `port`: the port that is meant, 80 or 443 by default,
-    None for other schemes without one. `path`: encoded, without dot segments, never empty. `query`,
-    `fragment`: encoded, None if there is none. `username`, `password`: decoded, None if there is
-    none.
+    brackets; `""` where a scheme has none. `port`: 80 or 443 by default, None for other schemes
+    without one. `path`: encoded, without dot segments, never empty. `query`, `fragment`: encoded,
+    None if there is none. `username`, `password`: decoded, None if there is none.
 
-    Derived: `target`, what a request line asks for (RFC 9112, section 3.2.1); `authority`, what the
-    Host field says; `origin`; `host_key`, the host without the trailing dot of a rooted name, for
-    comparing and for TLS.
+    Derived: `target`, the path and query of a request line (RFC 9112, section 3.2.1); `authority`,
+    the value of the Host field; `origin`; `host_key`, the host without the trailing dot of a rooted
+    name, for comparing and for TLS.
 
     `str(url)` is the normalised text without user name and password, ASCII only: `URL(str(url)) ==
     url` unless it has any.
@@ -92,11 +90,11 @@ class URL:
         return url if isinstance(url, URL) else parse_url(url)
 
     def join(self, reference: str) -> URL:
-        """The URL that a reference means here, as in a Location field (RFC 3986, section 5.2).
+        """The URL of a reference, such as a Location field, relative to this one (RFC 3986, section 5.2).
 
         The fragment is that of the reference; to inherit one (RFC 9110, section 10.2.2) is the
-        caller's choice. User name and password stay as long as the reference names no authority. As
-        in browsers, `http:x` at an http URL is relative. Raises `InvalidURL`.
+        caller's choice. User name and password stay unless the reference has an authority. As in
+        browsers, `http:x` at an http URL is relative. Raises `InvalidURL`.
 
         >>> URL("https://example.org/a/b?q").join("../c d").path
         '/c%20d'
@@ -110,17 +108,19 @@ class URL:
         if scheme is not None and (authority is not None or scheme != self.scheme or not special):
             return parse_url(reference)
         if self.path[0] != "/":
-            raise InvalidURL(f"{shown(self._text)} is no base for the relative {shown(reference)}")
+            raise InvalidURL(
+                f"{shown(self._text)} is not a base for the relative {shown(reference)}"
+            )
         if not path:
             path, query = self.path, self.query if query is None else query
         elif path[0] != "/":
             path = self.path[: self.path.rfind("/") + 1] + path
-        return self._elsewhere(
+        return self._at_origin(
             normal_path(path), query and encode_query(query), fragment and encode_fragment(fragment)
         )
 
     def with_params(self, params: FormFields) -> URL:
-        """The URL with these fields added to its query; `encode_form` says what a field may be.
+        """The URL with these fields added to its query. For their types see `encode_form`.
 
         >>> str(URL("https://example.org/?a=1").with_params({"q": "x y", "page": [1, 2]}))
         'https://example.org/?a=1&q=x+y&page=1&page=2'
@@ -129,36 +129,36 @@ class URL:
         if not added:
             return self
         query = f"{self.query}&{added}" if self.query else added
-        return self._elsewhere(self.path, query, self.fragment)
+        return self._at_origin(self.path, query, self.fragment)
 
     def replace(
         self,
         *,
-        scheme: str = _KEEP,
-        host: str = _KEEP,
-        port: int | None = _KEEP,
-        path: str = _KEEP,
-        query: str | None = _KEEP,
-        fragment: str | None = _KEEP,
-        username: str | None = _KEEP,
-        password: str | None = _KEEP,
+        scheme: str | NotGiven = NOT_GIVEN,
+        host: str | NotGiven = NOT_GIVEN,
+        port: int | NotGiven | None = NOT_GIVEN,
+        path: str | NotGiven = NOT_GIVEN,
+        query: str | NotGiven | None = NOT_GIVEN,
+        fragment: str | NotGiven | None = NOT_GIVEN,
+        username: str | NotGiven | None = NOT_GIVEN,
+        password: str | NotGiven | None = NOT_GIVEN,
     ) -> URL:
         """The URL with other parts, checked, encoded and normalised like those of a text.
 
-        `port=None` is the default port of the scheme; another scheme moves a default port along.
+        `port=None` is the default port of the scheme; a default port changes with the scheme.
         `username` and `password` are taken as they are, not decoded. Raises `InvalidURL`.
         """
-        if port is _KEEP and self.port == DEFAULT_PORTS.get(self.scheme):
+        if port is NOT_GIVEN and self.port == DEFAULT_PORTS.get(self.scheme):
             port = None
         return _normal(
-            self.scheme if scheme is _KEEP else given_scheme(scheme),
-            given_host(self.host if host is _KEEP else host),
-            self.port if port is _KEEP else given_port(port),
-            self.path if path is _KEEP else given_text(path, "path"),
-            self.query if query is _KEEP else given_optional(query, "query"),
-            self.fragment if fragment is _KEEP else given_optional(fragment, "fragment"),
-            self.username if username is _KEEP else given_credential(username, "user name"),
-            self.password if password is _KEEP else given_credential(password, "password"),
+            self.scheme if scheme is NOT_GIVEN else given_scheme(scheme),
+            given_host(self.host if host is NOT_GIVEN else host),
+            self.port if port is NOT_GIVEN else given_port(port),
+            self.path if path is NOT_GIVEN else given_text(path, "path"),
+            self.query if query is NOT_GIVEN else given_optional(query, "query"),
+            self.fragment if fragment is NOT_GIVEN else given_optional(fragment, "fragment"),
+            self.username if username is NOT_GIVEN else given_credential(username, "user name"),
+            self.password if password is NOT_GIVEN else given_credential(password, "password"),
         )
 
     def without_userinfo(self) -> URL:
@@ -169,9 +169,9 @@ class URL:
 
     def without_fragment(self) -> URL:
         """The URL without its fragment, which is never sent (RFC 9110, section 7.1)."""
-        return self if self.fragment is None else self._elsewhere(self.path, self.query, None)
+        return self if self.fragment is None else self._at_origin(self.path, self.query, None)
 
-    def _elsewhere(self, path: str, query: str | None, fragment: str | None) -> URL:
+    def _at_origin(self, path: str, query: str | None, fragment: str | None) -> URL:
         return _make(
             self.scheme, self.host, self.port, path, query, fragment, self.username, self.password
         )
@@ -182,7 +182,7 @@ class URL:
     def __repr__(self) -> str:
         if self.username is None and self.password is None:
             return f"URL({self._text!r})"
-        # A user name that stands alone is as a rule a token.
+        # A user name without a password is usually a token.
         username = "***" if self.password is None else encode_userinfo(self.username or "") + ":***"
         return f"URL({self._text.replace('://', f'://{username}@', 1)!r})"
 
@@ -198,7 +198,7 @@ class URL:
     def __hash__(self) -> int:
         return hash((self._text, self.username, self.password))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _restore, (self._text, self.username, self.password)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -209,7 +209,7 @@ class URL:
 
 
 def parse_url(text: str) -> URL:
-    """The URL of a text; the last 1024 are remembered. Raises `InvalidURL`."""
+    """The URL of a text; the last 1024 are cached. Raises `InvalidURL`."""
     if type(text) is str and len(text) <= _CACHED_LENGTH:
         return _parse_cached(text)
     return _parse(text)
@@ -218,13 +218,12 @@ def parse_url(text: str) -> URL:
 def _parse(text: object) -> URL:
     plain = split_plain(text) if isinstance(text, str) else None
     if plain:
-        scheme, host, port, path, query = plain
-        return _make(scheme, host, port, path, query, None, None, None)
+        return _make(*plain, None, None, None)
     text = clean(text)
     scheme, rest = require_scheme(text)
     authority, path, query, fragment = split_reference(rest, special=scheme in DEFAULT_PORTS)
-    username, password, host, given = split_authority(authority or "", text)
-    return _normal(scheme, host, given, path, query, fragment, username, password)
+    username, password, host, port = split_authority(authority or "", text)
+    return _normal(scheme, host, port, path, query, fragment, username, password)
 
 
 _parse_cached = lru_cache(_CACHED_URLS)(_parse)
@@ -244,7 +243,7 @@ def _normal(
     host = normal_host(scheme, host)
     if not host and (port is not None or username or password):
         raise InvalidURL(f"the {scheme} URL has a port or a user name but no host")
-    # "https://@host/" says nothing; "https://:token@host/" has a user with an empty name.
+    # "https://@host/" has no user name; "https://:token@host/" has an empty one.
     username, password = (username or "", password) if username or password else (None, None)
     path = normal_path(path)
     if path[0] != "/" and host:
@@ -257,7 +256,7 @@ def _normal(
     fragment = fragment and encode_fragment(fragment)
     url = _make(scheme, host, port, path, query, fragment, username, password)
     if path[0] != "/":
-        require_scheme(str(url))  # or `replace` could make what no text says, "data:8000"
+        require_scheme(str(url))  # or `replace` could make a URL that cannot be parsed, "data:8000"
     return url
 
 
@@ -271,7 +270,7 @@ def _make(
     username: str | None,
     password: str | None,
 ) -> URL:
-    """The URL of normal parts."""
+    """The URL of parts in normal form."""
     authority = authority_of(scheme, host, port)
     target = path if query is None else f"{path}?{query}"
     text = f"{scheme}://{authority}{target}" if path[0] == "/" else f"{scheme}:{target}"
