@@ -14,11 +14,14 @@ import pytest
 import adieu
 from support.proxies import FaultProxy
 from support.stage import caught
+from support.steering import LOOPS, run, sleep, spawn
+from support.threads import BackgroundCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from adieu.testing.faults import Ending, Peer, Request
+    from adieu.testing.faults import Ending, FaultServer, Peer, Request
+    from servers import Authority, TLSServer
     from support.stage import Stage
 
 SHOUT = {"Upgrade": "shout", "Connection": "upgrade"}
@@ -93,6 +96,59 @@ def test_a_stream_that_is_dropped_is_closed_and_reported(stage: Stage) -> None:
             gc.collect()
         assert ["dropped without being closed" in str(each.message) for each in warned] == [True]
     assert stage.nothing_open()
+
+
+# Both directions at once
+
+
+def test_a_thread_sends_while_another_one_waits_in_recv(
+    fault_server: FaultServer, tls_server: TLSServer, authority: Authority
+) -> None:
+    with (
+        FaultProxy(tls=authority.server_context()) as proxy,
+        adieu.Client(verify=tls_server.ca_path) as client,
+    ):
+        for url, through in (
+            (fault_server.url, None),
+            (tls_server.url, None),
+            (tls_server.url, f"https://localhost:{proxy.port}"),  # TLS in TLS
+        ):
+            response = client.get(f"{url}/upgrade", headers=SHOUT, proxy=through)
+            with response.upgraded as stream:
+                reader = BackgroundCall(lambda stream=stream: stream.recv(timeout=30))  # type: ignore[misc]
+                reader.wait_until_in("recv")
+                stream.send(b"hello")
+                assert reader.finished() == b"HELLO"
+
+
+def test_close_ends_the_recv_of_another_thread(fault_server: FaultServer) -> None:
+    with adieu.Client() as client:
+        stream = client.get(f"{fault_server.url}/upgrade", headers=SHOUT).upgraded
+        reader = BackgroundCall(lambda: stream.recv(timeout=30))
+        reader.wait_until_in("recv")
+        stream.close()
+        assert isinstance(reader.finished(), ConnectionAbortedError)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_task_sends_while_another_one_waits_in_recv(
+    fault_server: FaultServer, tls_server: TLSServer, loop: str, tls: bool
+) -> None:
+    server = tls_server if tls else fault_server
+
+    async def main() -> None:
+        async with adieu.AsyncClient(verify=tls_server.client_context) as client:
+            response = await client.get(f"{server.url}/upgrade", headers=SHOUT)
+            async with response.upgraded as stream:
+                reading = spawn(stream.recv(timeout=30))
+                for _ in range(5):
+                    await sleep(0)
+                assert not reading.done()
+                await stream.send(b"hello")
+                assert await reading == b"HELLO"
+
+    run(main(), LOOPS[loop])
 
 
 # CONNECT

@@ -15,7 +15,10 @@ __all__ = ["Upgraded"]
 
 
 class Upgraded:
-    """An upgraded connection as a byte stream. It has left its pool: closing the client does not close it, you do."""
+    """An upgraded connection as a byte stream. One thread may receive while another one sends; any may close it.
+
+    It has left its pool: closing the client does not close it, you do.
+    """
 
     def __init__(self, stream: ByteStream, leftover: bytes) -> None:
         self._stream = stream

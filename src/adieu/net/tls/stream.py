@@ -1,14 +1,23 @@
-"""TLS as a layer over any byte stream, by memory buffers: written once, as steps, for both colours.
+"""TLS as a layer over any byte stream, through memory buffers: written once, as steps, for sync and async.
 
-Sync sockets do not need it (`SocketStream.start_tls` lets OpenSSL use the descriptor); async streams and streams that
-are no sockets do.
+Sync sockets do not need it (`SocketStream.start_tls` lets OpenSSL use the descriptor); async streams, and streams that
+are no sockets, do.
+
+Invariants:
+
+- One thread or task may receive while another one sends. OpenSSL's object and its two buffers are used under one lock
+  that is never held while the stream below works.
+- Encrypted bytes reach the stream below in the order in which OpenSSL made them. So only one call at a time sends, and
+  it goes on until the buffer is empty: another one, that has made some meanwhile, leaves them to it.
 """
 
 from __future__ import annotations
 
 import ssl
+import threading
 from typing import TYPE_CHECKING, Any
 
+from adieu.lifecycle.lock import release_if_owned
 from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.handshake import handshake
@@ -21,13 +30,25 @@ __all__ = ["AsyncTLSStream", "TLSStream"]
 _BLOCK = 64 * 1024
 # What a record carries at most (RFC 8446, section 5.1). A read gives one, and would reserve all that it may give.
 _RECORD = 16 * 1024
-_A_GLANCE = 0.001
+# How long a wait may take that is over at once if all is well (seconds).
+_POLL_TIMEOUT = 0.001
 
 
 class _Layer:
     """TLS between a stream below and bytes above."""
 
-    __slots__ = ("_below", "_config", "_ended", "_in", "_out", "_taken", "_tls", "_unsent")
+    __slots__ = (
+        "_below",
+        "_config",
+        "_ended",
+        "_in",
+        "_out",
+        "_sender",
+        "_session",
+        "_taken",
+        "_tls",
+        "_unsent",
+    )
 
     def __init__(self, below: Any, hostname: str, scope: ConnectScope) -> None:
         self._below = below
@@ -37,6 +58,10 @@ class _Layer:
         self._tls = config.context_for().wrap_bio(
             self._in, self._out, server_hostname=config.name_for(hostname)
         )
+        # Taken for each use of the three above.
+        self._session = threading.RLock()
+        # The thread that sends encrypted bytes; 0: none does.
+        self._sender = 0
         self._ended = False
         # Of a piece of an upload: what is encrypted and has not gone yet, and how long it was before.
         self._unsent = memoryview(b"")
@@ -52,8 +77,8 @@ class _Layer:
                 yield from self._fill(scope.remaining())
             except ssl.SSLError:
                 try:
-                    # An alert, for the server's log. It is a few bytes, for which nobody has to wait.
-                    yield from self._flush(_A_GLANCE)
+                    # An alert, for the server's log. It is a few bytes, which need no long wait.
+                    yield from self._flush(_POLL_TIMEOUT)
                 except OSError:
                     pass
                 raise
@@ -61,71 +86,78 @@ class _Layer:
 
     def _read(self, max_bytes: int, timeout: float | None) -> Steps[bytes]:
         while (data := self._decrypted(max_bytes)) is None:
-            if (
-                not self._unsent
-            ):  # Else the peer takes nothing, and answers before it has everything.
-                yield from self._flush(timeout)
+            yield from self._flush(timeout)
             yield from self._fill(timeout)
         return data
 
     def _decrypted(self, max_bytes: int) -> bytes | None:
-        """What has come, as far as it is decrypted already or can be: None is nothing yet, b"" the end."""
-        if self._ended:
-            return b""
-        here = self._in
+        """The bytes that have come, as far as they can be decrypted: None if there are none yet, b"" at the end."""
         pieces = []
-        try:
-            while max_bytes > 0 and (here.pending or here.eof or self._tls.pending()):
-                piece = self._tls.read(min(max_bytes, _RECORD))
-                if not piece:
-                    self._ended = True  # The peer's close_notify.
-                    break
-                pieces.append(piece)
-                max_bytes -= len(piece)
-        except ssl.SSLWantReadError:
-            pass  # Part of a record, or one without data in it: a session ticket, new keys.
-        return b"".join(pieces) if pieces or self._ended else None
+        incoming = self._in
+        with self._session:
+            if self._ended:
+                return b""
+            try:
+                while max_bytes > 0 and (incoming.pending or incoming.eof or self._tls.pending()):
+                    piece = self._tls.read(min(max_bytes, _RECORD))
+                    if not piece:
+                        self._ended = True  # The peer's close_notify.
+                        break
+                    pieces.append(piece)
+                    max_bytes -= len(piece)
+            except ssl.SSLWantReadError:
+                pass  # Part of a record, or one without data in it: a session ticket, new keys.
+            return b"".join(pieces) if pieces or self._ended else None
 
     def _write(self, data: bytes | memoryview, timeout: float | None) -> Steps[None]:
         rest = memoryview(data)
         while rest:
-            sent = yield from self._encrypt(rest, timeout)
-            yield from self._flush(timeout)
-            rest = rest[sent:]
-
-    def _encrypt(self, data: memoryview, timeout: float | None) -> Steps[int]:
-        """Encrypt a piece of the data: how much it was."""
-        while True:
-            try:
-                return self._tls.write(data[:_BLOCK])
-            except ssl.SSLWantReadError:  # The peer wants to renegotiate keys first.
-                yield from self._flush(timeout)
+            with self._session:
+                taken = self._encrypted(rest)
+                # Under the same lock: else a thread that receives could take these bytes, and would send them first.
+                out = self._claimed()
+            yield from self._transmit(out, timeout)
+            if taken is None:
                 yield from self._fill(timeout)
+            else:
+                rest = rest[taken:]
+
+    def _encrypted(self, data: memoryview) -> int | None:
+        """Encrypt a piece of the data: its length. None if the peer wants to negotiate again first (TLS 1.2)."""
+        try:
+            return self._tls.write(data[:_BLOCK])
+        except ssl.SSLWantReadError:
+            return None
 
     def _write_or_read(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
         """See `SocketStream.send_or_recv`. What was encrypted has to go as it is, so it is kept until it has gone."""
         both = getattr(self._below, "send_or_recv", None)
         if both is None:
             return (yield from self._glance_and_write(data, timeout))
-        if (said := self._decrypted(_BLOCK)) is not None:
-            return said
-        if not self._unsent:
-            self._taken = yield from self._encrypt(data, timeout)
-            self._unsent = memoryview(self._out.read())
+        if (answer := self._decrypted(_BLOCK)) is not None:
+            return answer
+        while not self._unsent:
+            with self._session:
+                taken = self._encrypted(data)
+                if taken is not None:
+                    self._taken, self._unsent = taken, memoryview(self._out.read())
+            if taken is None:
+                yield from self._flush(timeout)
+                yield from self._fill(timeout)
         while self._unsent:
             done = yield both(self._unsent, timeout)
             if isinstance(done, int):
                 self._unsent = self._unsent[done:]
                 continue
             self._feed(done)
-            if (said := self._decrypted(_BLOCK)) is not None:
-                return said
+            if (answer := self._decrypted(_BLOCK)) is not None:
+                return answer
         return self._taken
 
     def _glance_and_write(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
         if self.readable():
             try:
-                return (yield from self._read(_BLOCK, _A_GLANCE))
+                return (yield from self._read(_BLOCK, _POLL_TIMEOUT))
             except TimeoutError:
                 pass  # A record without data in it.
         data = data[:_BLOCK]
@@ -133,19 +165,41 @@ class _Layer:
         return len(data)
 
     def _flush(self, timeout: float | None) -> Steps[None]:
-        if self._out.pending:
-            yield self._below.send(self._out.read(), timeout)
+        """Send what OpenSSL has to say."""
+        with self._session:
+            out = self._claimed()
+        yield from self._transmit(out, timeout)
+
+    def _claimed(self) -> bytes:
+        """Encrypted bytes that the caller must send: none while another call sends, or a piece of an upload is due."""
+        if self._sender or self._unsent or not self._out.pending:
+            return b""
+        self._sender = threading.get_ident()
+        return self._out.read()
+
+    def _transmit(self, out: bytes, timeout: float | None) -> Steps[None]:
+        """Send claimed bytes, and those that other calls have left meanwhile."""
+        try:
+            while out:
+                yield self._below.send(out, timeout)
+                with self._session:
+                    self._sender = 0
+                    out = self._claimed()
+        except BaseException:
+            self._sender = 0
+            raise
 
     def _fill(self, timeout: float | None) -> Steps[None]:
         # Never more: for 128 KiB and beyond the allocator may map fresh pages each time, which doubles what TLS costs.
         self._feed((yield self._below.recv(_BLOCK, timeout)))
 
     def _feed(self, data: bytes) -> None:
-        if data:
-            self._in.write(data)
-        else:
-            # Without a close_notify before it, OpenSSL makes an error of this: anybody could have cut the stream.
-            self._in.write_eof()
+        with self._session:
+            if data:
+                self._in.write(data)
+            else:
+                # Without a close_notify before it, OpenSSL makes an error of this: anybody could have cut the stream.
+                self._in.write_eof()
 
     @property
     def tls(self) -> ssl.SSLObject:
@@ -153,7 +207,9 @@ class _Layer:
         return self._tls
 
     def readable(self) -> bool:
-        return self._tls.pending() > 0 or self._in.pending > 0 or self._below.readable()
+        with self._session:
+            buffered = self._tls.pending() > 0 or self._in.pending > 0
+        return buffered or self._below.readable()
 
     def close(self) -> None:
         self._below.close()
@@ -166,24 +222,49 @@ class _Layer:
 class TLSStream(_Layer):
     """A `ByteStream` with TLS over another one."""
 
-    __slots__ = ()
+    __slots__ = ("_reading", "_writing")
+
+    def __init__(self, below: Any, hostname: str, scope: ConnectScope) -> None:
+        super().__init__(below, hostname, scope)
+        self._reading = threading.RLock()
+        self._writing = threading.RLock()
 
     @classmethod
     def start(cls, below: Any, hostname: str, scope: ConnectScope) -> TLSStream:
-        """Shake hands, and give the secured stream."""
+        """The secured stream, after the handshake."""
         stream = cls(below, hostname, scope)
         drive(stream._handshake(scope))
         return stream
 
     def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        return drive(self._read(max_bytes, timeout))
+        try:
+            with self._reading:
+                return drive(self._read(max_bytes, timeout))
+        except BaseException:
+            self._release()
+            raise
 
     def send(self, data: bytes, timeout: float | None) -> None:
-        drive(self._write(data, timeout))
+        try:
+            with self._writing:
+                drive(self._write(data, timeout))
+        except BaseException:
+            self._release()
+            raise
 
     def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
-        """See `SocketStream.send_or_recv`."""
-        return drive(self._write_or_read(data, timeout))
+        """See `SocketStream.send_or_recv`. No other thread may use the stream meanwhile."""
+        try:
+            return drive(self._write_or_read(data, timeout))
+        except BaseException:
+            self._release()
+            raise
+
+    def _release(self) -> None:
+        if self._sender == threading.get_ident():
+            self._sender = 0  # An interrupt can fall between claiming bytes and sending them.
+        for lock in (self._session, self._reading, self._writing):
+            release_if_owned(lock)
 
 
 class AsyncTLSStream(_Layer):
@@ -193,7 +274,7 @@ class AsyncTLSStream(_Layer):
 
     @classmethod
     async def start(cls, below: Any, hostname: str, scope: ConnectScope) -> AsyncTLSStream:
-        """Shake hands, and give the secured stream."""
+        """The secured stream, after the handshake."""
         stream = cls(below, hostname, scope)
         await adrive(stream._handshake(scope))
         return stream
