@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adieu.client._checks import refuse_unknown
 from adieu.client.client import Client
+from adieu.client.settings import CALL_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,24 +14,23 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from adieu.client.options import ClientOptions
+    from adieu.client.options import OneShotOptions
     from adieu.messages.response import Response
     from adieu.messages.url import URL
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
 
-_FOR_THE_CLIENT = frozenset(
-    ("adapter", "verify", "cert", "tls", "connect", "max_redirects", "events", "event_hooks")
-)
+_FOR_THE_CLIENT = frozenset(("adapter", "connect", "max_redirects", "events", "event_hooks"))
 
 
 def _divided(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    refuse_unknown(options, CALL_OPTIONS | _FOR_THE_CLIENT)
     client = {name: value for name, value in options.items() if name in _FOR_THE_CLIENT}
     call = {name: value for name, value in options.items() if name not in _FOR_THE_CLIENT}
     return client, call
 
 
-def request(method: str, url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def request(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """Send one request. Takes what `Client.request` takes, and what makes a client: `adapter`, `verify`, `cert` ...
 
     The response has been read; nothing stays open, whether this returns or raises.
@@ -43,47 +44,47 @@ def request(method: str, url: URL | str, **options: Unpack[ClientOptions]) -> Re
         return client.request(method, url, **for_call)
 
 
-def get(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def get(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """GET, in a client of its own: see `request`."""
     return request("GET", url, **options)
 
 
-def head(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def head(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """HEAD, in a client of its own: see `request`."""
     return request("HEAD", url, **options)
 
 
-def options(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def options(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """OPTIONS, in a client of its own: see `request`."""
     return request("OPTIONS", url, **options)
 
 
-def post(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def post(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """POST, in a client of its own: see `request`."""
     return request("POST", url, **options)
 
 
-def put(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def put(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """PUT, in a client of its own: see `request`."""
     return request("PUT", url, **options)
 
 
-def patch(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def patch(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """PATCH, in a client of its own: see `request`."""
     return request("PATCH", url, **options)
 
 
-def delete(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def delete(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """DELETE, in a client of its own: see `request`."""
     return request("DELETE", url, **options)
 
 
-def query(url: URL | str, **options: Unpack[ClientOptions]) -> Response:
+def query(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """QUERY, in a client of its own: see `request`."""
     return request("QUERY", url, **options)
 
 
-def stream(method: str, url: URL | str, **options: Unpack[ClientOptions]) -> _OneStream:
+def stream(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> _OneStream:
     """`with adieu.stream("GET", url) as response:` sends one request and hands out its body as a stream.
 
     When the block ends, no socket is open, however much of the body was read.

@@ -343,7 +343,7 @@ def test_content_of_every_size_arrives_whole(fault_server: FaultServer, adapter:
     assert sockets(fault_server) == 0
 
 
-@pytest.mark.parametrize("option", ["stream", "allow_redirects", "verify", "proxies", "auth_"])
+@pytest.mark.parametrize("option", ["stream", "allow_redirects", "connect", "proxies", "auth_"])
 def test_an_unknown_option_is_refused_with_the_known_ones(option: str) -> None:
     with adieu.Client(adapter=Mirror()) as client:
         with pytest.raises(TypeError) as caught:

@@ -13,6 +13,7 @@ import pytest
 
 import adieu
 from adieu._value import Value
+from adieu.client.settings import CLIENT_OPTIONS
 from adieu.net.async_wire import AsyncTCPWire, AsyncUnixWire
 from adieu_asgi import AsyncASGIAdapter
 from adieu_close import AsyncCloseAdapter, CloseAdapter
@@ -294,9 +295,8 @@ def test_every_setting_of_a_client_travels(runner: Any, tmp_path: Path) -> None:
         "proxy": {"https://*.example": adieu.Proxy("http://p.example:1", auth=("u", "p"))},
         "retry": adieu.Retry(2),
     }
-    given = set(inspect.signature(adieu.Client.__init__).parameters) - {"self"}
-    # These two go into `tls`; a user name in the base URL leaves no room for the third.
-    assert given == settings.keys() | {"verify", "cert", "auth"}
+    # These two go into `tls`; a user name in the base URL leaves no place for the third.
+    assert settings.keys() | {"verify", "cert", "auth"} == CLIENT_OPTIONS
     client = runner(**settings)
     client.mount(
         "https://b.example", AsyncNativeAdapter() if runner is not adieu.Client else answering
@@ -306,14 +306,15 @@ def test_every_setting_of_a_client_travels(runner: Any, tmp_path: Path) -> None:
     assert request.url == adieu.URL("https://u:p@a.example/v1/x?q=1")
     assert request.headers["x-a"] == "1"
     assert repr(arrived.cleanup) == repr(client.cleanup)
-    for name in ("tls", "connect", "_timeout", "_limits", "_max_body", "_max_redirects"):
+    equal = "adapter", "base_url", "connect", "event_hooks", "follow_redirects", "headers", "limits"
+    for name in (*equal, "max_body", "max_redirects", "params", "proxy", "timeout", "tls"):
         assert getattr(arrived, name) == getattr(client, name), name
-    assert arrived._follow_redirects is False
-    assert arrived._retry.limit == 2
+    assert arrived.follow_redirects is False
+    assert arrived.retry.limit == 2
     assert isinstance(arrived.events, Listener)
-    assert arrived.hooks == ([hook], [hook])
+    assert arrived.event_hooks == {"request": (hook,), "response": (hook,)}
     assert [cookie.value for cookie in arrived.cookies] == ["b"]
-    assert repr(arrived._routes.select(request.url)) == repr(client._routes.select(request.url))
+    assert "p.example" in str(arrived.proxy["https://*.example/"])
     assert arrived.mounts.explain("https://b.example/") == client.mounts.explain(
         "https://b.example/"
     )
@@ -356,18 +357,22 @@ def test_a_subclass_takes_its_own_attributes_along() -> None:
     arrived.close()
 
 
+def route(client: adieu.Client, url: adieu.URL) -> adieu.Proxy | None:
+    return client._settings.proxy.select(url)
+
+
 def test_the_environment_decides_where_the_client_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://here.example:1")
     client = adieu.Client()
     url = adieu.URL("http://a.example/")
-    assert "here.example" in str(client._routes.select(url))
+    assert "here.example" in str(route(client, url))
     packed = pickle.dumps(client)
     assert b"here.example" not in packed
     monkeypatch.setenv("http_proxy", "http://there.example:1")
-    assert "there.example" in str(pickle.loads(packed)._routes.select(url))
+    assert "there.example" in str(route(pickle.loads(packed), url))
     monkeypatch.delenv("http_proxy")
-    assert pickle.loads(packed)._routes.select(url) is None
-    assert pickle.loads(pickle.dumps(adieu.Client(proxy=None)))._routes.select(url) is None
+    assert route(pickle.loads(packed), url) is None
+    assert route(pickle.loads(pickle.dumps(adieu.Client(proxy=None))), url) is None
 
 
 class _Locked(adieu.Events):
@@ -404,7 +409,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "auth": (lambda: adieu.Client(auth=lambda request: request), "auth= of a client cannot"),
     "listener": (lambda: adieu.Client(events=_Locked()), "events= of a client cannot"),
-    "adapter": (lambda: adieu.Client(adapter=_LockedAdapter()), "the adapter= of a client cannot"),
+    "adapter": (lambda: adieu.Client(adapter=_LockedAdapter()), "adapter= of a client cannot"),
     "mount": (
         lambda: _mounted(adieu.Client()),
         "the adapter mounted for https://b.example/ of a client cannot",

@@ -83,7 +83,7 @@ def test_cookies_of_a_call_need_no_jar_and_make_none(stage: Stage) -> None:
         assert sent(stage) == "b=2"
         stage.run(client.send(request))
         assert sent(stage) is None
-        assert client.identity.jar is None
+        assert client._settings.cookies.jar is None
     url = f"{stage.server.url}/redirect"
     stage.run(stage.runner.one_shot("GET", url, adapter=stage.adapter, cookies={"c": "3"}))
     assert [request.header("cookie") for request in stage.server.requests[-2:]] == ["c=3"] * 2

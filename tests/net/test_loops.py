@@ -200,7 +200,7 @@ _PROGRAMS = {
         """
         async def main():
             client = adieu.AsyncClient()
-            client.me = client
+            client.event_hooks = {"request": [lambda request: client and None]}
             await client.get(URL + "/ok")
         run(main())
         """,
@@ -211,7 +211,7 @@ _PROGRAMS = {
         import gc
         async def main():
             client = adieu.AsyncClient()
-            client.me = client
+            client.event_hooks = {"request": [lambda request: client and None]}
             await client.get(URL + "/ok")
         run(main())
         gc.collect()

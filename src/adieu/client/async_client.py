@@ -9,12 +9,11 @@ from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
 from adieu.lifecycle.body import AsyncBody
 from adieu.lifecycle.steps import adrive
-from adieu.messages.request import NOT_GIVEN, Request
+from adieu.messages.request import Request
 from adieu.messages.response import MAX_EVENT
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -24,16 +23,10 @@ if TYPE_CHECKING:
     from adieu.client.event_stream import AsyncEventStream
     from adieu.client.map.async_map import AsyncMap, Requests
     from adieu.client.map.outcome import Wanted
-    from adieu.client.options import CallOptions, Hook
-    from adieu.flow.auth import AuthLike
-    from adieu.flow.retries import Retry
-    from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.deadline import Timeout
+    from adieu.client.options import CallOptions, Hook, SendOptions
     from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
-    from adieu.messages.cookies.jar import Cookie
     from adieu.messages.url import URL
-    from adieu.transport.routes import ProxySetting
 
 __all__ = ["AsyncClient"]
 
@@ -105,30 +98,10 @@ class AsyncClient(ClientBase):
         request: Request,
         *,
         stream: bool = False,
-        timeout: Timeout | float | object | None = NOT_GIVEN,
-        cleanup: CleanupPolicy | None = None,
-        follow_redirects: bool | None = None,
-        extras: Mapping[str, object] | None = None,
-        max_body: int | object | None = NOT_GIVEN,
-        proxy: ProxySetting | object = NOT_GIVEN,
-        auth: AuthLike | object | None = NOT_GIVEN,
-        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
-        retry: Retry | int | object | None = NOT_GIVEN,
+        **options: Unpack[SendOptions],
     ) -> AsyncResponse:
         """Send a request that was built before: see `Client.send`."""
-        steps = self._sending(
-            request,
-            stream,
-            timeout,
-            cleanup,
-            follow_redirects,
-            extras,
-            max_body,
-            proxy,
-            auth=auth,
-            cookies=cookies,
-            retry=retry,
-        )
+        steps = self._sending(request, stream, self._merged(options))
         response: AsyncResponse = await adrive(steps)
         return response
 
@@ -188,10 +161,7 @@ class AsyncClient(ClientBase):
         requests: Requests,
         *,
         limit: int = 10,
-        timeout: Timeout | float | object | None = NOT_GIVEN,
-        cleanup: CleanupPolicy | None = None,
-        follow_redirects: bool | None = None,
-        extras: Mapping[str, object] | None = None,
+        **options: Unpack[SendOptions],
     ) -> AsyncMap:
         """Send many requests, `limit` of them at a time, and give each `Outcome` as soon as it is there.
 
@@ -213,15 +183,12 @@ class AsyncClient(ClientBase):
         """
         from adieu.client.map.async_map import AsyncMap
 
+        settings = self._merged(options)
+
         async def send(wanted: Wanted) -> AsyncResponse:
             request = wanted if isinstance(wanted, Request) else self.build_request("GET", wanted)
-            return await self.send(
-                request,
-                timeout=timeout,
-                cleanup=cleanup,
-                follow_redirects=follow_redirects,
-                extras=extras,
-            )
+            response: AsyncResponse = await adrive(self._sending(request, False, settings))
+            return response
 
         return AsyncMap(send, requests, limit)
 

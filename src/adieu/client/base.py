@@ -2,72 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from adieu._portable import portable
+from adieu.client._checks import checked_cleanup, checked_connect, checked_tls, refuse_unknown
+from adieu.client.base_url import joined
 from adieu.client.call import Call
 from adieu.client.closing import closing
-from adieu.client.defaults import as_base, default_headers, joined
-from adieu.client.options import (
+from adieu.client.options import REQUEST_OPTIONS
+from adieu.client.settings import (
     CALL_OPTIONS,
-    as_policy,
-    checked_bound,
-    checked_connect,
-    checked_hooks,
-    checked_retry,
-    checked_tls,
-    tls_setting,
+    PORTABLE_INSTEAD,
+    SEND_OPTIONS,
+    CallSettings,
+    ClientSettings,
+    SettingAttributes,
+    refuse_attribute,
 )
 from adieu.errors import ClientClosed
 from adieu.flow.cookies import for_one_call
-from adieu.flow.credentials import ClientCredentials
-from adieu.lifecycle.cleanup import Prefetch
-from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.messages.headers import Headers, merge
+from adieu.messages.headers import merge
 from adieu.messages.request import NOT_GIVEN, Request
-from adieu.messages.response import MAX_BODY
 from adieu.messages.url import URL
 from adieu.transport.mounts import Mount, Mounts, Pattern
 from adieu.transport.registry import chosen
-from adieu.transport.routes import Routes
 
 if TYPE_CHECKING:
-    import os
-    import ssl
+    from collections.abc import Mapping
 
     from typing_extensions import Self, Unpack
 
     from adieu.client.closing import CloseReport
-    from adieu.client.options import CallOptions, Hook
-    from adieu.flow.auth import AuthLike
-    from adieu.flow.retries import Retry
+    from adieu.client.options import ClientOptions, Hook, RequestOptions, SendOptions
     from adieu.lifecycle.body import BodyCore
     from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.events import Events
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo, Limits
     from adieu.lifecycle.steps import Steps
-    from adieu.messages.cookies.jar import Cookie, Cookies
-    from adieu.messages.request import HeadersLike
     from adieu.net.connect import Connect
     from adieu.net.tls.config import TLSConfig
     from adieu.transport.adapter import Adapter, AsyncAdapter
-    from adieu.transport.routes import ProxySetting
 
 __all__ = ["ClientBase"]
 
-_PREFETCH = Prefetch()
-_DEFAULT_TIMEOUT = Timeout()
+# What an instance holds of its own making, beside the settings.
+_STATE = ("_closed", "_mounts", "_open", "_plain")
 
 
-class ClientBase:
+class ClientBase(SettingAttributes):
     """The settings of a client, and its calls as steps. Subclasses drive them."""
 
     body: Callable[[Exchange, int], BodyCore]
     awaits: bool
     default_adapter: str
     adapter_group: str
+
+    # Until it is made: what was refused half way has nothing to close, and its finalizer nothing to report.
+    _closed = True
+    _mounts: Mounts
+    _open: WeakSet[BodyCore]
 
     def hooked(self, hook: Hook, subject: Any) -> Any:
         """Call one hook (async: an awaitable)."""
@@ -77,164 +72,104 @@ class ClientBase:
         """Wait, holding nothing (async: an awaitable)."""
         raise NotImplementedError
 
-    def __init__(
-        self,
-        base_url: URL | str | None = None,
-        *,
-        adapter: Adapter | AsyncAdapter | str | None = None,
-        cleanup: CleanupPolicy | None = None,
-        timeout: Timeout | float | object | None = NOT_GIVEN,
-        headers: HeadersLike | None = None,
-        params: Any = None,
-        limits: Limits | None = None,
-        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
-        cert: Any = None,
-        tls: TLSConfig | None = None,
-        connect: Connect | None = None,
-        follow_redirects: bool = True,
-        max_redirects: int = 20,
-        events: Events | None = None,
-        event_hooks: Mapping[str, Iterable[Hook]] | None = None,
-        auth: AuthLike | None = None,
-        cookies: Mapping[str, str] | Iterable[Cookie] | Literal[False] | None = None,
-        max_body: int | None = MAX_BODY,
-        proxy: ProxySetting | object = NOT_GIVEN,
-        retry: Retry | int | None = None,
-    ) -> None:
-        self._base = as_base(base_url)
-        self._params = params
-        # Refused here if they cannot be sent; merged when they are: what can be decoded is not cheap to find out.
-        merge(Headers(), headers)
-        copied = getattr(headers, "copy", None)
-        self._own_headers: HeadersLike | None = copied() if copied is not None else headers
-        self._headers: Headers | None = None
-        self.cleanup = as_policy(cleanup) or _PREFETCH
-        self._timeout = _DEFAULT_TIMEOUT if timeout is NOT_GIVEN else Timeout.of(timeout)  # type: ignore[arg-type]
-        self._limits = limits
-        self.tls = tls_setting(tls, verify, cert)
-        self.connect = checked_connect(connect)
-        self._follow_redirects = follow_redirects
-        self._max_redirects = max_redirects
-        self.events = events
-        self.hooks = checked_hooks(event_hooks)
-        self.identity = ClientCredentials(self._base, self._own_headers, auth, cookies)
-        self._max_body = checked_bound(max_body)
-        self._retry = None if retry is None else checked_retry(retry, None)
-        self._routes = Routes(proxy)
-        self._open: WeakSet[BodyCore] = WeakSet()
-        self.mounts = Mounts(Mount(None, self._chosen(adapter or self.default_adapter), None))
-        # Last: what was refused half way has nothing to close, and its finalizer nothing to report.
-        self._closed = False
+    def __init__(self, base_url: URL | str | None = None, **options: Unpack[ClientOptions]) -> None:
+        given: dict[str, Any] = {**options, "base_url": base_url}
+        if given.get("adapter") is None:
+            given["adapter"] = self.default_adapter
+        self._begin_with(ClientSettings.of(given), [])
 
-    def build_request(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Request:
+    def _begin_with(self, settings: ClientSettings, mounts: list[Mount]) -> None:
+        """Become a client of these settings, that is open and has done nothing."""
+        adapter: Any = settings.adapter
+        default = Mount(None, self._chosen(adapter, settings.limits), None)
+        vars(self).update(
+            _plain=CallSettings(settings), _mounts=Mounts(default), _open=WeakSet(), _closed=False
+        )
+        for mount in mounts:
+            self._mounts.add(mount)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in vars(self) or hasattr(type(self), name)):
+            refuse_attribute(type(self), name)
+        object.__setattr__(self, name, value)
+
+    def build_request(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> Request:
         """The request that `request()` would send: with the client's base URL, parameters and headers."""
+        refuse_unknown(options, REQUEST_OPTIONS)
         return self._build(method, url, options)
 
-    def _build(self, method: str, url: URL | str, options: Any) -> Request:
+    def _build(self, method: str, url: URL | str, options: Mapping[str, Any]) -> Request:
         if self._closed:
             raise ClientClosed("this client is closed")
-        if self._base is not None and type(url) is not URL:
-            url = joined(self._base, url)
+        settings = self._plain.client
+        if settings.base_url is not None and type(url) is not URL:
+            url = joined(settings.base_url, url)
         target = url if type(url) is URL else URL(url)
-        if self._params is not None:
-            target = target.with_params(self._params)
-        if (defaults := self._headers) is None:
-            self._headers = defaults = default_headers(self._own_headers)
-            defaults.get("host")  # It builds the index, which every copy carries along.
-        headers = defaults.copy()
+        if settings.params is not None:
+            target = target.with_params(settings.params)
+        headers = settings.headers.copy()
         if not options:
-            request = Request(method, target, headers=headers)
-        else:
-            unknown = options.keys() - CALL_OPTIONS
-            if unknown:
-                raise TypeError(
-                    f"unknown option {min(unknown)!r}; known are {', '.join(sorted(CALL_OPTIONS))}"
-                )
-            if (own := options.get("headers")) is not None:
-                headers = merge(headers, own)
-            request = Request(
-                method,
-                target,
-                params=options.get("params"),
-                headers=headers,
-                content=options.get("content"),
-                data=options.get("data"),
-                json=options.get("json"),
-                files=options.get("files"),
-                trailers=options.get("trailers"),
-            )
-        return request
-
-    @property
-    def cookies(self) -> Cookies:
-        """The jar: cookies that responses set, and those that you put in. Made when it is first needed."""
-        return self.identity.cookies()
+            return Request(method, target, headers=headers)
+        if (own := options.get("headers")) is not None:
+            headers = merge(headers, own)
+        return Request(
+            method,
+            target,
+            params=options.get("params"),
+            headers=headers,
+            content=options.get("content"),
+            data=options.get("data"),
+            json=options.get("json"),
+            files=options.get("files"),
+            trailers=options.get("trailers"),
+        )
 
     # -- calls, as steps -----------------------------------------------------------------------------------------------
 
-    def _beginning(self, method: str, url: URL | str, options: Any, stream: bool) -> Steps[Any]:
-        request = self._build(method, url, options)
+    def _merged(self, options: SendOptions) -> CallSettings:
+        """The settings for one call that has these options, and a request that is built already."""
         if not options:
-            return self._sending(request, stream)
-        get = options.get
-        return self._sending(
-            request,
-            stream,
-            get("timeout", NOT_GIVEN),
-            get("cleanup"),
-            get("follow_redirects"),
-            get("extras"),
-            get("max_body", NOT_GIVEN),
-            get("proxy", NOT_GIVEN),
-            auth=get("auth", NOT_GIVEN),
-            cookies=get("cookies"),
-            retry=get("retry", NOT_GIVEN),
-        )
+            return self._plain
+        refuse_unknown(options, SEND_OPTIONS)
+        return self._plain.merged(options)
+
+    def _beginning(
+        self, method: str, url: URL | str, options: Mapping[str, Any], stream: bool
+    ) -> Steps[Any]:
+        settings = self._plain
+        if options:
+            refuse_unknown(options, CALL_OPTIONS)
+            if not SEND_OPTIONS.isdisjoint(options):
+                settings = settings.merged(options)
+        return self._sending(self._build(method, url, options), stream, settings)
 
     def _sending(
         self,
         request: Request,
         stream: bool,
-        timeout: Any = NOT_GIVEN,
-        cleanup: Any = None,
-        follow_redirects: bool | None = None,
-        extras: Mapping[str, object] | None = None,
-        max_body: Any = NOT_GIVEN,
-        proxy: Any = NOT_GIVEN,
-        *,
-        auth: Any = NOT_GIVEN,
-        cookies: Any = None,
-        retry: Any = NOT_GIVEN,
+        settings: CallSettings,
         call: Callable[..., Call] = Call,
     ) -> Steps[Any]:
         if self._closed:
             raise ClientClosed("this client is closed")
         if request.content.is_async and not self.awaits:
             request.content.chunks()  # It raises, and says why.
-        setting = self._timeout if timeout is NOT_GIVEN else Timeout.of(timeout)
-        following = self._follow_redirects if follow_redirects is None else follow_redirects
-        bound = self._max_body if max_body is NOT_GIVEN else checked_bound(max_body)
-        routes = self._routes if proxy is NOT_GIVEN else Routes(proxy)
+        home = request.url if settings.cert_is_own else settings.client.base_url or request.url
         credentials = None
-        own = self.identity.auth
-        if auth is not NOT_GIVEN or own is not None or request.url.username is not None:
+        if (
+            settings.client_auth is not None
+            or settings.auth is not NOT_GIVEN
+            or request.url.username is not None
+        ):
             from adieu.flow.auth import resolve_auth
 
-            request, credentials = resolve_auth(request, auth, own)
-        begun = call(
-            self,
-            Deadline(setting),
-            as_policy(cleanup),
-            stream,
-            extras,
-            bound,
-            routes,
-            credentials,
-            None if cookies is None else for_one_call(request, cookies),
-            self._retry if retry is NOT_GIVEN else checked_retry(retry, self._retry),
-            self._base or request.url,
-        )
-        return begun.run(request, self._max_redirects if following else None)
+            request, credentials = resolve_auth(request, settings.auth, settings.client_auth)
+        own = settings.cookies
+        cookies = None if own is None else for_one_call(request, own)
+        begun = call(self, settings, stream, credentials, cookies, home)
+        return begun.run(request, settings.max_redirects)
 
     def watch(self, body: BodyCore) -> None:
         """A body is handed out open. Its client knows it, weakly, to be able to end it."""
@@ -272,18 +207,23 @@ class ClientBase:
         """
         if self._closed:
             raise ClientClosed("this client is closed, and would never close what is mounted now")
-        self.mounts.add(
+        self._mounts.add(
             Mount(
                 Pattern.parse(pattern),
-                self._chosen(adapter),
-                as_policy(cleanup),
+                self._chosen(adapter, self._settings.limits),
+                checked_cleanup(cleanup),
                 checked_tls(tls),
                 checked_connect(connect),
             )
         )
 
-    def _chosen(self, adapter: Adapter | AsyncAdapter | str) -> Any:
-        return chosen(adapter, self.adapter_group, self._limits, self.awaits)
+    def _chosen(self, adapter: Adapter | AsyncAdapter | str, limits: Limits | None) -> Any:
+        return chosen(adapter, self.adapter_group, limits, self.awaits)
+
+    @property
+    def mounts(self) -> Mounts:
+        """Which adapter serves which URLs: see `mount`."""
+        return self._mounts
 
     def connections(self) -> list[ConnectionInfo]:
         """What every connection is doing now: idle, or leased for which request, since when, opened where."""
@@ -295,24 +235,31 @@ class ClientBase:
         return lines
 
     def _adapters(self) -> list[Adapter]:
-        return list({id(a): a for mount in self.mounts if (a := mount.made) is not None}.values())
+        return list({id(a): a for mount in self._mounts if (a := mount.made) is not None}.values())
 
     # -- elsewhere -----------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        from adieu.client.pickling import what_travels
-
-        return what_travels(self)
+        # What the client was given, secrets too, and the cookies in its jar; nothing else that it has done.
+        mounts = [mount for mount in self._mounts if mount.pattern]
+        for mount in mounts:
+            portable(
+                f"the adapter mounted for {mount.pattern} of a client", mount, PORTABLE_INSTEAD
+            )
+        own = {name: value for name, value in vars(self).items() if name not in _STATE}
+        for name, value in own.items():
+            portable(f"{name}= of a client", value, PORTABLE_INSTEAD)
+        return {"settings": self._settings, "mounts": mounts, "own": own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from adieu.client.pickling import arrive
-
-        arrive(self, state)
+        vars(self).update(state["own"])
+        self._begin_with(state["settings"], state["mounts"])
 
     def __copy__(self) -> Self:
-        from adieu.client.pickling import twin
+        # By way of pickle: so nothing is shared that one of them could close.
+        import pickle
 
-        copied: Self = twin(self)
+        copied: Self = pickle.loads(pickle.dumps(self))  # noqa: S301 - what was pickled in the same line
         return copied
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -325,4 +272,4 @@ class ClientBase:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self.connections())} connections"
-        return f"<{type(self).__name__} {self._base or ''} {state}>".replace("  ", " ")
+        return f"<{type(self).__name__} {self._settings.base_url or ''} {state}>".replace("  ", " ")

@@ -16,26 +16,25 @@ from adieu.errors import (
 )
 from adieu.flow.cookies import with_cookies
 from adieu.flow.redirects import REDIRECTS, follow
+from adieu.lifecycle.deadline import Deadline
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.exchange import Exchange
 from adieu.messages.response import ResponseHead
 from adieu.messages.source import SourceLease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from adieu.client.base import ClientBase
+    from adieu.client.settings import CallSettings
     from adieu.flow.auth import ScopedAuth
-    from adieu.flow.retries import Retry
-    from adieu.lifecycle.cleanup import CleanupPolicy, Why
-    from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.cleanup import Why
     from adieu.lifecycle.steps import Steps
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.request import Request
     from adieu.messages.url import URL
     from adieu.net.tls.config import TLSConfig
     from adieu.transport.mounts import Mount
-    from adieu.transport.routes import Routes
 
 __all__ = ["Call"]
 
@@ -55,47 +54,34 @@ class Call:
         "_history",
         "_hops",
         "_kind",
-        "cleanup",
         "client",
         "cookies",
         "credentials",
         "deadline",
-        "extras",
         "home",
-        "max_body",
-        "retry",
-        "routes",
+        "settings",
         "stream",
     )
 
     def __init__(
         self,
         client: ClientBase,
-        deadline: Deadline,
-        cleanup: CleanupPolicy | None,
+        settings: CallSettings,
         stream: bool,
-        extras: Mapping[str, object] | None,
-        max_body: int | None,
-        routes: Routes,
         credentials: ScopedAuth | None,
         cookies: Cookies | None,
-        retry: Retry | None,
         home: URL,
     ) -> None:
         self.client = client
-        self.deadline = deadline
-        self.cleanup = cleanup
+        self.settings = settings
         self.stream = stream
-        self.extras = extras
-        self.max_body = max_body
-        self.routes = routes
-        # Whose credentials go along, and the one origin that they are for.
+        # With the one origin that they are for.
         self.credentials = credentials
         # The call's own, besides those of the client.
         self.cookies = cookies
-        self.retry = retry
-        # Who the client is, is told to the origin of this URL.
+        # The client certificate is for the origin of this URL.
         self.home = home
+        self.deadline = Deadline(settings.timeout)
         self._exchange: Exchange | None = None
         # The class of its exchanges: `PinnedExchange` while an auth flow keeps its connection.
         self._kind: Any = Exchange
@@ -142,15 +128,16 @@ class Call:
                 request = steps.send(response)
             except StopIteration:
                 return response
-            if self.client.events is not None:
+            events = self.settings.client.events
+            if events is not None:
                 facts = request.method, str(request.url), response.status_code
-                notify(self.client.events.redirected, *facts)
+                notify(events.redirected, *facts)
             yield from self._discard_response(response, "redirect")
             response = yield from self._authenticated(request)
 
     def _authenticated(self, request: Request) -> Steps[Any]:
         """The answer to a request, whose origin may have to know who is asking: see `adieu.flow.auth`."""
-        send = self._hop if self.retry is None else self._retried
+        send = self._hop if self.settings.retry is None else self._retried
         credentials = self.credentials
         if credentials is not None and credentials.origin == request.url.origin:
             from adieu.flow.auth_driver import run_auth_flow
@@ -175,8 +162,9 @@ class Call:
         """One exchange, or as many as it takes within the setting for retries: see `adieu.flow.retries`."""
         from adieu.flow.retries import Attempts, retried
 
-        assert self.retry is not None
-        attempts = Attempts(self.retry, request, self.deadline, self.client.events)
+        settings = self.settings
+        assert settings.retry is not None
+        attempts = Attempts(settings.retry, request, self.deadline, settings.client.events)
         return retried(attempts, lambda: self._hop(request), self._given_up, self._waiting)
 
     def _given_up(self, response: Any) -> Steps[None]:
@@ -206,11 +194,12 @@ class Call:
 
     def _hop(self, request: Request) -> Steps[Any]:
         """One exchange: from a request to a response head, whose body the exchange owns."""
-        client = self.client
-        jar = client.identity.jar
+        client, settings = self.client, self.settings
+        defaults = settings.client
+        jar = defaults.cookies.jar
         if jar is not None or self.cookies is not None:
             request = with_cookies(request, jar, self.cookies)
-        before, after = client.hooks
+        before, after = defaults.event_hooks
         for hook in before:
             yield client.hooked(hook, request)
         mount = _mounted(client, request)
@@ -223,14 +212,14 @@ class Call:
             request.method,
             request.url,
             self.deadline,
-            self.cleanup or mount.policy or client.cleanup,
-            tls=mount.tls or (client.tls and self._own_tls(client.tls, request.url)),
-            connect=mount.connect or client.connect,
-            events=client.events,
+            settings.cleanup or mount.policy or defaults.cleanup,
+            tls=self._tls(mount, request.url),
+            connect=mount.connect or defaults.connect,
+            events=defaults.events,
             hop=self._hops,
-            extras=self.extras,
-            max_body=self.max_body,
-            route=self.routes.select(request.url),
+            extras=settings.extras,
+            max_body=settings.max_body,
+            route=settings.routes.select(request.url),
         )
         if self._kind is not Exchange:
             exchange.continue_from(self._exchange)
@@ -251,21 +240,28 @@ class Call:
             _tell_end(events.answered, exchange, response.status_code, began)
         response.request = request
         response.seconds = self.deadline.elapsed()
-        response.max_body = self.max_body
+        response.max_body = settings.max_body
         if response.source is not None:
             SourceLease.adopt(response, exchange)
         if exchange.lease is not None:
             response.attach(client.body(exchange, response.status_code))
-        client.identity.learn(request.url, response.headers)
+        defaults.cookies.learn(request.url, response.headers, defaults.base_url)
         for hook in after:
             yield client.hooked(hook, response)
         return response
 
-    def _own_tls(self, tls: TLSConfig, url: URL) -> TLSConfig:
-        """The client's settings: its own certificate, as its `auth`, is for one origin, wherever a redirect leads."""
-        return (
-            tls if tls.cert is None or url.origin == self.home.origin else tls.without_client_cert()
-        )
+    def _tls(self, mount: Mount, url: URL) -> TLSConfig | None:
+        """The TLS settings of a hop: the call's own, the mount's, or the client's.
+
+        A certificate of the call or of the client is for one origin, as `auth` is, wherever a redirect leads.
+        """
+        own = self.settings.tls
+        if own is None and mount.tls is not None:
+            return mount.tls
+        tls = own or self.settings.client.tls
+        if tls is None or tls.cert is None or url.origin == self.home.origin:
+            return tls
+        return tls.without_client_cert()
 
 
 def _wrap_adapter_error(adapter: object, exchange: Exchange, error: Exception) -> TransportError:

@@ -13,12 +13,11 @@ from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
 from adieu.lifecycle.body import Body
 from adieu.lifecycle.steps import drive
-from adieu.messages.request import NOT_GIVEN
 from adieu.messages.response import MAX_EVENT
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from concurrent.futures import Executor
     from types import TracebackType
 
@@ -29,16 +28,10 @@ if TYPE_CHECKING:
     from adieu.client.event_stream import EventStream
     from adieu.client.map.outcome import Wanted
     from adieu.client.map.sync_map import Map
-    from adieu.client.options import CallOptions, Hook
-    from adieu.flow.auth import AuthLike
-    from adieu.flow.retries import Retry
-    from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.deadline import Timeout
-    from adieu.messages.cookies.jar import Cookie
+    from adieu.client.options import CallOptions, Hook, SendOptions
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.url import URL
-    from adieu.transport.routes import ProxySetting
 
 __all__ = ["Client"]
 
@@ -127,30 +120,10 @@ class Client(ClientBase):
         request: Request,
         *,
         stream: bool = False,
-        timeout: Timeout | float | object | None = NOT_GIVEN,
-        cleanup: CleanupPolicy | None = None,
-        follow_redirects: bool | None = None,
-        extras: Mapping[str, object] | None = None,
-        max_body: int | object | None = NOT_GIVEN,
-        proxy: ProxySetting | object = NOT_GIVEN,
-        auth: AuthLike | object | None = NOT_GIVEN,
-        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
-        retry: Retry | int | object | None = NOT_GIVEN,
+        **options: Unpack[SendOptions],
     ) -> Response:
         """Send a request that was built before, any number of times if its content can be read again."""
-        steps = self._sending(
-            request,
-            stream,
-            timeout,
-            cleanup,
-            follow_redirects,
-            extras,
-            max_body,
-            proxy,
-            auth=auth,
-            cookies=cookies,
-            retry=retry,
-        )
+        steps = self._sending(request, stream, self._merged(options))
         response: Response = drive(steps)
         return response
 
@@ -234,11 +207,8 @@ class Client(ClientBase):
         requests: Iterable[Wanted],
         *,
         limit: int = 10,
-        timeout: Timeout | float | object | None = NOT_GIVEN,
-        cleanup: CleanupPolicy | None = None,
-        follow_redirects: bool | None = None,
-        extras: Mapping[str, object] | None = None,
         executor: Executor | None = None,
+        **options: Unpack[SendOptions],
     ) -> Map:
         """Send many requests, `limit` of them at a time, and give each `Outcome` as soon as it is there.
 
@@ -264,10 +234,10 @@ class Client(ClientBase):
         leaves this process is pickled, the client as its settings, of which each process makes one client of its own,
         to be closed some seconds after its last request. What has begun elsewhere when the map is left ends by itself.
         """
-        from adieu.client.map.sender import Sender, SendSettings
+        from adieu.client.map.sender import Sender
         from adieu.client.map.sync_map import Map
 
-        sender = Sender(self, SendSettings(timeout, cleanup, follow_redirects, extras))
+        sender = Sender(self, options)
         if executor is not None:
             from adieu.client.map.on_executor import ExecutorWorkers
 

@@ -75,7 +75,8 @@ class Limits(Value):
                 )
         times: dict[str, Any] = {"idle": idle, "age": age}
         for name, seconds in times.items():
-            if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
+            number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+            if seconds is not None and not (number and seconds >= 0):
                 raise InvalidRequest(f"limits: {name} takes seconds or None, not {seconds!r}")
         self._set(
             connections=connections, per_origin=per_origin, idle=idle, age=age, requests=requests

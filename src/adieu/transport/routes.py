@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ProxySetting", "Routes"]
 
 _MOST = 1024
+_SCHEMES = ("http", "https", "all", "*")
 
 ProxySetting: TypeAlias = ProxyLike | Mapping[str, ProxyLike | None] | None
 """What `proxy=` takes: one proxy for everything, a mapping from patterns to proxies, or None for the direct way."""
@@ -49,6 +50,15 @@ class Routes:
             self._patterns = _patterns(proxy)
         elif proxy is not None and proxy is not NOT_GIVEN:
             self._only = Proxy.of(given)
+
+    @property
+    def setting(self) -> ProxySetting | object:
+        """What `proxy=` was given, checked; NOT_GIVEN: the environment decides."""
+        if self._patterns is not None:
+            return {str(pattern): proxy for pattern, proxy in self._patterns}
+        if self._only is not None:
+            return self._only
+        return None if self._direct and self._environment is None else NOT_GIVEN
 
     def __getstate__(self) -> tuple[Any, ...]:
         # What the environment has decided is decided anew elsewhere, by the environment there.
@@ -95,10 +105,21 @@ def _patterns(
 ) -> list[tuple[Pattern, Proxy | None]]:
     parsed: dict[Pattern, Proxy | None] = {}
     for text, value in proxies.items():
-        pattern = Pattern.parse(text)
+        pattern = _pattern(text)
         if pattern.segments:
             raise InvalidRequest(f"proxy={text!r}: a proxy is chosen by origin; leave the path out")
         if pattern in parsed:
             raise InvalidRequest(f"proxy={text!r}: another pattern says the same: {pattern}")
         parsed[pattern] = None if value is None else Proxy.of(value)
     return sorted(parsed.items(), key=lambda item: item[0].rank(), reverse=True)
+
+
+def _pattern(text: object) -> Pattern:
+    """A pattern for proxies, whose scheme is one that goes through proxies, or any: `all` and `*`."""
+    scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
+    if separator and scheme.lower() not in _SCHEMES:
+        raise InvalidRequest(
+            f"proxy={text!r}: nothing goes through a proxy for {scheme}://; a pattern begins with http://, "
+            "https://, or all:// (also written *://)"
+        )
+    return Pattern.parse(f"*://{rest}" if scheme.lower() == "all" else text)

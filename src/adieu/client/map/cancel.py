@@ -15,6 +15,7 @@ from adieu.errors import ClientClosed
 from adieu.lifecycle.deadline import Deadline
 
 if TYPE_CHECKING:
+    from adieu.client.settings import CallSettings
     from adieu.lifecycle.deadline import Timeout, Wait
     from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.steps import Steps
@@ -82,9 +83,10 @@ class CancellableCall(Call):
     __slots__ = ("_handle",)
 
     def __init__(
-        self, handle: CancelHandle, client: Any, deadline: Deadline, *settings: Any
+        self, handle: CancelHandle, client: Any, settings: CallSettings, *facts: Any
     ) -> None:
-        super().__init__(client, _CancellableDeadline(deadline.timeout, handle), *settings)
+        super().__init__(client, settings, *facts)
+        self.deadline = _CancellableDeadline(settings.timeout, handle)
         self._handle = handle
         handle.call = self
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from adieu.client.map.cancel import CancellableCall
 from adieu.lifecycle.steps import drive
 from adieu.messages.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from adieu.client.map.cancel import CancelHandle
     from adieu.client.map.outcome import Wanted
     from adieu.client.map.worker_clients import PackedClient
-    from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.deadline import Timeout
+    from adieu.client.options import SendOptions
+    from adieu.client.settings import CallSettings
     from adieu.lifecycle.steps import Steps
     from adieu.messages.response import Response
     from adieu.messages.url import URL
 
-__all__ = ["SendSettings", "Sender", "SendsRequests"]
+__all__ = ["Sender", "SendsRequests"]
 
 
 class SendsRequests(Protocol):
@@ -29,57 +29,47 @@ class SendsRequests(Protocol):
 
     def build_request(self, method: str, url: URL | str) -> Request: ...
 
+    def _merged(self, options: SendOptions) -> CallSettings: ...
+
     def _sending(
         self,
         request: Request,
         stream: bool,
-        timeout: Any = ...,
-        cleanup: CleanupPolicy | None = ...,
-        follow_redirects: bool | None = ...,
-        extras: Mapping[str, object] | None = ...,
-        *,
+        settings: CallSettings,
         call: Callable[..., CancellableCall] = ...,
     ) -> Steps[Response]: ...
 
     def close(self) -> object: ...
 
 
-class SendSettings(NamedTuple):
-    """The settings that a map was given for all of its requests."""
-
-    timeout: Timeout | float | object | None
-    cleanup: CleanupPolicy | None
-    follow_redirects: bool | None
-    extras: Mapping[str, object] | None
-
-
 class Sender:
     """Sends what a map is given. When pickled, it becomes a sender with a client of equal settings."""
 
-    __slots__ = ("_client", "_packed", "_settings")
+    __slots__ = ("_client", "_options", "_packed", "_settings")
 
-    def __init__(self, client: SendsRequests, settings: SendSettings) -> None:
+    def __init__(self, client: SendsRequests, options: SendOptions) -> None:
         self._client = client
-        self._settings = settings
+        self._options = options
+        self._settings = client._merged(options)
         self._packed: PackedClient[SendsRequests] | None = None
 
     def __call__(self, wanted: Wanted, handle: CancelHandle) -> Response:
         client = self._client
         request = wanted if isinstance(wanted, Request) else client.build_request("GET", wanted)
         return drive(
-            client._sending(request, False, *self._settings, call=partial(CancellableCall, handle))
+            client._sending(request, False, self._settings, partial(CancellableCall, handle))
         )
 
     def __reduce__(
         self,
-    ) -> tuple[type[_WorkerSender], tuple[PackedClient[SendsRequests], SendSettings]]:
+    ) -> tuple[type[_WorkerSender], tuple[PackedClient[SendsRequests], SendOptions]]:
         packed = self._packed
         if packed is None:
             from adieu.client.map.worker_clients import pack
 
             # Once for all requests of the map. Two threads may do it at the same time, with the same result.
             self._packed = packed = pack(self._client)
-        return _WorkerSender, (packed, self._settings)
+        return _WorkerSender, (packed, self._options)
 
 
 class _WorkerSender:
@@ -88,19 +78,19 @@ class _WorkerSender:
     Unpickling makes no client: a scheduler unpickles too, and sends nothing.
     """
 
-    __slots__ = ("_packed", "_settings")
+    __slots__ = ("_options", "_packed")
 
-    def __init__(self, packed: PackedClient[SendsRequests], settings: SendSettings) -> None:
+    def __init__(self, packed: PackedClient[SendsRequests], options: SendOptions) -> None:
         self._packed = packed
-        self._settings = settings
+        self._options = options
 
     def __call__(self, wanted: Wanted, handle: CancelHandle) -> Response:
         from adieu.client.map.worker_clients import BorrowedClient
 
         with BorrowedClient(self._packed) as client:
-            return Sender(client, self._settings)(wanted, handle)
+            return Sender(client, self._options)(wanted, handle)
 
     def __reduce__(
         self,
-    ) -> tuple[type[_WorkerSender], tuple[PackedClient[SendsRequests], SendSettings]]:
-        return _WorkerSender, (self._packed, self._settings)
+    ) -> tuple[type[_WorkerSender], tuple[PackedClient[SendsRequests], SendOptions]]:
+        return _WorkerSender, (self._packed, self._options)

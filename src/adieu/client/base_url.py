@@ -1,28 +1,24 @@
-"""What every request of a client begins with: the URL that relative ones are put below, and the headers."""
+"""The base URL of a client, and the URLs that are put below it."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from adieu._version import __version__
-from adieu.errors import InvalidURL
-from adieu.messages.headers import Headers, merge
+from adieu.errors import InvalidRequest, InvalidURL
 from adieu.messages.url import URL
 
-if TYPE_CHECKING:
-    from adieu.messages.request import HeadersLike
-
-__all__ = ["as_base", "default_headers", "joined"]
+__all__ = ["as_base", "joined"]
 
 # Not any text with "://" in it: a path may hold a URL.
 _WHOLE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//").match
 
 
 def as_base(url: URL | str | None) -> URL | None:
-    """What `base_url=` was given, checked."""
+    """The base URL, checked: it has neither query nor fragment."""
     if url is None:
         return None
+    if not isinstance(url, (str, URL)):
+        raise InvalidRequest(f"base_url is a URL, as text or as adieu.URL, not {url!r:.80}")
     base = URL(url)
     if base.query is not None or base.fragment is not None:
         raise InvalidURL(f"a base_url has no query and no fragment: {base}")
@@ -43,17 +39,3 @@ def joined(base: URL, url: str) -> str | URL:
     if base.username is not None:
         whole = whole.replace(username=base.username, password=base.password)
     return whole
-
-
-def default_headers(own: HeadersLike | None) -> Headers:
-    """What goes with every request: the client's own over those that each client sends."""
-    from adieu.messages.decoding.decoder import accept_encoding
-
-    defaults = Headers.from_wire(
-        [
-            ("User-Agent", f"adieu/{__version__}"),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", accept_encoding()),
-        ]
-    )
-    return merge(defaults, own)

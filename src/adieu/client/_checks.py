@@ -1,0 +1,239 @@
+"""The check of each option of calls and clients.
+
+A check returns the value ready for use, or raises `InvalidRequest` with what was given and what should be. The modules
+of auth, TLS and retries are imported only when an option needs them: most clients never do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import InvalidRequest
+from adieu.lifecycle.cleanup import CleanupPolicy
+from adieu.lifecycle.events import Events
+from adieu.lifecycle.pool import Limits
+from adieu.messages.url.form import encode_form
+
+if TYPE_CHECKING:
+    from adieu.client.options import CookiesLike, Hook, Hooks, HooksLike
+    from adieu.flow.auth import Auth, AuthLike
+    from adieu.flow.retries import Retry
+    from adieu.messages.url.form import FormFields
+    from adieu.net.connect import Connect
+    from adieu.net.tls.config import TLSConfig
+
+
+def refuse_unknown(options: Mapping[str, object], known: frozenset[str]) -> None:
+    """Raise `TypeError` for an option that is not known, and name those that are."""
+    unknown = options.keys() - known
+    if unknown:
+        raise TypeError(f"unknown option {min(unknown)!r}; known are {', '.join(sorted(known))}")
+
+
+def checked_auth(auth: AuthLike | None) -> Auth | None:
+    if auth is None:
+        return None
+    from adieu.flow.auth import as_auth
+
+    return as_auth(auth)
+
+
+def checked_cleanup(policy: CleanupPolicy | None) -> CleanupPolicy | None:
+    if policy is None or isinstance(policy, CleanupPolicy):
+        return policy
+    raise InvalidRequest(f"cleanup takes a CleanupPolicy, not {policy!r}{_instance(policy)}")
+
+
+def checked_connect(connect: Connect | None) -> Connect | None:
+    if connect is None:
+        return None
+    from adieu.net.connect import Connect
+
+    if not isinstance(connect, Connect):
+        raise InvalidRequest(f"connect= is an adieu.Connect, not {_shown(connect)}")
+    return connect
+
+
+def checked_cookies(cookies: CookiesLike | None) -> CookiesLike | None:
+    """The cookies of a call, in a form that can be read for any number of requests."""
+    if cookies is not None and (
+        isinstance(cookies, (str, bytes)) or not isinstance(cookies, Iterable)
+    ):
+        raise InvalidRequest(
+            f"cookies= takes a mapping of names to values, or Cookies, not {type(cookies).__name__}"
+        )
+    return tuple(cookies) if isinstance(cookies, Iterator) else cookies
+
+
+def checked_events(events: Events | None) -> Events | None:
+    if events is None or isinstance(events, Events):
+        return events
+    raise InvalidRequest(f"events= is an adieu.Events, not {_shown(events)}")
+
+
+def checked_extras(extras: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    if extras is None or (
+        isinstance(extras, Mapping) and all(isinstance(name, str) for name in extras)
+    ):
+        return extras
+    raise InvalidRequest(f"extras= maps names to values, and is not {extras!r:.80}")
+
+
+def checked_flag(name: str, value: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidRequest(f"{name} is True or False, not {value!r:.80}")
+
+
+def checked_hooks(hooks: HooksLike | None) -> Hooks:
+    """The hooks for requests, and those for responses."""
+    if hooks is None:
+        return (), ()
+    if not isinstance(hooks, Mapping):
+        raise InvalidRequest(
+            f"event_hooks= maps 'request' and 'response' to lists of functions, and is not {hooks!r:.80}"
+        )
+    unknown = set(hooks) - {"request", "response"}
+    if unknown:
+        raise InvalidRequest(
+            f"event_hooks knows 'request' and 'response', not {min(map(repr, unknown))}"
+        )
+    return _functions("request", hooks), _functions("response", hooks)
+
+
+def _functions(name: str, hooks: HooksLike) -> tuple[Hook, ...]:
+    given = hooks.get(name, ())
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise InvalidRequest(f"event_hooks[{name!r}] is a list of functions, not {given!r:.80}")
+    functions = tuple(given)
+    for function in functions:
+        if not callable(function):
+            raise InvalidRequest(
+                f"event_hooks[{name!r}] is a list of functions; {function!r:.80} cannot be called"
+            )
+    return functions
+
+
+def checked_limits(limits: Limits | None) -> Limits | None:
+    if limits is None or isinstance(limits, Limits):
+        return limits
+    raise InvalidRequest(f"limits= is an adieu.Limits, not {_shown(limits)}")
+
+
+def checked_max_body(max_body: int | None) -> int | None:
+    if max_body is None or (type(max_body) is int and max_body >= 0):
+        return max_body
+    raise InvalidRequest(
+        f"max_body is a number of bytes, or None for no bound at all, not {max_body!r}"
+    )
+
+
+def checked_max_redirects(number: int) -> int:
+    if type(number) is int and number >= 0:
+        return number
+    raise InvalidRequest(
+        f"max_redirects is how many redirects are followed at most, 0 or more, not {number!r:.80}"
+    )
+
+
+def checked_params(params: FormFields | None) -> FormFields | None:
+    """The parameters, copied: what the caller does with his own afterwards changes no request."""
+    if params is None:
+        return None
+    copied: FormFields
+    if isinstance(params, Mapping):
+        copied = {name: _frozen(value) for name, value in params.items()}
+    elif isinstance(params, Iterable) and not isinstance(params, (str, bytes)):
+        copied = tuple(_frozen(pair) for pair in params)
+    else:
+        copied = params
+    try:
+        encode_form(copied)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"params= cannot be sent: {error}") from None
+    return copied
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def checked_retry(retry: Retry | int | None, own: Retry | None = None) -> Retry | None:
+    """The setting for retries; a number changes how often `own`, the client's setting, sends again."""
+    if retry is None:
+        return None
+    from adieu.flow.retries import Retry
+
+    if own is not None and type(retry) is int and retry > 0:
+        # The rest of the client's setting holds, and its budget is shared.
+        return own.replace(limit=retry)
+    return Retry.of(retry)
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+def tls_of(options: Mapping[str, Any]) -> TLSConfig | None:
+    """The TLS settings in `tls`, or in `verify` and `cert`, of a client's options; None: the defaults."""
+    tls = checked_tls(options.get("tls"))
+    return changed_tls(tls, options) if tls is None else tls_alone(tls, options)
+
+
+def tls_alone(tls: TLSConfig, options: Mapping[str, Any]) -> TLSConfig:
+    """These settings, which leave no place for `verify` and `cert` beside them."""
+    if options.get("verify", True) is not True or options.get("cert") is not None:
+        raise InvalidRequest("tls= says all there is to say: give verify and cert to its TLSConfig")
+    return tls
+
+
+def changed_tls(tls: TLSConfig | None, options: Mapping[str, Any]) -> TLSConfig | None:
+    """The settings with another `verify` or `cert`, where the options have them."""
+    changes: dict[str, Any] = {}
+    if "verify" in options:
+        verify = options["verify"]
+        given = _is_context(verify)
+        changes.update(verify=True if given else verify, context=verify if given else None)
+    if "cert" in options:
+        changes["cert"] = options["cert"]
+    if tls is not None:
+        return tls.replace(**changes) if changes else tls
+    if all(changes.get(name, default) is default for name, default in _PLAIN.items()):
+        return None
+    from adieu.net.tls.config import TLSConfig
+
+    return TLSConfig(**changes)
+
+
+_PLAIN: dict[str, object] = {"verify": True, "context": None, "cert": None}
+
+
+def _is_context(verify: object) -> bool:
+    """Whether it is an SSLContext; nothing is one before somebody has imported `ssl`."""
+    ssl = sys.modules.get("ssl")
+    return ssl is not None and isinstance(verify, ssl.SSLContext)
+
+
+def checked_tls(tls: TLSConfig | None) -> TLSConfig | None:
+    if tls is None:
+        return None
+    from adieu.net.tls.config import TLSConfig
+
+    if not isinstance(tls, TLSConfig):
+        raise InvalidRequest(f"tls= is an adieu.TLSConfig, not {_shown(tls)}")
+    return tls
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def _instance(value: object) -> str:
+    return " (an instance of it: write it with parentheses)" if isinstance(value, type) else ""
+
+
+def _shown(value: object) -> str:
+    """What was given instead: a class by its name, an object by its type, which shows no secret."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}{_instance(value)}"
+    return type(value).__name__

@@ -1,0 +1,156 @@
+"""The two settings of a client that change in place: its header fields, and its cookies.
+
+Both are made when they are first needed: what can be decoded (Accept-Encoding) is not cheap to find out, and most
+clients never see a cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from adieu._version import __version__
+from adieu.errors import InvalidRequest
+from adieu.flow.cookies import as_jar
+from adieu.messages.headers import Headers, merge
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from adieu.client.options import CookiesLike
+    from adieu.messages.cookies.jar import Cookies
+    from adieu.messages.headers import FieldValue, HeaderChanges
+    from adieu.messages.request import HeadersLike
+    from adieu.messages.url import URL
+
+__all__ = ["ClientCookies", "ClientHeaders", "LiveHeaders"]
+
+
+def _defaults() -> Headers:
+    """What every client sends unless it says otherwise."""
+    from adieu.messages.decoding.decoder import accept_encoding
+
+    return Headers.from_wire(
+        [
+            ("User-Agent", f"adieu/{__version__}"),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", accept_encoding()),
+        ]
+    )
+
+
+class LiveHeaders(Headers):
+    """`client.headers`: the fields that go with every request. A change holds for the next one.
+
+    Requests copy `snapshot`, which every change replaces and none alters: a thread that copies it while another one
+    changes the headers gets all of a change or nothing of it.
+    """
+
+    __slots__ = ("snapshot",)
+    snapshot: Headers
+
+    def __init__(self, fields: Headers) -> None:
+        super().__init__(fields)
+        self._publish()
+
+    def _publish(self) -> None:
+        snapshot = self.copy()
+        snapshot.get("host")  # It builds the index, which every copy carries along.
+        self.snapshot = snapshot
+
+    def add(self, name: str, value: FieldValue) -> None:
+        """Add a field after all others, whether or not there are fields of this name."""
+        super().add(name, value)
+        self._publish()
+
+    def update(self, changes: HeaderChanges) -> None:  # type: ignore[override] # as Headers.update
+        """Let these fields take the place of all fields of the same names; None removes a field."""
+        super().update(changes)
+        self._publish()
+
+    def __setitem__(self, name: str, value: FieldValue) -> None:
+        super().__setitem__(name, value)
+        self._publish()
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self._publish()
+
+
+class ClientHeaders:
+    """The fields of a client: its own over the defaults. Pickled, they are its own alone."""
+
+    _live: LiveHeaders | None = None
+
+    def __init__(self, own: HeadersLike | None) -> None:
+        # Copied: a generator could be read once, and what the caller does with a mapping afterwards is his alone.
+        copied: Any = own
+        if isinstance(own, Headers):
+            copied = own.copy()
+        elif isinstance(own, Mapping):
+            copied = dict(own)
+        elif isinstance(own, Iterable) and not isinstance(own, (str, bytes)):
+            copied = list(own)
+        merge(Headers(), copied)  # Refused here if they cannot be sent.
+        self._own: HeaderChanges | None = copied
+
+    @property
+    def live(self) -> LiveHeaders:
+        """All the fields, to be read and changed."""
+        live = self._live
+        if live is None:
+            # C, and so atomic: two threads that come here get the same headers.
+            live = vars(self).setdefault("_live", LiveHeaders(merge(_defaults(), self._own)))
+        return live
+
+    def copy(self) -> Headers:
+        """The fields for one request."""
+        return (self._live or self.live).snapshot.copy()
+
+    def __contains__(self, name: str) -> bool:
+        return name in merge(Headers(), self._changes())
+
+    def _changes(self) -> HeaderChanges | None:
+        """What differs from the defaults; None as a value removes one."""
+        live = self._live
+        if live is None:
+            return self._own
+        defaults = _defaults()
+        removed = [(name, None) for name in defaults if name not in live]
+        default_fields = defaults.multi_items()
+        return [*removed, *(field for field in live.multi_items() if field not in default_fields)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The defaults are made anew where it arrives: another process may decode other codings.
+        return {"_own": self._changes()}
+
+    def __repr__(self) -> str:
+        return repr(merge(Headers(), self._changes()))
+
+
+class ClientCookies:
+    """The jar of a client, once there is one; or that it shall have none."""
+
+    jar: Cookies | None = None
+
+    def __init__(self, cookies: CookiesLike | Literal[False] | None, base: URL | None) -> None:
+        self.kept = cookies is not False
+        if cookies is not None and cookies is not False:
+            self.jar = as_jar(cookies, base)
+
+    def jar_for(self, base: URL | None) -> Cookies:
+        """The jar, made if there is none yet. Raises `InvalidRequest` if there shall be none."""
+        jar = self.jar
+        if jar is None:
+            if not self.kept:
+                raise InvalidRequest("this client keeps no cookies: it was made with cookies=False")
+            from adieu.messages.cookies.jar import Cookies
+
+            # C, and so atomic: two threads that come here get the same jar.
+            jar = vars(self).setdefault("jar", Cookies(url=base))
+        return jar
+
+    def learn(self, url: URL, headers: Headers, base: URL | None) -> None:
+        """Keep the cookies that a response sets. Most set none, and nothing else is looked for."""
+        if headers.names("set-cookie") and self.kept:
+            self.jar_for(base).store(url, headers.get_list("set-cookie"))
