@@ -24,7 +24,6 @@ SOURCES = modules_in(ROOT / "src") | modules_in(ROOT / "adapters")
 KNOWN_CIRCLES = {
     "adieu.client.base",
     "adieu.client.call",
-    "adieu.client.pickling",
     "adieu.http1.connection",
     "adieu.http1.error_mapping",
     "adieu.net._connect_checks",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.cleanup import CleanupPolicy
+from adieu.lifecycle.deadline import Timeout
 from adieu.lifecycle.events import Events
 from adieu.lifecycle.pool import Limits
 from adieu.messages.url.form import encode_form
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
 
 def refuse_unknown(options: Mapping[str, object], known: frozenset[str]) -> None:
     """Raise `TypeError` for an option that is not known, and name those that are."""
-    unknown = options.keys() - known
-    if unknown:
-        raise TypeError(f"unknown option {min(unknown)!r}; known are {', '.join(sorted(known))}")
+    if not options.keys() <= known:
+        unknown = min(options.keys() - known)
+        raise TypeError(f"unknown option {unknown!r}; known are {', '.join(sorted(known))}")
 
 
 def checked_auth(auth: AuthLike | None) -> Auth | None:
@@ -170,6 +172,16 @@ def checked_retry(retry: Retry | int | None, own: Retry | None = None) -> Retry 
         # The rest of the client's setting holds, and its budget is shared.
         return own.replace(limit=retry)
     return Retry.of(retry)
+
+
+def checked_timeout(timeout: Timeout | float | None) -> Timeout:
+    return _seconds(timeout) if type(timeout) in (int, float) else Timeout.of(timeout)
+
+
+@lru_cache(maxsize=64, typed=True)
+def _seconds(seconds: float) -> Timeout:
+    """Most programs give the same few numbers to all of their calls."""
+    return Timeout.of(seconds)
 
 
 # -- TLS ---------------------------------------------------------------------------------------------------------------

@@ -213,7 +213,7 @@ class Call:
             request.url,
             self.deadline,
             settings.cleanup or mount.policy or defaults.cleanup,
-            tls=self._tls(mount, request.url),
+            tls=mount.tls if settings.default_tls else self._tls(mount, request.url),
             connect=mount.connect or defaults.connect,
             events=defaults.events,
             hop=self._hops,

@@ -105,7 +105,10 @@ class ClientHeaders:
 
     def copy(self) -> Headers:
         """The fields for one request."""
-        return (self._live or self.live).snapshot.copy()
+        live = self._live
+        if live is None:
+            live = self.live
+        return live.snapshot.copy()
 
     def __contains__(self, name: str) -> bool:
         return name in merge(Headers(), self._changes())

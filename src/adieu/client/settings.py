@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from adieu.client.options import CookiesLike, Hook, Hooks, HooksLike, Verify
+    from adieu.client.options import CookiesLike, Hook, Hooks, HooksLike, SendOptions, Verify
     from adieu.flow.auth import Auth, AuthLike, ScopedAuth
     from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
@@ -175,6 +175,7 @@ class CallSettings:
         "client",
         "client_auth",
         "cookies",
+        "default_tls",
         "extras",
         "max_body",
         "max_redirects",
@@ -202,71 +203,82 @@ class CallSettings:
         self.tls: TLSConfig | None = None
         # The certificate in `tls` was given for this call, and so for the origin of its URL.
         self.cert_is_own = False
+        # Neither the call nor the client has TLS settings: most have none.
+        self.default_tls = client.tls is None
 
     def merged(self, options: Mapping[str, Any]) -> CallSettings:
         """These settings, of a client, with the options of one call over them."""
         call = CallSettings(self.client)
-        for name, value in options.items():
+        for name in options:
             merge = _MERGES.get(name)
             if merge is not None:
-                merge(call, value)
-        if not _TLS_OPTIONS.isdisjoint(options):
-            call._merge_tls(options)
+                merge(call, options)
         return call
 
-    def _merge_tls(self, options: Mapping[str, Any]) -> None:
-        own = checks.checked_tls(options.get("tls"))
-        if own is not None:
-            self.tls = checks.tls_alone(own, options)
-        else:
-            given = {name: options[name] for name in ("verify", "cert") if name in options}
-            if given.get("cert", NOT_GIVEN) is None:
-                del given["cert"]
-            if given:
-                self.tls = checks.changed_tls(self.client.tls, given)
-        self.cert_is_own = own is not None or options.get("cert") is not None
+
+# Each takes one option over into the settings of a call.
 
 
-def _merge_auth(call: CallSettings, given: AuthLike | None) -> None:
-    call.auth = checks.checked_auth(given)
+def _merge_auth(call: CallSettings, options: SendOptions) -> None:
+    call.auth = checks.checked_auth(options["auth"])
 
 
-def _merge_cleanup(call: CallSettings, given: CleanupPolicy | None) -> None:
-    call.cleanup = checks.checked_cleanup(given)
+def _merge_cleanup(call: CallSettings, options: SendOptions) -> None:
+    call.cleanup = checks.checked_cleanup(options["cleanup"])
 
 
-def _merge_cookies(call: CallSettings, given: CookiesLike | None) -> None:
-    call.cookies = checks.checked_cookies(given)
+def _merge_cookies(call: CallSettings, options: SendOptions) -> None:
+    call.cookies = checks.checked_cookies(options["cookies"])
 
 
-def _merge_extras(call: CallSettings, given: Mapping[str, object] | None) -> None:
-    call.extras = checks.checked_extras(given)
+def _merge_extras(call: CallSettings, options: SendOptions) -> None:
+    call.extras = checks.checked_extras(options["extras"])
 
 
-def _merge_follow_redirects(call: CallSettings, given: bool | None) -> None:
+def _merge_follow_redirects(call: CallSettings, options: SendOptions) -> None:
+    given = options["follow_redirects"]
     if given is not None:
         following = checks.checked_flag("follow_redirects", given)
         call.max_redirects = call.client.max_redirects if following else None
 
 
-def _merge_max_body(call: CallSettings, given: int | None) -> None:
-    call.max_body = checks.checked_max_body(given)
+def _merge_max_body(call: CallSettings, options: SendOptions) -> None:
+    call.max_body = checks.checked_max_body(options["max_body"])
 
 
-def _merge_proxy(call: CallSettings, given: ProxySetting) -> None:
-    call.routes = Routes(given)
+def _merge_proxy(call: CallSettings, options: SendOptions) -> None:
+    call.routes = Routes(options["proxy"])
 
 
-def _merge_retry(call: CallSettings, given: Retry | int | None) -> None:
-    call.retry = checks.checked_retry(given, call.client.retry)
+def _merge_retry(call: CallSettings, options: SendOptions) -> None:
+    call.retry = checks.checked_retry(options["retry"], call.client.retry)
 
 
-def _merge_timeout(call: CallSettings, given: Timeout | float | None) -> None:
-    call.timeout = Timeout.of(given)
+def _merge_timeout(call: CallSettings, options: SendOptions) -> None:
+    call.timeout = checks.checked_timeout(options["timeout"])
+
+
+def _merge_tls(call: CallSettings, options: SendOptions) -> None:
+    """`tls`, `verify` and `cert` together, when the first of them is met."""
+    if call.tls is not None:
+        return
+    own = checks.checked_tls(options.get("tls"))
+    if own is not None:
+        call.tls = checks.tls_alone(own, options)
+    else:
+        given: dict[str, object] = {}
+        if "verify" in options:
+            given["verify"] = options["verify"]
+        if options.get("cert") is not None:
+            given["cert"] = options.get("cert")
+        call.tls = checks.changed_tls(call.client.tls, given)
+    call.cert_is_own = own is not None or options.get("cert") is not None
+    call.default_tls = call.tls is None and call.client.tls is None
 
 
 _MERGES: dict[str, Callable[[CallSettings, Any], None]] = {
     "auth": _merge_auth,
+    "cert": _merge_tls,
     "cleanup": _merge_cleanup,
     "cookies": _merge_cookies,
     "extras": _merge_extras,
@@ -275,9 +287,10 @@ _MERGES: dict[str, Callable[[CallSettings, Any], None]] = {
     "proxy": _merge_proxy,
     "retry": _merge_retry,
     "timeout": _merge_timeout,
+    "tls": _merge_tls,
+    "verify": _merge_tls,
 }
-_TLS_OPTIONS = frozenset(("verify", "cert", "tls"))
-SEND_OPTIONS = _TLS_OPTIONS | _MERGES.keys()
+SEND_OPTIONS = frozenset(_MERGES)
 CALL_OPTIONS = SEND_OPTIONS | REQUEST_OPTIONS
 
 
@@ -389,7 +402,9 @@ class SettingAttributes:
         NOT_GIVEN, Routes, lambda routes: routes.setting
     )
     retry: Setting[Retry | int | None, Retry | None] = Setting(None, checks.checked_retry)
-    timeout: Setting[Timeout | float | None, Timeout] = Setting(_DEFAULT_TIMEOUT, Timeout.of)
+    timeout: Setting[Timeout | float | None, Timeout] = Setting(
+        _DEFAULT_TIMEOUT, checks.checked_timeout
+    )
 
     # -- those that are read and assigned in another form --------------------------------------------------------------
 
@@ -438,7 +453,7 @@ _SETTINGS: dict[str, Setting[Any, Any]] = {
     for name, setting in vars(SettingAttributes).items()
     if isinstance(setting, Setting)
 }
-CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", *_TLS_OPTIONS))
+CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
 _CLIENTS = ("adieu.client.client", "adieu.client.async_client")
 # As other clients call them.
 _ELSEWHERE = {
