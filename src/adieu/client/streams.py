@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from adieu.client.options import CallOptions
+    from adieu.client.options import CallOptions, RequestOptions
     from adieu.messages.request import Request
     from adieu.messages.url import URL
 
@@ -18,7 +18,7 @@ class StreamsResponses(Protocol):
     """A `Client` or an `AsyncClient`. `stream` gives a response, or an awaitable of one."""
 
     def build_request(
-        self, method: str, url: URL | str, **options: Unpack[CallOptions]
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> Request: ...
 
     def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> object: ...
