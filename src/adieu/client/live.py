@@ -155,5 +155,5 @@ class ClientCookies:
 
     def learn(self, url: URL, headers: Headers, base: URL | None) -> None:
         """Keep the cookies that a response sets. Most set none, and nothing else is looked for."""
-        if headers.names("set-cookie") and self.kept:
+        if headers.has("set-cookie") and self.kept:
             self.jar_for(base).store(url, headers.get_list("set-cookie"))
