@@ -204,22 +204,22 @@ class Machine(RuleBasedStateMachine):
     # The invariants
 
     @invariant()
-    def every_open_socket_is_in_the_table(self) -> None:
+    def each_open_socket_is_in_the_table(self) -> None:
         lines = self.client.connections()
         assert self.stage.sockets() == len(lines) <= _LIMIT
 
     @invariant()
-    def what_is_leased_is_somebodys(self) -> None:
+    def each_leased_connection_belongs_to_an_open_response(self) -> None:
         leased = {line.id for line in self.client.connections() if line.state != "idle"}
         assert leased == {held.response.body.exchange.lease.connection_id for held in self._open()}
 
     @invariant()
-    def what_is_idle_is_clean(self) -> None:
+    def each_idle_connection_is_reusable(self) -> None:
         for adapter in self.client._adapters():
             engine = getattr(adapter, "inner", adapter)._engine
             for connection, lease in engine.pool._owners.items():
                 if lease is None:
-                    assert connection.codec.clean()
+                    assert connection.codec.is_reusable()
 
 
 _SETTINGS = settings(
