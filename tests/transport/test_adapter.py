@@ -1,4 +1,4 @@
-"""RequestWriter an adapter: a function, a wrapper, or all of it, and what the client does when one fails."""
+"""Writing an adapter: a function, a middleware or a whole adapter, and the client's reaction when one fails."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_function_of_two_gets_the_exchange() -> None:
 
 
 class Callables:
-    """Everything that can be called with a request, or with an exchange besides."""
+    """Every kind of callable that takes a request, or a request and an exchange."""
 
     def method(self, request: adieu.Request) -> adieu.Response:
         return adieu.Response(200, body="method")
@@ -120,12 +120,12 @@ class CallableOfTwo:
         (functools.partial(Callables.static), "static"),
     ],
 )
-def test_whatever_can_be_called_may_be_the_function(function: Any, text: str) -> None:
+def test_every_kind_of_callable_may_be_the_function(function: Any, text: str) -> None:
     with adieu.Client(adapter=adieu.adapter(function)) as client:
         assert client.get("mock://x/").text == text
 
 
-def test_a_function_may_say_which_schemes_it_serves() -> None:
+def test_a_function_may_name_the_schemes_that_it_serves() -> None:
     @adieu.adapter(schemes=["mock", "paper"])
     def mock(request: adieu.Request) -> adieu.Response:
         return adieu.Response(200)
@@ -150,7 +150,7 @@ def test_a_function_without_schemes_serves_them_all() -> None:
 
 
 def test_a_function_adapter_serves_one_client_after_the_other() -> None:
-    """It holds nothing that a closed client could have taken along."""
+    """It has no resource that the first client could have closed."""
 
     @adieu.adapter
     def mock(request: adieu.Request) -> adieu.Response:
@@ -188,7 +188,7 @@ def test_a_body_may_be_given_in_many_forms(
             assert b"".join(response.iter_bytes()) == content
 
 
-def test_a_body_of_an_adapter_is_decoded_as_every_other() -> None:
+def test_a_body_of_an_adapter_is_decoded_like_every_other() -> None:
     import zlib
 
     packed = zlib.compress(b"adieu" * 1000)
@@ -208,7 +208,7 @@ def test_a_body_of_an_adapter_is_decoded_as_every_other() -> None:
 
 
 class File(io.BytesIO):
-    """A file that says when it was closed."""
+    """A file that records its close."""
 
     closings = 0
 
@@ -227,7 +227,7 @@ def pieces(log: list[str], count: int = 3) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=repr)
-def test_a_file_is_closed_once_it_was_read(policy: adieu.CleanupPolicy) -> None:
+def test_a_file_is_closed_after_it_was_read(policy: adieu.CleanupPolicy) -> None:
     file = File(b"x" * 200_000)
     given = adieu.adapter(lambda request: adieu.Response(200, body=file))
     with adieu.Client(adapter=given, cleanup=policy) as client:
@@ -246,7 +246,7 @@ def test_an_iterator_is_read_to_its_end(policy: adieu.CleanupPolicy) -> None:
         assert log == ["end", "closed"]
 
 
-def test_an_iterator_is_read_no_further_than_it_is_asked() -> None:
+def test_an_iterator_is_read_only_as_far_as_needed() -> None:
     asked: list[int] = []
 
     def counting() -> Iterator[bytes]:
@@ -264,12 +264,13 @@ def test_an_iterator_is_read_no_further_than_it_is_asked() -> None:
 
 @pytest.mark.parametrize("way", ["unread", "partly", "exception", "client", "dropped", "hook"])
 @pytest.mark.parametrize("kind", ["file", "iterator"])
-def test_a_body_that_is_left_early_is_closed_all_the_same(way: str, kind: str) -> None:
+def test_a_body_that_is_left_early_is_closed_too(way: str, kind: str) -> None:
     log: list[str] = []
     file = File(b"x" * 200_000)
     begun = pieces(log)
     if kind == "iterator":
-        next(begun)  # One that has not begun has nothing to clean up, and is not told to.
+        # A generator that has not begun has nothing to clean up, and its `finally` does not run.
+        next(begun)
     body: Any = file if kind == "file" else begun
     given = adieu.adapter(lambda request: adieu.Response(200, body=body))
     hooks = {"response": [lambda response: 1 / 0]} if way == "hook" else None
@@ -318,7 +319,7 @@ def broken(error: BaseException) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_body_that_fails_is_an_error_of_ours_with_the_other_as_its_cause(stream: bool) -> None:
+def test_an_error_of_a_body_is_wrapped_with_its_cause(stream: bool) -> None:
     native = ZeroDivisionError("half way")
     given = adieu.adapter(lambda request: adieu.Response(200, body=broken(native)))
     with adieu.Client(adapter=given) as client:
@@ -333,7 +334,7 @@ def test_a_body_that_fails_is_an_error_of_ours_with_the_other_as_its_cause(strea
 
 
 @pytest.mark.parametrize("native", [adieu.ReadTimeout("slow"), adieu.BodyTruncated("short")])
-def test_a_body_may_fail_with_an_error_of_ours(native: adieu.AdieuError) -> None:
+def test_a_body_may_raise_an_error_of_adieu(native: adieu.AdieuError) -> None:
     given = adieu.adapter(lambda request: adieu.Response(200, body=broken(native)))
     with adieu.Client(adapter=given) as client:
         with pytest.raises(type(native)) as caught:
@@ -354,7 +355,7 @@ def test_a_body_that_does_not_consist_of_bytes_is_refused(body: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [7, object(), 1.5])
-def test_a_body_that_is_none_at_all_is_refused(body: Any) -> None:
+def test_an_object_that_is_no_body_is_refused(body: Any) -> None:
     given = adieu.adapter(lambda request: adieu.Response(200, body=body))
     with (
         adieu.Client(adapter=given) as client,
@@ -388,7 +389,7 @@ def test_the_deadline_of_a_call_covers_a_body_that_comes_in_pieces() -> None:
         client.get("mock://x/", timeout=adieu.Timeout(total=0.1))
 
 
-# What is no answer
+# Results that are no response
 
 
 @pytest.mark.parametrize("answer", [None, b"bytes", 200, (200, b"")])
@@ -405,13 +406,13 @@ def test_an_adapter_that_returns_no_response_is_named(answer: Any) -> None:
 
 
 class Foreign(Exception):
-    """What some library raises."""
+    """An error of another library."""
 
 
 @pytest.mark.parametrize(
     "native", [Foreign("out of paper"), OSError(32, "Broken pipe"), KeyError("x"), StopIteration()]
 )
-def test_what_an_adapter_raises_is_wrapped_with_its_cause(native: Exception) -> None:
+def test_an_error_of_an_adapter_is_wrapped_with_its_cause(native: Exception) -> None:
     def failing(request: adieu.Request) -> adieu.Response:
         raise native
 
@@ -430,7 +431,7 @@ def test_what_an_adapter_raises_is_wrapped_with_its_cause(native: Exception) -> 
 @pytest.mark.parametrize(
     "own", [adieu.ReadTimeout("late"), adieu.ConnectError("gone"), adieu.InvalidRequest("no")]
 )
-def test_an_error_of_ours_is_not_wrapped_again(own: adieu.AdieuError) -> None:
+def test_an_error_of_adieu_is_not_wrapped_again(own: adieu.AdieuError) -> None:
     def failing(request: adieu.Request) -> adieu.Response:
         raise own
 
@@ -449,7 +450,7 @@ def test_an_interrupt_is_not_wrapped(interrupt: type[BaseException]) -> None:
         client.get("mock://x/")
 
 
-# Wrappers
+# Middleware
 
 
 def test_a_middleware_forwards_everything(fault_server: FaultServer, adapter: str) -> None:
@@ -472,17 +473,17 @@ def test_a_middleware_forwards_everything(fault_server: FaultServer, adapter: st
         client.get(f"{fault_server.url}/ok")
 
 
-def test_a_middleware_around_the_least_adapter_has_nothing_to_show() -> None:
+def test_a_middleware_around_a_minimal_adapter_lists_no_connections() -> None:
     outer = adieu.Middleware(adieu.adapter(lambda request: adieu.Response(204)))
     assert list(outer.connections()) == []
     assert tuple(outer.schemes) == ()
 
 
-def test_a_middleware_changes_what_it_came_to_change(
+def test_a_middleware_changes_only_what_it_overrides(
     fault_server: FaultServer, adapter: str
 ) -> None:
     class Retry(adieu.Middleware):
-        """Asks once more when the server is busy."""
+        """Sends once more when the server is busy."""
 
         def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
             response = super().send(request, exchange)
@@ -506,11 +507,11 @@ def test_a_middleware_changes_what_it_came_to_change(
     assert sockets(fault_server) == 0
 
 
-# All of it
+# Whole adapters
 
 
 class Told:
-    """A lease that writes down how it ended."""
+    """A lease that records how it ended."""
 
     reusable = True
     framing = "length"
@@ -548,7 +549,7 @@ def test_a_lease_whose_adapter_raises_is_discarded(error: BaseException) -> None
     with adieu.Client(adapter=owning(log, "only", error=error)) as client:
         with pytest.raises(BaseException) as caught:  # noqa: PT011
             client.get("mock://x/")
-        # While the error, with its traceback, is still held.
+        # While the error, with its traceback, is still referenced.
         assert caught.value is error or caught.value.__cause__ is error
         assert [(name, reuse) for name, reuse, _ in log] == [("only", False)]
 
@@ -560,7 +561,7 @@ def test_an_exchange_has_one_connection_and_an_earlier_one_is_discarded() -> Non
     assert log == [("first", False, "replaced"), ("second", True, "complete")]
 
 
-def test_owning_what_is_owned_already_ends_nothing() -> None:
+def test_owning_the_same_lease_again_ends_nothing() -> None:
     log: list[tuple[str, bool, str]] = []
 
     @adieu.adapter
@@ -594,7 +595,7 @@ def test_the_policy_decides_how_a_lease_ends(policy: adieu.CleanupPolicy, ends: 
     assert log == ends
 
 
-def test_a_lease_that_cannot_be_used_again_is_closed_whatever_the_policy_says() -> None:
+def test_a_lease_that_is_not_reusable_is_closed_under_every_policy() -> None:
     log: list[tuple[str, bool, str]] = []
 
     @adieu.adapter
@@ -609,7 +610,7 @@ def test_a_lease_that_cannot_be_used_again_is_closed_whatever_the_policy_says() 
     assert log == [("only", False, "complete")]
 
 
-def test_a_lease_that_nobody_ended_ends_in_the_finalizer_and_is_reported() -> None:
+def test_a_finalizer_ends_and_reports_a_lease_that_is_still_open() -> None:
     log: list[tuple[str, bool, str]] = []
     with adieu.Client(adapter=owning(log, "only", error=None)) as client:
         with warnings.catch_warnings(record=True) as caught:
@@ -624,7 +625,7 @@ def test_a_lease_that_nobody_ended_ends_in_the_finalizer_and_is_reported() -> No
 
 
 class LineAdapter:
-    """A whole adapter, of another protocol: one line out, and one line in, over a connection of its own."""
+    """A whole adapter for another protocol: it sends one line and reads one line, over a connection of its own."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -668,7 +669,7 @@ def test_a_whole_adapter_of_twenty_lines_leaves_nothing_open(fault_server: Fault
             assert next(response.iter_bytes())
             assert sockets(fault_server) == 1
         assert sockets(fault_server) == 0
-        # What its sockets raise becomes an error of ours, also where a body is read.
+        # Errors of its sockets are wrapped, while a body is read too.
         with pytest.raises(adieu.ReadTimeout, match=r"0\.1 s") as late:
             client.get("line://x/stall-head", timeout=0.1)
         assert type(late.value.__cause__) is TimeoutError

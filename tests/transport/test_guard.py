@@ -1,4 +1,4 @@
-"""The guard: what is refused, by which rule, and that there is no way around it."""
+"""The guard: the addresses that each rule refuses, and that there is no way around it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def guarded(place: Place, inner: Any = None, **rules: Any) -> Any:
 
 
 def resolving(*answers: Any) -> tuple[Callable[[str, int], Any], list[str]]:
-    """A resolver that gives one answer after the other, and what it was asked."""
+    """A resolver that returns these answers in turn, and the list of its questions."""
     asked: list[str] = []
 
     def resolve(host: str, port: int) -> Any:
@@ -61,7 +61,7 @@ def judged(address: str, **rules: Any) -> str | None:
     return AddressRules(**{**settings, **rules}).judge(ipaddress.ip_address(address))
 
 
-# What is refused
+# The rules
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def judged(address: str, **rules: Any) -> str | None:
         ("fe80::1", "link-local"),
         ("fec0::1", "site-local"),
         ("ff02::1", "multicast"),
-        # What stands for something of that.
+        # Addresses that embed one of those.
         ("::ffff:127.0.0.1", "another form of 127.0.0.1, which is loopback"),
         ("::ffff:a9fe:a9fe", "another form of 169.254.169.254, which is a cloud's metadata"),
         ("::ffff:0:10.0.0.1", "another form of 10.0.0.1, which is private"),
@@ -115,12 +115,12 @@ def judged(address: str, **rules: Any) -> str | None:
         ("64:ff9b::10.0.0.1", "another form of 10.0.0.1, which is private"),
         ("64:ff9b::a9fe:a9fe", "another form of 169.254.169.254"),
         ("2002:7f00:1::1", "another form of 127.0.0.1, which is loopback"),
-        # Teredo: the server, and the client with its bits turned over.
+        # Teredo: the server, and the client with inverted bits.
         ("2001:0:a00:1:8000:0:a7a7:a7a7", "another form of 10.0.0.1, which is private"),
         ("2001:0:808:808:0:0:f5ff:fffe", "another form of 10.0.0.1, which is private"),
     ],
 )
-def test_what_is_not_public_is_refused_with_its_rule(address: str, rule: str) -> None:
+def test_an_address_that_is_not_public_is_refused_with_its_rule(address: str, rule: str) -> None:
     why = judged(address)
     assert why is not None
     assert rule in why
@@ -135,12 +135,12 @@ def test_what_is_not_public_is_refused_with_its_rule(address: str, rule: str) ->
         *("::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "::8.8.8.8"),
     ],
 )
-def test_what_is_public_is_allowed(address: str) -> None:
+def test_a_public_address_is_allowed(address: str) -> None:
     assert judged(address) is None
 
 
 @given(st.ip_addresses())
-def test_what_the_standard_library_calls_private_is_refused(
+def test_addresses_that_the_standard_library_calls_private_are_refused(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     risky = address.is_loopback or address.is_link_local or address.is_multicast
@@ -150,17 +150,17 @@ def test_what_the_standard_library_calls_private_is_refused(
             address in ipaddress.ip_network("64:ff9b::/96") if address.version == 6 else False
         )
         public = inner is not None or transitional or str(address).startswith("::")
-        # `is_global` knows exceptions that differ between releases, all of them within 192.0.0.0/24 and 2001::/23.
+        # The exceptions of `is_global` differ between releases; all are within 192.0.0.0/24 and 2001::/23.
         if not public:
             assert judged(str(address)) is not None
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(["::ffff:0:0", "::ffff:0:0:0", "64:ff9b::", "::"]))
-def test_every_form_of_an_address_is_judged_as_the_address(
+def test_every_form_of_an_address_is_checked_as_the_address(
     address: ipaddress.IPv4Address, prefix: str
 ) -> None:
     form = ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) + int(address))
-    # Of what is 0.0.0.x the compatible forms are :: and ::1 among others, which have rules of their own.
+    # The compatible forms of 0.0.0.x include :: and ::1, which have rules of their own.
     assert (judged(str(form)) is None) == (judged(str(address)) is None)
 
 
@@ -174,20 +174,20 @@ def test_the_narrowest_network_decides() -> None:
     assert judged("10.1.2.3", **rules) == "denied, in 10.1.2.0/24"
     assert judged("8.8.8.8", **rules) == "denied, in 8.8.8.8/32"
     assert "another form of 8.8.8.8" in str(judged("::ffff:8.8.8.8", **rules))
-    # What a wide network allows does not open the narrow ones that nobody thinks of.
+    # Allowing a wide network does not allow the special networks in it.
     assert "metadata" in str(judged("169.254.169.254", allow="169.254.0.0/16"))
     assert judged("169.254.169.254", allow="169.254.169.254") is None
     assert "private" in str(judged("10.0.0.1", allow="0.0.0.0/0"))
-    # Of equally narrow ones the denial.
+    # Between equal networks the denial wins.
     assert judged("10.0.0.1", allow="10.0.0.0/8", deny="10.0.0.0/8") == "denied, in 10.0.0.0/8"
 
 
-def test_nothing_but_what_is_named_can_be_allowed() -> None:
+def test_a_guard_can_allow_the_named_networks_only() -> None:
     rules = {"allow": "9.9.9.0/24", "deny": ["0.0.0.0/0", "::/0"]}
     assert judged("9.9.9.9", **rules) is None
     for address in ("8.8.8.8", "2606:4700::1111", "10.0.0.1", "::1", "::ffff:8.8.8.8"):
         assert judged(address, **rules) is not None
-    # It is what it stands for.
+    # It counts as the address that it embeds.
     assert judged("::ffff:9.9.9.9", **rules) is None
 
 
@@ -196,13 +196,13 @@ def test_nothing_but_what_is_named_can_be_allowed() -> None:
     "value",
     ["example.org", "10.0.0.1/8", "10.0.0.0/33", 5, [5], [True], b"1234", [b"1234"], [None]],
 )
-def test_networks_that_are_none_are_refused_when_they_are_set(name: str, value: Any) -> None:
+def test_invalid_networks_are_refused_when_they_are_given(name: str, value: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match=f"{name}= takes networks and addresses"):
         adieu.Guard(**{name: value})
 
 
 @pytest.mark.parametrize("ports", [0, 65536, "80", [], [80, None], [True], 1.5])
-def test_ports_that_are_none_are_refused_when_they_are_set(ports: Any) -> None:
+def test_invalid_ports_are_refused_when_they_are_given(ports: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match="ports= takes numbers from 1 to 65535"):
         adieu.Guard(ports=ports)
 
@@ -211,7 +211,7 @@ def test_ports_that_are_none_are_refused_when_they_are_set(ports: Any) -> None:
     st.sampled_from([V4, V6, getattr(socket, "AF_UNIX", -1), 999]),
     st.one_of(st.text(max_size=40), st.ip_addresses().map(str), st.binary(max_size=8)),
 )
-def test_whatever_is_to_be_connected_to_is_understood_or_refused(family: int, host: Any) -> None:
+def test_every_address_text_is_understood_or_refused(family: int, host: Any) -> None:
     rules = AddressRules((), (), None, False)
     try:
         allowed = rules.permitted([(family, (host, 80))], "x")
@@ -234,16 +234,16 @@ def test_whatever_is_to_be_connected_to_is_understood_or_refused(family: int, ho
         ((1, "/run/docker.sock"), "no address of the Internet"),
     ],
 )
-def test_what_is_no_plain_address_is_refused(address: Any, why: str) -> None:
+def test_a_text_that_is_no_plain_address_is_refused(address: Any, why: str) -> None:
     with pytest.raises(adieu.GuardError) as caught:
         AddressRules((), (), None, False).permitted([address], "http://a.example")
     assert why in str(caught.value)
 
 
-# On the way
+# Requests
 
 
-def test_a_private_address_is_refused_before_anything_is_connected(place: Place) -> None:
+def test_a_private_address_is_refused_before_connecting(place: Place) -> None:
     books = Books()
     with place.block(place.client(adapter=guarded(place), events=books)) as client:
         error = caught(adieu.GuardError, place.get, client, "/ok")
@@ -261,21 +261,21 @@ def test_a_private_address_is_refused_before_anything_is_connected(place: Place)
     books.check()
 
 
-def test_what_is_allowed_is_sent_and_connections_are_kept(place: Place) -> None:
+def test_an_allowed_request_is_sent_and_its_connection_reused(place: Place) -> None:
     with place.block(place.client(adapter=guarded(place, allow="127.0.0.1"))) as client:
         for _ in range(3):
             assert place.get(client, "/ok").status_code == 200
         assert place.server.accepted == (3 if place.adapter == "close" else 1)
 
 
-def test_a_name_that_changes_its_address_gains_nothing(place: Place) -> None:
-    # A public address for who looks first, and a private one for who looks again (DNS rebinding).
+def test_a_name_that_changes_its_address_does_not_pass(place: Place) -> None:
+    # A public address at the first look-up, and a private one at the second (DNS rebinding).
     resolver, asked = resolving("127.0.0.2", "127.0.0.1")
     adapter = guarded(place, deny="127.0.0.1", allow="127.0.0.2")
     connect = adieu.Connect(resolver=resolver)
     with place.block(place.client(adapter=adapter, connect=connect)) as client:
         url = f"http://rebound.example:{place.server.port}/ok"
-        # What was judged is what is connected to: nobody listens there.
+        # adieu connects to the address that was checked, where there is no server.
         first = caught(adieu.ConnectError, place.get, client, url)
         assert not isinstance(first, adieu.GuardError)
         assert "127.0.0.2" in str(first)
@@ -286,7 +286,7 @@ def test_a_name_that_changes_its_address_gains_nothing(place: Place) -> None:
     assert place.server.accepted == 0
 
 
-def test_of_several_addresses_only_those_that_are_allowed_are_tried(place: Place) -> None:
+def test_only_the_allowed_addresses_of_a_name_are_tried(place: Place) -> None:
     connect = adieu.Connect(addresses={"a.example": ["10.0.0.1", "127.0.0.1", "::1", "fe80::1"]})
     adapter = guarded(place, allow="127.0.0.1")
     with place.block(place.client(adapter=adapter, connect=connect)) as client:
@@ -324,21 +324,21 @@ def test_a_redirect_into_the_network_is_refused_on_its_hop(place: Place) -> None
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]", "[::ffff:7f00:1]"]
 )
-def test_no_spelling_of_an_address_gets_by(place: Place, host: str) -> None:
+def test_no_spelling_of_an_address_passes(place: Place, host: str) -> None:
     with place.block(place.client(adapter=guarded(place))) as client:
         error = caught(adieu.GuardError, place.get, client, f"http://{host}:{place.server.port}/")
         assert "loopback" in str(error)
     assert place.server.accepted == 0
 
 
-def test_a_connection_that_no_guard_has_seen_is_not_used(place: Place) -> None:
+def test_a_connection_that_was_made_without_the_guard_is_not_used(place: Place) -> None:
     inner = place.made()
     client = place.client(adapter=inner)
     client.mount(f"{place.server.url}/guarded", guarded(place, inner))
     client.mount(f"{place.server.url}/allowed", guarded(place, inner, allow="127.0.0.1"))
     with place.block(client):
         assert place.get(client, "/ok").status_code == 200
-        # The idle connection leads to the same origin, and is of the same adapter.
+        # The idle connection leads to the same origin and belongs to the same adapter.
         caught(adieu.GuardError, place.get, client, "/guarded")
         assert place.get(client, "/allowed").status_code == 404
         caught(adieu.GuardError, place.get, client, "/guarded")
@@ -353,7 +353,7 @@ def test_ports_can_be_limited(place: Place) -> None:
         place.next_works(client)
         error = caught(adieu.GuardError, place.get, client, "http://127.0.0.1:22/")
         assert f"127.0.0.1 is asked for on port 22, which is none of {port}" in str(error)
-    # What counts is the port that is connected to.
+    # The port of the connection counts.
     connect = adieu.Connect(addresses={"a.example": f"127.0.0.1:{port}"})
     adapter = guarded(place, allow="127.0.0.1", ports=80)
     with place.block(place.client(adapter=adapter, connect=connect)) as client:
@@ -381,7 +381,7 @@ def proxies() -> Iterator[contextlib.ExitStack]:
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5h"])
-def test_behind_a_proxy_that_looks_names_up_they_are_refused(
+def test_names_are_refused_behind_a_proxy_that_resolves_them(
     place: Place, proxies: contextlib.ExitStack, kind: str
 ) -> None:
     proxy: Any = proxies.enter_context(FaultProxy() if kind == "http" else SocksServer())
@@ -393,7 +393,7 @@ def test_behind_a_proxy_that_looks_names_up_they_are_refused(
                 error
             )
             assert "Guard(through_proxies=True) leaves it to the proxy" in str(error)
-        # An address is one, whoever connects to it; the proxy's own was the user's choice.
+        # Addresses are checked even if the proxy connects to them; the user chose the address of the proxy.
         error = caught(adieu.GuardError, place.get, client, "https://10.0.0.1/")
         assert "10.0.0.1 is private" in str(error)
     assert proxy.accepted == 0
@@ -405,7 +405,7 @@ def test_behind_a_proxy_that_looks_names_up_they_are_refused(
         caught(adieu.GuardError, place.get, client, "http://a.example/")
 
 
-def test_names_that_are_looked_up_here_for_a_proxy_are_judged(
+def test_names_that_adieu_resolves_for_a_proxy_are_checked(
     place: Place, proxies: contextlib.ExitStack
 ) -> None:
     proxy = proxies.enter_context(SocksServer())
@@ -422,11 +422,11 @@ def test_names_that_are_looked_up_here_for_a_proxy_are_judged(
         assert place.get(client, url).status_code == 200
 
 
-# What cannot be guarded
+# Adapters that cannot be guarded
 
 
 class Deaf:
-    """A wire that connects without asking anybody."""
+    """A wire that connects without asking the guard."""
 
     def open(self, origin: Any, scope: ConnectScope) -> Any:
         sock = dial.new_socket(scope, V4)
@@ -435,7 +435,7 @@ class Deaf:
 
 
 class Bypass(adieu.TCPWire):
-    """A wire that says it asks, by whom it descends from, and does not."""
+    """A wire whose base class says that it asks, but it does not."""
 
     def open(self, origin: Any, scope: ConnectScope) -> Any:
         return Deaf().open(origin, scope)
@@ -447,7 +447,7 @@ def nowhere(request: adieu.Request) -> adieu.Response:
 
 
 class Silent(adieu.Middleware):
-    """It says nothing about guards, and so says what its inner one says."""
+    """A middleware without an attribute about guards, so that of the inner adapter counts."""
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ def test_an_async_adapter_that_never_asks_is_refused_at_once() -> None:
             adieu.AsyncGuard(inner)
 
 
-def test_a_wire_that_says_it_asks_and_does_not_is_found_out(fault_server: FaultServer) -> None:
+def test_a_wire_that_wrongly_claims_to_ask_is_detected(fault_server: FaultServer) -> None:
     adapter = adieu.Guard(NativeAdapter(Bypass()), allow="127.0.0.1")
     with adieu.Client(adapter=adapter) as client:
         with pytest.raises(adieu.GuardError, match="connects without asking it"):
@@ -497,7 +497,7 @@ def test_wrappers_pass_the_guard_on(fault_server: FaultServer, census: Watch) ->
             client.get(fault_server.url)
 
 
-def test_sync_adapters_in_threads_are_guarded_from_either_side(fault_server: FaultServer) -> None:
+def test_a_guard_works_inside_and_around_to_async(fault_server: FaultServer) -> None:
     import asyncio
 
     async def refused(adapter: Any) -> None:
@@ -510,7 +510,7 @@ def test_sync_adapters_in_threads_are_guarded_from_either_side(fault_server: Fau
     assert fault_server.accepted == 0
 
 
-def test_limits_are_for_the_adapter_that_is_made_here() -> None:
+def test_limits_are_for_the_adapter_that_the_guard_makes() -> None:
     adieu.Guard(limits=adieu.Limits(connections=1)).close()
     with pytest.raises(adieu.InvalidRequest, match="limits= is for the adapter"):
         adieu.Guard(NativeAdapter(), limits=adieu.Limits(connections=1))
@@ -531,7 +531,7 @@ def test_a_guard_shows_its_rules() -> None:
     guard.close()
 
 
-def test_an_opening_knows_no_guard_unless_there_is_one() -> None:
+def test_a_connect_scope_has_no_guard_by_default() -> None:
     scope = ConnectScope(Deadline(adieu.Timeout()), None)
     assert dial.permitted([(V4, ("10.0.0.1", 80))], Any, scope) == [(V4, ("10.0.0.1", 80))]  # type: ignore[arg-type]
     assert not scope.checked

@@ -1,4 +1,4 @@
-"""Mounts: which adapter serves a URL is decided on parsed parts, anew for every hop."""
+"""Mounts: the parsed parts of the URL choose the adapter, for every hop again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 
 def answering(name: str) -> FunctionAdapter:
-    """An adapter that signs what it answers."""
+    """An adapter that puts a signature into its responses."""
 
     @adieu.adapter
     def sign(request: adieu.Request) -> adieu.Response:
@@ -34,7 +34,7 @@ def answering(name: str) -> FunctionAdapter:
 
 
 def client_with(*patterns: str) -> adieu.Client:
-    """A client whose mounts, and whose default, sign with their patterns."""
+    """A client whose mounts and default adapter sign with their patterns."""
     client = adieu.Client(adapter=answering("default"))
     for pattern in patterns:
         client.mount(pattern, answering(pattern))
@@ -46,7 +46,7 @@ def served_by(client: adieu.Client, url: str) -> str:
 
 
 MATCHING = [
-    # what a pattern leaves out
+    # parts that a pattern leaves out
     ("https://api.example.org", "https://api.example.org/"),
     ("https://api.example.org", "https://api.example.org/v1?q=1#f"),
     ("https://api.example.org/", "https://api.example.org"),
@@ -104,14 +104,14 @@ MATCHING = [
     ("https://*.example.org.", "https://a.example.org/"),
     ("https://*.example.org:*/v1", "https://a.example.org:8443/v1/x"),
     ("*://*.example.org", "http://a.example.org:1/"),
-    # addresses, however they are written
+    # addresses in every notation
     ("http://[::1]", "http://[::1]/"),
     ("http://[::1]:8080", "http://[0:0:0:0:0:0:0:1]:8080/"),
     ("http://[2001:DB8::0001]", "http://[2001:db8::1]/"),
     ("http://[::1]:*", "http://[::1]:9/"),
     ("http://127.0.0.1", "http://2130706433/"),
     ("http://127.1", "http://127.0.0.1/"),
-    # userinfo says nothing about where a request goes
+    # userinfo does not matter
     ("https://api.example.org", "https://user:password@api.example.org/"),
     ("https://api.example.org", "https://evil.net@api.example.org/"),
     ("https://evil.net", "https://api.example.org@evil.net/"),
@@ -167,7 +167,7 @@ NOT_MATCHING = [
     ("https://", "http://api.example.org/"),
     ("http://", "https://api.example.org/"),
     ("mock://", "mocks://anything/"),
-    # below a name is not the name, and not what ends like it
+    # a subdomain is not the name, nor is a name with the same end
     ("https://*.example.org", "https://example.org/"),
     ("https://*.example.org", "https://evilexample.org/"),
     ("https://*.example.org", "https://example.org.evil.net/"),
@@ -183,18 +183,18 @@ NOT_MATCHING = [
 
 
 @pytest.mark.parametrize(("pattern", "url"), MATCHING)
-def test_a_pattern_matches_what_it_means(pattern: str, url: str) -> None:
+def test_a_pattern_matches_its_urls(pattern: str, url: str) -> None:
     with client_with(pattern) as client:
         assert served_by(client, url) == pattern
 
 
 @pytest.mark.parametrize(("pattern", "url"), NOT_MATCHING)
-def test_a_pattern_never_matches_what_only_looks_like_it(pattern: str, url: str) -> None:
+def test_a_pattern_never_matches_urls_that_only_look_similar(pattern: str, url: str) -> None:
     with client_with(pattern) as client:
         assert served_by(client, url) == "default"
 
 
-def test_the_adapter_is_asked_for_the_host_that_the_mount_was_chosen_by() -> None:
+def test_the_adapter_gets_the_host_by_which_its_mount_was_chosen() -> None:
     seen: list[str] = []
 
     @adieu.adapter
@@ -251,9 +251,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("pattern", "text"), REFUSED)
-def test_a_pattern_that_could_be_misunderstood_is_refused_when_it_is_mounted(
-    pattern: str, text: str
-) -> None:
+def test_an_ambiguous_pattern_is_refused_when_it_is_mounted(pattern: str, text: str) -> None:
     with adieu.Client(adapter=answering("default")) as client:
         with pytest.raises(adieu.MountError) as caught:
             client.mount(pattern, answering("never"))
@@ -287,7 +285,7 @@ def test_a_pattern_that_is_no_text_is_refused(pattern: object) -> None:
         ("https://*.example.org", "https://*.EXAMPLE.org/"),
     ],
 )
-def test_two_patterns_that_say_the_same_cannot_both_be_mounted(first: str, second: str) -> None:
+def test_two_equivalent_patterns_cannot_both_be_mounted(first: str, second: str) -> None:
     with client_with(first) as client:
         with pytest.raises(adieu.MountError, match="is mounted already"):
             client.mount(second, answering("second"))
@@ -335,16 +333,16 @@ ALL_AT_ONCE = [
         ("https://api.example.org:8443/v2", "https://api.example.org:*"),
     ],
 )
-def test_the_most_specific_pattern_wins_in_whatever_order_they_were_mounted(
+def test_the_most_specific_pattern_wins_in_any_order_of_mounting(
     order: int, url: str, winner: str
 ) -> None:
     with client_with(*ALL_AT_ONCE[::order]) as client:
         assert served_by(client, url) == winner
-        # And again, when what was found the first time is remembered.
+        # And again, from the cache.
         assert served_by(client, url) == winner
 
 
-def test_a_mount_made_later_takes_part_at_once() -> None:
+def test_a_later_mount_is_used_at_once() -> None:
     with client_with("https://*.example.org") as client:
         assert served_by(client, "https://api.example.org/v1") == "https://*.example.org"
         client.mount("https://api.example.org/v1", answering("later"))
@@ -352,7 +350,7 @@ def test_a_mount_made_later_takes_part_at_once() -> None:
         assert served_by(client, "https://api.example.org/v2") == "https://*.example.org"
 
 
-def test_more_origins_than_are_remembered_are_still_told_apart() -> None:
+def test_more_origins_than_the_cache_holds_are_still_distinguished() -> None:
     with client_with("https://*.example.org", "https://even.example.net") as client:
         for number in range(2100):
             host = f"https://h{number}.example.org/" if number % 2 else f"https://h{number}.org/"
@@ -361,7 +359,7 @@ def test_more_origins_than_are_remembered_are_still_told_apart() -> None:
         assert served_by(client, "https://h1.example.org/") == "https://*.example.org"
 
 
-def test_explain_says_which_and_why_and_why_not_the_others() -> None:
+def test_explain_gives_the_reason_for_each_mount() -> None:
     patterns = [
         "https://api.example.org/v1",
         "https://api.example.org:8443",
@@ -386,14 +384,14 @@ def test_explain_says_which_and_why_and_why_not_the_others() -> None:
         assert "secret" not in text
 
 
-def test_explain_names_the_default_and_the_path_that_was_missed() -> None:
+def test_explain_names_the_default_and_the_path_that_did_not_match() -> None:
     with client_with("https://api.example.org/v1") as client:
         text = client.mounts.explain(adieu.URL("https://api.example.org/v10"))
         assert "is served by <mount default: adapter(" in text
         assert "not https://api.example.org/v1: path /v10 is not below /v1" in text
 
 
-def test_explain_agrees_with_what_serves() -> None:
+def test_explain_agrees_with_the_adapter_that_serves() -> None:
     with client_with(*ALL_AT_ONCE) as client:
         for url in ("https://api.example.org/v1", "https://x.example.org/v1", "mock://a/"):
             winner = Pattern.parse(served_by(client, url))
@@ -409,12 +407,12 @@ def test_explain_makes_no_adapter_and_opens_nothing() -> None:
 @pytest.mark.parametrize(
     "pattern", sorted({pattern for pattern, _ in (*MATCHING, *NOT_MATCHING)} | {*ALL_AT_ONCE})
 )
-def test_a_pattern_reads_back_as_it_is_printed(pattern: str) -> None:
+def test_a_printed_pattern_can_be_parsed_again(pattern: str) -> None:
     parsed = Pattern.parse(pattern)
     assert Pattern.parse(str(parsed)) == parsed
 
 
-def test_the_mounts_of_a_client_can_be_looked_at() -> None:
+def test_the_mounts_of_a_client_can_be_listed() -> None:
     with client_with("https://api.example.org/v1", "mock://") as client:
         assert [str(mount.pattern or "default") for mount in client.mounts] == [
             "https://api.example.org/v1",
@@ -480,7 +478,7 @@ def test_a_mount_has_a_policy_of_its_own(fault_server: FaultServer, adapter: str
     assert sockets(fault_server) == 0
 
 
-def test_a_request_has_a_policy_nearer_than_that_of_its_mount(
+def test_the_policy_of_a_request_wins_over_that_of_its_mount(
     fault_server: FaultServer, adapter: str
 ) -> None:
     with adieu.Client(adapter=adapter, cleanup=adieu.ReleaseOnRead()) as client:
@@ -529,7 +527,7 @@ def test_a_mount_is_closed_with_its_client_and_only_if_it_was_used(
     assert sorted(closed) == ["default", "shared"]
 
 
-def test_a_closed_client_takes_no_more_mounts() -> None:
+def test_a_closed_client_refuses_mounts() -> None:
     client = adieu.Client(adapter=answering("default"))
     client.close()
     with pytest.raises(adieu.ClientClosed):

@@ -1,4 +1,4 @@
-"""Which way a request goes: proxies as values, patterns, and what the environment says."""
+"""The route of a request: proxies as values, patterns, and the environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from adieu.transport.routes import Routes
         ("socks4://0x7f.1", "socks4://127.0.0.1:1080"),
     ],
 )
-def test_a_proxy_is_a_place_and_a_way_to_speak(given: str, shown: str) -> None:
+def test_a_proxy_has_an_address_and_a_protocol(given: str, shown: str) -> None:
     assert str(Proxy(given)) == shown
     assert Proxy(given) == Proxy(shown) == Proxy(URL(given))
     assert hash(Proxy(given)) == hash(Proxy(shown))
@@ -56,7 +56,7 @@ def test_a_proxy_is_a_place_and_a_way_to_speak(given: str, shown: str) -> None:
         ("http://me%0d%0aX:y@proxy", "no control characters"),
     ],
 )
-def test_what_is_no_proxy_is_refused_at_once(given: str, said: str) -> None:
+def test_an_invalid_proxy_is_refused_at_once(given: str, said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         adieu.Client(proxy=given)
     assert said in str(caught.value)
@@ -80,9 +80,7 @@ def test_what_is_no_proxy_is_refused_at_once(given: str, said: str) -> None:
         ),
     ],
 )
-def test_settings_that_make_no_sense_are_refused_at_once(
-    options: dict[str, Any], said: str
-) -> None:
+def test_invalid_settings_are_refused_at_once(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Proxy("http://proxy", **options)
     assert said in str(caught.value)
@@ -102,7 +100,7 @@ def test_settings_for_http_proxies_are_refused_for_socks() -> None:
         adieu.Client(proxy=8080)
 
 
-def test_no_text_shows_what_the_proxy_alone_may_know() -> None:
+def test_no_text_shows_the_secrets_of_a_proxy() -> None:
     proxy = Proxy("http://me:s3cret@proxy", headers={"X-Key": "s3cret"})
     assert repr(proxy) == "Proxy('http://proxy', auth=('me', '***'), headers={'X-Key': ...})"
     assert str(proxy) == "http://proxy"
@@ -128,7 +126,7 @@ def route(routes: Routes, url: str) -> str | None:
     return None if found is None else str(found)
 
 
-def test_one_proxy_is_for_everything_and_none_for_nothing() -> None:
+def test_one_proxy_serves_every_url_and_none_serves_no_url() -> None:
     assert route(Routes("http://proxy"), "https://example.org/") == "http://proxy"
     assert route(Routes(None), "https://example.org/") is None
 
@@ -152,7 +150,7 @@ def test_the_most_specific_pattern_chooses() -> None:
     assert route(Routes({"https://": "http://tls"}), "http://a/") is None
 
 
-def test_patterns_that_say_too_much_or_the_same_are_refused() -> None:
+def test_patterns_with_extra_parts_and_duplicates_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="chosen by origin; leave the path out"):
         Routes({"https://example.org/v1/": None})
     with pytest.raises(InvalidRequest, match="another pattern says the same"):
@@ -161,7 +159,7 @@ def test_patterns_that_say_too_much_or_the_same_are_refused() -> None:
         adieu.Client(proxy={"https": "http://proxy"})
 
 
-def test_decisions_are_kept_and_bounded() -> None:
+def test_decisions_are_cached_and_the_cache_is_bounded() -> None:
     routes = Routes({"https://": "http://tls"})
     for number in range(3000):
         routes.select(URL(f"https://h{number}.example"))
@@ -176,7 +174,7 @@ def env(url: str, **environ: str) -> str | None:
     return None if found is None else str(found)
 
 
-def test_each_scheme_has_its_variable_and_all_proxy_stands_in() -> None:
+def test_each_scheme_has_its_variable_and_all_proxy_is_the_fallback() -> None:
     assert env("http://a", http_proxy="http://one", https_proxy="http://two") == "http://one"
     assert env("https://a", http_proxy="http://one", https_proxy="http://two") == "http://two"
     assert env("https://a", http_proxy="http://one") is None
@@ -185,7 +183,7 @@ def test_each_scheme_has_its_variable_and_all_proxy_stands_in() -> None:
     assert env("mock://a", ALL_PROXY="http://x") is None
 
 
-def test_lower_case_comes_first_and_empty_switches_off() -> None:
+def test_lower_case_wins_and_an_empty_value_means_no_proxy() -> None:
     assert env("http://a", http_proxy="http://low", HTTP_PROXY="http://high") == "http://low"
     assert env("http://a", HTTP_PROXY="http://high") == "http://high"
     assert env("http://a", http_proxy="", HTTP_PROXY="http://high", ALL_PROXY="http://x") is None
@@ -193,7 +191,7 @@ def test_lower_case_comes_first_and_empty_switches_off() -> None:
     assert env("http://a", http_proxy=" me:pw@proxy:3128 ") == "http://proxy:3128"
 
 
-def test_a_strangers_header_field_names_no_proxy_in_a_cgi_program() -> None:
+def test_a_header_field_of_a_client_names_no_proxy_in_a_cgi_program() -> None:
     assert env("http://a", HTTP_PROXY="http://evil", REQUEST_METHOD="GET") is None
     assert env("http://a", http_proxy="http://own", REQUEST_METHOD="GET") == "http://own"
     assert env("https://a", HTTPS_PROXY="http://own", REQUEST_METHOD="GET") == "http://own"
@@ -204,7 +202,7 @@ def test_an_environment_without_proxies_is_false() -> None:
     assert Environment({"https_proxy": "x"})
 
 
-def test_what_is_no_proxy_is_told_when_it_is_needed_by_the_variables_name() -> None:
+def test_an_invalid_variable_is_an_error_with_its_name_when_it_is_needed() -> None:
     environment = Environment({"HTTPS_PROXY": "ftp://me:secret@x", "http_proxy": "http://fine"})
     assert environment.proxy_for(URL("http://a").origin) == Proxy("http://fine")
     with pytest.raises(InvalidRequest) as caught:
@@ -256,12 +254,12 @@ TEXTS = st.text(st.sampled_from("a.b*:/[]0129fd%@ ,\\ü-_\t") | st.characters(),
 
 
 @given(TEXTS, HOSTS)
-def test_any_no_proxy_is_read(text: str, url: str) -> None:
+def test_every_no_proxy_is_parsed(text: str, url: str) -> None:
     assert NoProxy(text).covers(URL(url).origin) in (True, False)
 
 
 @given(TEXTS)
-def test_any_text_is_a_proxy_or_refused(text: str) -> None:
+def test_every_text_is_a_proxy_or_refused(text: str) -> None:
     for given_text in (text, f"http://{text}", f"socks5h://{text}", f"socks4://{text}"):
         try:
             proxy = Proxy(given_text)

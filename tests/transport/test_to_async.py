@@ -1,4 +1,4 @@
-"""A sync adapter for async clients, by threads: the limit holds, what is cancelled ends, and nothing is left."""
+"""A sync adapter for async clients, in threads: the limit holds, cancelled calls end, and nothing stays open."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class _Oops(Exception):
 
 
 def own_threads() -> list[str]:
-    """The threads that `to_async` has made and that run."""
+    """The running threads of `to_async`."""
     return [t.name for t in threading.enumerate() if t.name.startswith("adieu-to_async")]
 
 
 @pytest.fixture
 def no_thread_is_left() -> Iterator[None]:
-    """What a test starts has ended when it is over."""
+    """Check that the threads of a test have ended after it."""
     before = own_threads()
     yield
     drop()
@@ -57,7 +57,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def run(main: Coroutine[Any, Any, object]) -> None:
-    """As `asyncio.run`; what the loop would only log is an error, and no task may be left."""
+    """As `asyncio.run`; errors that the loop would only log fail the test, and no task may be left."""
     complaints: list[Any] = []
 
     async def watched() -> None:
@@ -72,14 +72,14 @@ def run(main: Coroutine[Any, Any, object]) -> None:
 def client_of(
     server: FaultServer, name: str = "urllib3", *, threads: int = 4, **options: Any
 ) -> adieu.AsyncClient:
-    """A client over a sync adapter of ours, in threads."""
+    """A client over a sync adapter of adieu, in threads."""
     limits = options.pop("limits", None)
     inner = find_adapter(name)(limits=limits)
     return adieu.AsyncClient(server.url, adapter=adieu.to_async(inner, threads=threads), **options)
 
 
 async def caught(kinds: Any, wish: Awaitable[object]) -> Any:
-    """The exception that this raises, kept with its traceback and without a cycle through this frame."""
+    """The exception that this raises, with its traceback and without a cycle through this frame."""
     try:
         await wish
     except kinds as error:
@@ -93,7 +93,7 @@ async def caught(kinds: Any, wish: Awaitable[object]) -> Any:
 
 
 async def so(predicate: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait, for a bounded time, until something that a thread or the peer does has been done."""
+    """Wait, for a bounded time, until a thread or the peer has done something."""
     until = time.monotonic() + seconds
     while not predicate():
         assert time.monotonic() < until, f"not so after {seconds:g} s"
@@ -101,7 +101,7 @@ async def so(predicate: Callable[[], object], seconds: float = 5.0) -> None:
 
 
 class Canned:
-    """A sync adapter that answers as its function says, and knows whether it was closed."""
+    """A sync adapter that answers with the result of a function, and records its close."""
 
     def __init__(self, answer: Callable[[adieu.Request, adieu.Exchange], Any]) -> None:
         self._answer = answer
@@ -116,7 +116,7 @@ class Canned:
 
 
 class Counted:
-    """A lease that gives these chunks, and writes down how it ended."""
+    """A lease that returns these chunks, and records how it ended."""
 
     def __init__(self, *chunks: bytes, reusable: bool = True) -> None:
         self._chunks = list(chunks)
@@ -136,7 +136,7 @@ def in_threads(answer: Callable[[adieu.Request, adieu.Exchange], Any], threads: 
     )
 
 
-# -- what comes out
+# Results
 
 
 def test_calls_work_as_over_an_async_adapter(fault_server: FaultServer, name: str) -> None:
@@ -171,7 +171,7 @@ def test_every_policy_is_carried_out(fault_server: FaultServer, name: str, polic
     run(main())
 
 
-def test_errors_come_through_as_they_are(fault_server: FaultServer, name: str) -> None:
+def test_errors_are_not_changed(fault_server: FaultServer, name: str) -> None:
     async def main() -> None:
         async with client_of(fault_server, name) as client:
             error = await caught(adieu.BodyTruncated, client.get("/truncated?n=1000&sent=500"))
@@ -197,7 +197,7 @@ def test_a_drain_is_done_in_the_thread_and_keeps_the_connection(fault_server: Fa
     run(main())
 
 
-def test_what_a_middleware_changes_of_the_exchange_is_changed(fault_server: FaultServer) -> None:
+def test_a_middleware_can_change_the_exchange(fault_server: FaultServer) -> None:
     async def main() -> None:
         async with client_of(fault_server, "close") as client:
             await client.get("/ok")
@@ -206,7 +206,7 @@ def test_what_a_middleware_changes_of_the_exchange_is_changed(fault_server: Faul
     run(main())
 
 
-def test_an_upgraded_connection_is_the_sync_adapters(fault_server: FaultServer) -> None:
+def test_an_upgraded_connection_belongs_to_the_sync_adapter(fault_server: FaultServer) -> None:
     async def main() -> None:
         async with client_of(fault_server, threads=1) as client:
             headers = {"Upgrade": "shout", "Connection": "upgrade"}
@@ -233,7 +233,7 @@ def test_events_come_in_pairs_from_the_threads(fault_server: FaultServer) -> Non
     books.check()
 
 
-def test_answers_without_a_connection_come_through(tmp_path: Any) -> None:
+def test_answers_without_a_connection_are_returned(tmp_path: Any) -> None:
     note = tmp_path / "note"
     note.write_bytes(b"from a file")
     held: list[Any] = []
@@ -357,7 +357,7 @@ def test_async_content_is_refused() -> None:
     run(main())
 
 
-def test_what_the_adapter_raises_is_wrapped_as_ever() -> None:
+def test_an_error_of_the_adapter_is_wrapped() -> None:
     def answer(request: adieu.Request, exchange: adieu.Exchange) -> Any:
         path = request.url.path
         if path == "/stop":
@@ -385,7 +385,7 @@ class AsyncAlready:
 
 
 @pytest.mark.parametrize("wrong", [AsyncAlready(), object(), Canned, None], ids=repr)
-def test_what_is_no_sync_adapter_is_refused(wrong: Any) -> None:
+def test_an_object_that_is_no_sync_adapter_is_refused(wrong: Any) -> None:
     with pytest.raises(
         adieu.InvalidRequest, match=r"takes an adapter with send|async adapter already"
     ):
@@ -393,12 +393,12 @@ def test_what_is_no_sync_adapter_is_refused(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("threads", [0, -1, 2.5, "10", True, None])
-def test_a_number_of_threads_that_is_none_is_refused(threads: Any) -> None:
+def test_an_invalid_number_of_threads_is_refused(threads: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match="threads is a whole number from 1"):
         adieu.to_async(Canned(lambda request, exchange: None), threads=threads)
 
 
-def test_it_shows_what_it_wraps(fault_server: FaultServer) -> None:
+def test_its_repr_shows_the_wrapped_adapter(fault_server: FaultServer) -> None:
     async def main() -> None:
         inner = find_adapter("native")()
         adapter = adieu.to_async(inner)
@@ -412,11 +412,11 @@ def test_it_shows_what_it_wraps(fault_server: FaultServer) -> None:
     run(main())
 
 
-# -- the number of threads
+# The number of threads
 
 
 class Crowd:
-    """An adapter that counts how many are in it at once, and lets them go when it is told."""
+    """An adapter that counts its concurrent calls, and answers them when the test says so."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -436,7 +436,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_number_of_threads_holds_and_who_waits_is_served_in_turn(threads: int) -> None:
+def test_the_limit_of_threads_holds_and_waiting_calls_are_served_in_order(threads: int) -> None:
     crowd = Crowd()
 
     async def main() -> None:
@@ -453,21 +453,19 @@ def test_the_number_of_threads_holds_and_who_waits_is_served_in_turn(threads: in
     run(main())
 
 
-def test_threads_are_made_when_they_are_needed_and_used_again() -> None:
+def test_threads_are_made_when_needed_and_reused() -> None:
     async def main() -> None:
         async with in_threads(lambda request, exchange: adieu.Response(200), 50) as client:
             assert own_threads() == []
             for _ in range(50):
                 await client.get("/")
-                await asyncio.sleep(
-                    0.002
-                )  # Time for the thread to come back, which is not promised to be enough.
+                await asyncio.sleep(0.002)  # Usually enough time for the thread to become free.
             assert 1 <= len(own_threads()) < 10
 
     run(main())
 
 
-def test_who_gets_no_thread_in_time_is_told_who_has_them() -> None:
+def test_the_pool_timeout_names_the_calls_that_have_the_threads() -> None:
     crowd = Crowd()
 
     async def main() -> None:
@@ -489,7 +487,7 @@ def test_who_gets_no_thread_in_time_is_told_who_has_them() -> None:
     run(main())
 
 
-def test_a_reader_never_waits_for_threads_that_wait_for_what_it_holds(
+def test_a_reader_never_waits_for_threads_that_wait_for_its_connection(
     fault_server: FaultServer,
 ) -> None:
     async def main() -> None:
@@ -504,7 +502,7 @@ def test_a_reader_never_waits_for_threads_that_wait_for_what_it_holds(
     run(main())
 
 
-def test_a_stream_has_its_thread_until_it_ends(fault_server: FaultServer) -> None:
+def test_a_stream_keeps_its_thread_until_its_end(fault_server: FaultServer) -> None:
     async def main() -> None:
         async with client_of(fault_server, threads=1) as client:
             async with client.stream("GET", "/bytes?n=1000000"):
@@ -516,7 +514,7 @@ def test_a_stream_has_its_thread_until_it_ends(fault_server: FaultServer) -> Non
     run(main())
 
 
-# -- cancelling
+# Cancellation
 
 
 async def _plain(client: adieu.AsyncClient) -> object:
@@ -547,7 +545,7 @@ async def _stalling(client: adieu.AsyncClient) -> None:
 
 @pytest.mark.parametrize("how", CANCELLATIONS)
 @pytest.mark.parametrize("play", [_plain, _large, _upload, _redirect, _read_partly, _stalling])
-def test_cancelled_at_any_wait_nothing_is_left(
+def test_a_call_cancelled_at_any_wait_leaves_nothing(
     fault_server: FaultServer, play: Callable[[adieu.AsyncClient], Any], how: str
 ) -> None:
     limits = adieu.Limits(connections=1)
@@ -568,7 +566,7 @@ def test_cancelled_at_any_wait_nothing_is_left(
     run(main())
 
 
-def test_cancelled_at_random_moments_nothing_is_left(
+def test_calls_cancelled_at_random_moments_leave_nothing(
     fault_server: FaultServer, census: Watch
 ) -> None:
     chance = random.Random(520)
@@ -601,7 +599,7 @@ def test_cancelled_at_random_moments_nothing_is_left(
     run(main())
 
 
-def test_cancelling_cuts_the_connection_that_its_thread_waits_for(
+def test_a_cancellation_closes_the_connection_on_which_its_thread_waits(
     fault_server: FaultServer, name: str, census: Watch
 ) -> None:
     async def main() -> None:
@@ -621,7 +619,7 @@ def test_cancelling_cuts_the_connection_that_its_thread_waits_for(
     run(main())
 
 
-def test_what_is_cancelled_before_it_has_a_thread_is_never_sent() -> None:
+def test_a_call_that_is_cancelled_before_it_has_a_thread_is_never_sent() -> None:
     crowd = Crowd()
 
     async def main() -> None:
@@ -640,7 +638,7 @@ def test_what_is_cancelled_before_it_has_a_thread_is_never_sent() -> None:
     run(main())
 
 
-def test_a_lease_that_comes_after_the_cancellation_is_ended_on_the_spot() -> None:
+def test_a_lease_that_is_made_after_the_cancellation_is_ended_at_once() -> None:
     inside, go_on = threading.Event(), threading.Event()
     lease = Counted(b"late")
     raised: list[BaseException] = []
@@ -671,9 +669,7 @@ def test_a_lease_that_comes_after_the_cancellation_is_ended_on_the_spot() -> Non
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_an_answer_that_comes_after_the_cancellation_is_thrown_away(
-    kind: str, tmp_path: Any
-) -> None:
+def test_an_answer_after_the_cancellation_is_dropped(kind: str, tmp_path: Any) -> None:
     inside, go_on = threading.Event(), threading.Event()
     path = tmp_path / "note"
     path.write_bytes(b"late")
@@ -700,7 +696,7 @@ def test_an_answer_that_comes_after_the_cancellation_is_thrown_away(
     run(main())
 
 
-def test_bytes_that_are_read_after_the_cancellation_are_thrown_away() -> None:
+def test_bytes_read_after_the_cancellation_are_dropped() -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     class Slow(Counted):
@@ -729,11 +725,11 @@ def test_bytes_that_are_read_after_the_cancellation_are_thrown_away() -> None:
     run(main())
 
 
-# -- other ends
+# Other ends
 
 
 @pytest.mark.parametrize("where", ["head", "body"])
-def test_close_cuts_off_what_its_threads_wait_for(
+def test_close_ends_the_waits_of_its_threads(
     fault_server: FaultServer, name: str, census: Watch, where: str
 ) -> None:
     async def main() -> None:
@@ -755,7 +751,7 @@ def test_close_cuts_off_what_its_threads_wait_for(
     run(main())
 
 
-def test_close_cuts_off_open_streams(fault_server: FaultServer, census: Watch) -> None:
+def test_close_ends_open_streams(fault_server: FaultServer, census: Watch) -> None:
     async def main() -> None:
         client = client_of(fault_server)
         idle = await client.stream("GET", "/bytes?n=1000000")
@@ -772,7 +768,7 @@ def test_close_cuts_off_open_streams(fault_server: FaultServer, census: Watch) -
     run(main())
 
 
-def test_a_body_that_may_outlive_the_client_is_read_to_its_end(
+def test_a_body_that_survives_the_close_is_read_to_its_end(
     fault_server: FaultServer, census: Watch
 ) -> None:
     class Patient(adieu.ReleaseOnRead):
@@ -790,7 +786,7 @@ def test_a_body_that_may_outlive_the_client_is_read_to_its_end(
     run(main())
 
 
-def test_close_leaves_a_thread_behind_that_nobody_can_interrupt(
+def test_close_leaves_a_thread_that_cannot_be_interrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("adieu.transport.to_async._GRACE", 0.02)
@@ -804,7 +800,7 @@ def test_close_leaves_a_thread_behind_that_nobody_can_interrupt(
         await asyncio.sleep(0)
         await client.close()
         assert len(own_threads()) == 1
-        # Who waited for a thread is told at once; who has one, when it comes back.
+        # A call that waited for a thread ends at once, and a call with a thread when that returns.
         await caught(adieu.ClientClosed, second)
         assert not first.done()
         crowd.go.set()
@@ -832,7 +828,7 @@ def test_a_close_that_is_cancelled_has_closed() -> None:
     assert inner.closed == 1
 
 
-def test_what_the_adapters_close_raises_is_told() -> None:
+def test_an_error_of_the_adapters_close_is_raised() -> None:
     class Failing(Canned):
         def close(self) -> None:
             raise _Oops("at the end")
@@ -845,7 +841,7 @@ def test_what_the_adapters_close_raises_is_told() -> None:
     run(main())
 
 
-def test_a_response_that_is_dropped_gives_its_connection_and_its_thread_back(
+def test_a_dropped_response_frees_its_connection_and_its_thread(
     fault_server: FaultServer, census: Watch
 ) -> None:
     async def main() -> None:
@@ -870,7 +866,7 @@ def test_a_response_that_is_dropped_gives_its_connection_and_its_thread_back(
 
 
 def alive() -> set[int]:
-    """The exchanges and seats that there are."""
+    """The living exchanges and thread slots."""
     return {
         id(thing) for thing in gc.get_objects() if isinstance(thing, (adieu.Exchange, ThreadSlot))
     }
@@ -883,7 +879,7 @@ def test_no_cycle_is_left(fault_server: FaultServer) -> None:
             await client.get("/bytes?n=100000")
             await caught(adieu.ReadTimeout, client.get("/stall-head?seconds=5", timeout=0.02))
             await caught(adieu.BodyTruncated, client.get("/truncated"))
-            # A thread may need a moment to see that its slot was left.
+            # A thread may need a moment to see that its slot is free.
             await so(lambda: alive() <= before)
 
     gc.collect()
@@ -936,7 +932,7 @@ async def _close(client: adieu.AsyncClient) -> None:
     await client.close()
 
 
-def test_a_loop_that_ends_leaves_no_word_and_no_socket(
+def test_a_loop_that_ends_leaves_no_socket_and_logs_nothing(
     fault_server: FaultServer, census: Watch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client = client_of(fault_server)
@@ -956,7 +952,7 @@ def test_a_loop_that_ends_leaves_no_word_and_no_socket(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_makes_threads_of_its_own() -> None:
+def test_a_forked_child_makes_its_own_threads() -> None:
     adapter = adieu.to_async(Canned(lambda request, exchange: adieu.Response(200)), threads=1)
     client = adieu.AsyncClient("http://inner.test", adapter=adapter)
 
@@ -975,13 +971,13 @@ def test_a_forked_child_makes_threads_of_its_own() -> None:
     asyncio.run(_close(client))
 
 
-# -- ended while it waits, and under trio
+# Ends while the call waits, and trio
 
 
-def test_a_cancelled_call_that_waits_in_its_adapters_pool_gives_its_thread_back(
+def test_a_cancelled_call_that_waits_in_the_pool_frees_its_thread(
     fault_server: FaultServer,
 ) -> None:
-    """The pool wakes whom it ends: it would wait, for all of `Timeout.pool`, for what it will never get."""
+    """The pool wakes a lease that ends; otherwise the thread would wait for the whole of `Timeout.pool`."""
 
     async def main() -> None:
         limits, timeout = adieu.Limits(connections=1), adieu.Timeout(pool=30)
@@ -992,7 +988,7 @@ def test_a_cancelled_call_that_waits_in_its_adapters_pool_gives_its_thread_back(
             adapter: Any = client.mounts.select(adieu.URL(fault_server.url)).adapter
             threads = adapter._threads
             await so(lambda: len(threads.holders()) == 4)
-            await asyncio.sleep(0.02)  # Into the queue.
+            await asyncio.sleep(0.02)  # Now the call is in the queue.
             waiting[1].cancel()
             waiting[2].cancel()
             await so(lambda: len(threads.holders()) == 2)
@@ -1004,7 +1000,7 @@ def test_a_cancelled_call_that_waits_in_its_adapters_pool_gives_its_thread_back(
 
 @pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_under_trio_it_is_the_same(name: str, fault_server: FaultServer) -> None:
+def test_calls_work_under_trio_too(name: str, fault_server: FaultServer) -> None:
     async def main() -> None:
         timeout = adieu.Timeout(pool=0.05)
         async with client_of(fault_server, name, threads=2, timeout=timeout) as client:
@@ -1027,7 +1023,7 @@ def test_under_trio_it_is_the_same(name: str, fault_server: FaultServer) -> None
 
 @pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
 @pytest.mark.parametrize("how", CANCELLATIONS)
-def test_under_trio_a_call_cancelled_anywhere_is_over_at_once(
+def test_under_trio_a_call_cancelled_anywhere_ends_at_once(
     how: str, fault_server: FaultServer
 ) -> None:
     async def main() -> None:
