@@ -94,7 +94,7 @@ def an_error(kind: type[adieu.AdieuError], text: str = "the reason") -> adieu.Ad
     return kind(text, **facts)
 
 
-def test_the_tree_is_the_one_that_people_know() -> None:
+def test_the_tree_of_errors() -> None:
     assert TREE.keys() == set(errors.__all__)
     for name, bases in TREE.items():
         assert getattr(errors, name).__bases__ == bases, name

@@ -1,4 +1,4 @@
-"""`request.as_curl()`: one harmless line for a shell, that does the same."""
+"""`request.as_curl()`: a safe line for a shell that sends the same request."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def curl(method: str, url: str = "http://a/", **options: Any) -> list[str]:
         ),
     ],
 )
-def test_what_a_request_looks_like(request_: list[str], words: list[str]) -> None:
+def test_a_request_becomes_these_words(request_: list[str], words: list[str]) -> None:
     assert request_ == words
 
 
-def test_what_curl_would_add_is_taken_away() -> None:
+def test_fields_that_curl_would_add_are_removed() -> None:
     assert (
         Request("GET", "http://a/").as_curl()
         == "curl --header User-Agent: --header Accept: http://a/"
@@ -94,7 +94,7 @@ def test_secrets_are_masked_unless_they_are_asked_for() -> None:
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126)), st.text())
-def test_nothing_leaves_its_word(value: str, text: str) -> None:
+def test_every_value_stays_one_word(value: str, text: str) -> None:
     if "\0" in text or not text.isprintable():
         text = ascii(text)
     words = shlex.split(Request("POST", "http://a/", headers={"x": value}, content=text).as_curl())
@@ -103,7 +103,7 @@ def test_nothing_leaves_its_word(value: str, text: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_curl_sends_the_same(fault_server: FaultServer) -> None:
+def test_curl_sends_the_same_request(fault_server: FaultServer) -> None:
     for options in (
         {"json": {"a": ["$HOME", "`id`", "it's", "ü"]}},
         {"data": {"a": "b c", "d": "@e"}},

@@ -180,7 +180,7 @@ def test_cycles_and_deep_nesting_in_json_are_refused() -> None:
     for _ in range(200_000):
         deep = [deep]
     assert refusal(json=deep).startswith("json= cannot be sent: ")
-    while deep:  # Or the interpreter would take it apart recursively.
+    while deep:  # or the interpreter would free it recursively
         deep = deep.pop()
     assert "lone surrogate" in refusal(json="\ud800")
     assert refusal(json={"\ud800": 1}).startswith("json= cannot be sent: ")

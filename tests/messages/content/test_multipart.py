@@ -1,4 +1,4 @@
-"""Multipart forms: the bytes that browsers and RFC 7578 say, and how they are known to be sendable."""
+"""Multipart forms: the bytes of browsers and RFC 7578, their length, and whether they can be sent again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sent(content: Content) -> bytes:
 
 
 def parts(content: Content) -> list[tuple[dict[str, str], bytes]]:
-    """What the e-mail parser of the standard library reads."""
+    """The parts as the e-mail parser of the standard library reads them."""
     assert content.media_type is not None
     raw = f"Content-Type: {content.media_type}\r\n\r\n".encode() + sent(content)
     message = message_from_bytes(raw)

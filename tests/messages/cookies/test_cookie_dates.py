@@ -24,7 +24,7 @@ def at(*date: int) -> float:
         ("Sun, 06 Nov 1994 08:49:37 GMT", at(1994, 11, 6, 8, 49, 37)),
         ("Sunday, 06-Nov-94 08:49:37 GMT", at(1994, 11, 6, 8, 49, 37)),
         ("Sun Nov  6 08:49:37 1994", at(1994, 11, 6, 8, 49, 37)),
-        # What servers write besides.
+        # Other forms that servers write.
         ("Wed, 09-Jun-2021 10:18:14 GMT", at(2021, 6, 9, 10, 18, 14)),
         ("09 June 2021 10:18:14", at(2021, 6, 9, 10, 18, 14)),
         ("10:18:14 2021 9 jUn", at(2021, 6, 9, 10, 18, 14)),
@@ -33,7 +33,7 @@ def at(*date: int) -> float:
         ("18 Apr 2019 23:27:25.5", at(2019, 4, 18, 23, 27, 25)),
         ("18th Apr 2019AD 23:27:25Z", at(2019, 4, 18, 23, 27, 25)),
         ("Thu Apr 18 23:27:25 PDT 2019", at(2019, 4, 18, 23, 27, 25)),
-        # Two digits of a year.
+        # Years of two digits.
         ("1 Jan 69 00:00:00", at(2069, 1, 1)),
         ("1 Jan 70 00:00:00", at(1970, 1, 1)),
         ("1 Jan 99 00:00:00", at(1999, 1, 1)),
@@ -45,7 +45,7 @@ def at(*date: int) -> float:
         ("31 Dec 9999 23:59:59", at(9999, 12, 31, 23, 59, 59)),
     ],
 )
-def test_a_date_is_found_wherever_its_parts_stand(text: str, when: float) -> None:
+def test_the_parts_of_a_date_are_found_in_any_order(text: str, when: float) -> None:
     assert parse_date(text) == when
 
 
@@ -76,20 +76,20 @@ def test_a_date_is_found_wherever_its_parts_stand(text: str, when: float) -> Non
         "06 \u0661\u0669\u0669\u0664 Nov 08:49:37",
     ],
 )
-def test_what_lacks_a_part_or_does_not_exist_is_no_date(text: str) -> None:
+def test_an_incomplete_or_impossible_date_is_none(text: str) -> None:
     assert parse_date(text) is None
 
 
 @settings(deadline=None)
 @given(st.integers(-11644473600, 253402300799))
-def test_what_a_machine_writes_comes_back(when: int) -> None:
+def test_dates_written_by_strftime_are_read_back(when: int) -> None:
     text = time.strftime("%d %b %Y %H:%M:%S", time.gmtime(when))
-    if not text[7:11].isdigit():  # Some platforms do not fill years up to four digits.
+    if not text[7:11].isdigit():  # some platforms do not pad years to four digits
         return
     assert parse_date(text) == when
 
 
-def test_what_the_email_package_writes_comes_back() -> None:
+def test_dates_written_by_the_email_package_are_read_back() -> None:
     assert parse_date(formatdate(1_700_000_000, usegmt=True)) == 1_700_000_000
 
 
@@ -114,8 +114,7 @@ def test_any_order_of_date_like_tokens_is_a_date_or_none(parts: list[str]) -> No
     assert found is None or -11644473600 <= found < 253402300800
 
 
-def test_a_huge_date_takes_no_time() -> None:
-    started = time.perf_counter()
-    assert parse_date("1:" * 1_000_000) is None
-    assert parse_date("x " * 1_000_000) is None
-    assert time.perf_counter() - started < 1
+def test_only_the_first_256_characters_are_examined() -> None:
+    date = "06 Nov 1994 08:49:37"
+    assert parse_date(" " * (256 - len(date)) + date) == 784111777.0
+    assert parse_date(" " * 256 + date) is None

@@ -1,4 +1,4 @@
-"""cookies.txt: what curl and wget write is read, what is written they read, and no crash leaves half a file."""
+"""cookies.txt: exchanged with curl, and never left incomplete by a failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ www.example.org\tFALSE\t/\tFALSE\t1\tgone\tx
 """
 
 
-def test_what_curl_wrote_is_read(tmp_path: Path) -> None:
+def test_a_file_of_curl_is_read(tmp_path: Path) -> None:
     path = tmp_path / "cookies.txt"
     path.write_bytes(FROM_CURL.replace("\n", "\r\n").encode())
     assert list(Cookies.load(path)) == [
@@ -46,7 +46,7 @@ def test_what_curl_wrote_is_read(tmp_path: Path) -> None:
     ]
 
 
-def test_what_was_saved_comes_back(tmp_path: Path) -> None:
+def test_saved_cookies_are_loaded_again(tmp_path: Path) -> None:
     jar = Cookies(clock=lambda: 1000.5)
     jar.store(
         URL("https://www.example.org/a/b"),
@@ -64,7 +64,12 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     with path.open(encoding="latin-1", newline="\n") as file:
         loaded.update(_read(file, "it"))
     assert [c._replace(expires=None) for c in loaded] == [c._replace(expires=None) for c in jar]
-    assert [c.expires for c in loaded] == [None, 1061.0, None, 1002.0]  # Never earlier than it was.
+    assert [c.expires for c in loaded] == [
+        None,
+        1061.0,
+        None,
+        1002.0,
+    ]  # never earlier than the cookie's
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -143,7 +148,7 @@ def test_a_link_to_the_file_stays_a_link(tmp_path: Path) -> None:
         "a.example\tFALSE\t/\tFALSE\t0\t\t",
     ],
 )
-def test_a_line_that_says_no_cookie_is_named(line: str, tmp_path: Path) -> None:
+def test_an_error_names_the_line_that_is_no_cookie(line: str, tmp_path: Path) -> None:
     path = tmp_path / "cookies.txt"
     path.write_text(f"# head\n\n{line}\n")
     with pytest.raises(adieu.InvalidRequest, match=r"^line 3 of .*cookies\.txt"):
@@ -176,7 +181,7 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
         max_size=5,
     )
 )
-def test_whatever_servers_set_comes_back_from_a_file(fields: list[str]) -> None:
+def test_every_cookie_of_a_server_is_loaded_again_from_a_file(fields: list[str]) -> None:
     jar = Cookies()
     jar.store(URL("https://www.example.org/"), fields)
     lines = io.TextIOWrapper(

@@ -59,7 +59,7 @@ def test_the_examples_of_rfc_7616(algorithm: str, response: str) -> None:
         "response": response,
         "opaque": "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS",
     }
-    # What servers compare as text is written as the RFC writes it.
+    # Some servers compare the credentials as text: they are written exactly as in the RFC.
     assert ", qop=auth, nc=00000001," in given
     assert f'response="{response}"' in given
 
@@ -101,7 +101,7 @@ def test_the_example_of_rfc_2617() -> None:
     assert "algorithm" not in parts(given)
 
 
-def test_without_qop_it_is_the_digest_of_rfc_2069() -> None:
+def test_without_qop_the_digest_is_that_of_rfc_2069() -> None:
     given = begin(challenge('realm="r", nonce="n"'), "u", "p", "unused").credentials("GET", "/", 7)
     ha1, ha2 = (hashlib.md5(text).hexdigest() for text in (b"u:r:p", b"GET:/"))
     assert parts(given) == {
@@ -113,7 +113,7 @@ def test_without_qop_it_is_the_digest_of_rfc_2069() -> None:
     }
 
 
-def test_what_protects_the_content_hashes_it() -> None:
+def test_auth_int_hashes_the_content() -> None:
     asked = challenge('realm="r", nonce="n", qop="auth-int", algorithm=SHA-256')
     given = begin(asked, "u", "p", "c").credentials("POST", "/", 1, lambda: iter([b"con", b"tent"]))
 
@@ -125,7 +125,7 @@ def test_what_protects_the_content_hashes_it() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["MD5-sess", "SHA-256-SESS"])
-def test_a_session_key_is_made_of_the_first_nonces(algorithm: str) -> None:
+def test_a_session_key_is_computed_from_the_first_nonces(algorithm: str) -> None:
     session = DigestSession("u", "p")
     session.challenged([challenge(f'realm="r", nonce="n1", qop=auth, algorithm={algorithm}')])
 
@@ -160,7 +160,7 @@ def test_a_session_key_is_made_of_the_first_nonces(algorithm: str) -> None:
         'realm="r", nonce="n", qop=""',
     ],
 )
-def test_a_challenge_that_cannot_be_answered_is_passed_over(unanswerable: str) -> None:
+def test_a_challenge_that_cannot_be_answered_is_skipped(unanswerable: str) -> None:
     good = challenge('realm="second", nonce="n", algorithm=md5, qop="x, AUTH"')
     basic = Challenge("basic", None, {"realm": "r", "nonce": "n"})
     assert choose([basic, challenge(unanswerable)]) is None
@@ -175,7 +175,7 @@ def test_the_servers_order_decides_between_those_that_can_be_answered() -> None:
     assert choose([second, first]) is second
 
 
-def test_nothing_shows_the_password_or_what_is_as_good_as_it() -> None:
+def test_no_repr_shows_the_password_or_the_key() -> None:
     asked = challenge('realm="r", nonce="n"')
     assert repr(begin(asked, "u", "p", "c")) == "<Digest round of 'u'>"
 
@@ -220,7 +220,7 @@ def test_many_threads_never_use_a_count_twice() -> None:
     ),
     st.text(st.characters(exclude_categories=["Cc", "Cs"])),
 )
-def test_whatever_is_asked_the_answer_is_a_field_value(
+def test_the_credentials_for_any_challenge_are_a_field_value(
     parameters: dict[str, str], username: str
 ) -> None:
     session = DigestSession(username, "p")

@@ -1,4 +1,4 @@
-"""Names of files that servers choose (RFC 6266), and what becomes of the bad ones."""
+"""Names of files that servers choose (RFC 6266), made safe."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_the_name_is_found(field: str | None, name: str | None) -> None:
         ("日本.pdf", "日本.pdf"),
     ],
 )
-def test_a_name_is_made_harmless(name: str, safe: str | None) -> None:
+def test_a_name_is_made_safe(name: str, safe: str | None) -> None:
     assert safe_name(name) == safe
 
 
 @given(st.text())
-def test_nothing_gets_out_of_its_folder(text: str) -> None:
+def test_no_name_leaves_its_folder(text: str) -> None:
     for name in (safe_name(text), file_name(text), file_name(f'a; filename="{text}"')):
         if name is not None:
             assert name not in {"", ".", ".."}
