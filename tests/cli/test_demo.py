@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adieu.cli import candidates, main, run_scenarios, scenarios
-from adieu.cli.candidates import POLICIES, Player
+from adieu.cli.candidates import POLICIES, Candidate
 from adieu.cli.small_server import SmallServer
 from adieu.cli.table import Column, Table
 from adieu.testing.socket_table import established
@@ -32,7 +32,7 @@ OURS = ("native", "urllib3", "h11", "close")
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    """`python -m adieu` as somebody else's process; a warning in it is an error."""
+    """`python -m adieu` in another process; a warning in it is an error."""
     return subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-m", "adieu", *argv],
         capture_output=True,
@@ -42,19 +42,19 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def row(output: str, name: str, way: str) -> list[str]:
-    """The cells of the line of this client."""
-    (line,) = re.findall(rf"^{re.escape(name)} +{re.escape(way)}  .*$", output, re.MULTILINE)
+def row(output: str, name: str, mode: str) -> list[str]:
+    """The cells of this client's row."""
+    (line,) = re.findall(rf"^{re.escape(name)} +{re.escape(mode)}  .*$", output, re.MULTILINE)
     return re.split(" {2,}", line)
 
 
 @pytest.fixture
 def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installs:
-    """Installs a third party's adapter, by its source, as pip would; gives its name."""
+    """Installs an adapter of a third party from its source, as pip would, and returns its name."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def install(name: str, source: str) -> str:
-        module = f"their_{name}"  # of this test alone: adapters are found once, and remembered
+        module = f"their_{name}"  # A name of this test alone: adapters are found once, and cached.
         (tmp_path / f"{module}.py").write_text(source)
         info = tmp_path / f"{module}-1.dist-info"
         info.mkdir()
@@ -88,14 +88,14 @@ def test_the_demo_shows_every_adapter_with_every_policy_clean() -> None:
             assert (after, verdict) == ("0", "clean")
             assert wait.endswith(" ms")
     assert done.stdout.endswith(
-        "\nadieu is clean, 24 of 24: nothing stayed open, nobody was kept waiting.\n"
+        "\nadieu is clean, 24 of 24: nothing stayed open, no client was kept waiting.\n"
     )
     assert done.stdout.isascii()
     assert "\033" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) < 100
 
 
-def test_the_columns_tell_the_policies_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_columns_differ_between_policies(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--adapters=native", "--policies=Prefetch,ReleaseOnRead,CloseOnExit"]) == 0
     output = capsys.readouterr().out
     accepted = {}
@@ -107,25 +107,25 @@ def test_the_columns_tell_the_policies_apart(capsys: pytest.CaptureFixture[str])
     assert accepted["Prefetch"] < accepted["ReleaseOnRead"] < accepted["CloseOnExit"] == 89
 
 
-def test_names_of_policies_are_known_in_any_case_and_played_once_in_the_order_given(
+def test_policies_are_named_in_any_case_and_run_once_in_the_given_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    played = []
+    ran = []
 
-    def play_nothing(player: Player) -> run_scenarios.Line:
-        played.append((player.name, player.way))
-        return run_scenarios.Line(player, None, None, [], [])
+    def run_nothing(candidate: Candidate) -> run_scenarios.Result:
+        ran.append((candidate.name, candidate.mode))
+        return run_scenarios.Result(candidate, None, None, [], [])
 
-    monkeypatch.setattr("adieu.cli.demo.play", play_nothing)
+    monkeypatch.setattr("adieu.cli.demo.run_scenarios", run_nothing)
     assert (
         main(["demo", "--adapters", "close,native,close", "--policies", " strict ,PREFETCH,"]) == 0
     )
-    assert played == [
+    assert ran == [
         (adapter, policy) for adapter in ("close", "native") for policy in ("Strict", "Prefetch")
     ]
 
 
-def test_the_command_is_installed_under_its_name() -> None:
+def test_the_command_is_installed_as_adieu() -> None:
     (point,) = entry_points(group="console_scripts", name="adieu")
     assert point.load() is main
 
@@ -181,7 +181,7 @@ def test_a_socket_left_open_is_counted_and_the_status_is_1(
 
 
 @lifecycle
-def test_a_client_that_holds_every_thread_of_the_small_server_has_blocked_it(
+def test_a_client_that_occupies_every_thread_of_the_small_server_blocks_it(
     installs: Installs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scenarios, "PATIENCE", 0.3)
@@ -211,7 +211,7 @@ class TheirAdapter:
 
 
 @lifecycle
-def test_a_client_that_never_comes_back_is_left_behind(
+def test_a_client_that_hangs_is_left_in_its_thread(
     installs: Installs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_scenarios, "LIMIT", 0.3)
@@ -238,19 +238,19 @@ class TheirAdapter:
             thread.join(10)
 
 
-def test_an_adapter_that_cannot_be_made_is_a_line_that_says_why_and_the_others_go_on(
+def test_an_adapter_that_cannot_be_made_has_a_row_with_the_reason_and_the_others_run(
     installs: Installs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = installs("broken", "import a_module_that_nobody_has\n")
+    name = installs("broken", "import a_module_that_does_not_exist\n")
     assert main(["demo", "--adapters", f"{name},native", "--policies", "Prefetch"]) == 1
     output = capsys.readouterr().out
     assert row(output, name, "Prefetch")[-1] == "failed"
     assert row(output, "native", "Prefetch")[-1] == "clean"
-    assert "No module named 'a_module_that_nobody_has'" in output
+    assert "No module named 'a_module_that_does_not_exist'" in output
     assert output.count(f"{name}, Prefetch: ") == 1
 
 
-def test_an_answer_that_is_not_the_servers_is_a_failure(
+def test_an_answer_that_the_server_did_not_send_is_a_failure(
     installs: Installs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = """
@@ -262,12 +262,14 @@ class TheirAdapter:
 
     def close(self): pass
 """
-    name = installs("liar", source)
+    name = installs("untrue", source)
     assert main(["demo", "--adapters", name, "--policies", "Prefetch"]) == 1
-    assert "Prefetch: Unexpected: the answer was 500, not 200.\n" in capsys.readouterr().out
+    assert "Prefetch: UnexpectedAnswer: the answer was 500, not 200.\n" in capsys.readouterr().out
 
 
-def test_an_installed_adapter_of_a_third_party_is_played_after_ours(installs: Installs) -> None:
+def test_an_installed_adapter_of_a_third_party_runs_after_those_of_adieu(
+    installs: Installs,
+) -> None:
     from adieu.cli import demo
 
     name = installs("another", WRAPPER)
@@ -287,74 +289,74 @@ def test_a_library_that_is_not_installed_is_named_and_no_error(
     assert "adieu is clean, 1 of 1" in output
 
 
-def test_what_another_library_does_is_shown_and_does_not_count(
+def test_the_faults_of_another_library_are_shown_and_do_not_count(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def unable() -> Iterator[scenarios.Hands]:
-        raise OSError("no luck today")
+    def failing() -> Iterator[scenarios.LibraryClient]:
+        raise OSError("cannot be opened")
         yield
 
-    monkeypatch.setitem(candidates.OTHERS, "json", lambda: [Player("json", "dumps()", unable)])
+    monkeypatch.setitem(candidates.OTHERS, "json", lambda: [Candidate("json", "dumps()", failing)])
     assert main(["demo", "--adapters=native", "--policies=Prefetch", "--against=json"]) == 0
     output = capsys.readouterr().out
     assert row(output, "json", "dumps()")[-1] == "failed"
-    assert "\njson, dumps(): OSError: no luck today.\n" in output
+    assert "\njson, dumps(): OSError: cannot be opened.\n" in output
 
 
 @pytest.mark.parametrize(
-    ("library", "ways"),
+    ("library", "modes"),
     [("requests", ["get()", "get(stream=True)"]), ("httpx", ["get()", "send(stream=True)"])],
 )
-def test_other_libraries_play_the_whole_script(
+def test_other_libraries_run_both_scenarios(
     library: str,
-    ways: list[str],
+    modes: list[str],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip(library)
     monkeypatch.setattr(scenarios, "PATIENCE", 0.5)
-    # A proxy that somebody has set is none of the demo's business.
+    # The demo ignores a proxy that is set in the environment.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert main(["demo", "--adapters=native", "--policies=Prefetch", "--against", library]) == 0
     output = capsys.readouterr().out
-    for way in ways:
-        verdict = row(output, library, way)[-1]
+    for mode in modes:
+        verdict = row(output, library, mode)[-1]
         assert re.fullmatch(r"clean|(\d+ left open)?(, )?(blocked)?", verdict), output
     assert max(map(len, output.splitlines())) < 100
     gc.collect()
 
 
 @pytest.mark.parametrize("collecting", [True, False])
-def test_the_garbage_collector_is_off_while_playing_and_afterwards_as_it_was(
+def test_the_garbage_collector_is_off_during_the_scenarios_and_restored_afterwards(
     collecting: bool,
 ) -> None:
     seen = []
 
     @contextlib.contextmanager
-    def watching() -> Iterator[scenarios.Hands]:
+    def watching() -> Iterator[scenarios.LibraryClient]:
         seen.append(gc.isenabled())
-        raise OSError("seen enough")
+        raise OSError("not opened")
         yield
 
     before = gc.isenabled()
     try:
         (gc.enable if collecting else gc.disable)()
-        run_scenarios.play(Player("nobody", "nothing", watching))
+        run_scenarios.run_scenarios(Candidate("none", "none", watching))
         assert gc.isenabled() is collecting
     finally:
         (gc.enable if before else gc.disable)()
     assert seen == [False, False]
 
 
-def ask(server: SmallServer, timeout: float = 5.0) -> socket.socket:
+def send_request(server: SmallServer, timeout: float = 5.0) -> socket.socket:
     """A connection on which a request has been sent."""
     sock = socket.create_connection(("127.0.0.1", server.port), timeout)
     sock.sendall(b"GET /5 HTTP/1.1\r\nhost: localhost\r\n\r\n")
     return sock
 
 
-def answer(sock: socket.socket) -> bytes:
+def read_answer(sock: socket.socket) -> bytes:
     got = b""
     while not got.endswith(b"\r\n\r\nxxxxx"):
         piece = sock.recv(1000)
@@ -364,27 +366,30 @@ def answer(sock: socket.socket) -> bytes:
 
 
 @lifecycle
-def test_ten_connections_silence_the_small_server_until_one_of_them_ends() -> None:
+def test_ten_connections_block_the_small_server_until_one_of_them_ends() -> None:
     with contextlib.ExitStack() as stack, SmallServer() as server:
-        held = [stack.enter_context(ask(server)) for _ in range(10)]
+        held = [stack.enter_context(send_request(server)) for _ in range(10)]
         for sock in held:
-            assert answer(sock).startswith(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n")
+            assert read_answer(sock).startswith(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n")
         assert server.busy == 10
-        late = stack.enter_context(ask(server))
+        late = stack.enter_context(send_request(server))
         late.settimeout(0.2)
         with pytest.raises(TimeoutError):
             late.recv(1)
         held[0].close()
         late.settimeout(5)
-        assert answer(late)
+        assert read_answer(late)
 
 
 @lifecycle
-def test_the_small_server_ends_with_every_thread_and_every_connection() -> None:
+def test_closing_the_small_server_ends_every_thread_and_every_connection() -> None:
     server = SmallServer()
-    with contextlib.closing(ask(server)) as held, contextlib.closing(ask(server)) as other:
-        answer(held)
-        answer(other)
+    with (
+        contextlib.closing(send_request(server)) as held,
+        contextlib.closing(send_request(server)) as other,
+    ):
+        read_answer(held)
+        read_answer(other)
         server.close()
         server.close()
         assert held.recv(1) == b""
@@ -398,7 +403,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def table_on(out: io.StringIO) -> str:
+def printed_table(out: io.StringIO) -> str:
     table = Table([Column(("open", "after"), 6), Column(("verdict",), 8, "<")], out)
     table.headings()
     table.row(["3", "blocked"], "bad")
@@ -407,7 +412,7 @@ def table_on(out: io.StringIO) -> str:
 
 
 @pytest.fixture
-def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+def colour_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("WT_SESSION", "1")
@@ -422,35 +427,35 @@ PLAIN = """\
 """
 
 
-def test_a_table_is_aligned_plain_text(no_wishes: None) -> None:
-    assert table_on(io.StringIO()) == PLAIN
+def test_a_table_is_aligned_plain_text(colour_allowed: None) -> None:
+    assert printed_table(io.StringIO()) == PLAIN
 
 
-def test_on_a_terminal_colour_says_again_what_the_words_say(no_wishes: None) -> None:
-    painted = table_on(Terminal())
+def test_on_a_terminal_the_verdict_is_coloured(colour_allowed: None) -> None:
+    painted = printed_table(Terminal())
     assert "\033[1;31mblocked\033[0m\n" in painted
     assert "\033[32mclean\033[0m\n" in painted
     assert re.sub("\033\\[[0-9;]*m", "", painted) == PLAIN
 
 
-@pytest.mark.parametrize("wish", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_who_wants_no_colour_gets_none(
-    no_wishes: None, wish: dict[str, str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colour_can_be_switched_off(
+    colour_allowed: None, variable: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in wish.items():
+    for name, value in variable.items():
         monkeypatch.setenv(name, value)
-    assert table_on(Terminal()) == PLAIN
+    assert printed_table(Terminal()) == PLAIN
 
 
-def test_what_the_output_cannot_encode_is_escaped() -> None:
+def test_characters_that_the_output_cannot_encode_are_escaped() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
     Table([Column(("x",), 1)], out).say("na\u00efve")
     out.seek(0)
     assert out.read() == "na\\xefve\n"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a pipe that breaks")
-def test_a_reader_who_has_seen_enough_gets_no_traceback() -> None:
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe that breaks")
+def test_closing_the_output_early_causes_no_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as out:
@@ -465,12 +470,12 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_an_interrupt_ends_it_with_a_word(
+def test_an_interrupt_ends_the_demo_with_a_short_message(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_player: Player) -> None:
+    def interrupted(_candidate: Candidate) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("adieu.cli.demo.play", interrupted)
+    monkeypatch.setattr("adieu.cli.demo.run_scenarios", interrupted)
     assert main(["demo", "--adapters=native"]) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"

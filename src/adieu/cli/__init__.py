@@ -1,7 +1,7 @@
-"""The command `adieu`: its subcommands, one room each.
+"""The command `adieu`. Each subcommand is a module.
 
-Rules of the house: a room parses nothing but its own options, prints to standard output, and returns the exit status:
-0 for yes, 1 for no. What a user typed wrong is 2, with a sentence that says what would be right.
+Invariants. A subcommand parses only its own options, prints to standard output, and returns the exit status: 0 for yes,
+1 for no. Wrong usage is 2, with a sentence that says what would be right.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _INTERRUPTED = 128 + 2
-"""What a shell reports for a program that SIGINT ended."""
+"""The status that a shell reports for a program that SIGINT ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (without the program's name; default: the process's own) and return the exit status.
 
-    As `argparse` has it, `--help`, `--version` and wrong usage raise `SystemExit` instead, the last with status 2.
+    As `argparse` does it, `--help`, `--version` and wrong usage raise `SystemExit` instead, the last with status 2.
     """
     from adieu.cli import demo
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output has seen enough (`adieu demo | head`). The interpreter flushes once more when it ends.
+        # The reader of the output has closed it (`adieu demo | head`). The interpreter flushes again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:

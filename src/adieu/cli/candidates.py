@@ -1,8 +1,8 @@
-"""Who plays the demo's script: adieu, and for comparison what many people use instead.
+"""The clients that run the demo's scenarios: adieu, and for comparison other libraries that many people use.
 
-Rules of the room: every library is used as its own documentation has it: in a `with` block, with timeouts; and without
-anything from the environment, since a proxy setting would lead away from the demo's server. What the script does not
-read or close is left to the library, for that is what is looked at.
+Invariants. Every library is used as its own documentation shows it: in a `with` block, with timeouts. The environment
+is ignored: a proxy setting would lead away from the demo's server. What the scenarios do not read or close is left to
+the library, because the demo shows what it does then.
 """
 
 from __future__ import annotations
@@ -17,88 +17,88 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import adieu
 
 if TYPE_CHECKING:
-    from adieu.cli.scenarios import Hands, Opened
+    from adieu.cli.scenarios import LibraryClient, OpenClient
     from adieu.lifecycle.cleanup import CleanupPolicy
 
-__all__ = ["OTHERS", "POLICIES", "Player", "others", "ours"]
+__all__ = ["OTHERS", "POLICIES", "Candidate", "adieu_candidate", "candidates_of"]
 
 POLICIES: dict[str, Callable[[], CleanupPolicy]] = {
     "Prefetch": adieu.Prefetch,
     "ReleaseOnRead": adieu.ReleaseOnRead,
     "CloseOnExit": adieu.CloseOnExit,
     "NoKeepAlive": adieu.NoKeepAlive,
-    # Its own limit would take every body of the script; with this one it does both things that it can do.
+    # Its default limit is above every body of the scenarios. With this one, some bodies are prefetched, others not.
     "PrefetchUpTo": lambda: adieu.PrefetchUpTo(64 * 1024),
     "Strict": adieu.Strict,
 }
 
 
-class Player(NamedTuple):
-    """One line of the table: a client, the way in which it treats bodies, and how it is opened."""
+class Candidate(NamedTuple):
+    """A row of the table: the name of the library or the adapter, how it treats bodies, and how to open a client."""
 
     name: str
-    way: str
-    opened: Opened
+    mode: str
+    open_client: OpenClient
 
 
-def ours(adapter: str, policy: str) -> Player:
-    """Our client, with the adapter and the policy of these names."""
+def adieu_candidate(adapter: str, policy: str) -> Candidate:
+    """An `adieu.Client` with the adapter and the policy of these names."""
 
     @contextlib.contextmanager
-    def opened() -> Iterator[Hands]:
+    def open_client() -> Iterator[LibraryClient]:
         with adieu.Client(adapter=adapter, cleanup=POLICIES[policy](), proxy=None) as client:
-            yield _AdieuHands(client)
+            yield _AdieuClient(client)
 
-    return Player(adapter, policy, opened)
+    return Candidate(adapter, policy, open_client)
 
 
-def others(library: str) -> list[Player]:
-    """The players of a library of `OTHERS`; none if it is not installed."""
+def candidates_of(library: str) -> list[Candidate]:
+    """The candidates of a library of `OTHERS`; none if it is not installed."""
     if importlib.util.find_spec(library) is None:
         return []
     return OTHERS[library]()
 
 
-class _AdieuHands:
+class _AdieuClient:
     timeouts = adieu.RequestTimeout
 
     def __init__(self, client: adieu.Client) -> None:
-        self.client = client
+        self._client = client
 
     def head(self, url: str, timeout: float) -> adieu.Response:
-        return self.client.head(url, timeout=timeout)
+        return self._client.head(url, timeout=timeout)
 
     def get(self, url: str, timeout: float) -> adieu.Response:
-        return self.client.get(url, timeout=timeout)
+        return self._client.get(url, timeout=timeout)
 
     def read(self, response: adieu.Response) -> bytes:
         return response.read()
 
     def stream(self, url: str, timeout: float) -> AbstractContextManager[adieu.Response]:
-        return self.client.stream("GET", url, timeout=timeout)
+        return self._client.stream("GET", url, timeout=timeout)
 
     def pieces(self, response: adieu.Response) -> Iterator[bytes]:
         return response.iter_bytes()
 
 
-class _RequestsHands:
+class _RequestsClient:
     def __init__(self, session: Any, timeouts: type[Exception], stream: bool) -> None:
-        self.session = session
+        self._session = session
         self.timeouts = timeouts
         self._stream = stream
 
     def head(self, url: str, timeout: float) -> Any:
-        return self.session.head(url, timeout=timeout)
+        return self._session.head(url, timeout=timeout)
 
     def get(self, url: str, timeout: float) -> Any:
-        return self.session.get(url, timeout=timeout, stream=self._stream)
+        return self._session.get(url, timeout=timeout, stream=self._stream)
 
     def read(self, response: Any) -> bytes:
         content: bytes = response.content
         return content
 
     def stream(self, url: str, timeout: float) -> AbstractContextManager[Any]:
-        response: AbstractContextManager[Any] = self.session.get(url, timeout=timeout, stream=True)
+        response: AbstractContextManager[Any] = self._session.get(url, timeout=timeout, stream=True)
         return response
 
     def pieces(self, response: Any) -> Iterator[bytes]:
@@ -106,43 +106,43 @@ class _RequestsHands:
         return pieces
 
 
-def _requests() -> list[Player]:
+def _requests() -> list[Candidate]:
     requests: Any = importlib.import_module("requests")
 
-    def opened(stream: bool) -> Opened:
+    def opener(stream: bool) -> OpenClient:
         @contextlib.contextmanager
-        def session() -> Iterator[Hands]:
+        def open_client() -> Iterator[LibraryClient]:
             with requests.Session() as session:
                 session.trust_env = False
-                yield _RequestsHands(session, requests.Timeout, stream)
+                yield _RequestsClient(session, requests.Timeout, stream)
 
-        return session
+        return open_client
 
     return [
-        Player("requests", "get()", opened(stream=False)),
-        Player("requests", "get(stream=True)", opened(stream=True)),
+        Candidate("requests", "get()", opener(stream=False)),
+        Candidate("requests", "get(stream=True)", opener(stream=True)),
     ]
 
 
-class _HttpxHands:
+class _HttpxClient:
     def __init__(self, client: Any, timeouts: type[Exception], stream: bool) -> None:
-        self.client = client
+        self._client = client
         self.timeouts = timeouts
         self._stream = stream
 
     def head(self, url: str, timeout: float) -> Any:
-        return self.client.head(url, timeout=timeout)
+        return self._client.head(url, timeout=timeout)
 
     def get(self, url: str, timeout: float) -> Any:
-        request = self.client.build_request("GET", url, timeout=timeout)
-        return self.client.send(request, stream=self._stream)
+        request = self._client.build_request("GET", url, timeout=timeout)
+        return self._client.send(request, stream=self._stream)
 
     def read(self, response: Any) -> bytes:
         content: bytes = response.read()
         return content
 
     def stream(self, url: str, timeout: float) -> AbstractContextManager[Any]:
-        block: AbstractContextManager[Any] = self.client.stream("GET", url, timeout=timeout)
+        block: AbstractContextManager[Any] = self._client.stream("GET", url, timeout=timeout)
         return block
 
     def pieces(self, response: Any) -> Iterator[bytes]:
@@ -150,21 +150,21 @@ class _HttpxHands:
         return pieces
 
 
-def _httpx() -> list[Player]:
+def _httpx() -> list[Candidate]:
     httpx: Any = importlib.import_module("httpx")
 
-    def opened(stream: bool) -> Opened:
+    def opener(stream: bool) -> OpenClient:
         @contextlib.contextmanager
-        def client() -> Iterator[Hands]:
+        def open_client() -> Iterator[LibraryClient]:
             with httpx.Client(trust_env=False, follow_redirects=True) as client:
-                yield _HttpxHands(client, httpx.TimeoutException, stream)
+                yield _HttpxClient(client, httpx.TimeoutException, stream)
 
-        return client
+        return open_client
 
     return [
-        Player("httpx", "get()", opened(stream=False)),
-        Player("httpx", "send(stream=True)", opened(stream=True)),
+        Candidate("httpx", "get()", opener(stream=False)),
+        Candidate("httpx", "send(stream=True)", opener(stream=True)),
     ]
 
 
-OTHERS: dict[str, Callable[[], list[Player]]] = {"requests": _requests, "httpx": _httpx}
+OTHERS: dict[str, Callable[[], list[Candidate]]] = {"requests": _requests, "httpx": _httpx}

@@ -1,8 +1,8 @@
-"""`adieu demo`: what adieu promises, shown on this machine: no network, and no word of adieu's own taken for it.
+"""`adieu demo` shows on this machine, without a network, that nothing stays open. The operating system counts.
 
-Every adapter with every policy plays the script of `adieu.cli.scenarios` in a `with` block, the garbage collector
-switched off: first against a server whose connections are counted, then against one with ten threads. The verdict is
-about adieu alone; other libraries are played for comparison.
+Every adapter with every policy runs `adieu.cli.scenarios` in a `with` block, with the garbage collector off: first
+against a server whose connections are counted, then against one with ten threads. The verdict is about adieu alone;
+other libraries run for comparison.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from adieu._version import __version__
-from adieu.cli import candidates
-from adieu.cli.candidates import OTHERS, POLICIES, Player
-from adieu.cli.run_scenarios import Line, play
-from adieu.cli.scenarios import CROWD, TIMES
+from adieu.cli.candidates import OTHERS, POLICIES, Candidate, adieu_candidate, candidates_of
+from adieu.cli.run_scenarios import Result, run_scenarios
+from adieu.cli.scenarios import TIMES, UNREAD
 from adieu.cli.small_server import THREADS
 from adieu.cli.table import Column, Table
 from adieu.errors import UnknownAdapter
@@ -39,9 +38,9 @@ def add_to(commands: Any) -> None:
         "demo",
         help="show on this machine that nothing stays open, under every adapter and policy",
         description=(
-            "Plays one script with every adapter and every cleanup policy against servers of its own on the loopback "
-            "address, and counts the sockets by the operating system's table. Exit status: 0 if nothing stayed "
-            "open and nothing blocked, 1 if something did, 2 for wrong usage."
+            "Runs the same scenarios with every adapter and every cleanup policy, against servers of its own on the "
+            "loopback address, and counts the sockets in the operating system's table. Exit status: 0 if nothing "
+            "stayed open and nothing blocked, 1 if something did, 2 for wrong usage."
         ),
     )
     parser.add_argument(
@@ -95,12 +94,12 @@ def _adapters(text: str) -> list[str]:
         except UnknownAdapter as error:
             raise argparse.ArgumentTypeError(str(error)) from None
         except Exception:
-            pass  # It is there, and its line of the table will say why it does not work.
+            pass  # It is installed. Its row of the table will say why it does not work.
     return names
 
 
 def _installed() -> list[str]:
-    """The names of all adapters, those that adieu brings first."""
+    """The names of all adapters. Those that come with adieu are first."""
     names = {point.name for point in entry_points(group="adieu.adapters")}
     return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else 99, name))
 
@@ -109,41 +108,43 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     adapters: list[str] = options.adapters or _installed()
     if not adapters:
         parser.error("no adapter is installed; is adieu installed, or only on the path?")
-    groups = [[candidates.ours(name, policy) for policy in options.policies] for name in adapters]
-    comparisons = [(library, candidates.others(library)) for library in options.against]
-    table = _table([player for group in groups for player in group], comparisons)
+    groups = [[adieu_candidate(name, policy) for policy in options.policies] for name in adapters]
+    comparisons = [(library, candidates_of(library)) for library in options.against]
+    table = _table([candidate for group in groups for candidate in group], comparisons)
     _introduce(table)
     table.headings()
-    lines: list[Line] = []
+    results: list[Result] = []
     for group in groups:
-        if lines:
+        if results:
             table.say()
-        lines += _show(table, group)
-    other_lines: list[Line] = []
-    for library, players in comparisons:
+        results += _show(table, group)
+    other_results: list[Result] = []
+    for library, candidates in comparisons:
         table.say()
-        if not players:
+        if not candidates:
             table.say(f"{library} is not installed, so it is not compared (pip install {library}).")
-        other_lines += _show(table, players)
-    _explain(table, [*lines, *other_lines])
-    return _conclude(table, lines)
+        other_results += _show(table, candidates)
+    _explain(table, [*results, *other_results])
+    return _conclude(table, results)
 
 
-def _show(table: Table, players: Iterable[Player]) -> list[Line]:
-    lines = []
-    for player in players:
-        line = play(player)
-        table.row(_cells(line), "bad" if line.faults else "good")
-        lines.append(line)
-    return lines
+def _show(table: Table, candidates: Iterable[Candidate]) -> list[Result]:
+    results = []
+    for candidate in candidates:
+        result = run_scenarios(candidate)
+        table.row(_cells(result), "bad" if result.faults else "good")
+        results.append(result)
+    return results
 
 
-def _table(players: Iterable[Player], comparisons: Iterable[tuple[str, list[Player]]]) -> Table:
-    all_players = [*players, *(player for _, some in comparisons for player in some)]
+def _table(
+    candidates: Iterable[Candidate], comparisons: Iterable[tuple[str, list[Candidate]]]
+) -> Table:
+    all_candidates = [*candidates, *(candidate for _, some in comparisons for candidate in some)]
     return Table(
         [
-            Column(("adapter",), max(len(player.name) for player in all_players), "<"),
-            Column(("policy",), max(len(player.way) for player in all_players), "<"),
+            Column(("adapter",), max(len(candidate.name) for candidate in all_candidates), "<"),
+            Column(("policy",), max(len(candidate.mode) for candidate in all_candidates), "<"),
             Column(("open", "before"), 6),
             Column(("open", "after"), 5),
             Column(("connections", "accepted"), 11),
@@ -154,19 +155,19 @@ def _table(players: Iterable[Player], comparisons: Iterable[tuple[str, list[Play
     )
 
 
-def _cells(line: Line) -> list[str]:
-    cells = [line.player.name, line.player.way]
-    if line.classic is None:
+def _cells(result: Result) -> list[str]:
+    cells = [result.candidate.name, result.candidate.mode]
+    if result.ordinary_use is None:
         cells += ["-"] * 4
     else:
-        before, after, accepted, seconds = line.classic
+        before, after, accepted, seconds = result.ordinary_use
         cells += [str(before), str(after), str(accepted), f"{seconds:.2f}"]
-    if line.crowd is None:
+    if result.many_unread is None:
         cells.append("-")
     else:
-        wait = line.crowd.wait
+        wait = result.many_unread.wait
         cells.append("never" if wait is None else f"{wait * 1000:.1f} ms")
-    return [*cells, ", ".join(line.faults) or "clean"]
+    return [*cells, ", ".join(result.faults) or "clean"]
 
 
 def _introduce(table: Table) -> None:
@@ -175,35 +176,35 @@ def _introduce(table: Table) -> None:
         f"""\
 adieu {__version__} on {python}, {platform.system()}. No network: the servers are in this process.
 
-Every line is a client in a `with` block. The garbage collector is off, every response and every
+Every row is a client in a `with` block. The garbage collector is off, every response and every
 error is kept, nothing is closed by hand, and the operating system counts the open sockets.
 
   1. {TIMES} HEAD, {TIMES} GET read, {TIMES} GET unread, {TIMES} 404 unread, 5 redirects, a timeout, an exception
      in the middle of a body, a last GET: sockets open before the end of the block, and after it.
-  2. {CROWD} GET unread, by turns small and put aside, or large and left early, to a server with {THREADS}
-     threads. While all of that is still there, one more client asks: how long does it wait?
+  2. {UNREAD} GET unread, alternately small and kept, or large and left early, to a server with {THREADS}
+     threads. While all of them are kept, one more client sends a request: how long does it wait?
 """
     )
 
 
-def _explain(table: Table, lines: Sequence[Line]) -> None:
-    """What is behind the verdicts that are not good."""
+def _explain(table: Table, results: Sequence[Result]) -> None:
+    """Print the details of all faults."""
     table.say()
-    for line in lines:
-        for detail in line.details:
-            text = f"{line.player.name}, {line.player.way}: {detail.rstrip('.')}."
+    for result in results:
+        for detail in result.details:
+            text = f"{result.candidate.name}, {result.candidate.mode}: {detail.rstrip('.')}."
             table.say(textwrap.fill(text, _WIDTH, subsequent_indent="    "))
-    if any(line.details for line in lines):
+    if any(result.details for result in results):
         table.say()
 
 
-def _conclude(table: Table, lines: Sequence[Line]) -> int:
-    bad = sum(1 for line in lines if line.faults)
+def _conclude(table: Table, results: Sequence[Result]) -> int:
+    bad, count = sum(1 for result in results if result.faults), len(results)
     if bad:
-        table.say(f"adieu is NOT CLEAN, {bad} of {len(lines)}: see above what happened.", "bad")
+        table.say(f"adieu is NOT CLEAN, {bad} of {count}: see above what happened.", "bad")
         return 1
     table.say(
-        f"adieu is clean, {len(lines)} of {len(lines)}: nothing stayed open, nobody was kept waiting.",
+        f"adieu is clean, {count} of {count}: nothing stayed open, no client was kept waiting.",
         "good",
     )
     return 0

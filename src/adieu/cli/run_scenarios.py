@@ -1,6 +1,6 @@
-"""A player's line of the demo's table: both parts of the script played, bounded in time, and judged.
+"""Runs both scenarios with a candidate, bounded in time, and finds the faults.
 
-Rules of the room: whatever a client does, and be it nothing for ever, becomes a line. Each part runs in a thread of its
+Invariants. Whatever a client does becomes a `Result`, even if it hangs for ever: each scenario runs in a thread of its
 own, which is left behind if it does not end.
 """
 
@@ -13,101 +13,101 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from adieu.cli.scenarios import CROWD, PATIENCE, Classic, Crowd, classic, crowd
+from adieu.cli.scenarios import PATIENCE, UNREAD, ManyUnread, OrdinaryUse, many_unread, ordinary_use
 from adieu.cli.small_server import SmallServer
 from adieu.testing.faults import FaultServer
 
 if TYPE_CHECKING:
-    from adieu.cli.candidates import Player
+    from adieu.cli.candidates import Candidate
 
-__all__ = ["LIMIT", "Line", "play"]
+__all__ = ["LIMIT", "Result", "run_scenarios"]
 
 LIMIT = 10.0
-"""Seconds for each part of the script; whoever needs more has hung."""
+"""Seconds for each scenario. One that takes longer hangs."""
 
 _HUNG = "hung"
 
 _T = TypeVar("_T")
 
 
-class _Trouble(NamedTuple):
-    """Why a part of the script has no result: a word for the table, and what happened."""
+class _Fault(NamedTuple):
+    """Why a scenario has no result: a word for the table, and what happened."""
 
-    fault: str
+    word: str
     detail: str
 
 
-class Line(NamedTuple):
-    """What became of a player. `faults` is empty if all went well, `details` says more about each of them."""
+class Result(NamedTuple):
+    """The results of a candidate. `faults` is empty if all went well, `details` has a sentence for each fault."""
 
-    player: Player
-    classic: Classic | None
-    crowd: Crowd | None
+    candidate: Candidate
+    ordinary_use: OrdinaryUse | None
+    many_unread: ManyUnread | None
     faults: list[str]
     details: list[str]
 
 
-def play(player: Player) -> Line:
-    """Both parts of the script, with the garbage collector off until the sockets have been counted."""
+def run_scenarios(candidate: Candidate) -> Result:
+    """Run both scenarios, with the garbage collector off until the sockets have been counted."""
     collecting = gc.isenabled()
     gc.disable()
     try:
         with FaultServer() as server:
-            first = _attempt(partial(classic, player.opened, server))
-        if isinstance(first, _Trouble) and first.fault == _HUNG:
-            return Line(player, None, None, [first.fault], [first.detail])
+            first = _run(partial(ordinary_use, candidate.open_client, server))
+        if isinstance(first, _Fault) and first.word == _HUNG:
+            return Result(candidate, None, None, [first.word], [first.detail])
         with SmallServer() as small:
-            second = _attempt(partial(crowd, player.opened, small))
+            second = _run(partial(many_unread, candidate.open_client, small))
     finally:
         if collecting:
             gc.enable()
-    line = Line(
-        player,
-        None if isinstance(first, _Trouble) else first,
-        None if isinstance(second, _Trouble) else second,
+    result = Result(
+        candidate,
+        None if isinstance(first, _Fault) else first,
+        None if isinstance(second, _Fault) else second,
         [],
         [],
     )
-    for part in (first, second):
-        if isinstance(part, _Trouble) and part.detail not in line.details:
-            line.faults.append(part.fault)
-            line.details.append(part.detail)
-    _judge(line)
-    return line
+    for outcome in (first, second):
+        if isinstance(outcome, _Fault) and outcome.detail not in result.details:
+            result.faults.append(outcome.word)
+            result.details.append(outcome.detail)
+    _find_faults(result)
+    return result
 
 
-def _judge(line: Line) -> None:
-    if line.classic is not None and line.classic.after:
-        left = line.classic.after
-        line.faults.append(f"{left} left open")
-        sockets = "1 socket was" if left == 1 else f"{left} sockets were"
-        line.details.append(f"{sockets} left open after the `with` block")
-    crowd = line.crowd
-    if crowd is None or (crowd.stopped is None and crowd.wait is not None):
+def _find_faults(result: Result) -> None:
+    if result.ordinary_use is not None and result.ordinary_use.after:
+        count = result.ordinary_use.after
+        result.faults.append(f"{count} left open")
+        sockets = "1 socket was" if count == 1 else f"{count} sockets were"
+        result.details.append(f"{sockets} left open after the `with` block")
+    unread = result.many_unread
+    if unread is None or (unread.stopped is None and unread.wait is not None):
         return
-    line.faults.append("blocked")
+    result.faults.append("blocked")
     late = f"a client that came later had no answer for {PATIENCE:g} s"
-    if crowd.stopped is None:
-        line.details.append(f"after {CROWD} unread requests {late}")
+    if unread.stopped is None:
+        result.details.append(f"after {UNREAD} unread requests {late}")
         return
-    also = f"; {late}" if crowd.wait is None else ""
-    line.details.append(
-        f"blocked after {crowd.answered} of {CROWD} requests, {crowd.stopped}{also}"
+    also = f"; {late}" if unread.wait is None else ""
+    result.details.append(
+        f"blocked after {unread.answered} of {UNREAD} requests, {unread.stopped}{also}"
     )
 
 
-def _attempt(part: Callable[[], _T]) -> _T | _Trouble:
-    """The result of a part of the script. One that hangs is left to its thread, which ends with the process."""
-    outcome: queue.SimpleQueue[_T | _Trouble] = queue.SimpleQueue()
+def _run(scenario: Callable[[], _T]) -> _T | _Fault:
+    """The result of a scenario. One that hangs is left in its thread, which ends with the process."""
+    outcome: queue.SimpleQueue[_T | _Fault] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            outcome.put(part())
+            outcome.put(scenario())
         except BaseException as error:
-            outcome.put(_Trouble("failed", f"{type(error).__name__}: {error}"))
+            outcome.put(_Fault("failed", f"{type(error).__name__}: {error}"))
 
     threading.Thread(target=work, name="adieu demo", daemon=True).start()
     try:
         return outcome.get(timeout=LIMIT)
     except queue.Empty:
-        return _Trouble(_HUNG, f"did not end within {LIMIT:g} s")
+        return _Fault(_HUNG, f"did not end within {LIMIT:g} s")

@@ -1,7 +1,7 @@
-"""The script that every client of the demo plays, as a person would write it who closes nothing by hand.
+"""The two scenarios that every client of the demo runs, written as a user would who closes nothing by hand.
 
-Rules of the room: it knows no library, only `Hands`. Every response and every error is kept until the sockets have been
-counted, so that no socket can be closed by luck; and it is the operating system that counts.
+Invariants. The scenarios know no library, only `LibraryClient`. Every response and every error is kept until the
+sockets have been counted, so no socket is closed by luck. The operating system counts.
 """
 
 from __future__ import annotations
@@ -20,28 +20,38 @@ if TYPE_CHECKING:
     from adieu.cli.small_server import SmallServer
     from adieu.testing.faults import FaultServer
 
-__all__ = ["CROWD", "PATIENCE", "TIMES", "Classic", "Crowd", "Hands", "Opened", "classic", "crowd"]
+__all__ = [
+    "PATIENCE",
+    "TIMES",
+    "UNREAD",
+    "LibraryClient",
+    "ManyUnread",
+    "OpenClient",
+    "OrdinaryUse",
+    "many_unread",
+    "ordinary_use",
+]
 
 TIMES = 20
-CROWD = 200
+UNREAD = 200
 
 PATIENCE = 2.0
-"""Seconds after which somebody who waits for an answer counts as blocked."""
+"""Seconds after which a client that waits for an answer counts as blocked."""
 
-_GENEROUS = 5.0
-_TIMEOUT = 0.1
+_LONG_TIMEOUT = 5.0
+_SHORT_TIMEOUT = 0.1
 
-# More than comes with a head, so that a body that nobody reads is still on its way when the response is handed out.
+# More than comes with a head, so an unread body is still on its way when the response is returned.
 _LARGE = 300_000
 _SMALL = 1_000
 
 
-class Hands(Protocol):
-    """What the script does with a client, in the words of its library. Timeouts are seconds."""
+class LibraryClient(Protocol):
+    """A client of any library. Responses are of the library's own type; timeouts are seconds."""
 
     @property
     def timeouts(self) -> type[Exception]:
-        """What a timeout raises."""
+        """The class of the error that a timeout raises."""
         ...
 
     def head(self, url: str, timeout: float) -> Any:
@@ -49,7 +59,7 @@ class Hands(Protocol):
         ...
 
     def get(self, url: str, timeout: float) -> Any:
-        """GET, redirects followed; what is not read by then stays unread."""
+        """GET, with redirects followed. The body is left as the library returns it, read or unread."""
         ...
 
     def read(self, response: Any) -> bytes:
@@ -57,19 +67,19 @@ class Hands(Protocol):
         ...
 
     def stream(self, url: str, timeout: float) -> AbstractContextManager[Any]:
-        """GET in a `with` block, which gives the response."""
+        """GET as a context manager that gives the response."""
         ...
 
     def pieces(self, response: Any) -> Iterator[bytes]:
-        """The body as it comes."""
+        """The body in pieces, as it comes."""
         ...
 
 
-Opened = Callable[[], "AbstractContextManager[Hands]"]
+OpenClient = Callable[[], "AbstractContextManager[LibraryClient]"]
 
 
-class Classic(NamedTuple):
-    """Sockets established at the end of the block and after it, connections the server accepted, seconds."""
+class OrdinaryUse(NamedTuple):
+    """Established sockets at the end of the block and after it, connections that the server accepted, seconds."""
 
     before: int
     after: int
@@ -77,10 +87,10 @@ class Classic(NamedTuple):
     seconds: float
 
 
-class Crowd(NamedTuple):
-    """How many requests were answered, what stopped them if not all, and how long the next client waited.
+class ManyUnread(NamedTuple):
+    """How many requests were answered, which error stopped the rest, and how long the next client waited.
 
-    `wait` is seconds, or None: no answer came while the server was asked (`PATIENCE`).
+    `wait` is in seconds, or None if no answer came within `PATIENCE`.
     """
 
     answered: int
@@ -88,91 +98,91 @@ class Crowd(NamedTuple):
     wait: float | None
 
 
-class Unexpected(Exception):
-    """An answer was not the one that the server gives."""
+class UnexpectedAnswer(Exception):
+    """An answer is not the one that the server sent."""
 
 
-def classic(opened: Opened, server: FaultServer) -> Classic:
+def ordinary_use(open_client: OpenClient, server: FaultServer) -> OrdinaryUse:
     """20 HEAD, 20 GET read, 20 GET unread, 20 404 unread, redirects, a timeout, an exception in the middle of a body.
 
-    Then one more GET: after all that, the client must still work.
+    Then one more GET: the client must still work after all that.
     """
     ports = {server.port}
     kept: list[object] = []
     start = perf_counter()
-    with opened() as hands:
-        _twenty_of_each(hands, server.url, kept)
-        _trouble(hands, server.url, kept)
-        kept.append(_expect(200, hands.get(f"{server.url}/ok", _GENEROUS)))
+    with open_client() as client:
+        _twenty_of_each(client, server.url, kept)
+        _redirects_and_errors(client, server.url, kept)
+        kept.append(_expect(200, client.get(f"{server.url}/ok", _LONG_TIMEOUT)))
         before = established(to_ports=ports)
     seconds = perf_counter() - start
     after = established(to_ports=ports)
-    kept.clear()  # An error that is kept refers, by its traceback, to what keeps it.
-    return Classic(before, after, server.accepted, seconds)
+    kept.clear()  # A kept error refers to the list, through its traceback: a cycle.
+    return OrdinaryUse(before, after, server.accepted, seconds)
 
 
-def _twenty_of_each(hands: Hands, url: str, kept: list[object]) -> None:
+def _twenty_of_each(client: LibraryClient, url: str, kept: list[object]) -> None:
     def get(path: str, status: int = 200) -> Any:
-        return _expect(status, hands.get(url + path, _GENEROUS))
+        return _expect(status, client.get(url + path, _LONG_TIMEOUT))
 
-    kept += [_expect(200, hands.head(f"{url}/head", _GENEROUS)) for _ in range(TIMES)]
+    kept += [_expect(200, client.head(f"{url}/head", _LONG_TIMEOUT)) for _ in range(TIMES)]
     for _ in range(TIMES):
         response = get(f"/bytes?n={_SMALL}")
-        length = len(hands.read(response))
+        length = len(client.read(response))
         if length != _SMALL:
-            raise Unexpected(f"{length} bytes came, not {_SMALL}")
+            raise UnexpectedAnswer(f"{length} bytes came, not {_SMALL}")
         kept.append(response)
     kept += [get(f"/bytes?n={_LARGE}") for _ in range(TIMES)]
     kept += [get(f"/status/404?body={_LARGE}", 404) for _ in range(TIMES)]
 
 
-def _trouble(hands: Hands, url: str, kept: list[object]) -> None:
-    kept.append(_expect(200, hands.get(f"{url}/redirect?n=5&body={_SMALL}", _GENEROUS)))
+def _redirects_and_errors(client: LibraryClient, url: str, kept: list[object]) -> None:
+    kept.append(_expect(200, client.get(f"{url}/redirect?n=5&body={_SMALL}", _LONG_TIMEOUT)))
     try:
-        hands.get(f"{url}/stall-head?seconds=30", _TIMEOUT)
-    except hands.timeouts as error:
+        client.get(f"{url}/stall-head?seconds=30", _SHORT_TIMEOUT)
+    except client.timeouts as error:
         kept.append(error)
     else:
-        raise Unexpected(f"no timeout of {_TIMEOUT} s")
+        raise UnexpectedAnswer(f"no timeout of {_SHORT_TIMEOUT} s")
     try:
-        with hands.stream(f"{url}/chunked?n=60000&size=1000", _GENEROUS) as response:
+        with client.stream(f"{url}/chunked?n=60000&size=1000", _LONG_TIMEOUT) as response:
             kept.append(_expect(200, response))
-            for _piece in hands.pieces(response):
-                raise ZeroDivisionError  # Any mistake in a user's own code.
+            for _piece in client.pieces(response):
+                raise ZeroDivisionError  # A mistake in the user's own code.
     except ZeroDivisionError as error:
         kept.append(error)
 
 
 def _expect(status: int, response: Any) -> Any:
     if response.status_code != status:
-        raise Unexpected(f"the answer was {response.status_code}, not {status}")
+        raise UnexpectedAnswer(f"the answer was {response.status_code}, not {status}")
     return response
 
 
-def crowd(opened: Opened, server: SmallServer) -> Crowd:
-    """200 requests whose bodies nobody reads; then, while all of that is still there, somebody else asks.
+def many_unread(open_client: OpenClient, server: SmallServer) -> ManyUnread:
+    """200 requests whose bodies are not read. Then, while all responses are kept, another client sends a request.
 
-    Every second body is small and its response simply put aside; the others are large, and left unread at the end of
-    their `with` block.
+    Every second body is small, and its response is only kept. The others are large, and left unread at the end of their
+    `with` block.
     """
     kept: list[object] = []
     stopped = None
-    with opened() as hands:
+    with open_client() as client:
         try:
-            while len(kept) < CROWD:
-                kept.append(_expect(200, hands.get(f"{server.url}/{_SMALL}", PATIENCE)))
-                with hands.stream(f"{server.url}/{_LARGE}", PATIENCE) as response:
+            while len(kept) < UNREAD:
+                kept.append(_expect(200, client.get(f"{server.url}/{_SMALL}", PATIENCE)))
+                with client.stream(f"{server.url}/{_LARGE}", PATIENCE) as response:
                     kept.append(_expect(200, response))
-        except hands.timeouts as error:
+        except client.timeouts as error:
             stopped = f"{type(error).__name__}: {error}"
         answered = len(kept)
-        wait = _ask(server)
+        wait = _wait_of_next_client(server)
     kept.clear()
-    return Crowd(answered, stopped, wait)
+    return ManyUnread(answered, stopped, wait)
 
 
-def _ask(server: SmallServer) -> float | None:
-    """How long one more client waits, one that is nobody's here and behaves: seconds, or None for no answer."""
+def _wait_of_next_client(server: SmallServer) -> float | None:
+    """How long one more client waits for its answer, one of the standard library: seconds, or None for no answer."""
     start = perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:

@@ -1,9 +1,9 @@
-"""A small server, as many a service is: ten threads, each of which serves one connection until that ends.
+"""A small server with ten threads, each of which serves one connection until it ends.
 
-Ten connections that a client holds and does not use are enough to silence it: the eleventh is accepted by the kernel,
-and nobody ever reads what it says.
+Ten connections that a client holds without using them block it: the kernel accepts the eleventh connection, and no
+thread reads its request.
 
-Rules of the room: the standard library alone; every thread has ended when `close` returns.
+Invariants. It needs the standard library alone, and every thread has ended when `close` returns.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["THREADS", "SmallServer"]
 
 THREADS = 10
+# Seconds that `close` gives each connection and each thread.
 _GRACE = 2.0
 
 
@@ -61,9 +62,9 @@ class SmallServer:
                 return
             self._closing = True
             for sock in self._serving:
-                with contextlib.suppress(OSError):  # The client was faster.
+                with contextlib.suppress(OSError):  # The client has closed it first.
                     sock.shutdown(socket.SHUT_RDWR)
-        # Closing or shutting down a listener wakes its `accept` on some platforms only; a connection does on all.
+        # Closing a listener wakes its `accept` on some platforms only; a connection wakes it on all of them.
         for _ in self._threads:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.port), _GRACE).close()
@@ -75,7 +76,7 @@ class SmallServer:
         while True:
             try:
                 sock, _ = self._listener.accept()
-            except ConnectionError:  # reset before it was accepted
+            except ConnectionError:  # The connection was reset before it was accepted.
                 continue
             with sock:
                 with self._lock:

@@ -1,7 +1,7 @@
-"""Tables as plain text, printed line by line while the work goes on, so their widths are known beforehand.
+"""Tables as plain text, printed row by row while the work goes on, with column widths that are given beforehand.
 
-Colour only says again what the words say: it is there if the output is a terminal and nobody asked for none
-(https://no-color.org), and everything lines up without it.
+Colour adds nothing that the words do not say. It is used if the output is a terminal and NO_COLOR is not set
+(https://no-color.org).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GAP = "  "
 
 
 class Column(NamedTuple):
-    """A heading of one or more lines, the width in characters, and the side to which the cells are moved."""
+    """A heading of one or more lines, the width in characters, and the side to which the cells are aligned."""
 
     heading: tuple[str, ...]
     width: int
@@ -30,7 +30,7 @@ class Column(NamedTuple):
 
 
 class Table:
-    """Prints to `out`, at once."""
+    """Prints to `out` without buffering."""
 
     def __init__(self, columns: Sequence[Column], out: TextIO | None = None) -> None:
         self._columns = columns
@@ -38,7 +38,7 @@ class Table:
         self._coloured = _wants_colour(self._out)
 
     def headings(self) -> None:
-        """The headings, as low as they go, and a rule below them."""
+        """Print the headings, aligned at the bottom, and a rule below them."""
         depth = max(len(column.heading) for column in self._columns)
         stacked = [("",) * (depth - len(head)) + head for head, _, _ in self._columns]
         for line in zip(*stacked, strict=True):
@@ -46,18 +46,18 @@ class Table:
         self.say("-" * self.width, "dim")
 
     def row(self, cells: Sequence[str], style: Style = "plain") -> None:
-        """One line. The style is the last cell's, which is the verdict."""
+        """Print a row. The style is for the last cell, which is the verdict."""
         self._line(cells, style)
 
     def say(self, text: str = "", style: Style = "plain") -> None:
-        """A line of text between the rows. What the output cannot encode, of somebody's error text, is escaped."""
+        """Print text between the rows. Characters that the output cannot encode are escaped."""
         encoding = self._out.encoding or "utf-8"
         safe = text.encode(encoding, "backslashreplace").decode(encoding)
         print(self._painted(safe, style), file=self._out, flush=True)
 
     @property
     def width(self) -> int:
-        """Of a line, in characters."""
+        """The width of a row, in characters."""
         widths = [column.width for column in self._columns]
         return sum(widths) + len(_GAP) * (len(widths) - 1)
 
@@ -78,5 +78,5 @@ class Table:
 def _wants_colour(out: TextIO) -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not out.isatty():
         return False
-    # The old console of Windows prints the codes as they are; its Terminal says that it is there.
+    # The old Windows console prints the codes as text; Windows Terminal sets WT_SESSION.
     return os.name != "nt" or "WT_SESSION" in os.environ
