@@ -16,7 +16,7 @@ pytestmark = pytest.mark.lifecycle
 
 everything = pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.name)
 
-# Where h11 0.16 by itself is laxer, which is what a client's own layer over it is there for.
+# The replies on which h11 0.16 alone is laxer than the corpus. A client needs a check of its own for each.
 H11_DELIVERS = {
     "version-0.9",
     "version-2.0",
@@ -41,8 +41,7 @@ H11_DELIVERS = {
     "chunk-trailer-folded",
     "chunk-trailer-ends-in-lf",
 }
-# Its bound on a head is looked at only when a head is incomplete, so a read that is large enough
-# evades it.
+# h11 checks its limit for a head only while the head is incomplete, so one large read evades it.
 H11_DELIVERS_AT_ONCE = {
     "field-of-a-megabyte",
     "reason-of-a-megabyte",
@@ -53,14 +52,14 @@ H11_DELIVERS_AT_ONCE = {
 H11_REUSES = {"204-length-five", "204-chunked"}
 
 
-def test_there_are_enough_of_both_kinds_and_each_has_its_name() -> None:
+def test_there_are_enough_entries_of_both_verdicts_and_names_are_unique() -> None:
     assert len(BY_NAME) == len(REPLIES)
     assert len([reply for reply in REPLIES if reply.verdict == "ok"]) >= 40
     assert len([reply for reply in REPLIES if reply.verdict == "error"]) >= 80
 
 
 @everything
-def test_an_entry_says_all_that_it_has_to_and_why(reply: Reply) -> None:
+def test_an_entry_has_all_fields_of_its_verdict(reply: Reply) -> None:
     assert re.fullmatch("[a-z0-9][a-z0-9.-]+", reply.name)
     assert re.match(r"911[023] [A-C0-9]", reply.why)
     assert reply.request_method in {"GET", "HEAD"}
@@ -85,7 +84,7 @@ def test_an_entry_can_be_served(reply: Reply, fault_server: FaultServer) -> None
 
 @everything
 @pytest.mark.parametrize("size", [1, 1000, 65_536, 1 << 30])
-def test_h11_alone_agrees_but_where_it_is_known_not_to(reply: Reply, size: int) -> None:
+def test_h11_alone_agrees_except_for_the_known_entries(reply: Reply, size: int) -> None:
     if size == 1 and len(reply.raw) > 20_000:
         size = 100
     outcome = by_h11(reply.raw, reply.request_method, closes=reply.closes, size=size)
@@ -99,6 +98,6 @@ def test_h11_alone_agrees_but_where_it_is_known_not_to(reply: Reply, size: int) 
         assert outcome == ("ok", reply.status, reply.body, reused)
 
 
-def test_where_h11_is_known_not_to_agree_is_in_the_corpus() -> None:
+def test_the_known_disagreements_of_h11_are_in_the_corpus() -> None:
     known = H11_DELIVERS | H11_DELIVERS_AT_ONCE | H11_REUSES
     assert not known - set(BY_NAME)

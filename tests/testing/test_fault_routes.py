@@ -42,7 +42,7 @@ def test_a_truncated_body_has_fewer_bytes_than_promised(fault_server: FaultServe
     ("where", "end"),
     [("size", b"\r\n1"), ("data", b"\r\nwor"), ("end", b"hello\r\n"), ("trailer", b"checksum: 1")],
 )
-def test_a_chunked_body_can_be_cut_at_each_of_its_places(
+def test_a_chunked_body_can_be_truncated_in_each_of_its_parts(
     fault_server: FaultServer, where: str, end: bytes
 ) -> None:
     with raw.connect(fault_server) as sock:
@@ -50,7 +50,7 @@ def test_a_chunked_body_can_be_cut_at_each_of_its_places(
         assert raw.read_to_end(sock).endswith(end)
 
 
-def test_surplus_comes_in_one_piece_with_the_reply_and_the_connection_stays(
+def test_surplus_comes_in_one_write_with_the_reply_and_the_connection_stays_open(
     fault_server: FaultServer,
 ) -> None:
     for path, surplus in (
@@ -73,7 +73,7 @@ def test_late_surplus_comes_while_the_connection_is_idle(fault_server: FaultServ
         assert raw.read_to_end(sock).startswith(b"HTTP/1.1 200")
 
 
-def test_an_idle_connection_is_told_408_and_closed(fault_server: FaultServer) -> None:
+def test_an_idle_connection_gets_a_408_and_is_closed(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/idle-408"))
         assert raw.read_until(sock, b"complete").endswith(b"complete")
@@ -84,7 +84,7 @@ def test_an_idle_connection_is_told_408_and_closed(fault_server: FaultServer) ->
     ("path", "end"),
     [("/drip?n=10&seconds=0.2", payload(10)), ("/drip-head?n=10&seconds=0.2", b"\r\n\r\n")],
 )
-def test_dripping_takes_its_time_and_never_stops_for_long(
+def test_dripping_lasts_as_long_as_asked_without_a_long_pause(
     fault_server: FaultServer, path: str, end: bytes
 ) -> None:
     start = time.monotonic()
@@ -111,7 +111,7 @@ def test_the_head_and_the_body_can_stall(fault_server: FaultServer) -> None:
             assert sock.recv(1)
 
 
-def test_a_client_that_leaves_a_stalling_server_is_noticed(fault_server: FaultServer) -> None:
+def test_a_client_that_closes_ends_a_stalling_route(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/stall-head?seconds=60"))
         fault_server.wait_until(lambda: fault_server.served == 1)
@@ -137,7 +137,7 @@ def test_a_slow_reader_reads_everything(fault_server: FaultServer) -> None:
     assert fault_server.requests[0].body_length == 10_000
 
 
-def test_a_reset_comes_instead_of_the_reply_or_in_its_body(fault_server: FaultServer) -> None:
+def test_a_reset_is_sent_instead_of_the_reply_or_in_its_body(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/reset"))
         with pytest.raises(ConnectionResetError):
@@ -152,7 +152,7 @@ def test_a_connection_can_be_closed_instead_of_answered(fault_server: FaultServe
     assert raw.whole(fault_server, "/close") == b""
 
 
-def test_a_keep_alive_reply_can_be_followed_by_the_end(fault_server: FaultServer) -> None:
+def test_a_connection_can_be_closed_after_a_keep_alive_reply(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/close-after"))
         _, fields, body = raw.split(raw.read_to_end(sock))
@@ -169,7 +169,9 @@ def test_a_server_can_hang_up_after_so_many_requests(fault_server: FaultServer) 
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_the_race_is_lost_on_a_reused_connection_only(fault_server: FaultServer, how: str) -> None:
+def test_the_race_route_fails_on_a_reused_connection_only(
+    fault_server: FaultServer, how: str
+) -> None:
     client = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=5)
     client.request("GET", f"/race?how={how}")
     assert client.getresponse().read()
@@ -205,7 +207,7 @@ def test_an_early_answer_arrives_while_the_body_is_still_being_sent(
     assert (status, fields["connection"], body) == ("HTTP/1.1 401 Scripted", "close", b"early")
 
 
-def test_an_early_answer_without_lingering_is_cut_by_a_reset(fault_server: FaultServer) -> None:
+def test_an_early_answer_without_lingering_ends_in_a_reset(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         head = raw.request("/early?linger=0", "Content-Length: 5000000", method="PUT")
         sock.sendall(head + b"x" * 1000)
@@ -233,11 +235,11 @@ def test_an_expectation_can_be_ignored(fault_server: FaultServer) -> None:
         assert raw.read_until(sock, b"}").startswith(b"HTTP/1.1 200")
 
 
-def test_interim_responses_can_go_on_and_on(fault_server: FaultServer) -> None:
+def test_thousands_of_interim_responses_can_be_sent(fault_server: FaultServer) -> None:
     answer = raw.whole(fault_server, "/endless-1xx")
     assert answer.count(b"HTTP/1.1 103 ") == 10_000
 
 
 @pytest.mark.parametrize("kind", ["length", "chunked", "ssh-banner", "tls-alert", "nothing"])
-def test_garbage_is_served_as_the_corpus_has_it(fault_server: FaultServer, kind: str) -> None:
+def test_garbage_is_served_exactly_as_in_the_corpus(fault_server: FaultServer, kind: str) -> None:
     assert raw.whole(fault_server, f"/garbage?kind={kind}") == BY_NAME[kind].raw

@@ -37,7 +37,7 @@ def test_requests_of_a_connection_are_served_one_after_the_other(fault_server: F
     assert fault_server.served == 3
 
 
-def test_the_server_counts_what_was_accepted_and_what_is_open(fault_server: FaultServer) -> None:
+def test_the_server_counts_accepted_and_open_connections(fault_server: FaultServer) -> None:
     with raw.connect(fault_server):
         with raw.connect(fault_server):
             fault_server.wait_until(lambda: fault_server.open == 2)
@@ -46,7 +46,7 @@ def test_the_server_counts_what_was_accepted_and_what_is_open(fault_server: Faul
     assert fault_server.accepted == 2
 
 
-def test_a_request_is_recorded_as_it_came(fault_server: FaultServer) -> None:
+def test_a_request_is_recorded_as_it_was_received(fault_server: FaultServer) -> None:
     body = bytes(range(256))
     raw.whole(fault_server, "/echo?a=1&a=2", "X-A: one", "x-a:  two ", method="PUT", body=body)
     (request,) = fault_server.requests
@@ -62,7 +62,7 @@ def test_a_request_is_recorded_as_it_came(fault_server: FaultServer) -> None:
     assert repr(request) == "<Request 1: PUT /echo?a=1&a=2 on 1/1>"
 
 
-def test_a_long_body_is_counted_whole_and_kept_in_part(fault_server: FaultServer) -> None:
+def test_a_long_body_is_counted_in_full_and_kept_in_part(fault_server: FaultServer) -> None:
     answer = raw.whole(fault_server, "/ok", method="POST", body=b"x" * 3_000_000)
     assert answer.startswith(b"HTTP/1.1 200")
     (request,) = fault_server.requests
@@ -95,7 +95,7 @@ def test_a_chunked_body_is_read_with_its_extensions_and_trailers(fault_server: F
         b"GET /ok HTTP/1.1\r\nx: " + b"x" * (2 << 20),
     ],
 )
-def test_a_client_that_loses_its_place_is_answered_with_400(
+def test_a_request_with_wrong_framing_is_answered_with_400(
     fault_server: FaultServer, sent: bytes
 ) -> None:
     with raw.connect(fault_server) as sock:
@@ -114,7 +114,7 @@ def test_an_unknown_path_is_answered_with_404_and_the_connection_kept(
     assert fault_server.accepted == 1
 
 
-def test_a_client_that_asks_to_close_is_told_so_and_closed(fault_server: FaultServer) -> None:
+def test_connection_close_of_the_client_is_answered_and_obeyed(fault_server: FaultServer) -> None:
     for answer in (
         raw.whole(fault_server, "/ok"),
         raw.whole(fault_server, "/ok", "Connection: x, CLOSE"),
@@ -125,12 +125,12 @@ def test_a_client_that_asks_to_close_is_told_so_and_closed(fault_server: FaultSe
         assert raw.read_to_end(sock).startswith(b"HTTP/1.1 200")
 
 
-def test_a_target_may_be_absolute_as_proxies_get_it(fault_server: FaultServer) -> None:
+def test_a_target_may_be_absolute_as_in_a_request_to_a_proxy(fault_server: FaultServer) -> None:
     answer = raw.whole(fault_server, "http://example.org:81/bytes?n=3")
     assert raw.split(answer)[2] == b"\x00\x01\x02"
 
 
-def test_the_exact_bytes_of_a_reply_can_be_scripted(fault_server: FaultServer) -> None:
+def test_a_reply_can_be_given_as_exact_bytes(fault_server: FaultServer) -> None:
     fault_server.reply("/mine", b"anything\r\nat all")
     fault_server.reply("/ok", b"bye", close=True)
     with raw.connect(fault_server) as sock:
@@ -140,7 +140,7 @@ def test_the_exact_bytes_of_a_reply_can_be_scripted(fault_server: FaultServer) -
         assert raw.read_to_end(sock) == b"bye"
 
 
-def test_a_route_can_be_scripted(fault_server: FaultServer) -> None:
+def test_a_route_of_ones_own_is_called(fault_server: FaultServer) -> None:
     def teapot(peer: Peer, request: Request) -> Ending:
         peer.reply(418, request.method.encode())
         return "close"
@@ -150,7 +150,7 @@ def test_a_route_can_be_scripted(fault_server: FaultServer) -> None:
     assert (status, fields["content-length"], body) == ("HTTP/1.1 418 Scripted", "3", b"GET")
 
 
-def test_hanging_up_ends_idle_connections_and_busy_ones(fault_server: FaultServer) -> None:
+def test_hang_up_ends_idle_and_busy_connections(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as idle, raw.connect(fault_server) as busy:
         busy.sendall(raw.request("/stall-head?seconds=60"))
         fault_server.wait_until(lambda: fault_server.served == 1 and fault_server.open == 2)
@@ -160,11 +160,11 @@ def test_hanging_up_ends_idle_connections_and_busy_ones(fault_server: FaultServe
     assert raw.whole(fault_server, "/ok").startswith(b"HTTP/1.1 200")
 
 
-def test_waiting_for_what_does_not_come_fails_with_what_the_server_saw(
+def test_wait_until_fails_with_the_counts_of_the_server(
     fault_server: FaultServer,
 ) -> None:
     raw.whole(fault_server, "/empty")
-    with pytest.raises(AssertionError, match=r"not so after 0.05 s; .* had 1 requests.*/empty"):
+    with pytest.raises(AssertionError, match=r"not true after 0.05 s; .* had 1 requests.*/empty"):
         fault_server.wait_until(lambda: fault_server.accepted == 2, timeout=0.05)
 
 
@@ -218,7 +218,7 @@ def test_a_route_that_does_not_end_is_named_when_the_server_is_closed() -> None:
         server.wait_until(lambda: server.open == 0)
 
 
-def test_no_socket_of_a_closed_server_is_left_to_the_collector() -> None:
+def test_a_closed_server_leaves_no_socket_to_the_collector() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with FaultServer() as server:
@@ -243,7 +243,7 @@ def test_a_server_on_a_unix_socket_removes_its_path(tmp_path: Path) -> None:
     assert not os.path.lexists(path)
 
 
-def test_a_server_on_ipv6_says_so_in_its_url() -> None:
+def test_the_url_of_a_server_on_ipv6_has_brackets() -> None:
     with FaultServer(host="::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
         with socket.create_connection(("::1", server.port), timeout=5) as sock:
@@ -251,12 +251,12 @@ def test_a_server_on_ipv6_says_so_in_its_url() -> None:
             assert raw.read_to_end(sock).startswith(b"HTTP/1.1 200")
 
 
-def test_two_servers_cannot_have_one_path(tmp_path: Path) -> None:
+def test_two_servers_cannot_share_a_path(tmp_path: Path) -> None:
     with FaultServer(unix=tmp_path / "s"), pytest.raises(OSError, match="in use"):
         FaultServer(unix=tmp_path / "s")
 
 
-def test_clients_at_the_same_time_are_served_at_the_same_time(fault_server: FaultServer) -> None:
+def test_clients_are_served_concurrently(fault_server: FaultServer) -> None:
     with ExitStack() as stack:
         socks = [stack.enter_context(raw.connect(fault_server)) for _ in range(20)]
         start = time.monotonic()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.lifecycle
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_refused_port_refuses_and_is_nobodys(host: str) -> None:
+def test_a_refused_port_refuses_connections_and_cannot_be_bound(host: str) -> None:
     with refused_port(host) as port:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, port), timeout=5)
@@ -23,7 +23,7 @@ def test_a_refused_port_refuses_and_is_nobodys(host: str) -> None:
             rival.bind((host, port))
 
 
-def test_a_black_hole_takes_everything_and_says_nothing() -> None:
+def test_a_black_hole_accepts_everything_and_sends_nothing() -> None:
     with BlackHole() as hole:
         with socket.create_connection(("127.0.0.1", hole.port), timeout=5) as sock:
             sock.sendall(raw.request("/"))
@@ -37,7 +37,7 @@ def test_a_black_hole_takes_everything_and_says_nothing() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels refuse where Linux drops")
-def test_connecting_to_a_full_black_hole_has_no_end() -> None:
+def test_connecting_to_a_full_black_hole_does_not_end() -> None:
     with BlackHole(full=True) as hole, pytest.raises(TimeoutError):
         socket.create_connection(("127.0.0.1", hole.port), timeout=0.2)
 

@@ -37,7 +37,7 @@ def test_requests_are_served(tls_server: TLSServer) -> None:
     assert tls_server.server.accepted == 1
 
 
-def test_a_polite_end_says_close_notify_and_an_abrupt_one_does_not(tls_server: TLSServer) -> None:
+def test_close_sends_a_close_notify_and_drop_does_not(tls_server: TLSServer) -> None:
     with _connect(tls_server, "/until-close") as polite:
         assert raw.read_to_end(polite).endswith(b"\xf6\xf7\xf8\xf9\xfa" + bytes(range(247)))
     abrupt = _connect(tls_server, "/until-close?abrupt=1")
@@ -45,7 +45,7 @@ def test_a_polite_end_says_close_notify_and_an_abrupt_one_does_not(tls_server: T
         raw.read_to_end(abrupt)
 
 
-def test_a_client_that_goes_away_in_the_handshake_leaves_nothing_open(
+def test_a_client_that_closes_in_the_handshake_leaves_nothing_open(
     tls_server: TLSServer,
 ) -> None:
     server = tls_server.server
@@ -59,8 +59,8 @@ def test_a_client_that_goes_away_in_the_handshake_leaves_nothing_open(
     assert server.served == 0
 
 
-def test_a_reset_is_no_polite_end(tls_server: TLSServer) -> None:
-    # OpenSSL says one or the other, as it was writing or reading when the RST came.
+def test_a_reset_sends_no_close_notify(tls_server: TLSServer) -> None:
+    # Which of the errors OpenSSL raises depends on whether it was writing or reading when the RST came.
     ends = (ConnectionResetError, ssl.SSLEOFError)
     with _connect(tls_server, "/reset") as sock, pytest.raises(ends):
         sock.recv(1)

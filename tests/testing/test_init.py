@@ -11,21 +11,21 @@ import adieu.testing
 pytestmark = pytest.mark.lifecycle
 
 
-def test_everything_that_is_promised_is_there_and_its_module_promises_it_too() -> None:
+def test_every_exported_name_is_exported_by_its_module_too() -> None:
     for name in adieu.testing.__all__:
         thing = getattr(adieu.testing, name)
-        home = importlib.import_module(f"adieu.testing.{adieu.testing._HOMES[name]}")
+        home = importlib.import_module(f"adieu.testing.{adieu.testing._MODULES[name]}")
         assert thing is getattr(home, name)
         assert name in home.__all__
         assert name in dir(adieu.testing)
 
 
-def test_what_is_not_there_is_named() -> None:
+def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
     with pytest.raises(AttributeError, match=r"'adieu\.testing' has no attribute 'FaultSever'"):
         adieu.testing.FaultSever  # noqa: B018
 
 
-def test_nothing_is_imported_before_it_is_used() -> None:
+def test_no_module_is_imported_before_its_first_use() -> None:
     code = (
         "import sys, adieu.testing as t; before = set(sys.modules); t.established; "
         "print([m for m in before if m.startswith('adieu.testing.')], "

@@ -33,15 +33,15 @@ def get(
     return answer, answer.read()
 
 
-@pytest.mark.parametrize("room", [routes, fault_routes])
-def test_every_route_is_in_the_table_of_its_room(room: object) -> None:
-    documented = str(room.__doc__)
+@pytest.mark.parametrize("module", [routes, fault_routes])
+def test_every_route_is_in_the_table_of_its_module(module: object) -> None:
+    documented = str(module.__doc__)
     for path, entry in ROUTES.items():
-        if entry.serve.__module__ == getattr(room, "__name__", ""):
+        if entry.serve.__module__ == getattr(module, "__name__", ""):
             assert f"``{path}" in documented
 
 
-def test_the_payload_is_the_same_in_any_pieces() -> None:
+def test_the_payload_is_the_same_in_pieces_of_any_size() -> None:
     assert payload(0) == b""
     whole = payload(200_000)
     assert len(whole) == 200_000
@@ -69,7 +69,7 @@ def test_the_payload_is_the_same_in_any_pieces() -> None:
         ("/endless-1xx?n=10001", "n=10001 is not between"),
     ],
 )
-def test_what_a_route_cannot_do_is_refused_with_a_sentence(
+def test_a_bad_parameter_is_refused_with_a_sentence(
     fault_server: FaultServer, path: str, problem: str
 ) -> None:
     status, _, body = raw.split(raw.whole(fault_server, path))
@@ -136,7 +136,7 @@ def test_replies_without_a_body_keep_the_connection(client: http.client.HTTPConn
     assert json.loads(body)["nth"] == 6
 
 
-def test_any_final_status_can_be_had_with_a_body_and_fields(
+def test_any_final_status_can_be_sent_with_a_body_and_fields(
     client: http.client.HTTPConnection,
 ) -> None:
     answer, body = get(client, "/status/503?body=4&header=Retry-After:1&header=X-A:%20b")
@@ -144,7 +144,7 @@ def test_any_final_status_can_be_had_with_a_body_and_fields(
     assert (answer.headers["retry-after"], answer.headers["x-a"]) == ("1", "b")
 
 
-def test_the_echo_is_what_was_sent(client: http.client.HTTPConnection) -> None:
+def test_echo_answers_with_the_request(client: http.client.HTTPConnection) -> None:
     client.request("PATCH", "/echo?q", b"\xff\x00", {"X-A": "b"})
     facts = json.loads(client.getresponse().read())
     assert (facts["method"], facts["target"], facts["length"]) == ("PATCH", "/echo?q", 2)
@@ -170,7 +170,7 @@ def test_the_body_of_a_redirect_can_stall(fault_server: FaultServer) -> None:
             sock.recv(1)
 
 
-def test_a_fifty_megabyte_redirect_is_streamed_and_may_be_left(fault_server: FaultServer) -> None:
+def test_a_fifty_megabyte_redirect_is_streamed(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/redirect?body=50000000"))
         assert b"content-length: 50000000\r\n" in raw.read_until(sock, b"\r\n\r\n")
@@ -188,7 +188,7 @@ def test_codings_decode_to_the_payload(client: http.client.HTTPConnection) -> No
         assert zlib.decompress(body, wbits) == payload(70_000)
 
 
-def test_continue_is_said_before_the_body_is_read(fault_server: FaultServer) -> None:
+def test_100_continue_is_sent_before_the_body_is_read(fault_server: FaultServer) -> None:
     for path, expectation in (("/continue", "X: y"), ("/ok", "Expect: 100-continue")):
         with raw.connect(fault_server) as sock:
             sock.sendall(raw.request(path, "Content-Length: 5", "Connection: close", expectation))
@@ -204,7 +204,7 @@ def test_early_hints_come_before_the_answer(fault_server: FaultServer) -> None:
     assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
-def test_an_upgraded_connection_shouts_back(fault_server: FaultServer) -> None:
+def test_an_upgraded_connection_answers_in_upper_case(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/upgrade", "Upgrade: shout", "Connection: upgrade") + b"early ")
         status, fields, rest = raw.split(raw.read_until(sock, b"EARLY "))
@@ -222,14 +222,14 @@ def test_http_1_0_replies_close(fault_server: FaultServer) -> None:
     assert (status, body) == ("HTTP/1.0 200 Scripted", payload(5))
 
 
-def test_a_keep_alive_hint_is_kept_to(fault_server: FaultServer) -> None:
+def test_the_timeout_of_a_keep_alive_hint_is_applied(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/keep-alive?timeout=0.05&max=7"))
         _, fields, body = raw.split(raw.read_to_end(sock))
     assert (fields["keep-alive"], body) == ("timeout=0.05, max=7", b"kept")
 
 
-def test_connection_close_is_announced_and_done(fault_server: FaultServer) -> None:
+def test_connection_close_is_sent_and_the_connection_closed(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         sock.sendall(raw.request("/connection-close"))
         _, fields, body = raw.split(raw.read_to_end(sock))

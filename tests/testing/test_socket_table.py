@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own states")
-posix = pytest.mark.skipif(os.name != "posix", reason="descriptors that can be walked")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel's own states")
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a list of the descriptors")
 
 
 @pytest.fixture(params=["native", "no TCP_INFO", "no /dev/fd", "no descriptors"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The census by each of its ways, forced where the platform would not take it."""
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each implementation of the table, also those that this platform would not use."""
     if request.param != "native":
         monkeypatch.setattr(socket_table, "_TCP_INFO", None)
     if request.param == "no /dev/fd":
@@ -40,8 +40,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-def test_each_connection_of_a_client_is_counted_once_and_no_more_after_its_end(
-    way: str, fault_server: FaultServer
+def test_each_connection_of_a_client_is_counted_once_and_until_its_end(
+    implementation: str, fault_server: FaultServer
 ) -> None:
     port = fault_server.port
     with ExitStack() as stack:
@@ -51,7 +51,9 @@ def test_each_connection_of_a_client_is_counted_once_and_no_more_after_its_end(
     assert established(to_ports={port}) == 0
 
 
-def test_a_row_says_the_descriptor_and_both_addresses(way: str, fault_server: FaultServer) -> None:
+def test_a_row_has_the_descriptor_and_both_addresses(
+    implementation: str, fault_server: FaultServer
+) -> None:
     with raw.connect(fault_server) as sock:
         (row,) = established_rows(to_ports={fault_server.port})
         assert row.fd == sock.fileno()
@@ -61,8 +63,8 @@ def test_a_row_says_the_descriptor_and_both_addresses(way: str, fault_server: Fa
         assert row.state == "ESTABLISHED"
 
 
-def test_the_servers_end_in_the_same_process_is_not_the_clients(
-    way: str, fault_server: FaultServer
+def test_the_servers_end_in_the_same_process_is_not_counted(
+    implementation: str, fault_server: FaultServer
 ) -> None:
     with raw.connect(fault_server):
         fault_server.wait_until(lambda: fault_server.open == 1)
@@ -74,18 +76,20 @@ def test_the_servers_end_in_the_same_process_is_not_the_clients(
         assert len([row for row in established_rows() if row in ends]) == 1
 
 
-def test_a_listening_socket_is_a_row_and_no_connection(way: str, fault_server: FaultServer) -> None:
+def test_a_listening_socket_is_a_row_and_no_connection(
+    implementation: str, fault_server: FaultServer
+) -> None:
     (row,) = open_sockets({fault_server.port})
     assert (row.state, row.remote) == ("LISTEN", None)
 
 
-def test_other_ports_do_not_count(way: str, fault_server: FaultServer) -> None:
+def test_other_ports_do_not_count(implementation: str, fault_server: FaultServer) -> None:
     with raw.connect(fault_server):
         assert established(to_ports={1}) == 0
         assert established(to_ports=()) == 0
 
 
-def test_event_loops_files_and_datagrams_are_no_sockets_of_a_client(way: str) -> None:
+def test_event_loops_files_and_datagram_sockets_are_not_counted(implementation: str) -> None:
     before = open_sockets()
     loop = asyncio.new_event_loop()
     ours, theirs = socket.socketpair()
@@ -113,7 +117,7 @@ def test_a_connection_that_was_shut_down_but_not_closed_still_counts() -> None:
 
 
 @linux
-def test_a_connection_that_is_still_being_made_counts_with_its_peer() -> None:
+def test_a_connection_in_progress_counts_with_its_peer() -> None:
     with BlackHole(full=True) as hole, socket.socket() as sock:
         sock.setblocking(False)
         sock.connect_ex(("127.0.0.1", hole.port))
@@ -135,14 +139,16 @@ def test_a_descriptor_whose_connection_was_reset_is_still_a_row(fault_server: Fa
 
 
 @posix
-def test_ipv6_addresses_are_read(way: str) -> None:
+def test_ipv6_addresses_are_read(implementation: str) -> None:
     with FaultServer(host="::1") as server, socket.create_connection(("::1", server.port), 5):
         (row,) = established_rows(to_ports={server.port})
         assert (row.family, row.remote) == ("tcp6", ("::1", server.port))
 
 
 @posix
-def test_unix_sockets_are_counted_by_the_path_of_their_server(way: str, tmp_path: Path) -> None:
+def test_unix_sockets_are_counted_by_the_path_of_their_server(
+    implementation: str, tmp_path: Path
+) -> None:
     path = str(tmp_path / "s")
     with FaultServer(unix=path) as server:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -154,7 +160,7 @@ def test_unix_sockets_are_counted_by_the_path_of_their_server(way: str, tmp_path
 
 
 @posix
-def test_the_census_disturbs_no_descriptor(fault_server: FaultServer) -> None:
+def test_reading_the_table_changes_no_descriptor(fault_server: FaultServer) -> None:
     with raw.connect(fault_server) as sock:
         fault_server.wait_until(lambda: fault_server.open == 1)
         before = sorted(os.listdir("/dev/fd"))
@@ -184,9 +190,9 @@ def test_a_duplicated_descriptor_is_a_row_of_its_own_with_the_same_inode(
 
 
 @linux
-def test_the_kernels_table_says_the_same(fault_server: FaultServer) -> None:
+def test_the_kernels_table_agrees(fault_server: FaultServer) -> None:
     with raw.connect(fault_server), raw.connect(fault_server):
-        table = socket_table._peers_in_the_table()
+        table = socket_table._peers_by_inode()
         rows = established_rows(to_ports={fault_server.port})
         assert len(rows) == 2
         assert [table[row.inode] for row in rows] == [row.remote for row in rows]
@@ -200,7 +206,7 @@ def test_an_address_of_the_kernels_table_is_read_in_the_machines_byte_order() ->
     assert socket_table._address(f"{'0' * 24}{last:08X}:0050") == ("::1", 80)
 
 
-def test_a_hundred_censuses_take_less_than_a_second(fault_server: FaultServer) -> None:
+def test_a_hundred_readings_take_less_than_a_second(fault_server: FaultServer) -> None:
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(raw.connect(fault_server))
@@ -229,9 +235,9 @@ def test_the_fixture_sees_a_socket_that_was_reset_and_not_closed(
             census.check()
 
 
-def test_the_fixture_watches_a_port_that_it_is_told(census: Watch) -> None:
+def test_the_fixture_watches_a_port_that_is_added(census: Watch) -> None:
     with FaultServer() as server, raw.connect(server):
-        KNOWN_PORTS.discard(server.port)  # It may have been another server's before.
+        KNOWN_PORTS.discard(server.port)  # An earlier server may have had this port.
         assert census.count() == 0
         census.also(server.port)
         assert census.count() == 1

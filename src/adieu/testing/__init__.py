@@ -1,12 +1,11 @@
-"""What proves that a client says goodbye, shipped so that everybody can prove it.
+"""Tools to test that an HTTP client leaves nothing open, with adieu or with any other client.
 
-A server that misbehaves on request (`FaultServer`), peers that fail before HTTP begins
-(`refused_port`, `BlackHole`, `TLSFaults`), the operating system's count of this process's sockets
-(`open_sockets`, `established`), and a corpus of replies with what a strict client makes of each
-(`REPLIES`).
+A server that misbehaves on request (`FaultServer`), peers that fail before HTTP begins (`refused_port`, `BlackHole`,
+`TLSFaults`), the operating system's table of this process's sockets (`open_sockets`, `established`), and a corpus of
+replies with the verdict of a strict client on each (`REPLIES`).
 
-Rules of the room: nothing of adieu imports this, it is imported by tests. It needs the standard
-library alone, and what it exports is imported when it is first used.
+Invariants. Tests and the demo import this package, the rest of adieu does not. It needs the standard library alone. Its
+names are imported on first use.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ __all__ = [
     "refused_port",
 ]
 
-_HOMES = {
+# The module of each name.
+_MODULES = {
     "BlackHole": "faults_net",
     "FaultServer": "faults",
     "REPLIES": "corpus",
@@ -50,10 +50,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    found: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = found
     return found
 

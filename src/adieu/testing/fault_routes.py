@@ -1,6 +1,6 @@
-"""The routes of the `FaultServer` that break the rules, or keep them at the worst moment.
+"""The routes of the `FaultServer` that break the rules of HTTP, or fail at the worst moment.
 
-The bounds and the table are those of `adieu.testing.routes`.
+Their limits are those of `adieu.testing.routes`.
 
 ========================================= ==========================================================
 path                                      does
@@ -12,30 +12,30 @@ path                                      does
                                           last chunk) or ``trailer``: there
 ``/surplus?extra=4``                      a complete reply and ``extra`` bytes more in one write (1
                                           MB at most)
-``/second-response``                      a complete reply and a second one that nobody asked for,
-                                          in one write
-``/late-surplus?extra=4&ms=30``           a complete reply, and ``extra`` bytes so much later
-``/idle-408?ms=20``                       a complete reply, and so much later an unsolicited 408,
-                                          then closes
+``/second-response``                      a complete reply and a second one without a request, in
+                                          one write
+``/late-surplus?extra=4&ms=30``           a complete reply, and ``extra`` bytes after ``ms``
+``/idle-408?ms=20``                       a complete reply, and an unsolicited 408 after ``ms``, then
+                                          closes
 ``/drip?n=100&seconds=5``                 ``n`` bytes (10,000 at most) one by one over that time
 ``/drip-head?n=100&seconds=5``            the same with a field of the head
 ``/stall-head?seconds=5``                 waits before it answers
 ``/stall-body?n=1000&sent=500&seconds=5`` waits in the middle of the body
 ``/stall-read?seconds=5``                 never reads the body of the request; waits, then resets
-``/slow-read?piece=4096&seconds=0.01``    reads the body a piece at a time with a rest before each
+``/slow-read?piece=4096&seconds=0.01``    reads the body a piece at a time with a pause before each
 ``/reset``                                RST instead of a reply
 ``/reset-body?n=1000&sent=500``           RST in the middle of the body
 ``/close``                                closes instead of answering
 ``/close-after``                          a keep-alive reply, then closes at once
 ``/hang-up-after?n=2``                    the same after the ``n``-th request of a connection
 ``/race?how=close``                       on a reused connection closes (``how=reset``: RST) instead
-                                          of answering, on a fresh one answers 200: what a client
-                                          meets that sends while the server is closing an idle
+                                          of answering, on a fresh one answers 200: so it looks to a
+                                          client that sends while the server closes an idle
                                           connection
-``/early?status=413&keep=0&linger=1``     answers before it reads the body, then closes, after the
-                                          unread body has been dropped; ``linger=0``: at once, so
-                                          that unread bytes make an RST; ``keep=1``: reads it after
-                                          all and keeps the connection
+``/early?status=413&keep=0&linger=1``     answers before it reads the body, drops the body, and
+                                          closes; ``linger=0``: closes at once, so that unread bytes
+                                          make an RST; ``keep=1``: reads the body after the answer
+                                          and keeps the connection
 ``/expect-ignored``                       never sends 100; reads the body and answers
 ``/endless-1xx?n=10000``                  ``n`` times 103 (10,000 at most), then 200
 ``/garbage?kind=``                        the reply of that name in `adieu.testing.corpus`
@@ -65,8 +65,8 @@ def _broken_gzip(peer: Peer, request: Request) -> Ending:
     n = request.count("n", 300_000, 10_000_000)
     noise = random.Random(520).randbytes(n)  # noqa: S311 - the same bytes each time, and no secret
     coder = zlib.compressobj(wbits=31)
-    # After a full flush the next block begins at a byte; the block type 3 does not exist (RFC 1951,
-    # section 3.2.3).
+    # After a full flush the next block begins at a byte boundary, and block type 3 does not exist (RFC 1951, section
+    # 3.2.3).
     valid = coder.compress(noise[: n // 2]) + coder.flush(zlib.Z_FULL_FLUSH)
     peer.reply(200, valid + b"\x07" + noise[n // 2 :], [("content-encoding", "gzip")])
     return "keep"
@@ -169,7 +169,7 @@ def _stall_body(peer: Peer, request: Request) -> Ending:
 
 @route("/stall-read", early=True)
 def _stall_read(peer: Peer, request: Request) -> Ending:
-    # A small window, so that the client's writes block after kilobytes rather than after megabytes.
+    # A small window: the client's writes block after kilobytes rather than after megabytes.
     peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.rest(request.seconds("seconds", 5))
     return "reset"

@@ -1,12 +1,10 @@
-"""`FaultServer`: a server over real sockets that does, on request, what servers do to clients.
+"""`FaultServer`: a server over real sockets that does, on request, all that servers do to clients.
 
-What it can do is in two tables: `adieu.testing.routes` (what keeps the rules) and
-`adieu.testing.fault_routes` (what does not). `FaultServer.reply` scripts the exact bytes of an answer,
-`FaultServer.on` any other behaviour.
+Its routes are in two tables: `adieu.testing.routes` keep the rules of HTTP, `adieu.testing.fault_routes` break them.
+`FaultServer.reply` answers with exact bytes, `FaultServer.on` with any other behaviour.
 
-Rules of the room: one thread accepts, one serves each connection, all are daemons, and all have
-ended when `close` returns. The server counts for itself what was accepted and what is open, so that
-a client's own books can be checked against the other end of the wire.
+Invariants. One thread accepts, one serves each connection; all are daemons, and all have ended when `close` returns.
+The server counts accepted and open connections itself, so a client's own counts can be checked against it.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import contextlib
 import os
 import selectors
 import socket
+import ssl
 import threading
 from collections import deque
 from time import monotonic
@@ -27,7 +26,6 @@ from adieu.testing.request import Refused, Request
 from adieu.testing.routing import Entry, Route, payload
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from typing_extensions import Self
@@ -37,21 +35,20 @@ __all__ = ["Ending", "FaultServer", "Peer", "Request", "payload"]
 GRACE: Final = 1.0
 """Seconds that `FaultServer.close` gives its threads."""
 
-_REMEMBERED = 10_000
+_MAX_REQUESTS = 10_000
 
 
 class FaultServer:
-    """A scripted server on a free port, running from its construction until `close`.
+    """A server on a free port that behaves as each request asks, from its construction until `close`.
 
     >>> from urllib.request import urlopen
     >>> with FaultServer() as server, urlopen(server.url + "/chunked?n=70000") as answer:
     ...     len(answer.read()), server.accepted
     (70000, 1)
 
-    `host` is a loopback address, ``127.0.0.1`` or ``::1``. `unix` is the path of a Unix socket to
-    listen on instead; the path is removed at the end. `tls` is the context of a server; the
-    handshake is made by the connection's thread. `port` (0 with `unix`) and `url` are where it is.
-    Every count may be read from any thread.
+    `host` is a loopback address, ``127.0.0.1`` or ``::1``. `unix` is the path of a Unix socket to listen on instead;
+    `close` removes it. `tls` is the context of a server; the connection's thread makes the handshake. `port` (0 with
+    `unix`) and `url` are its address. Every count may be read from any thread.
     """
 
     def __init__(
@@ -75,8 +72,8 @@ class FaultServer:
         self._served = 0
         self._peers: dict[int, Peer] = {}
         self._threads: list[threading.Thread] = []
-        self._requests: deque[Request] = deque(maxlen=_REMEMBERED)
-        self._scripts: dict[str, Entry] = {}
+        self._requests: deque[Request] = deque(maxlen=_MAX_REQUESTS)
+        self._own_routes: dict[str, Entry] = {}
         self._wake, self._alarm = socket.socketpair()
         self._acceptor = threading.Thread(
             target=self._accept_all, name=f"{self!r} accepts", daemon=True
@@ -93,8 +90,7 @@ class FaultServer:
         try:
             listener.bind(address)
             listener.listen(backlog)
-            # So that a connection which was reset before it could be accepted does not block the
-            # accepting thread.
+            # A connection that was reset before it was accepted must not block the accepting thread.
             listener.setblocking(False)
         except BaseException:
             listener.close()
@@ -120,32 +116,32 @@ class FaultServer:
 
     @property
     def open(self) -> int:
-        """The connections that neither side has closed, as far as this side knows."""
+        """The connections that neither side has closed, as far as the server knows."""
         with self._changed:
             return len(self._peers)
 
     @property
     def served(self) -> int:
-        """The requests that came so far."""
+        """The requests received so far."""
         with self._changed:
             return self._served
 
     @property
     def requests(self) -> list[Request]:
-        """The last 10,000 requests, in the order of their heads; a body may be on its way."""
+        """The last 10,000 requests, in the order of their heads. A body may still be on its way."""
         with self._changed:
             return list(self._requests)
 
     def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
-        """Wait until the predicate is true, looking again at every change here and every 10 ms.
+        """Wait until the predicate is true. It is checked at every change of the server and every 10 ms.
 
-        Raises `AssertionError`, with what the server saw, after `timeout` seconds.
+        Raises `AssertionError`, with the server's counts, after `timeout` seconds.
         """
         until = monotonic() + timeout
         while not predicate():
             if monotonic() > until:
                 raise AssertionError(
-                    f"not so after {timeout:g} s; {self!r} accepted {self.accepted} connections, "
+                    f"not true after {timeout:g} s; {self!r} accepted {self.accepted} connections, "
                     f"{self.open} are open, and had {self.served} requests, "
                     f"the last of them {self.requests[-5:]}"
                 )
@@ -155,32 +151,32 @@ class FaultServer:
     def reply(self, path: str, raw: bytes, *, close: bool = False) -> None:
         """Answer requests for this path with exactly these bytes, and then close if `close`."""
 
-        def scripted(peer: Peer, request: Request) -> Ending:
+        def route(peer: Peer, request: Request) -> Ending:
             peer.send(raw)
             return "close" if close else "keep"
 
-        self.on(path, scripted)
+        self.on(path, route)
 
     def on(self, path: str, route: Route, *, early: bool = False) -> None:
-        """Answer requests for this path with a route of one's own.
+        """Answer requests for this path with a route of your own.
 
-        An `early` one is called before the body of the request has been read.
+        An `early` route is called before the body of the request was read.
         """
         with self._changed:
-            self._scripts[path] = Entry(route, early)
+            self._own_routes[path] = Entry(route, early)
 
     def hang_up(self) -> None:
-        """End every open connection now, as a server does that restarts or found them idle."""
+        """End every open connection now, as a server does when it restarts or finds them idle."""
         with self._changed:
             for peer in self._peers.values():
-                # A TLS socket's own method would take the TLS state away under its thread.
+                # A TLS socket's own method would drop the TLS state while its thread uses it.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(peer.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Stop listening, end every connection and every thread; again, and nothing happens.
+        """Stop listening, end every connection and every thread. Any number of calls.
 
-        Raises `RuntimeError` if a route of one's own does not end within a second.
+        Raises `RuntimeError` if a route of your own does not end within a second.
         """
         with self._changed:
             if self._closing.is_set():
@@ -214,12 +210,14 @@ class FaultServer:
                     sock, _ = self._listener.accept()
                 except BlockingIOError:
                     continue
-                except OSError:  # reset before it was accepted, or out of descriptors
+                except (
+                    OSError
+                ):  # It was reset before it was accepted, or there are no more descriptors.
                     self._closing.wait(0.01)
                     continue
-                self._take(sock)
+                self._start_serving(sock)
 
-    def _take(self, sock: socket.socket) -> None:
+    def _start_serving(self, sock: socket.socket) -> None:
         with self._changed:
             self._accepted += 1
             number = self._accepted
@@ -231,7 +229,7 @@ class FaultServer:
                     sock = self._tls.wrap_socket(
                         sock, server_side=True, do_handshake_on_connect=False
                     )
-            except OSError:  # reset already
+            except OSError:  # It was reset.
                 sock.close()
                 return
             peer = self._peers[number] = Peer(sock, number, self._closing)
@@ -244,17 +242,15 @@ class FaultServer:
 
     def _serve(self, peer: Peer) -> None:
         try:
-            # Without TLS there is no handshake to make.
-            handshake = getattr(peer.sock, "do_handshake", None)
-            if handshake is not None:
-                handshake()
+            if isinstance(peer.sock, ssl.SSLSocket):
+                peer.sock.do_handshake()
             while (ending := self._exchange(peer)) == "keep":
                 pass
             peer.end(ending)
         except (OSError, HungUp):
             pass
         finally:
-            # Under the lock, so that `hang_up` never meets a descriptor that is another's by now.
+            # Under the lock: `hang_up` must not find a descriptor that another connection has by now.
             with self._changed:
                 peer.sock.close()
                 del self._peers[peer.number]
@@ -270,15 +266,15 @@ class FaultServer:
                 request.number = self._served
                 self._requests.append(request)
                 self._changed.notify_all()
-                script = self._scripts.get(request.path)
-            entry = script or ROUTES.get("/" + request.path[1:].partition("/")[0], _NOT_FOUND)
+                own = self._own_routes.get(request.path)
+            entry = own or ROUTES.get("/" + request.path[1:].partition("/")[0], _NOT_FOUND)
             if not entry.early:
                 peer.read_body(request)
                 with self._changed:
                     self._changed.notify_all()
             ending = entry.serve(peer, request)
         except Refused as why:
-            # What was begun cannot be taken back, and a 400 in its middle would be misread.
+            # After the first bytes of an answer, a 400 would be read as a part of it.
             if peer.answered:
                 return "drop"
             peer.reply(400, f"{why}\n".encode(), [("connection", "close")])

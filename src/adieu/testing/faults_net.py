@@ -1,8 +1,7 @@
-"""Peers that fail before HTTP begins: nobody there, nobody answering, no end of a handshake.
+"""Peers that fail before HTTP begins: they refuse connections, never answer, or fail in the TLS handshake.
 
-Each is a context manager on a free loopback port, and each is gone at its end. A certificate for
-the wrong host, or from an unknown authority, needs no room here: give `FaultServer` a TLS context
-that has one.
+Each is a context manager on a free loopback port. For a certificate of the wrong host, or from an unknown authority,
+give `FaultServer` a TLS context that has one.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["BlackHole", "TLSFault", "TLSFaults", "refused_port"]
 
 @contextlib.contextmanager
 def refused_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """A port that refuses connections, and that nobody else can be given meanwhile.
+    """A port that refuses connections. No other process can get it meanwhile.
 
     >>> with refused_port() as port:
     ...     socket.create_connection(("127.0.0.1", port))
@@ -40,12 +39,11 @@ def refused_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 class BlackHole:
-    """A listener that never says a word.
+    """A listener that never sends anything.
 
-    Its kernel completes connections, up to `backlog` of them, and what is sent there disappears: a
-    request has no answer, a TLS handshake no end. With ``full=True`` the backlog is filled from the
-    start, so that connecting itself has no end (on Linux, where a full backlog drops SYNs;
-    elsewhere it may be refused).
+    Its kernel completes connections, up to `backlog` of them, and drops what is sent there: a request gets no answer,
+    and a TLS handshake does not end. With ``full=True`` the backlog is filled from the start, so connecting itself does
+    not end (on Linux, where a full backlog drops SYNs; on other systems the connection may be refused).
     """
 
     def __init__(self, *, backlog: int = 128, full: bool = False) -> None:
@@ -63,7 +61,7 @@ class BlackHole:
             raise
 
     def _connects(self) -> bool:
-        """One more connection fits, which is known at once on loopback."""
+        """Fill one more place of the backlog. False if there was none: on loopback that is known at once."""
         filler = socket.socket()
         self._fillers.append(filler)
         filler.setblocking(False)
@@ -77,7 +75,7 @@ class BlackHole:
         self.close()
 
     def close(self) -> None:
-        """End everything; again is allowed."""
+        """Close all sockets. Any number of calls."""
         for sock in (self._listener, *self._fillers):
             sock.close()
 
@@ -91,10 +89,9 @@ _HALF_A_RECORD: Final = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"
 class TLSFaults(FaultServer):
     """A server that waits for the client's first TLS record and then fails in the handshake.
 
-    `kind` says how: ``stall`` never answers, ``close`` closes, ``reset`` resets, ``plain`` answers
-    in HTTP without TLS, ``alert`` sends the alert handshake_failure, ``half`` sends a part of a
-    record and closes. What `FaultServer` counts is counted here too, but for the requests, which
-    never come.
+    `kind` says how: ``stall`` never answers, ``close`` closes, ``reset`` resets, ``plain`` answers in HTTP without TLS,
+    ``alert`` sends the alert handshake_failure, ``half`` sends a part of a record and closes. It counts connections as
+    `FaultServer` does; there are no requests.
     """
 
     def __init__(self, kind: TLSFault, *, host: str = "127.0.0.1") -> None:

@@ -1,10 +1,9 @@
 """The server's end of one connection, as a route of the `FaultServer` sees it.
 
-Rules of the room: everything that touches the socket of an accepted connection is here. Reading is
-strict enough to notice a client that lost its place in its own stream (such a request is answered
-with 400, and the connection closed); writing is free, since breaking the rules is the purpose of
-the house. No wait survives_close the server: closing it shuts the socket down, which ends every read and
-every write at once.
+Invariants. Everything that touches the socket of an accepted connection is here. Reading is strict enough to notice a
+client whose framing is wrong (such a request is answered with 400, and the connection closed). Writing is not checked,
+because routes break the rules on purpose. No wait outlasts the server: closing it shuts the socket down, which ends
+every read and every write.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "HungUp", "Peer"]
 
 Ending = Literal["keep", "close", "drop", "reset"]
-"""How a route leaves its connection.
+"""How a connection goes on after a route.
 
-``keep`` waits for the next request. ``close`` says everything that a polite server says (TLS
-close_notify, FIN). ``drop`` closes without TLS close_notify. ``reset`` sends an RST (on a Unix
-socket, which knows none: closes).
+``keep`` waits for the next request. ``close`` closes as a correct server does (TLS close_notify, FIN). ``drop`` closes
+without a TLS close_notify. ``reset`` sends an RST (on a Unix socket, which has none, it closes).
 """
 
-MOST_HEAD: Final = 1 << 20
-MOST_KEPT: Final = 1 << 20
+# The most bytes of a head, and of a body that is kept.
+MAX_HEAD: Final = 1 << 20
+MAX_KEPT: Final = 1 << 20
 _PIECE: Final = 1 << 16
 _REQUEST_LINE = re.compile(r"([!#$%&'*+\-.^_`|~\w]+) (\S+) (HTTP/1\.[01])", re.ASCII)
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~\w]+):[ \t]*([^\r\n\0]*?)[ \t]*", re.ASCII)
@@ -42,15 +41,15 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[^\r\n]*)?\r\n")
 
 
 class HungUp(Exception):
-    """The client went away, or the server is being closed, in the middle of something."""
+    """The client closed the connection, or the server is being closed, during a read or a wait."""
 
 
 class Peer:
     """One accepted connection.
 
-    `number` counts the connections of the server from 1, `served` the requests that came on this
-    one. `idle` is how long the server waits for the next request before it closes, in seconds, or
-    None for ever. `answered` says whether anything of the present request's answer has been sent.
+    `number` is its number on the server, from 1; `served` counts its requests. `idle` is how long the server waits for
+    the next request before it closes, in seconds, or None for ever. `answered` says whether a part of the answer to the
+    present request was sent.
     """
 
     def __init__(self, sock: socket.socket, number: int, closing: threading.Event) -> None:
@@ -65,9 +64,9 @@ class Peer:
         self._last = False
 
     def read_request(self) -> Request | None:
-        """The next request up to its empty line, and counted.
+        """Read and count the next request, up to the end of its head.
 
-        Nothing if the client closed instead, or was idle too long.
+        None if the client closed the connection, or was idle too long.
         """
         self.answered = False
         if not self._buffer:
@@ -75,7 +74,7 @@ class Peer:
                 self._fill(self.idle)
             except (HungUp, TimeoutError):
                 return None
-        lines = bytes(self._until(b"\r\n\r\n", MOST_HEAD)).decode("latin-1").split("\r\n")
+        lines = bytes(self._until(b"\r\n\r\n", MAX_HEAD)).decode("latin-1").split("\r\n")
         start = _REQUEST_LINE.fullmatch(lines[0])
         fields = [_FIELD.fullmatch(line) for line in lines[1:-2]]
         if start is None or not all(fields):
@@ -98,8 +97,8 @@ class Peer:
     ) -> None:
         """Read the body to its end.
 
-        `invite` answers ``Expect: 100-continue`` first (RFC 9110, section 10.1.1). `between` is
-        called before each read of at most `piece` bytes.
+        `invite`: answer ``Expect: 100-continue`` first (RFC 9110, section 10.1.1). `between` is called before each read
+        of at most `piece` bytes.
         """
         if request.body_read:
             return
@@ -119,7 +118,7 @@ class Peer:
 
     def _read_chunks(self, request: Request, between: Callable[[], None], piece: int) -> None:
         while True:
-            size = _CHUNK.fullmatch(self._until(b"\r\n", MOST_HEAD))
+            size = _CHUNK.fullmatch(self._until(b"\r\n", MAX_HEAD))
             if size is None:
                 raise Refused("the size of a chunk is malformed")
             length = int(size[1], 16)
@@ -128,7 +127,7 @@ class Peer:
             self._read_bytes(request, length, between, piece)
             if self._until(b"\r\n", 2) != b"\r\n":
                 raise Refused("a chunk is longer than its size")
-        while self._until(b"\r\n", MOST_HEAD) != b"\r\n":  # trailer fields
+        while self._until(b"\r\n", MAX_HEAD) != b"\r\n":  # Trailer fields.
             pass
 
     def _read_bytes(
@@ -142,10 +141,10 @@ class Peer:
             del self._buffer[: len(taken)]
             length -= len(taken)
             request.body_length += len(taken)
-            request.body += taken[: MOST_KEPT - len(request.body)]
+            request.body += taken[: MAX_KEPT - len(request.body)]
 
     def read_raw(self) -> bytes:
-        """Whatever comes next, as it is; empty at the end of the stream."""
+        """The next bytes, without parsing; empty at the end of the stream."""
         if not self._buffer:
             try:
                 self._fill(None)
@@ -185,7 +184,7 @@ class Peer:
     def head(
         self, status: int | str, headers: Iterable[tuple[str, str]] = (), version: str = "1.1"
     ) -> bytes:
-        """A head, ready to be sent; it says ``Connection: close`` if the client did."""
+        """The bytes of a head, with ``Connection: close`` if the client sent that."""
         fields = list(headers)
         if self._last and not any(name.lower() == "connection" for name, _ in fields):
             fields.append(("connection", "close"))
@@ -211,15 +210,15 @@ class Peer:
     def packed(
         self, status: int | str, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()
     ) -> bytes:
-        """A complete reply with a Content-Length, ready to be sent."""
+        """The bytes of a complete reply with a Content-Length."""
         head = self.head(status, [*headers, ("content-length", str(len(body)))])
         return head if self._headless else head + body
 
     def pause(self, seconds: float) -> None:
-        """Wait, and notice if the client goes away; what it sends is kept, up to a bound."""
+        """Wait, and raise `HungUp` if the client closes. What it sends is kept, up to a bound."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            if len(self._buffer) >= MOST_KEPT:
+            if len(self._buffer) >= MAX_KEPT:
                 self.rest(left)
                 return
             try:
@@ -228,17 +227,17 @@ class Peer:
                 return
 
     def rest(self, seconds: float) -> None:
-        """Wait without reading anything, so that the client's writes pile up."""
+        """Wait without reading anything, so the client's writes fill the buffers."""
         if self._closing.wait(seconds):
             raise HungUp
 
     def linger(self, seconds: float = 1.0) -> None:
-        """End the sending half, then drop what still comes.
+        """Close the sending half, then read and drop what still comes.
 
-        Closing with unread bytes would be an RST, which takes the answer away from the client.
+        Closing with unread bytes would send an RST, at which the client's kernel may drop the answer.
         """
-        self._say_goodbye()
-        # The plain socket's methods: what comes below TLS is dropped without being understood.
+        self._send_close_notify()
+        # The plain socket's methods: what comes is dropped without decrypting it.
         socket.socket.shutdown(self.sock, socket.SHUT_WR)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
@@ -247,17 +246,17 @@ class Peer:
                 return
 
     def end(self, ending: Ending) -> None:
-        """Prepare the end of the connection; closing the descriptor is the server's."""
+        """Prepare the end of the connection. The server closes the descriptor."""
         if ending == "reset":
             layout = "hh" if sys.platform == "win32" else "ii"
             linger = struct.pack(layout, 1, 0)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         elif ending == "close":
-            self._say_goodbye()
+            self._send_close_notify()
 
-    def _say_goodbye(self) -> None:
+    def _send_close_notify(self) -> None:
         if isinstance(self.sock, ssl.SSLSocket):
-            # Without blocking: close_notify is sent, the client's own is not waited for.
+            # Non-blocking, so as not to wait for the client's close_notify.
             self.sock.setblocking(False)
             try:
                 self.sock.unwrap()

@@ -15,16 +15,16 @@ Headers = list[tuple[str, str]]
 
 
 class Refused(Exception):
-    """The request cannot be served: malformed, or asking for more than a route's bound."""
+    """The request cannot be served: it is malformed, or its parameters exceed a route's limit."""
 
 
 class Request:
-    """One request as it arrived.
+    """One request as it was received.
 
-    `connection` numbers the connections of the server from 1, `nth` the requests of that connection
-    from 1, so that ``nth > 1`` is a request on a reused connection; `number` counts all requests of
-    the server. `body` holds the first MiB of the body, `body_length` the bytes that came,
-    `body_read` says whether it has come to its end.
+    `connection` is the number of its connection on the server, from 1; `nth` is its place on that connection, from 1,
+    so ``nth > 1`` is a request on a reused connection; `number` is its place among all requests of the server. `body`
+    has the first MiB of the body, `body_length` is the number of bytes received, `body_read` says whether the body has
+    ended.
     """
 
     def __init__(self, method: str, target: str, version: str, headers: Headers) -> None:

@@ -1,8 +1,8 @@
-"""The routes of the `FaultServer` that keep the rules: all that a good server may send.
+"""The routes of the `FaultServer` that keep the rules: all that a correct server may send.
 
-Every route answers HEAD with its head alone, and says ``Connection: close`` and closes if the
-client asked for that. Numbers are bounded: sizes by 100 MB, times by 60 s, counts as said; anything
-else is answered with 400 and a sentence. Bodies are `payload(n)`.
+Every route answers HEAD with its head alone. If the client sent ``Connection: close``, so does the
+route, and closes. Numbers are bounded: sizes by 100 MB, times by 60 s, counts as documented; any
+other value is answered with 400 and a sentence. Bodies are `payload(n)`.
 
 =========================================== ========================================================
 path                                        answers
@@ -187,7 +187,7 @@ def _deflate(peer: Peer, request: Request) -> Ending:
 
 
 @route("/continue", early=True)
-def _go_on(peer: Peer, request: Request) -> Ending:
+def _continue(peer: Peer, request: Request) -> Ending:
     peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
     peer.read_body(request, invite=False)
     return echo(peer, request)
@@ -195,7 +195,7 @@ def _go_on(peer: Peer, request: Request) -> Ending:
 
 @route("/early-hints")
 def early_hints(peer: Peer, request: Request) -> Ending:
-    """Send 103 some times, then 200."""
+    """Send 103 the given number of times, then 200."""
     for nth in range(request.count("n", 1, 10_000)):
         peer.send(b"HTTP/1.1 103 Early Hints\r\nlink: </%d.css>; rel=preload\r\n\r\n" % nth)
     return ok(peer, request)

@@ -1,8 +1,7 @@
-"""What a route of the `FaultServer` is, the table it stands in, and the bytes that routes send.
+"""The table of the `FaultServer`'s routes, and the payload that they send.
 
-A route is a function of the `Peer` and the `Request`: it answers, and says how the connection goes
-on. It may take as long as it likes, but waits only by the means of the `Peer`, which end at once
-when the server is closed.
+A route is a function of the `Peer` and the `Request`. It answers, and returns how the connection goes on. It waits only
+with the methods of the `Peer`, which return at once when the server is closed.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ __all__ = [
 Route = Callable[[Peer, Request], Ending]
 
 PIECE = 1 << 16
-# A period that is no power of two, so that a read that is lost or doubled shows.
+# The period is no power of two, so a lost or repeated read of a buffer changes the payload.
 _BLOCK = bytes(range(251)) * 263
 
 
 class Entry(NamedTuple):
-    """A route, and whether it wants to be called before the body of the request has been read."""
+    """A route, and whether it is called before the body of the request was read."""
 
     serve: Route
     early: bool
@@ -44,7 +43,7 @@ ROUTES: dict[str, Entry] = {}
 
 
 def route(*paths: str, early: bool = False) -> Callable[[Route], Route]:
-    """Put a function into the table."""
+    """Register a function as the route of these paths."""
 
     def add(serve: Route) -> Route:
         ROUTES.update(dict.fromkeys(paths, Entry(serve, early)))

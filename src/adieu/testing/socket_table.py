@@ -1,17 +1,15 @@
-"""The census: which sockets this process has open, by the operating system's books, not ours.
+"""The open sockets of this process, in the operating system's table.
 
-A client that forgot a socket does not know that it did; asking it proves nothing. So the census
-walks the file descriptors of the process and asks the kernel about each. Rules of the room: it sees
-stream sockets only (TCP, and Unix sockets that have a path at one end, so that the socketpair of an
-event loop is nobody's leak); it disturbs no descriptor; it is cheap enough to be taken hundreds of
-times in one test.
+A client that has lost a socket does not know it, so asking the client proves nothing. These functions go through the
+file descriptors of the process and ask the kernel about each. Invariants: they see stream sockets only (TCP, and Unix
+sockets that have a path at one end, so that the socketpair of an event loop is no leak); they change no descriptor;
+they are fast enough for hundreds of calls in one test.
 
-On Linux the states are the kernel's own (TCP_INFO). The table in ``/proc/self/net/tcp`` is read
-only for the peers of connections that are still being made, which no socket tells: the kernel walks
-its whole hash table for each reading, which costs milliseconds. Elsewhere a socket only says
-whether it has a peer, so ``CLOSE_WAIT`` is shown as ``ESTABLISHED``, and a connection that is being made as
-``CLOSE``. Where descriptors cannot be walked (Windows), the interpreter's own socket objects are
-asked, so a socket that only C code holds is not seen.
+On Linux the states are the kernel's own (TCP_INFO). The table in ``/proc/self/net/tcp`` is read only for the peers of
+connections that are still being made, which the sockets do not know: each reading costs milliseconds, because the
+kernel walks its whole hash table. On other systems a socket only knows whether it has a peer, so ``CLOSE_WAIT`` is
+shown as ``ESTABLISHED``, and a connection that is being made as ``CLOSE``. On Windows, where descriptors cannot be
+listed, the interpreter's socket objects are asked, so a socket that only C code holds is not seen.
 """
 
 from __future__ import annotations
@@ -30,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTED", "Address", "SocketRow", "established", "established_rows", "open_sockets"]
 
 Address = tuple[str, int] | str | None
-"""Host and port, or the path of a Unix socket, or nothing where there is no name."""
+"""Host and port, or the path of a Unix socket, or None if it has no name."""
 
-# include/net/tcp_states.h, in its order from 1.
+# In the order of Linux's include/net/tcp_states.h, which counts from 1.
 _STATES = (
     "ESTABLISHED",
     "SYN_SENT",
@@ -48,7 +46,7 @@ _STATES = (
 )
 
 CONNECTED = frozenset(_STATES) - {"CLOSE", "LISTEN", "TIME_WAIT"}
-"""The states in which a socket has a peer, or is on its way to one or from it."""
+"""The states in which a socket has a peer, is connecting to one, or is being closed."""
 
 _POSIX = os.name == "posix"
 _TCP_INFO = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
@@ -61,11 +59,10 @@ if _UNIX is not None:
 class SocketRow(NamedTuple):
     """One open stream socket of this process.
 
-    `fd` is its descriptor and `inode` its identity in the kernel (0 where the platform has none):
-    two censuses are compared by `inode`, because descriptors are used again. `family` is ``tcp4``,
-    ``tcp6`` or ``unix``. `state` is a TCP state such as ``ESTABLISHED``, ``CLOSE_WAIT``,
-    ``SYN_SENT`` or ``LISTEN``; ``CLOSE`` is a descriptor that is open though its connection is gone
-    (the peer reset it) or was never made.
+    `fd` is its descriptor and `inode` its identity in the kernel (0 where the platform has none). Compare two lists by
+    `inode`, because descriptors are used again. `family` is ``tcp4``, ``tcp6`` or ``unix``. `state` is a TCP state such
+    as ``ESTABLISHED``, ``CLOSE_WAIT``, ``SYN_SENT`` or ``LISTEN``; ``CLOSE`` is an open descriptor whose connection was
+    reset by the peer, or never made.
     """
 
     fd: int
@@ -81,7 +78,7 @@ def open_sockets(ports: Collection[int] | None = None) -> list[SocketRow]:
 
     With `ports`, only TCP sockets that have one of these ports at either end.
     """
-    rows = sorted(_census())
+    rows = sorted(_rows())
     if ports is None:
         return rows
     return [row for row in rows if _port(row.local) in ports or _port(row.remote) in ports]
@@ -90,12 +87,11 @@ def open_sockets(ports: Collection[int] | None = None) -> list[SocketRow]:
 def established_rows(
     *, to_ports: Collection[int] | None = None, to_paths: Collection[str] | None = None
 ) -> list[SocketRow]:
-    """The client ends of connections that this process has open, a half-closed one too.
+    """The client ends of connections that this process has open, half-closed ones too.
 
-    A client end is known by the *remote* port in `to_ports`, or the remote path in `to_paths`: a
-    server in the same process has the same connection with that port on its local side. Given
-    neither, every connected socket counts whose local address is not one on which this process
-    listens.
+    A client end has its *remote* port in `to_ports`, or its remote path in `to_paths`: a server in the same process has
+    that port on the local side of the same connection. Without both arguments, every connected socket counts whose
+    local address is none on which this process listens.
     """
     rows = open_sockets()
     connected = [row for row in rows if row.state in CONNECTED and row.remote is not None]
@@ -117,42 +113,44 @@ def _port(address: Address) -> int | None:
     return address[1] if isinstance(address, tuple) else None
 
 
-def _census() -> Iterator[SocketRow]:
-    """The one place where platforms differ."""
+def _rows() -> Iterator[SocketRow]:
     if _POSIX:
-        return _of_the_descriptors()
-    return _of_the_objects()
+        return _rows_of_descriptors()
+    return _rows_of_objects()
 
 
-def _of_the_descriptors() -> Iterator[SocketRow]:
+def _rows_of_descriptors() -> Iterator[SocketRow]:
     peers: dict[int, Address] | None = None
     for fd in _descriptors():
-        row = _ask_a_duplicate(fd)
+        row = _row_of_descriptor(fd)
         if row is None:
             continue
         if row.state == "SYN_SENT":
-            peers = _peers_in_the_table() if peers is None else peers
+            peers = _peers_by_inode() if peers is None else peers
             row = row._replace(remote=peers.get(row.inode))
         yield row
 
 
 def _descriptors() -> Iterable[int]:
-    if sys.platform in {"darwin", "linux"}:  # elsewhere the folder may show three of them only
+    if sys.platform in {
+        "darwin",
+        "linux",
+    }:  # On other systems the folder may show only three of them.
         try:
             return [int(name) for name in os.listdir("/dev/fd")]
-        except OSError:  # a container without it
+        except OSError:  # Some containers do not have it.
             pass
     return range(min(os.sysconf("SC_OPEN_MAX"), 65_536))
 
 
-def _ask_a_duplicate(fd: int) -> SocketRow | None:
-    """Ask a duplicate, so that whatever happens to the socket object, the descriptor stays open."""
+def _row_of_descriptor(fd: int) -> SocketRow | None:
+    """The row of a duplicate: closing its socket object leaves the original descriptor open."""
     try:
         status = os.fstat(fd)
         if not stat.S_ISSOCK(status.st_mode):
             return None
         duplicate = os.dup(fd)
-    except OSError:  # closed in the meantime
+    except OSError:  # It was closed in the meantime.
         return None
     blocking = os.get_blocking(duplicate)
     try:
@@ -161,24 +159,24 @@ def _ask_a_duplicate(fd: int) -> SocketRow | None:
         os.close(duplicate)
         return None
     with sock:
-        # After `socket.setdefaulttimeout()` every new socket object makes its socket non-blocking,
-        # and that is a property which the duplicate shares with the original.
+        # After `socket.setdefaulttimeout()` every new socket object makes its socket non-blocking, which the duplicate
+        # shares with the original.
         if os.get_blocking(duplicate) != blocking:
             os.set_blocking(duplicate, blocking)
-        return _ask(sock, fd, status.st_ino)
+        return _row(sock, fd, status.st_ino)
 
 
-def _of_the_objects() -> Iterator[SocketRow]:
-    for thing in gc.get_objects():
-        if isinstance(thing, socket.socket):
-            fd = thing.fileno()
-            row = _ask(thing, fd, 0) if fd != -1 else None
+def _rows_of_objects() -> Iterator[SocketRow]:
+    for found in gc.get_objects():
+        if isinstance(found, socket.socket):
+            fd = found.fileno()
+            row = _row(found, fd, 0) if fd != -1 else None
             if row is not None:
                 yield row
 
 
-def _ask(sock: socket.socket, fd: int, inode: int) -> SocketRow | None:
-    """The row of a socket by what it says of itself, if it is one that the census counts."""
+def _row(sock: socket.socket, fd: int, inode: int) -> SocketRow | None:
+    """The row of a socket; None for a kind that is not counted."""
     family = _FAMILIES.get(sock.family)
     if family is None or sock.type != socket.SOCK_STREAM:
         return None
@@ -203,26 +201,29 @@ def _ask(sock: socket.socket, fd: int, inode: int) -> SocketRow | None:
 def _listens(sock: socket.socket) -> bool:
     try:
         return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except (AttributeError, OSError):  # not every platform has, or answers, SO_ACCEPTCONN
+    except (
+        AttributeError,
+        OSError,
+    ):  # Some platforms do not have, or do not answer, SO_ACCEPTCONN.
         return False
 
 
 def _name(address: object) -> Address:
     if isinstance(address, tuple):
         return (str(address[0]), int(address[1])) if address[1] else None
-    if isinstance(address, bytes):  # Linux's abstract names
+    if isinstance(address, bytes):  # A name in Linux's abstract namespace.
         return os.fsdecode(address) or None
     return str(address) or None
 
 
-def _peers_in_the_table() -> dict[int, Address]:
+def _peers_by_inode() -> dict[int, Address]:
     """The peers in the kernel's table of connections, by inode."""
     peers: dict[int, Address] = {}
     for path in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
         try:
             with open(path, "rb") as table:
                 lines = table.read().splitlines()
-        except OSError:  # a kernel without IPv6 has no tcp6
+        except OSError:  # A kernel without IPv6 has no tcp6.
             continue
         for line in lines[1:]:
             fields = line.split(None, 10)

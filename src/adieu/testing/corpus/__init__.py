@@ -1,18 +1,16 @@
-"""Raw replies, each with what a client that puts safety first must make of it: `REPLIES`.
+"""Raw replies, each with the verdict of a strict client on it: `REPLIES`.
 
-The verdicts follow RFC 9112 read strictly. Where it lets a recipient be lenient, the corpus says no
-if leniency could make two readers disagree about where a message ends, and yes if it could not: a
-disagreement about framing is how one user's answer reaches another. What stays undecided is left
-out, so every verdict can be tested.
+The verdicts follow a strict reading of RFC 9112. Where it allows a recipient to be lenient, the verdict is "error" if
+leniency could make two recipients disagree about where a message ends, and "ok" if it could not: such a disagreement is
+how one user gets another user's response. Undecided cases are left out, so every verdict can be tested.
 
-The corpus is for tests that feed the same bytes to many clients, parsers and ways of cutting the
-bytes into pieces:
+The corpus is for tests that feed the same bytes to many clients and parsers, cut into pieces in many ways:
 
 >>> [(reply.verdict, reply.why) for reply in REPLIES if reply.name == "coding-and-length"]
 [('error', '9112 6.3, rule 3: ought to be handled as an error')]
 
-A message that was cut short is told from a slow one by the end of the stream alone, so every error
-comes with ``closes``; a client may, and for most of them should, see it earlier.
+Only the end of the stream distinguishes a truncated message from a slow one, so every error has ``closes``. A client
+may see the error earlier, and for most of them it should.
 """
 
 from __future__ import annotations

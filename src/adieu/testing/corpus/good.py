@@ -1,4 +1,4 @@
-"""Replies whose message must be delivered, and what may be done with the connection then."""
+"""Replies whose message the client must deliver, and whether the connection may be reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Framing that two readers could read in two ways: lengths and codings (RFC 9112, section 6)."""
+"""Framing that two recipients could read in two ways: lengths and codings (RFC 9112, section 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an entry of the corpus is, and the few bytes that most of them are made of."""
+"""The entries of the corpus, and the bytes that most of them begin with."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 class Reply(NamedTuple):
     """All bytes that a server sends in answer to one request.
 
-    `request_method` is the method of that request, which decides on framing (HEAD). After `raw` the
-    server closes if `closes`, else it waits for the next request. For the verdict ``ok``, `status`
-    and `body` are what the client must deliver, and `reusable` says whether another request may be
-    sent on the connection. `why` names the rule.
+    `request_method` is the method of that request (HEAD changes the framing). After `raw` the server closes if
+    `closes`, else it waits for the next request. For the verdict ``ok``, the client must deliver `status` and `body`,
+    and `reusable` says whether it may send another request on the connection. `why` names the rule.
     """
 
     name: str
@@ -44,10 +43,10 @@ def good(
     closes: bool = False,
     reusable: bool = True,
 ) -> Reply:
-    """An entry with a message that is delivered."""
+    """An entry whose message the client must deliver."""
     return Reply(name, method, raw, closes, "ok", why, status, body, reusable)
 
 
 def bad(name: str, raw: bytes, why: str, *, method: str = "GET") -> Reply:
-    """An entry that must end in an error."""
+    """An entry for which the client must raise an error."""
     return Reply(name, method, raw, closes=True, verdict="error", why=why)

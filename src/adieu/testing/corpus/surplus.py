@@ -1,7 +1,6 @@
-"""Complete messages with something behind them: the message counts, the connection is poisoned.
+"""Complete messages with surplus bytes after them: the client delivers the message and closes the connection.
 
-Nobody can know whose the rest is; it must not become the answer to the next request (RFC 9112,
-section 6.3).
+The surplus must not become the response to the next request (RFC 9112, section 6.3).
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ SURPLUS = (
         "surplus-of-a-whole-response",
         _HELLO + OK + FIVE + b"\r\nstray",
         b"hello",
-        "9112 6.3: a response that nobody asked for",
+        "9112 6.3: a response without a request",
         reusable=False,
     ),
     good(
