@@ -88,7 +88,7 @@ class _Download:
         progress: Progress | None,
         fsync: bool,
     ) -> None:
-        own = Headers(options.get("headers"))
+        own = merge(Headers(), options.get("headers"))
         for name in ("Range", "If-Range"):
             if name in own:
                 raise InvalidRequest(f"a download sets {name} by itself")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from adieu.client.options import CookiesLike
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.headers import FieldValue, HeaderChanges
-    from adieu.messages.request import HeadersLike
     from adieu.messages.url import URL
 
 __all__ = ["ClientCookies", "ClientHeaders", "LiveHeaders"]
@@ -82,7 +81,7 @@ class ClientHeaders:
 
     _live: LiveHeaders | None = None
 
-    def __init__(self, own: HeadersLike | None) -> None:
+    def __init__(self, own: HeaderChanges | None) -> None:
         # Copied: a generator could be read once, and what the caller does with a mapping afterwards is his alone.
         copied: Any = own
         if isinstance(own, Headers):

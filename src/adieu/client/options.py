@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.messages.content.multipart import FilesLike
     from adieu.messages.cookies.jar import Cookie
     from adieu.messages.fields.trailers import TrailersLike
-    from adieu.messages.request import HeadersLike
+    from adieu.messages.headers import HeaderChanges
     from adieu.messages.url.form import FormFields
     from adieu.net.connect import Connect
     from adieu.net.tls._checks import Cert
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         """What a request is made of, besides its method and URL."""
 
         params: FormFields | None
-        headers: HeadersLike | None
+        headers: HeaderChanges | None
         content: Any
         data: Any
         json: Any
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
         adapter: Adapter | AsyncAdapter | str | None
         cleanup: CleanupPolicy | None
         timeout: Timeout | float | None
-        headers: HeadersLike | None
+        headers: HeaderChanges | None
         params: FormFields | None
         limits: Limits | None
         verify: Verify

@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.pool import Limits
     from adieu.messages.cookies.jar import Cookies
-    from adieu.messages.headers import Headers
-    from adieu.messages.request import HeadersLike
+    from adieu.messages.headers import HeaderChanges, Headers
     from adieu.messages.url import URL
     from adieu.messages.url.form import FormFields
     from adieu.net.connect import Connect
@@ -389,7 +388,7 @@ class SettingAttributes:
     follow_redirects: Setting[bool, bool] = Setting(
         True, lambda given: checks.checked_flag("follow_redirects", given)
     )
-    headers: Setting[HeadersLike | None, Headers] = Setting(
+    headers: Setting[HeaderChanges | None, Headers] = Setting(
         None, ClientHeaders, lambda headers: headers.live
     )
     limits: Setting[Limits | None, Limits | None] = _FixedSetting(None, checks.checked_limits)

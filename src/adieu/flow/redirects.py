@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidURL, RedirectError, TooManyRedirects
-from adieu.messages.fields.syntax import is_secret
+from adieu.messages.masking import is_secret
 from adieu.messages.request import Request
 from adieu.messages.url.split import shown
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.messages.fields.syntax import is_secret
-from adieu.messages.masking import MASK, masked_pairs
+from adieu.messages.masking import MASK, is_secret, masked_pairs
 
 if TYPE_CHECKING:
     from adieu.messages.content.value import Content

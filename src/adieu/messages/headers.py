@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from adieu.errors import InvalidHeader
-from adieu.messages.fields.syntax import checked_name, checked_value, is_secret
+from adieu.messages.fields.syntax import checked_name, checked_value
+from adieu.messages.masking import is_secret
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -125,7 +126,7 @@ class Headers(MutableMapping[str, str]):
         self._index = None
 
     @override
-    def update(self, changes: HeaderChanges) -> None:  # type: ignore[override]
+    def update(self, changes: HeaderFields | HeaderChanges) -> None:  # type: ignore[override]
         """Replace all fields of the same names by these fields; None removes a field.
 
         Fields cannot be given as keyword arguments: most field names are no Python names.
@@ -224,7 +225,7 @@ class Headers(MutableMapping[str, str]):
         return Headers.from_wire, (self._fields.copy(),)
 
 
-def merge(defaults: Headers, own: HeaderChanges | None) -> Headers:
+def merge(defaults: Headers, own: HeaderFields | HeaderChanges | None) -> Headers:
     """The defaults with a message's own fields after them; the arguments stay as they are.
 
     An own field replaces all defaults of the same name; None as its value only removes

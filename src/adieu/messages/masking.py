@@ -1,16 +1,23 @@
-"""Masking: secrets in URLs and forms, recognised by the names of their parameters, hidden from logs and reports."""
+"""Masking: values that are hidden from logs and reports, recognised by the names of their fields and parameters."""
 
 from __future__ import annotations
 
 import re
 
-from adieu.messages.fields.syntax import is_secret
-
-__all__ = ["MASK", "masked_pairs", "masked_url"]
+__all__ = ["MASK", "is_secret", "masked_pairs", "masked_url"]
 
 MASK = "[secret]"
 _PAIR = re.compile(r"(^|[?&])([^=&]*)=([^&#]+)")
+_SECRET = re.compile(
+    r"authorization|cookie|token|secret|passw|credential|signature|x-auth"
+    r"|(?:api|auth|access|subscription|functions)[-_]?key"
+)
 _USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the values of a field or parameter of this name are secrets."""
+    return _SECRET.search(name.lower()) is not None
 
 
 def masked_pairs(text: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, TypeAlias
 
 from adieu._not_given import NOT_GIVEN
 from adieu.errors import InvalidRequest
 from adieu.messages.content.encode import encode_content, with_trailers
 from adieu.messages.content.value import NO_CONTENT, Content
-from adieu.messages.headers import Headers
+from adieu.messages.headers import HeaderFields, Headers
 from adieu.messages.url import URL
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_GIVEN", "HeadersLike", "Request", "tunnel_target"]
 
-HeadersLike = Union[Headers, Mapping[str, Any], "list[tuple[str, str]]"]
+HeadersLike: TypeAlias = HeaderFields
 
 # Methods are case-sensitive tokens (RFC 9110, section 9.1). These are known in upper and lower case without a check.
 _METHODS = {
@@ -63,7 +62,7 @@ class Request:
         url: URL | str,
         *,
         params: FormFields | None = None,
-        headers: HeadersLike | None = None,
+        headers: HeaderFields | None = None,
         content: ContentLike | None = None,
         data: DataLike | None = None,
         json: object = None,

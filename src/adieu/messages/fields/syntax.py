@@ -1,4 +1,4 @@
-"""The syntax of header fields (RFC 9110, section 5): checks of names and values, and which fields hold secrets.
+"""The syntax of header fields (RFC 9110, section 5): checks of names and values.
 
 A checked name or value is sent unchanged: a line break in it would begin a second field, or a second request. Errors
 name the field and the position, never the value: it may be a secret, also in a field that is not known to hold any.
@@ -11,14 +11,10 @@ from functools import lru_cache
 
 from adieu.errors import InvalidHeader
 
-__all__ = ["checked_name", "checked_value", "is_secret"]
+__all__ = ["checked_name", "checked_value"]
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9!#$%&'*+\-.^_`|~]")
 _NOT_IN_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
-_SECRET = re.compile(
-    r"authorization|cookie|token|secret|passw|credential|signature|x-auth"
-    r"|(?:api|auth|access|subscription|functions)[-_]?key"
-)
 
 
 def checked_name(name: object) -> str:
@@ -81,8 +77,3 @@ def checked_value(value: object, name: str) -> str:
         f"{where} a character at position {bad.start()} that is not in Latin-1: encode it by"
         " RFC 8187 or the field's own rules, or pass the bytes that the server expects"
     )
-
-
-def is_secret(name: str) -> bool:
-    """Whether the values of a field or parameter of this name are to be masked in logs and in `repr`."""
-    return _SECRET.search(name.lower()) is not None
