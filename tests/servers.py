@@ -274,7 +274,7 @@ def wait_for_port(port: int, alive: Callable[[], bool], timeout: float = 10.0) -
     until = time.monotonic() + timeout
     while not _answers(port):
         if not alive() or time.monotonic() > until:
-            raise TimeoutError(f"nobody listens on port {port}")
+            raise TimeoutError(f"no server listens on port {port}")
         time.sleep(0.01)
 
 

@@ -118,14 +118,14 @@ def test_every_error_says_what_it_means(kind: type[adieu.AdieuError]) -> None:
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_error_is_pickled_with_its_facts(kind: type[adieu.AdieuError], protocol: int) -> None:
     error = an_error(kind)
-    twin = pickle.loads(pickle.dumps(error, protocol))
-    assert type(twin) is kind
-    assert str(twin) == str(error)
-    assert twin.args == error.args
-    assert vars(twin).keys() == vars(error).keys()
+    restored = pickle.loads(pickle.dumps(error, protocol))
+    assert type(restored) is kind
+    assert str(restored) == str(error)
+    assert restored.args == error.args
+    assert vars(restored).keys() == vars(error).keys()
     for name, value in vars(error).items():
         # A response is equal to itself only; another test is about pickled responses.
-        assert name == "response" or getattr(twin, name) == value
+        assert name == "response" or getattr(restored, name) == value
 
 
 def test_the_facts_of_an_error_are_its_attributes() -> None:
@@ -143,20 +143,20 @@ def test_the_facts_of_an_error_are_its_attributes() -> None:
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_a_status_error_is_pickled_with_its_response(protocol: int) -> None:
-    twin: Any = pickle.loads(pickle.dumps(an_error(adieu.StatusError), protocol))
-    assert twin.status_code == 404
-    assert twin.response.content == b"content"
-    assert twin.response.headers["x-a"] == "1"
-    assert twin.response.request.method == "POST"
+    restored: Any = pickle.loads(pickle.dumps(an_error(adieu.StatusError), protocol))
+    assert restored.status_code == 404
+    assert restored.response.content == b"content"
+    assert restored.response.headers["x-a"] == "1"
+    assert restored.response.request.method == "POST"
 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_error_can_be_copied(kind: type[adieu.AdieuError]) -> None:
     error = an_error(kind)
-    for twin in (copy.copy(error), copy.deepcopy(error)):
-        assert type(twin) is kind
-        assert str(twin) == str(error)
-        assert twin.__dict__.keys() == error.__dict__.keys()
+    for restored in (copy.copy(error), copy.deepcopy(error)):
+        assert type(restored) is kind
+        assert str(restored) == str(error)
+        assert restored.__dict__.keys() == error.__dict__.keys()
 
 
 def test_the_notes_of_an_error_are_pickled_too() -> None:
@@ -166,9 +166,9 @@ def test_the_notes_of_an_error_are_pickled_too() -> None:
 
 
 def test_an_error_of_a_third_party_is_pickled_too() -> None:
-    twin = pickle.loads(pickle.dumps(Own("mine", limit=3.0)))
-    assert type(twin) is Own
-    assert (str(twin), twin.limit, twin.phase) == ("mine", 3.0, "head")
+    restored = pickle.loads(pickle.dumps(Own("mine", limit=3.0)))
+    assert type(restored) is Own
+    assert (str(restored), restored.limit, restored.phase) == ("mine", 3.0, "head")
 
 
 class Own(adieu.ReadTimeout):
@@ -294,9 +294,9 @@ def test_an_error_has_the_facts_of_its_request(
         assert 0 < error.elapsed < 5
         assert not error.retry_safe
         assert str(error)
-        twin = pickle.loads(pickle.dumps(error))
-        assert twin.__dict__ == error.__dict__
-        assert str(twin) == str(error)
+        restored = pickle.loads(pickle.dumps(error))
+        assert restored.__dict__ == error.__dict__
+        assert str(restored) == str(error)
     assert sockets(fault_server) == 0
 
 
@@ -326,8 +326,8 @@ def test_an_error_before_the_first_byte_was_sent_says_so(adapter: str) -> None:
             client.get(hole.url, timeout=0.1)
     for error in (refused.value, late.value):
         assert (error.phase, error.request_sent, error.retry_safe) == ("connect", "no", True)
-        twin = pickle.loads(pickle.dumps(error))
-        assert twin.__dict__ == error.__dict__
+        restored = pickle.loads(pickle.dumps(error))
+        assert restored.__dict__ == error.__dict__
 
 
 @pytest.mark.parametrize(
@@ -341,10 +341,10 @@ def test_a_status_error_has_the_response_and_can_be_pickled(
         with pytest.raises(adieu.StatusError) as caught:
             response.raise_for_status()
         assert re.match(r"404 .*: client error for POST http://", str(caught.value))
-        twin = pickle.loads(pickle.dumps(caught.value))
-        assert twin.status_code == 404
-        assert twin.response.content == response.content
-        assert twin.response.request.method == "POST"
+        restored = pickle.loads(pickle.dumps(caught.value))
+        assert restored.status_code == 404
+        assert restored.response.content == response.content
+        assert restored.response.request.method == "POST"
 
 
 def test_a_status_error_can_be_pickled_after_its_content_was_streamed(
@@ -357,8 +357,8 @@ def test_a_status_error_can_be_pickled_after_its_content_was_streamed(
         response = client.post(f"{fault_server.url}/status/500?body=9", content=pieces())
         with pytest.raises(adieu.StatusError, match="server error") as caught:
             response.raise_for_status()
-        twin = pickle.loads(pickle.dumps(caught.value))
-        assert (twin.status_code, len(twin.response.content)) == (500, 9)
+        restored = pickle.loads(pickle.dumps(caught.value))
+        assert (restored.status_code, len(restored.response.content)) == (500, 9)
 
 
 def test_keeping_a_status_error_keeps_no_connection(

@@ -107,7 +107,7 @@ def guarded(data: bytes) -> None:
         guard.check(data[at : at + 1000])
 
 
-def told(proxy: str) -> Callable[[bytes], object]:
+def via(proxy: str) -> Callable[[bytes], object]:
     return lambda data: tunnel(ReplayWire(data, 500), adieu.Proxy(proxy))
 
 
@@ -254,11 +254,11 @@ PARSERS = {
     "http_proxy": Parser(from_environment, ("http://", "socks5h://", "u:p@", "%", ":", "[", "/", "é", " "), users=True),
     "no_proxy": Parser(exempt, (",", " ", ".", "*", ":", "/", "[", "::", "10.", "0/8", "a", "%", "é")),
     "CONNECT": Parser(
-        told("http://p"),
+        via("http://p"),
         (*_HEAD, OK, b"HTTP/1.1 407 \r\n", b'Proxy-Authenticate: Digest realm="a"\r\n'),
     ),
-    "SOCKS 5": Parser(told("socks5h://u:p@p"), (b"\5\0", b"\5\2", b"\1\0", b"\5\0\0\1", b"\5\0\0\3", b"\xff", b"\0")),
-    "SOCKS 4": Parser(told("socks4a://p"), (b"\0\x5a", b"\0\x5b", b"\0", b"\xff")),
+    "SOCKS 5": Parser(via("socks5h://u:p@p"), (b"\5\0", b"\5\2", b"\1\0", b"\5\0\0\1", b"\5\0\0\3", b"\xff", b"\0")),
+    "SOCKS 4": Parser(via("socks4a://p"), (b"\0\x5a", b"\0\x5b", b"\0", b"\xff")),
     "mount": Parser(
         Pattern.parse,
         ("http://", "*", "*.", "a.", ":", ":*", "/", "..", "%2f", "%", "@", "[", "é", "?"), users=True,

@@ -11,7 +11,7 @@ import pytest
 
 import adieu
 from adieu.testing.faults_net import BlackHole, refused_port
-from support.clients import ADAPTERS, Books, sockets
+from support.clients import ADAPTERS, EventLog, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,11 +123,11 @@ def test_a_call_that_raises_leaves_no_socket_while_its_error_is_kept(
     options: dict[str, Any],
     error: type[Exception],
 ) -> None:
-    books = Books()
+    event_log = EventLog()
     with pytest.raises(error) as caught:
-        adieu.get(fault_server.url + path, adapter=adapter, events=books, **options)
+        adieu.get(fault_server.url + path, adapter=adapter, events=event_log, **options)
     assert sockets(fault_server) == 0
-    books.check()
+    event_log.check()
     assert caught.value.__traceback__ is not None
     fault_server.wait_until(lambda: fault_server.open == 0)
 
@@ -151,7 +151,7 @@ def test_a_call_takes_what_a_client_and_a_request_take(
     fault_server: FaultServer, adapter: str
 ) -> None:
     seen: list[object] = []
-    books = Books()
+    event_log = EventLog()
     response = adieu.post(
         f"{fault_server.url}/redirect?status=308&to=/echo",
         adapter=adapter,
@@ -162,7 +162,7 @@ def test_a_call_takes_what_a_client_and_a_request_take(
         follow_redirects=True,
         max_redirects=1,
         extras={},
-        events=books,
+        events=event_log,
         event_hooks={"request": [seen.append]},
     )
     echoed = response.json()
@@ -170,7 +170,7 @@ def test_a_call_takes_what_a_client_and_a_request_take(
     assert echoed["body"] == '{"n":1}'
     assert len(seen) == 2
     assert len(response.history) == 1
-    books.check()
+    event_log.check()
     assert sockets(fault_server) == 0
 
 

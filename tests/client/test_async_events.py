@@ -10,8 +10,8 @@ import pytest
 import adieu
 from adieu.testing import refused_port
 from adieu_native import AsyncNativeAdapter
-from support.clients import Books
-from support.steering import LOOPS, Cut, FussyWire, outcome, run, settle
+from support.clients import EventLog
+from support.steering import LOOPS, Cut, DelayedWire, outcome, run, settle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,17 +64,17 @@ def test_every_start_has_one_end_wherever_a_call_is_cancelled(
     fault_server: FaultServer,
 ) -> None:
     async def cut_at(nth: int) -> bool:
-        books = Books()
-        adapter: Any = AsyncNativeAdapter(FussyWire(), limits=adieu.Limits(connections=1))
-        client = adieu.AsyncClient(fault_server.url, adapter=adapter, events=books)
+        event_log = EventLog()
+        adapter: Any = AsyncNativeAdapter(DelayedWire(), limits=adieu.Limits(connections=1))
+        client = adieu.AsyncClient(fault_server.url, adapter=adapter, events=event_log)
         cut = Cut(_played(play, client), nth, mode or "early")
         assert await outcome(cut) in {None, asyncio.CancelledError}
         await client.close()
         await settle()
-        books.check()
-        assert books.leaks == []
+        event_log.check()
+        assert event_log.leaks == []
         if not cut.happened:
-            assert len(books.lines) > 1
+            assert len(event_log.lines) > 1
         return cut.happened
 
     async def main() -> None:

@@ -11,7 +11,7 @@ import pytest
 import adieu
 from adieu.transport.mounts import Mount
 from servers import FullHole
-from support.clients import ADAPTERS, Books, forget, sockets
+from support.clients import ADAPTERS, EventLog, forget, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,8 +132,8 @@ def test_what_was_read_before_stays_readable(fault_server: FaultServer, adapter:
 def test_a_body_may_outlive_its_client_and_is_closed_at_its_end(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    books = Books()
-    client = adieu.Client(adapter=adapter, cleanup=Finishing(), events=books)
+    event_log = EventLog()
+    client = adieu.Client(adapter=adapter, cleanup=Finishing(), events=event_log)
     response = client.get(f"{fault_server.url}/bytes?n=300000")
     report = client.close()
     assert (report.idle, report.in_use, len(report.holders)) == (0, 1, 1)
@@ -141,7 +141,7 @@ def test_a_body_may_outlive_its_client_and_is_closed_at_its_end(
     assert sockets(fault_server) == 1
     assert len(response.read()) == 300_000
     assert sockets(fault_server) == 0
-    books.check()
+    event_log.check()
     assert client.close().clean
 
 
@@ -350,22 +350,22 @@ def test_a_client_that_is_closed_at_any_point_of_a_call_leaves_nothing_open(
 ) -> None:
     clients: list[adieu.Client] = []
 
-    class Closing(Books):
+    class Closing(EventLog):
         pass
 
-    def close(books: Books, *facts: Any) -> None:
-        getattr(Books, point)(books, *facts)
+    def close(event_log: EventLog, *facts: Any) -> None:
+        getattr(EventLog, point)(event_log, *facts)
         thread, _ = in_a_thread(clients[0].close)
         thread.join(10)
 
     setattr(Closing, point, close)
-    books = Closing()
-    clients.append(adieu.Client(adapter=adapter, events=books))
+    event_log = Closing()
+    clients.append(adieu.Client(adapter=adapter, events=event_log))
     with pytest.raises(adieu.ClientClosed):
         clients[0].get(f"{fault_server.url}/ok")
     assert sockets(fault_server) == 0
     assert clients[0].connections() == []
-    books.check()
+    event_log.check()
 
 
 def test_a_client_that_is_closed_while_many_threads_use_it_leaves_nothing_open(

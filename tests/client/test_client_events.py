@@ -13,7 +13,7 @@ import pytest
 import adieu
 from adieu.testing.faults_net import refused_port
 from servers import FullHole
-from support.clients import ADAPTERS, Books, forget, sockets
+from support.clients import ADAPTERS, EventLog, forget, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,13 +37,13 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_success_is_told_in_order(fault_server: FaultServer, adapter: str) -> None:
-    books = Books()
-    with adieu.Client(adapter=adapter, events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=adapter, events=event_log) as client:
         client.get(f"{fault_server.url}/ok")
         client.get(f"{fault_server.url}/ok")
-        books.check(over=adapter == "close")
-    books.check()
-    told = [(name, text) for name, _, text in books.lines]
+        event_log.check(over=adapter == "close")
+    event_log.check()
+    told = [(name, text) for name, _, text in event_log.lines]
     first = f"GET {fault_server.url}/ok"
     opened = [("leased", first), ("connect_started", fault_server.url), ("connected", "")]
     if adapter == "close":
@@ -95,8 +95,10 @@ def test_every_start_has_one_end(
     options = dict(options)
     read = options.pop("read", False)
     path = path.replace("not-http", _some_garbage())
-    books = Books()
-    with adieu.Client(adapter=adapter, events=books, limits=adieu.Limits(connections=1)) as client:
+    event_log = EventLog()
+    with adieu.Client(
+        adapter=adapter, events=event_log, limits=adieu.Limits(connections=1)
+    ) as client:
         client.get(f"{fault_server.url}/ok")
         if error is None:
             response = client.get(fault_server.url + path, **options)
@@ -105,12 +107,12 @@ def test_every_start_has_one_end(
         else:
             with pytest.raises(error):
                 client.get(fault_server.url + path, **options).read()
-        books.check(over=False)
+        event_log.check(over=False)
         # Nothing is in use any more: the one connection there may be is free.
         client.get(f"{fault_server.url}/ok")
-        books.check(over=False)
-    books.check()
-    counted = books.count()
+        event_log.check(over=False)
+    event_log.check()
+    counted = event_log.count()
     assert counted["leased"] == fault_server.served
     assert counted["connected"] == fault_server.accepted
     assert sockets(fault_server) == 0
@@ -136,18 +138,18 @@ def test_however_a_stream_is_left_its_lease_has_one_end(
 ) -> None:
     if way == "read" and "stall" in path:
         path = "/drip?seconds=0.05"
-    books = Books()
-    with adieu.Client(adapter=adapter, events=books, cleanup=policy) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=adapter, events=event_log, cleanup=policy) as client:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _leave(client, f"{fault_server.url}{path}", way)
             forget()
-        told = books.count()
+        told = event_log.count()
         assert told["released"] + told["closed"] == told["leased"] == 1
-        books.check(over=False)
+        event_log.check(over=False)
         assert [str(warning.message) for warning in caught if way != "dropped"] == []
-        assert len(books.leaks) == len(caught)
-    books.check()
+        assert len(event_log.leaks) == len(caught)
+    event_log.check()
     assert sockets(fault_server) == 0
 
 
@@ -170,65 +172,65 @@ def _leave(client: adieu.Client, url: str, way: str) -> None:
 
 
 def test_a_connection_that_is_refused_is_told_with_its_reason(adapter: str) -> None:
-    books = Books()
-    client = adieu.Client(adapter=adapter, events=books)
+    event_log = EventLog()
+    client = adieu.Client(adapter=adapter, events=event_log)
     with refused_port() as port, client, pytest.raises(adieu.ConnectError):
         client.get(f"http://127.0.0.1:{port}/")
-    started, failed = (line for line in books.lines if line[0].startswith("connect"))
+    started, failed = (line for line in event_log.lines if line[0].startswith("connect"))
     assert started == ("connect_started", started[1], f"http://127.0.0.1:{port}")
     assert failed[:2] == ("connect_failed", started[1])
     assert "refused" in failed[2].lower()
-    books.check()
+    event_log.check()
 
 
 def test_a_connection_that_is_not_made_in_time_is_told_the_same_way(adapter: str) -> None:
-    books = Books()
-    client = adieu.Client(adapter=adapter, events=books, timeout=0.1)
+    event_log = EventLog()
+    client = adieu.Client(adapter=adapter, events=event_log, timeout=0.1)
     with FullHole() as hole, client, pytest.raises(adieu.ConnectTimeout):
         client.get(hole.url)
-    told = [name for name, _, _ in books.lines if name.startswith("connect")]
+    told = [name for name, _, _ in event_log.lines if name.startswith("connect")]
     assert told == ["connect_started", "connect_failed"]
-    books.check()
+    event_log.check()
 
 
 def test_a_stale_connection_is_closed_and_another_one_leased(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    books = Books()
-    with adieu.Client(adapter=adapter, events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=adapter, events=event_log) as client:
         client.get(f"{fault_server.url}/close-after")
         fault_server.wait_until(lambda: fault_server.open == 0)
         client.get(f"{fault_server.url}/ok")
-    books.check()
+    event_log.check()
     if adapter != "close":
-        assert books.whys() == ["stale", "client closed"]
-    assert books.replays == []
+        assert event_log.close_reasons() == ["stale", "client closed"]
+    assert event_log.replays == []
 
 
 def test_a_replay_is_told_and_each_of_its_two_leases_ends(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    books = Books()
-    with adieu.Client(adapter=adapter, events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=adapter, events=event_log) as client:
         client.get(f"{fault_server.url}/race")
         client.get(f"{fault_server.url}/race")
-        books.check(over=adapter == "close")
-    books.check()
+        event_log.check(over=adapter == "close")
+    event_log.check()
     if adapter == "close":
-        assert books.replays == []
+        assert event_log.replays == []
     else:
-        assert books.replays == [("GET", f"{fault_server.url}/race")]
-        assert books.count()["leased"] == 3
-        assert books.whys() == ["died while idle", "client closed"]
+        assert event_log.replays == [("GET", f"{fault_server.url}/race")]
+        assert event_log.count()["leased"] == 3
+        assert event_log.close_reasons() == ["died while idle", "client closed"]
 
 
 def test_1xx_responses_are_told(fault_server: FaultServer, adapter: str) -> None:
-    books = Books()
-    with adieu.Client(adapter=adapter, events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=adapter, events=event_log) as client:
         client.get(f"{fault_server.url}/early-hints?n=3")
-    told = [text for name, _, text in books.lines if name == "informational"]
+    told = [text for name, _, text in event_log.lines if name == "informational"]
     assert told == ["103", "103", "103"]
-    books.check()
+    event_log.check()
 
 
 def test_a_listener_that_raises_breaks_nothing(
@@ -237,7 +239,7 @@ def test_a_listener_that_raises_breaks_nothing(
     reported: list[Any] = []
     monkeypatch.setattr("sys.unraisablehook", reported.append)
 
-    class Broken(Books):
+    class Broken(EventLog):
         def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
             super().leased(connection, method, url, reused)
             raise ZeroDivisionError("a listener")
@@ -260,25 +262,27 @@ EVENTS = ["connect_started", "connected", "leased", "informational"]
 def test_an_interrupt_at_any_point_ends_what_was_started(
     fault_server: FaultServer, adapter: str, point: str, interrupt: type[BaseException]
 ) -> None:
-    class Interrupting(Books):
+    class Interrupting(EventLog):
         armed = True
 
-    def strike(books: Interrupting, *facts: Any) -> None:
-        getattr(Books, point)(books, *facts)
-        if books.armed:
-            books.armed = False
+    def strike(event_log: Interrupting, *facts: Any) -> None:
+        getattr(EventLog, point)(event_log, *facts)
+        if event_log.armed:
+            event_log.armed = False
             raise interrupt
 
     setattr(Interrupting, point, strike)
-    books = Interrupting()
-    with adieu.Client(adapter=adapter, events=books, limits=adieu.Limits(connections=1)) as client:
+    event_log = Interrupting()
+    with adieu.Client(
+        adapter=adapter, events=event_log, limits=adieu.Limits(connections=1)
+    ) as client:
         with pytest.raises(interrupt):
             client.get(f"{fault_server.url}/early-hints")
         assert sockets(fault_server) == 0
         assert client.connections() == []
-        books.check()
+        event_log.check()
         assert client.get(f"{fault_server.url}/early-hints").status_code == 200
-    books.check()
+    event_log.check()
 
 
 def interrupting(fault_server: FaultServer, after: int | None) -> None:
@@ -306,14 +310,16 @@ def test_a_real_interrupt_while_waiting_ends_what_was_started(
     fault_server: FaultServer, adapter: str, after: int | None
 ) -> None:
     interrupting(fault_server, after)
-    books = Books()
-    with adieu.Client(adapter=adapter, events=books, limits=adieu.Limits(connections=1)) as client:
+    event_log = EventLog()
+    with adieu.Client(
+        adapter=adapter, events=event_log, limits=adieu.Limits(connections=1)
+    ) as client:
         with pytest.raises(KeyboardInterrupt):
             client.get(f"{fault_server.url}/interrupt")
-        books.check()
+        event_log.check()
         assert sockets(fault_server) == 0
         assert client.get(f"{fault_server.url}/ok").status_code == 200
-    books.check()
+    event_log.check()
 
 
 @posix
@@ -322,23 +328,25 @@ def test_a_real_interrupt_while_draining_closes_the_connection(
     fault_server: FaultServer, pooled: str
 ) -> None:
     interrupting(fault_server, after=500)
-    books = Books()
+    event_log = EventLog()
     patient = adieu.ReleaseOnRead(within=30)
-    with adieu.Client(adapter=pooled, events=books, limits=adieu.Limits(connections=1)) as client:
+    with adieu.Client(
+        adapter=pooled, events=event_log, limits=adieu.Limits(connections=1)
+    ) as client:
         response = client.stream("GET", f"{fault_server.url}/interrupt", cleanup=patient)
         with pytest.raises(KeyboardInterrupt):
             response.close()
-        books.check()
+        event_log.check()
         assert sockets(fault_server) == 0
         assert client.get(f"{fault_server.url}/ok").status_code == 200
-    books.check()
+    event_log.check()
 
 
 def test_each_exchange_ends_with_its_status_or_the_kind_of_its_error(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    books = Books()
-    with adieu.Client(fault_server.url, adapter=adapter, events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(fault_server.url, adapter=adapter, events=event_log) as client:
         client.get("/redirect?n=2")
         client.get("/status/404")
         with pytest.raises(adieu.ReadTimeout):
@@ -347,7 +355,7 @@ def test_each_exchange_ends_with_its_status_or_the_kind_of_its_error(
             client.get("/truncated")
         with pytest.raises(adieu.InvalidURL):  # There was no exchange.
             client.get("ftp://nowhere/")
-    assert books.ends == [302, 302, 200, 404, "ReadTimeout", 200]
+    assert event_log.ends == [302, 302, 200, 404, "ReadTimeout", 200]
 
 
 def test_with_nobody_listening_the_same_happens(fault_server: FaultServer, adapter: str) -> None:
@@ -424,10 +432,10 @@ def test_a_hook_that_raises_holds_nothing_and_is_not_mistaken_for_the_adapter(
         if len(calls) == hop + 1:
             raise error("the hook does not like it")
 
-    books = Books()
+    event_log = EventLog()
     with adieu.Client(
         adapter=adapter,
-        events=books,
+        events=event_log,
         event_hooks={kind: [refuse]},
         limits=adieu.Limits(connections=1),
     ) as client:
@@ -437,10 +445,10 @@ def test_a_hook_that_raises_holds_nothing_and_is_not_mistaken_for_the_adapter(
         assert type(caught.value) is error
         # While the error, and through the hook the response, are still held:
         assert sockets(fault_server) <= (hop if kind == "request" else 0)
-        books.check(over=False)
+        event_log.check(over=False)
         assert [line.state for line in client.connections()] in ([], ["idle"])
         assert client.get(f"{fault_server.url}/ok").status_code == 200
-    books.check()
+    event_log.check()
     assert sockets(fault_server) == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import adieu
 from adieu.messages.fields.challenge import parse_challenges
-from support.clients import Books
+from support.clients import EventLog
 from support.stage import COUNTS_REFERENCES, caught
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def test_the_steps_of_a_handshake_share_a_connection_and_nobody_gets_it_afterwar
     stage: Stage, body: bytes, reads: bool
 ) -> None:
     server = Handshakes(stage.server, body)
-    books = Books()
-    with stage.block(stage.one(auth=Handshake(reads=reads), events=books)) as client:
+    event_log = EventLog()
+    with stage.block(stage.one(auth=Handshake(reads=reads), events=event_log)) as client:
         response = stage.get(client, "/doc")
         if stage.adapter == "close":
             # Nothing is kept there, and the flow is told so by the server.
@@ -95,8 +95,8 @@ def test_the_steps_of_a_handshake_share_a_connection_and_nobody_gets_it_afterwar
         # The same server trusts that connection: so it is closed, and a call without auth is nobody's.
         assert stage.get(client, "/doc", auth=None).status_code == 401
         assert server.answers[-1][0] != server.answers[0][0]
-        assert "authenticated connection" in books.whys()
-    books.check()
+        assert "authenticated connection" in event_log.close_reasons()
+    event_log.check()
     assert stage.nothing_open()
 
 

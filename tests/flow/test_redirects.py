@@ -17,7 +17,7 @@ import adieu
 from adieu.flow.redirects import redirected
 from adieu.testing.faults import FaultServer
 from servers import KNOWN_PORTS
-from support.clients import ADAPTERS, Books, sockets
+from support.clients import ADAPTERS, EventLog, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -542,11 +542,11 @@ def test_the_body_of_a_redirect_is_never_read_without_bound(
 def test_a_small_body_of_a_redirect_is_drained_and_its_connection_kept(
     fault_server: FaultServer, pooled: str, body: int
 ) -> None:
-    books = Books()
-    with adieu.Client(adapter=pooled, events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=pooled, events=event_log) as client:
         client.get(f"{fault_server.url}/redirect?n=5&body={body}")
         assert fault_server.accepted == 1
-    books.check()
+    event_log.check()
 
 
 def test_a_redirect_whose_body_never_ends_is_left_in_time(

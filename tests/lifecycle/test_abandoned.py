@@ -185,16 +185,18 @@ def test_a_listener_gets_the_leak(
 ) -> None:
     class Listener(adieu.Events):
         def __init__(self) -> None:
-            self.told: list[tuple[object, ...]] = []
+            self.calls: list[tuple[object, ...]] = []
 
         def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
-            self.told.append(("leased", connection))
+            self.calls.append(("leased", connection))
 
         def closed(self, connection: int, why: str) -> None:
-            self.told.append(("closed", connection, why))
+            self.calls.append(("closed", connection, why))
 
         def leaked(self, lease: adieu.LeaseInfo) -> None:
-            self.told.append(("leaked", lease.connection, lease.method, lease.url, lease.opened_at))
+            self.calls.append(
+                ("leaked", lease.connection, lease.method, lease.url, lease.opened_at)
+            )
             if error is not None:
                 raise error("the listener fails")
 
@@ -207,7 +209,7 @@ def test_a_listener_gets_the_leak(
         response = bare.run(client.stream("GET", LARGE))
         del response
         drop()
-        leased, closed, leaked = events.told
+        leased, closed, leaked = events.calls
         number = leased[1]
         assert closed == ("closed", number, "abandoned")
         assert leaked[:4] == ("leaked", number, "GET", bare.server.url + LARGE)

@@ -31,7 +31,7 @@ from support.steering import (
     LOOPS,
     SCOPES,
     Cut,
-    FussyWire,
+    DelayedWire,
     NarrowWire,
     TwoAddresses,
     gather,
@@ -315,13 +315,13 @@ class Setting(NamedTuple):
     wire: type[NarrowWire]
 
     def __str__(self) -> str:
-        return f"{self.loop}-{'fussy' if self.wire is FussyWire else 'plain'}"
+        return f"{self.loop}-{'delayed' if self.wire is DelayedWire else 'plain'}"
 
 
 # One of each kind, for the long tests.
 _TWO = [loop for loop in LOOPS if loop in {"asyncio", "trio"}]
 SETTINGS = [Setting(loop, NarrowWire) for loop in LOOPS]
-SETTINGS += [Setting("asyncio", FussyWire)]
+SETTINGS += [Setting("asyncio", DelayedWire)]
 
 
 async def _cut_everywhere(
@@ -425,7 +425,7 @@ _OVER_TLS = (
     "no_keep_alive",
 )
 # The steps of TLS are the same over every stream; the test above covers the differences between the loops.
-_OVER_TLS_SETTINGS = [s for s in SETTINGS if str(s) in {"asyncio-fussy", "trio-plain"}]
+_OVER_TLS_SETTINGS = [s for s in SETTINGS if str(s) in {"asyncio-delayed", "trio-plain"}]
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -476,7 +476,7 @@ def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_no_socket(
         rows = census.rows
 
     def client() -> adieu.AsyncClient:
-        adapter = AsyncNativeAdapter(FussyWire(), limits=_ONE)
+        adapter = AsyncNativeAdapter(DelayedWire(), limits=_ONE)
         return adieu.AsyncClient(
             tls_server.url,
             adapter=adapter,
@@ -533,7 +533,7 @@ def test_a_call_cancelled_in_a_hook_affects_only_its_own_connection(
         await sleep(0)
 
     def client() -> adieu.AsyncClient:
-        adapter = AsyncNativeAdapter(FussyWire(), limits=_ONE)
+        adapter = AsyncNativeAdapter(DelayedWire(), limits=_ONE)
         hooks: dict[str, list[Any]] = {"request": [hook], "response": [hook, hook]}
         return adieu.AsyncClient(
             fault_server.url, adapter=adapter, timeout=_PATIENCE, event_hooks=hooks

@@ -13,7 +13,7 @@ import adieu
 from adieu.net import dial
 from adieu.testing import payload, refused_port
 from support.faulty import FAULTS, Plan
-from support.thrice import Thrice
+from support.three_requests import ThreeRequestsAuth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def _redirected(stage: Stage, client: Any) -> None:
 
 
 def _on_one_connection(stage: Stage, client: Any) -> None:
-    answer = stage.get(client, "/bytes?n=1000", auth=Thrice())
+    answer = stage.get(client, "/bytes?n=1000", auth=ThreeRequestsAuth())
     assert stage.read(answer) == payload(1000)
 
 

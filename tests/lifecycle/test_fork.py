@@ -86,16 +86,16 @@ def test_a_stream_of_the_parent_is_not_ended_by_the_end_of_the_child(bare: Stage
             try:
                 bare.read(response)
             except adieu.AdieuError as error:
-                told = type(error).__name__
+                raised = type(error).__name__
             else:
-                told = "nothing"
+                raised = "nothing"
             bare.run(response.close())
             bare.run(client.close())
-            return [answer, told, established(to_ports={bare.server.port})]
+            return [answer, raised, established(to_ports={bare.server.port})]
 
-        answer, told, left = _in_a_child(work)
+        answer, raised, left = _in_a_child(work)
         assert answer == 200
-        assert told != "nothing"
+        assert raised != "nothing"
         assert left == 0
         assert first + b"".join(pieces) == payload(3_000_000)
 

@@ -15,7 +15,7 @@ import pytest
 import adieu
 from support.alarm import HAS_ALARMS, Alarm
 from support.stage import COUNTS_REFERENCES, drop
-from support.thrice import Thrice
+from support.three_requests import ThreeRequestsAuth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def _redirected(stage: Stage, client: Any) -> None:
 
 
 def _on_one_connection(stage: Stage, client: Any) -> None:
-    stage.get(client, "/bytes?n=20000", auth=Thrice())
+    stage.get(client, "/bytes?n=20000", auth=ThreeRequestsAuth())
 
 
 def _streamed(stage: Stage, client: Any) -> None:

@@ -43,7 +43,7 @@ def test_a_discarded_connection_is_closed_and_gone() -> None:
     end(lease, reuse=False, why="exit")
     assert bench.states() == []
     assert not bench.made[0].open
-    assert bench.listener.told == [("closed", lease.connection.id, "exit")]
+    assert bench.listener.calls == [("closed", lease.connection.id, "exit")]
     assert bench.take().connection is bench.made[1]
 
 
@@ -93,7 +93,7 @@ def test_the_connection_that_was_idle_longest_makes_room_for_another_origin() ->
     bench.take("d")
     assert bench.states() == [("b", "idle"), ("c", "idle"), ("d", "leased")]
     assert bench.made[0].closed == 1
-    assert bench.listener.told[-1] == ("closed", bench.made[0].id, "room for another origin")
+    assert bench.listener.calls[-1] == ("closed", bench.made[0].id, "room for another origin")
 
 
 def test_a_connection_in_use_does_not_make_room() -> None:
@@ -116,7 +116,7 @@ def test_a_connection_that_was_idle_too_long_is_not_used_again() -> None:
     end(bench.take())
     assert len(bench.made) == 2
     assert bench.made[0].closed == 1
-    assert ("closed", bench.made[0].id, "idle") in bench.listener.told
+    assert ("closed", bench.made[0].id, "idle") in bench.listener.calls
 
 
 def test_the_servers_shorter_hint_wins() -> None:
@@ -127,7 +127,7 @@ def test_the_servers_shorter_hint_wins() -> None:
     bench.clock.now += 4
     bench.take()
     assert len(bench.made) == 2
-    assert ("closed", bench.made[0].id, "the server's keep-alive time") in bench.listener.told
+    assert ("closed", bench.made[0].id, "the server's keep-alive time") in bench.listener.calls
 
 
 def test_a_connection_is_not_used_beyond_its_age() -> None:
@@ -137,7 +137,7 @@ def test_a_connection_is_not_used_beyond_its_age() -> None:
     assert lease.connection.open
     end(lease)
     assert bench.states() == []
-    assert bench.listener.told == [("closed", lease.connection.id, "age")]
+    assert bench.listener.calls == [("closed", lease.connection.id, "age")]
 
 
 def test_a_connection_is_not_used_more_often_than_allowed() -> None:
@@ -277,7 +277,7 @@ def test_a_lease_ends_once_however_often_it_is_ended() -> None:
         lease.finish(reuse, "again")
     assert other.connection.open
     assert bench.states() == [("a", "leased")]
-    assert bench.listener.told == [("released", lease.connection.id)]
+    assert bench.listener.calls == [("released", lease.connection.id)]
 
 
 def test_a_lease_ended_by_many_threads_ends_once() -> None:
@@ -287,7 +287,7 @@ def test_a_lease_ended_by_many_threads_ends_once() -> None:
         connection = lease.connection
         connection.user = None
         barrier = threading.Barrier(8)
-        bench.listener.told.clear()
+        bench.listener.calls.clear()
 
         def finish(
             reuse: bool, lease: FakeLease = lease, barrier: threading.Barrier = barrier
@@ -300,9 +300,9 @@ def test_a_lease_ended_by_many_threads_ends_once() -> None:
             thread.start()
         for thread in threads:
             thread.join(5)
-        assert len(bench.listener.told) == 1
+        assert len(bench.listener.calls) == 1
         # Not the number of calls: two threads may do a deferred job, and `close()` is idempotent.
-        assert connection.open == (bench.listener.told[0][0] == "released")
+        assert connection.open == (bench.listener.calls[0][0] == "released")
         bench.check()
 
 
@@ -343,9 +343,9 @@ def test_every_end_is_reported_once_with_many_threads_at_work() -> None:
         assert not thread.is_alive()
     bench.check()
     # An idle connection that makes room is closed without being leased: its end is also reported once.
-    closed = [told[1] for told in bench.listener.told if told[0] == "closed"]
+    closed = [call[1] for call in bench.listener.calls if call[0] == "closed"]
     assert len(closed) == len(set(closed))
-    ends = [told for told in bench.listener.told if told[-1] != "room for another origin"]
+    ends = [call for call in bench.listener.calls if call[-1] != "room for another origin"]
     assert len(ends) == len(leased) == 1200
 
 
@@ -397,7 +397,7 @@ def test_a_finalizer_may_end_a_lease_while_a_connection_is_closed() -> None:
     end(lease, reuse=False)
     assert bench.states() == []
     assert not any(connection.open for connection in bench.made)
-    assert sorted(told[0] for told in bench.listener.told) == ["closed", "closed"]
+    assert sorted(call[0] for call in bench.listener.calls) == ["closed", "closed"]
 
 
 def test_a_connection_that_cannot_be_closed_does_not_prevent_other_closes(
@@ -429,7 +429,7 @@ def test_a_detached_connection_leaves_the_pool() -> None:
     assert lease.connection.open
     bench.pool.close()
     assert lease.connection.closed == 0
-    assert ("closed", lease.connection.id, "upgraded") in bench.listener.told
+    assert ("closed", lease.connection.id, "upgraded") in bench.listener.calls
 
 
 def test_a_dead_connection_is_replaced_in_its_place() -> None:

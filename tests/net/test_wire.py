@@ -25,7 +25,7 @@ from adieu.testing.socket_table import established
 from adieu_close import CloseAdapter
 from adieu_native import NativeAdapter
 from servers import KNOWN_PORTS, FullHole
-from support.clients import ADAPTERS, Books, sockets
+from support.clients import ADAPTERS, EventLog, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -455,10 +455,10 @@ def path() -> Iterator[str]:
 
 @unix
 def test_a_unix_socket_carries_http(path: str, over: Callable[[adieu.Wire], adieu.Adapter]) -> None:
-    books = Books()
+    event_log = EventLog()
     with FaultServer(unix=path) as server:
         with adieu.Client(
-            base_url="http://docker", adapter=over(adieu.UnixWire(path)), events=books
+            base_url="http://docker", adapter=over(adieu.UnixWire(path)), events=event_log
         ) as client:
             echoed = client.post("/echo", content=b"x" * 300_000).json()
             assert echoed["length"] == 300_000
@@ -475,7 +475,7 @@ def test_a_unix_socket_carries_http(path: str, over: Callable[[adieu.Wire], adie
         assert established(to_paths={path}) == 0
         assert kept.is_closed
         server.wait_until(lambda: server.open == 0)
-    books.check()
+    event_log.check()
     assert repr(adieu.UnixWire(path)) == f"UnixWire({path!r})"
 
 
@@ -536,15 +536,15 @@ def test_a_wire_of_ones_own_takes_ten_lines(
     assert len(lines) <= 10
     wire: adieu.Wire = Pinned() if kind is Pinned else Elsewhere(fault_server.port)
     base = f"http://a.example:{fault_server.port}"
-    books = Books()
-    with adieu.Client(base_url=base, adapter=over(wire), events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(base_url=base, adapter=over(wire), events=event_log) as client:
         assert client.get("/ok").status_code == 200
         assert len(client.get("/bytes?n=300000").content) == 300_000
         with client.stream("GET", "/bytes?n=300000"):
             assert sockets(fault_server) == 1
         with pytest.raises(adieu.BodyTruncated):
             client.get("/truncated")
-    books.check()
+    event_log.check()
     assert sockets(fault_server) == 0
 
 
@@ -623,13 +623,13 @@ def test_a_peer_in_memory_answers_and_is_kept_and_closed(
     over: Callable[[adieu.Wire], adieu.Adapter],
 ) -> None:
     streams = [Paper(OK, OK) for _ in range(2)]
-    books = Books()
-    with adieu.Client(adapter=over(PaperWire(*streams)), events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=over(PaperWire(*streams)), events=event_log) as client:
         assert client.get("http://paper/1").content == b"ok"
         assert client.post("http://paper/2", content=b"x" * 300_000).content == b"ok"
         used = sum(bool(stream.sent) for stream in streams)
-        assert used == books.count()["connected"]
-    books.check()
+        assert used == event_log.count()["connected"]
+    event_log.check()
     assert [bool(stream.closings) for stream in streams[:used]] == [True] * used
     sent = b"".join(stream.sent for stream in streams)
     assert sent.startswith(b"GET /1 HTTP/1.1\r\nHost: paper\r\n")

@@ -29,7 +29,7 @@ def forget() -> None:
         gc.collect()
 
 
-class Books(adieu.Events):
+class EventLog(adieu.Events):
     """Records every event in order, and checks that each start has exactly one end."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Books(adieu.Events):
         """The number of events of each kind."""
         return Counter(name for name, _, _ in self.lines)
 
-    def whys(self) -> list[str]:
+    def close_reasons(self) -> list[str]:
         """The reasons for closed connections, in order."""
         return [text for name, _, text in self.lines if name == "closed"]
 

@@ -49,13 +49,13 @@ class Listener(adieu.Events):
     """Records the events."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def released(self, connection: int) -> None:
-        self.told.append(("released", connection))
+        self.calls.append(("released", connection))
 
     def closed(self, connection: int, why: str) -> None:
-        self.told.append(("closed", connection, why))
+        self.calls.append(("closed", connection, why))
 
 
 class Clock:
@@ -113,7 +113,7 @@ class Bench:
         limit = self.pool._limits.connections
         assert limit is None or len(rows) <= limit, rows
         for connection in self.made:
-            assert not connection.open or connection in rows, "open, and nobody's"
+            assert not connection.open or connection in rows, "open without an owner"
         for connection, lease in rows.items():
             assert not connection.closed, "closed, and still in the table"
             if lease is None:

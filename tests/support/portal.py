@@ -35,15 +35,15 @@ class Portal:
     def _submit(self, call: Callable[[], Awaitable[None]]) -> None:
         raise NotImplementedError
 
-    def run(self, wish: Callable[[], Awaitable[Any]]) -> Any:
+    def run(self, awaitable: Callable[[], Awaitable[Any]]) -> Any:
         """Run the coroutine that this makes in a task of the loop, and return or raise its result."""
         results: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
-        wishes = [wish]
-        del wish
+        awaitables = [awaitable]
+        del awaitable
 
         async def call() -> None:
             # Lists, so that neither this frame nor the loop keeps objects of the test alive.
-            await _answer(wishes.pop(), results)
+            await _answer(awaitables.pop(), results)
 
         self._submit(call)
         error, value = results.get(timeout=_PATIENCE)
@@ -63,10 +63,10 @@ class Portal:
 
 
 async def _answer(
-    wish: Callable[[], Awaitable[Any]], results: queue.SimpleQueue[list[Any]]
+    awaitable: Callable[[], Awaitable[Any]], results: queue.SimpleQueue[list[Any]]
 ) -> None:
     try:
-        value = await wish()
+        value = await awaitable()
     except BaseException as error:
         results.put([error, None])
     else:

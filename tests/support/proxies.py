@@ -124,7 +124,7 @@ def _tunnel(peer: Peer, port: int, announcement: bytes) -> Ending:
     try:
         beyond = socket.create_connection(("127.0.0.1", port), timeout=5)
     except OSError:
-        peer.reply(502, b"nobody there")
+        peer.reply(502, b"no server")
         return "close"
     with beyond:
         beyond.settimeout(None)

@@ -40,11 +40,11 @@ class Runner(Protocol):
         """A client that the test has to close."""
         ...
 
-    def run(self, wish: Any) -> Any:
+    def run(self, awaitable: Any) -> Any:
         """The result of a call."""
         ...
 
-    def now(self, wish: Any) -> Any:
+    def now(self, awaitable: Any) -> Any:
         """The result of a call that does not wait, for a hook or listener that the client calls."""
         ...
 
@@ -85,8 +85,8 @@ class SyncRunner:
     def client(self, **options: Any) -> Any:
         return adieu.Client(**options)
 
-    def run(self, wish: Any) -> Any:
-        return wish
+    def run(self, awaitable: Any) -> Any:
+        return awaitable
 
     now = run
 
@@ -125,19 +125,19 @@ class AsyncRunner:
     def client(self, **options: Any) -> Any:
         return adieu.AsyncClient(**options)
 
-    def run(self, wish: Any) -> Any:
-        if not hasattr(wish, "__await__"):
-            return wish
-        wishes = [wish]
-        del wish
-        return self._portal.run(lambda: _awaited(wishes.pop()))
+    def run(self, awaitable: Any) -> Any:
+        if not hasattr(awaitable, "__await__"):
+            return awaitable
+        awaitables = [awaitable]
+        del awaitable
+        return self._portal.run(lambda: _awaited(awaitables.pop()))
 
-    def now(self, wish: Any) -> Any:
+    def now(self, awaitable: Any) -> Any:
         try:
-            wish.send(None)
+            awaitable.send(None)
         except StopIteration as end:
             return end.value
-        wish.close()
+        awaitable.close()
         raise AssertionError("it waited")
 
     def block(self, thing: Any) -> AbstractContextManager[Any]:
@@ -174,8 +174,8 @@ def _own(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in ("adapter", "verify", "cert") if name in options}
 
 
-async def _awaited(wish: Awaitable[Any]) -> Any:
-    return await wish
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 class _Block:

@@ -18,7 +18,7 @@ from adieu.testing import TLSFaults, refused_port
 from servers import FullHole
 from support.proxies import FaultProxy
 from support.stage import caught
-from support.thrice import Thrice
+from support.three_requests import ThreeRequestsAuth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -542,9 +542,9 @@ def _invalid_request(stage: Stage, client: Any) -> object:
 
 @scenario()
 def _auth_on_one_connection(stage: Stage, client: Any) -> object:
-    return _whole(stage, client, "/chunked?n=2000", auth=Thrice())
+    return _whole(stage, client, "/chunked?n=2000", auth=ThreeRequestsAuth())
 
 
 @scenario()
 def _auth_flow_raises_between(stage: Stage, client: Any) -> object:
-    return caught(Oops, _whole, stage, client, "/chunked?n=2000", auth=Thrice(Oops))
+    return caught(Oops, _whole, stage, client, "/chunked?n=2000", auth=ThreeRequestsAuth(Oops))

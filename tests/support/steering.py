@@ -30,7 +30,7 @@ __all__ = [
     "LOOPS",
     "SCOPES",
     "Cut",
-    "FussyWire",
+    "DelayedWire",
     "NarrowWire",
     "TwoAddresses",
     "Unwatched",
@@ -53,10 +53,10 @@ __all__ = [
 class TrioTask:
     """A trio task with the methods of an asyncio task."""
 
-    def __init__(self, wish: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, awaitable: Coroutine[Any, Any, Any]) -> None:
         import trio
 
-        self._wish = wish
+        self._awaitable = awaitable
         self._over = trio.Event()
         self._scope = trio.CancelScope()
         self._result: list[Any] = []
@@ -66,7 +66,7 @@ class TrioTask:
         try:
             with self._scope:
                 try:
-                    self._result = [await self._wish, None]
+                    self._result = [await self._awaitable, None]
                 except asyncio.CancelledError as error:  # As in asyncio.
                     self._result = [None, error]
                 except Exception as error:
@@ -115,9 +115,9 @@ class _Trio(threading.local):
 _trio = _Trio()
 
 
-def spawn(wish: Coroutine[Any, Any, Any]) -> Any:
+def spawn(awaitable: Coroutine[Any, Any, Any]) -> Any:
     """A task: `cancel`, `done`, `cancelled`, `result`, `exception`, and to be awaited."""
-    return TrioTask(wish) if in_trio() else asyncio.ensure_future(wish)
+    return TrioTask(awaitable) if in_trio() else asyncio.ensure_future(awaitable)
 
 
 async def sleep(seconds: float) -> None:
@@ -158,9 +158,9 @@ async def wait(tasks: Iterable[Any], timeout: float | None = None) -> None:
             await task.wait()
 
 
-async def gather(*wishes: Any, return_exceptions: bool = False) -> list[Any]:
+async def gather(*awaitables: Any, return_exceptions: bool = False) -> list[Any]:
     """Run all of them concurrently and return their results."""
-    tasks = [one if hasattr(one, "done") else spawn(one) for one in wishes]
+    tasks = [one if hasattr(one, "done") else spawn(one) for one in awaitables]
     await wait(tasks)
     if return_exceptions:
         return [_error(task) or task.result() for task in tasks]
@@ -171,14 +171,14 @@ def _error(task: Any) -> Any:
     return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
-async def limited(wish: Any, seconds: float) -> Any:
+async def limited(awaitable: Any, seconds: float) -> Any:
     """As `asyncio.wait_for`, under either library."""
     if not in_trio():
-        return await asyncio.wait_for(wish, seconds)
+        return await asyncio.wait_for(awaitable, seconds)
     import trio
 
     with trio.move_on_after(seconds) as scope:
-        return await wish
+        return await awaitable
     assert scope.cancelled_caught
     raise asyncio.TimeoutError
 
@@ -212,8 +212,8 @@ class Cut:
     cancellation: cleanup that waits can be lost.
     """
 
-    def __init__(self, wish: Coroutine[Any, Any, Any], nth: int, how: str) -> None:
-        self._wish = wish
+    def __init__(self, awaitable: Coroutine[Any, Any, Any], nth: int, how: str) -> None:
+        self._awaitable = awaitable
         self._nth = nth
         self._how = how
         self.waits = 0
@@ -228,15 +228,17 @@ class Cut:
     def __await__(self) -> Generator[Any, Any, Any]:
         error: BaseException | None = None
         value: Any = None
-        told = False
-        wish = self._wish
+        was_cancelled = False
+        awaitable = self._awaitable
         try:
             while True:
                 # Trio sends an outcome, which the coroutine unwraps, and throws nothing.
-                told = told or self._is_ours(error or getattr(value, "error", None))
-                future = wish.send(value) if error is None else wish.throw(error)
+                was_cancelled = was_cancelled or self._is_ours(
+                    error or getattr(value, "error", None)
+                )
+                future = awaitable.send(value) if error is None else awaitable.throw(error)
                 error = value = None
-                self.after += told
+                self.after += was_cancelled
                 self.waits += 1
                 if self.waits == self._nth:
                     self._cancel()
@@ -352,7 +354,7 @@ def _others() -> set[Any]:
 # Wires
 
 
-class Fussy:
+class DelayedStream:
     """A stream of which every operation waits before it begins and after it has finished."""
 
     def __init__(self, inner: Any) -> None:
@@ -362,22 +364,22 @@ class Fussy:
         self.forget = inner.forget
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        async with _fuss():
+        async with _wait_around():
             data: bytes = await self._inner.recv(max_bytes, timeout)
         return data
 
     async def send(self, data: bytes, timeout: float | None) -> None:
-        async with _fuss():
+        async with _wait_around():
             await self._inner.send(data, timeout)
 
     async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
-        async with _fuss():
+        async with _wait_around():
             done: int | bytes = await self._inner.send_or_recv(data, timeout)
         return done
 
 
 @contextlib.asynccontextmanager
-async def _fuss() -> AsyncIterator[None]:
+async def _wait_around() -> AsyncIterator[None]:
     await sleep(0)
     yield
     await sleep(0)
@@ -393,15 +395,15 @@ class NarrowWire(AsyncTCPWire):
         return narrow
 
 
-class FussyWire(NarrowWire):
+class DelayedWire(NarrowWire):
     """A wire on which every operation waits: on loopback many finish at once, so no cancellation could hit them."""
 
     async def open(self, origin: Any, scope: ConnectScope) -> AsyncByteStream:
-        async with _fuss():
-            return Fussy(await super().open(origin, scope))
+        async with _wait_around():
+            return DelayedStream(await super().open(origin, scope))
 
     async def addresses(self, host: str, port: int, scope: ConnectScope) -> Any:
-        async with _fuss():
+        async with _wait_around():
             return await super().addresses(host, port, scope)
 
 

@@ -14,7 +14,7 @@ import pytest
 import adieu
 from adieu.transport.adapter import FunctionAdapter
 from adieu.transport.registry import find_adapter
-from support.clients import ADAPTERS, Books, forget, sockets
+from support.clients import ADAPTERS, EventLog, forget, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -499,11 +499,11 @@ def test_a_middleware_changes_only_what_it_overrides(
         return "keep"
 
     fault_server.on("/busy", busy)
-    books = Books()
-    with adieu.Client(adapter=Retry(find_adapter(adapter)()), events=books) as client:
+    event_log = EventLog()
+    with adieu.Client(adapter=Retry(find_adapter(adapter)()), events=event_log) as client:
         assert client.get(f"{fault_server.url}/busy").status_code == 200
         assert fault_server.served == 2
-    books.check()
+    event_log.check()
     assert sockets(fault_server) == 0
 
 

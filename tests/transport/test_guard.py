@@ -18,7 +18,7 @@ from adieu.net import dial
 from adieu.net.address_rules import AddressRules
 from adieu.net.wire import ConnectScope
 from adieu_native import AsyncNativeAdapter, NativeAdapter
-from support.clients import Books
+from support.clients import EventLog
 from support.places import PLACES, Place, placed
 from support.proxies import FaultProxy, SocksServer
 from support.stage import caught
@@ -244,8 +244,8 @@ def test_a_text_that_is_no_plain_address_is_refused(address: Any, why: str) -> N
 
 
 def test_a_private_address_is_refused_before_connecting(place: Place) -> None:
-    books = Books()
-    with place.block(place.client(adapter=guarded(place), events=books)) as client:
+    event_log = EventLog()
+    with place.block(place.client(adapter=guarded(place), events=event_log)) as client:
         error = caught(adieu.GuardError, place.get, client, "/ok")
         assert str(error) == (
             f"the guard refuses {place.server.url}: 127.0.0.1 is loopback (RFC 1122, RFC 4291), in 127.0.0.0/8"
@@ -258,7 +258,7 @@ def test_a_private_address_is_refused_before_connecting(place: Place) -> None:
         assert client.connections() == []
     assert place.server.accepted == 0
     assert place.nothing_open()
-    books.check()
+    event_log.check()
 
 
 def test_an_allowed_request_is_sent_and_its_connection_reused(place: Place) -> None:

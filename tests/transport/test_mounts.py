@@ -373,8 +373,8 @@ def test_explain_gives_the_reason_for_each_mount() -> None:
         first, *others = text.splitlines()
         assert first.startswith("https://api.example.org/v1/users?q=1 is served by <mount ")
         assert "https://api.example.org/v1" in first.partition("<mount")[2]
-        told = {line.strip() for line in others}
-        assert told == {
+        reasons = {line.strip() for line in others}
+        assert reasons == {
             "not https://api.example.org:8443/: port 443 is not 8443",
             "not https://*.example.org/: a more specific one matches",
             "not https://*.example.net/: host api.example.org is not below example.net",

@@ -97,7 +97,7 @@ def test_settings_for_http_proxies_are_refused_for_socks() -> None:
     with pytest.raises(InvalidRequest, match="in its URL and in auth="):
         Proxy("http://a:b@proxy", auth=("a", "b"))
     with pytest.raises(InvalidRequest, match="a proxy is a URL or an"):
-        adieu.Client(proxy=8080)
+        adieu.Client(proxy=8080)  # type: ignore[arg-type]
 
 
 def test_no_text_shows_the_secrets_of_a_proxy() -> None:

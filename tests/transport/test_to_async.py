@@ -17,7 +17,7 @@ import pytest
 import adieu
 from adieu.transport.registry import find_adapter
 from adieu.transport.thread_pool import ThreadSlot
-from support.clients import ADAPTERS, Books
+from support.clients import ADAPTERS, EventLog
 from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually
 from support.steering import CANCELLATIONS, LOOPS, Cut, limited, outcome, settle
 from support.steering import run as run_in
@@ -78,14 +78,14 @@ def client_of(
     return adieu.AsyncClient(server.url, adapter=adieu.to_async(inner, threads=threads), **options)
 
 
-async def caught(kinds: Any, wish: Awaitable[object]) -> Any:
+async def caught(kinds: Any, awaitable: Awaitable[object]) -> Any:
     """The exception that this raises, with its traceback and without a cycle through this frame."""
     try:
-        await wish
+        await awaitable
     except kinds as error:
         kept: BaseException = error
     else:
-        raise AssertionError(f"{wish} raised nothing")
+        raise AssertionError(f"{awaitable} raised nothing")
     try:
         return kept
     finally:
@@ -221,16 +221,16 @@ def test_an_upgraded_connection_belongs_to_the_sync_adapter(fault_server: FaultS
 
 
 def test_events_come_in_pairs_from_the_threads(fault_server: FaultServer) -> None:
-    books = Books()
+    event_log = EventLog()
 
     async def main() -> None:
-        async with client_of(fault_server, events=books) as client:
+        async with client_of(fault_server, events=event_log) as client:
             await asyncio.gather(*(client.get("/ok") for _ in range(20)))
             async with client.stream("GET", "/bytes?n=1000000"):
                 pass
 
     run(main())
-    books.check()
+    event_log.check()
 
 
 def test_answers_without_a_connection_are_returned(tmp_path: Any) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import adieu
 
-__all__ = ["Thrice"]
+__all__ = ["ThreeRequestsAuth"]
 
 
-class Thrice(adieu.Auth):
+class ThreeRequestsAuth(adieu.Auth):
     """Sends the request three times over one connection; with `error`, raises it after the second time."""
 
     same_connection = True
