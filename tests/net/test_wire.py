@@ -45,13 +45,14 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["raw", "raw without keep-alive"])
 def over(request: pytest.FixtureRequest) -> Callable[[adieu.Wire], adieu.Adapter]:
-    """What makes an adapter of a wire: those of our own that take one."""
+    """Makes an adapter with this wire, limited to one connection."""
+    limits = adieu.Limits(connections=1)
 
     def raw(wire: adieu.Wire) -> adieu.Adapter:
-        return NativeAdapter(wire)
+        return NativeAdapter(wire, limits=limits)
 
     def closing(wire: adieu.Wire) -> adieu.Adapter:
-        return CloseAdapter(NativeAdapter(wire))
+        return CloseAdapter(NativeAdapter(wire, limits=limits))
 
     return raw if request.param == "raw" else closing
 
@@ -562,9 +563,7 @@ def test_a_wire_that_fails_is_told_with_its_cause_and_what_it_gave_is_closed(
                 super().open(origin, scope)
             raise native
 
-    with adieu.Client(
-        adapter=over(Failing(fault_server.port)), limits=adieu.Limits(connections=1)
-    ) as client:
+    with adieu.Client(adapter=over(Failing(fault_server.port))) as client:
         for _ in range(2):
             with pytest.raises(adieu.TransportError) as caught:
                 client.get("http://a.example/")
@@ -656,9 +655,7 @@ def test_a_peer_in_memory_fails_as_a_socket_does(
     cause: type[Exception] | None,
 ) -> None:
     stream, second = Paper(*answers), Paper(OK)
-    with adieu.Client(
-        adapter=over(PaperWire(stream, second)), limits=adieu.Limits(connections=1)
-    ) as client:
+    with adieu.Client(adapter=over(PaperWire(stream, second))) as client:
         with pytest.raises(error) as caught:
             client.get("http://paper/")
         if cause is not None:
