@@ -7,7 +7,7 @@ of auth, TLS and retries are imported only when an option needs them: most clien
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -59,14 +59,20 @@ def checked_connect(connect: Connect | None) -> Connect | None:
 
 
 def checked_cookies(cookies: CookiesLike | None) -> CookiesLike | None:
-    """The cookies of a call, in a form that can be read for any number of requests."""
-    if cookies is not None and (
-        isinstance(cookies, (str, bytes)) or not isinstance(cookies, Iterable)
-    ):
-        raise InvalidRequest(
-            f"cookies= takes a mapping of names to values, or Cookies, not {type(cookies).__name__}"
-        )
-    return tuple(cookies) if isinstance(cookies, Iterator) else cookies
+    """The cookies, in a form that can be read for any number of requests."""
+    if cookies is None or isinstance(cookies, Mapping):
+        return cookies
+    from adieu.messages.cookies.jar import Cookie, Cookies
+
+    if isinstance(cookies, Cookies):
+        return cookies
+    if isinstance(cookies, Iterable) and not isinstance(cookies, (str, bytes)):
+        several = tuple(cookies)
+        if all(isinstance(cookie, Cookie) for cookie in several):
+            return several
+    raise InvalidRequest(
+        f"cookies= takes a mapping of names to values, Cookies, or several Cookie, not {type(cookies).__name__}"
+    )
 
 
 def checked_events(events: Events | None) -> Events | None:
@@ -154,7 +160,7 @@ def checked_params(params: FormFields | None) -> FormFields | None:
     try:
         encode_form(copied)
     except InvalidRequest as error:
-        raise InvalidRequest(f"params= cannot be sent: {error}") from None
+        raise InvalidRequest(f"params: {error}") from None
     return copied
 
 

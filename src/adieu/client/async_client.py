@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from adieu.client.base import ClientBase
@@ -145,6 +146,7 @@ class AsyncClient(ClientBase):
         """Iterate over server-sent events, with `async with` and `async for`: see `Client.event_stream`."""
         from adieu.client.event_stream import AsyncEventStream
 
+        self._check_options(options)
         return AsyncEventStream(
             self,
             method,
@@ -194,8 +196,8 @@ class AsyncClient(ClientBase):
 
     async def hooked(self, hook: Hook, subject: Any) -> None:
         """Call one hook, and await what it gives if that is awaitable."""
-        given: Any = hook(subject)
-        if hasattr(given, "__await__"):
+        given = hook(subject)
+        if isinstance(given, Awaitable):
             await given
 
     async def pause(self, seconds: float) -> None:
@@ -225,7 +227,7 @@ class AsyncClient(ClientBase):
 
     def __del__(self) -> None:
         # Left behind by its event loop, without which nothing of it can go on: it ends here, and is reported once.
-        if getattr(self, "_closed", True):
+        if self._closed:
             return
         for adapter in self._adapters():
             if not getattr(adapter, "stranded", False):

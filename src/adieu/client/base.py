@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from adieu._portable import portable
-from adieu.client._checks import checked_cleanup, checked_connect, checked_tls, refuse_unknown
+from adieu.client._checks import (
+    checked_cleanup,
+    checked_connect,
+    checked_params,
+    checked_tls,
+    refuse_unknown,
+)
+from adieu.client.attributes import SettingAttributes, refuse_attribute, settings_of
 from adieu.client.base_url import joined
 from adieu.client.call import Call
 from adieu.client.closing import closing
@@ -18,14 +25,13 @@ from adieu.client.settings import (
     SEND_OPTIONS,
     CallSettings,
     ClientSettings,
-    SettingAttributes,
-    refuse_attribute,
 )
-from adieu.errors import ClientClosed
+from adieu.errors import ClientClosed, InvalidRequest
 from adieu.flow.cookies import for_one_call
 from adieu.messages.headers import merge
 from adieu.messages.request import NOT_GIVEN, Request
 from adieu.messages.url import URL
+from adieu.transport.adapter import is_awaited
 from adieu.transport.mounts import Mount, Mounts, Pattern
 from adieu.transport.registry import chosen
 
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from adieu.client.closing import CloseReport
-    from adieu.client.options import ClientOptions, Hook, RequestOptions, SendOptions
+    from adieu.client.options import CallOptions, ClientOptions, Hook, RequestOptions, SendOptions
     from adieu.lifecycle.body import BodyCore
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.exchange import Exchange
@@ -76,10 +82,11 @@ class ClientBase(SettingAttributes):
         given: dict[str, Any] = {**options, "base_url": base_url}
         if given.get("adapter") is None:
             given["adapter"] = self.default_adapter
-        self._begin_with(ClientSettings.of(given), [])
+        self._begin_with(settings_of(given), [])
 
     def _begin_with(self, settings: ClientSettings, mounts: list[Mount]) -> None:
         """Become a client of these settings, that is open and has done nothing."""
+        self._check_kind(settings)
         adapter: Any = settings.adapter
         default = Mount(None, self._chosen(adapter, settings.limits), None)
         vars(self).update(
@@ -87,6 +94,15 @@ class ClientBase(SettingAttributes):
         )
         for mount in mounts:
             self._mounts.add(mount)
+
+    def _check_kind(self, settings: ClientSettings) -> None:
+        if self.awaits:
+            return
+        for hook in (*settings.event_hooks[0], *settings.event_hooks[1]):
+            if is_awaited(hook):
+                raise InvalidRequest(
+                    f"event_hooks: {hook!r} has to be awaited: it needs an AsyncClient"
+                )
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in vars(self) or hasattr(type(self), name)):
@@ -134,6 +150,12 @@ class ClientBase(SettingAttributes):
             return self._plain
         refuse_unknown(options, SEND_OPTIONS)
         return self._plain.merged(options)
+
+    def _check_options(self, options: CallOptions) -> None:
+        """Refuse, before the first of several calls, options that each of them would refuse."""
+        refuse_unknown(options, CALL_OPTIONS)
+        checked_params(options.get("params"))
+        self._plain.merged(options)
 
     def _beginning(
         self, method: str, url: URL | str, options: Mapping[str, Any], stream: bool

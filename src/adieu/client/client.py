@@ -191,6 +191,7 @@ class Client(ClientBase):
         """
         from adieu.client.event_stream import EventStream
 
+        self._check_options(options)
         return EventStream(
             self,
             method,

@@ -62,8 +62,9 @@ def closing(
         except BaseException as error:
             failure = error
             continue
-        if isinstance(counts, tuple):
-            idle, in_use = idle + counts[0], in_use + counts[1]
+        match counts:  # An adapter without connections may return anything.
+            case (int(closed_idle), int(closed_in_use), *_):
+                idle, in_use = idle + closed_idle, in_use + closed_in_use
     try:
         if failure is not None:
             raise failure

@@ -14,12 +14,12 @@ wins: host first, then port, then path, then scheme. Two patterns that say the s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adieu.errors import InvalidURL, MountError
 from adieu.lifecycle.lock import locked, process_lock
 from adieu.messages.url import URL
+from adieu.transport.registry import NamedAdapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import CleanupPolicy
@@ -122,12 +122,12 @@ class Pattern(NamedTuple):
 class Mount:
     """An adapter, and settings of its own if wished, for the URLs that match a pattern (None: every URL)."""
 
-    __slots__ = ("_adapter", "_make", "connect", "pattern", "policy", "schemes", "tls")
+    __slots__ = ("_adapter", "_named", "connect", "pattern", "policy", "schemes", "tls")
 
     def __init__(
         self,
         pattern: Pattern | None,
-        adapter: Adapter | Callable[[], Adapter],
+        adapter: Adapter | NamedAdapter,
         policy: CleanupPolicy | None,
         tls: TLSConfig | None = None,
         connect: Connect | None = None,
@@ -136,12 +136,11 @@ class Mount:
         self.policy = policy
         self.tls = tls
         self.connect = connect
-        # An adapter chosen by name is made when it is first used: what nobody uses is not even imported.
-        made = hasattr(adapter, "send")
+        # An adapter chosen by name is made, and imported, when it is first used.
+        self._named = adapter if isinstance(adapter, NamedAdapter) else None
+        self._adapter = None if isinstance(adapter, NamedAdapter) else adapter
         # What the adapter serves, once there is one; empty: it does not say.
-        self.schemes: tuple[str, ...] = _schemes(adapter) if made else ()
-        self._adapter: Adapter | None = adapter if made else None  # type: ignore[assignment]
-        self._make: Callable[[], Adapter] | None = None if made else adapter  # type: ignore[assignment]
+        self.schemes: tuple[str, ...] = () if self._adapter is None else _schemes(self._adapter)
 
     @property
     def adapter(self) -> Adapter:
@@ -153,8 +152,8 @@ class Mount:
 
     def _first_use(self) -> Adapter:
         if (adapter := self._adapter) is None:
-            assert self._make is not None
-            adapter = self._make()
+            assert self._named is not None
+            adapter = self._named.make()
             self.schemes = _schemes(adapter)
             self._adapter = adapter
         return adapter
@@ -166,11 +165,11 @@ class Mount:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # One that was chosen by name is made anew.
-        adapter = self._make or self._adapter
+        adapter = self._named or self._adapter
         return Mount, (self.pattern, adapter, self.policy, self.tls, self.connect)
 
     def __repr__(self) -> str:
-        return f"<mount {self.pattern or 'default'}: {self._adapter or 'not used yet'}>"
+        return f"<mount {self.pattern or 'default'}: {'not used yet' if self._adapter is None else self._adapter}>"
 
 
 class Mounts:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.pool import Limits
     from adieu.transport.adapter import Adapter, AsyncAdapter
 
-__all__ = ["chosen", "find_adapter", "inner_adapter"]
+__all__ = ["NamedAdapter", "chosen", "find_adapter", "inner_adapter"]
 
 _found: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -57,7 +57,7 @@ def chosen(
     `awaits`: the client is an async one.
     """
     if isinstance(adapter, str):
-        return _Named(adapter, group, {} if limits is None else {"limits": limits})
+        return NamedAdapter(adapter, group, {} if limits is None else {"limits": limits})
     if isinstance(adapter, type):
         raise InvalidRequest(
             f"{adapter!r} is a class; an adapter is an instance of it: write it with parentheses"
@@ -68,19 +68,19 @@ def chosen(
         raise InvalidRequest(
             f"an adapter is a name or has send(request, exchange) and close(); {adapter!r} has not"
         )
-    colours = {is_awaited(adapter.send), is_awaited(adapter.close)}
-    if awaits and colours == {False}:
+    awaited = {is_awaited(adapter.send), is_awaited(adapter.close)}
+    if awaits and awaited == {False}:
         raise InvalidRequest(
             f"an AsyncClient awaits its adapters, and {adapter!r} is a sync one: "
             "give it to adieu.to_async(adapter)"
         )
-    if not awaits and True in colours:
+    if not awaits and True in awaited:
         raise InvalidRequest(f"{adapter!r} is an async adapter: it needs an AsyncClient")
     return adapter
 
 
-class _Named:
-    """Makes the adapter of a name when it is first used."""
+class NamedAdapter:
+    """An adapter chosen by name, which is made when it is first used."""
 
     __slots__ = ("group", "limits", "name")
 
@@ -89,7 +89,8 @@ class _Named:
         self.group = group
         self.limits = limits
 
-    def __call__(self) -> Adapter:
+    def make(self) -> Adapter:
+        """The adapter. Raises `UnknownAdapter`, and `InvalidRequest` if it takes no limits."""
         make = find_adapter(self.name, self.group)
         try:
             adapter: Adapter = make(**self.limits)

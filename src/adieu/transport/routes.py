@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from adieu.errors import InvalidRequest
+from adieu.errors import InvalidRequest, MountError
 from adieu.messages.request import NOT_GIVEN
 from adieu.net.proxies.environment import Environment
 from adieu.net.proxies.proxy import Proxy, ProxyLike
@@ -122,4 +122,7 @@ def _pattern(text: object) -> Pattern:
             f"proxy={text!r}: nothing goes through a proxy for {scheme}://; a pattern begins with http://, "
             "https://, or all:// (also written *://)"
         )
-    return Pattern.parse(f"*://{rest}" if scheme.lower() == "all" else text)
+    try:
+        return Pattern.parse(f"*://{rest}" if scheme.lower() == "all" else text)
+    except MountError as error:
+        raise MountError(f"proxy={text!r}: {error}") from None

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NoReturn, final
 
 from adieu._not_given import NOT_GIVEN, NotGiven
-from adieu.errors import InvalidURL
+from adieu.errors import InvalidRequest, InvalidURL
 from adieu.messages.url.form import FormFields, encode_form
 from adieu.messages.url.origin import DEFAULT_PORTS, Origin, authority_of
 from adieu.messages.url.parts import (
@@ -125,7 +125,10 @@ class URL:
         >>> str(URL("https://example.org/?a=1").with_params({"q": "x y", "page": [1, 2]}))
         'https://example.org/?a=1&q=x+y&page=1&page=2'
         """
-        added = encode_form(params)
+        try:
+            added = encode_form(params)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"params: {error}") from None
         if not added:
             return self
         query = f"{self.query}&{added}" if self.query else added

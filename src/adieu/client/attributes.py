@@ -1,0 +1,273 @@
+"""The settings of a client as its attributes: the one list of them, each with its default and its check.
+
+A setting is checked when the client is made and when it is assigned, by the same check. What is no setting cannot be
+assigned.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+
+from adieu.client import _checks as checks
+from adieu.client.base_url import as_base
+from adieu.client.live import ClientCookies, ClientHeaders
+from adieu.client.settings import CallSettings, ClientSettings
+from adieu.lifecycle.cleanup import Prefetch
+from adieu.lifecycle.deadline import Timeout
+from adieu.lifecycle.lock import locked, process_lock
+from adieu.messages.request import NOT_GIVEN
+from adieu.messages.response import MAX_BODY
+from adieu.transport.routes import Routes
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+    from typing import Literal
+
+    from typing_extensions import Self
+
+    from adieu.client.options import CookiesLike, Hook, Hooks, HooksLike, Verify
+    from adieu.flow.auth import Auth, AuthLike
+    from adieu.flow.retries import Retry
+    from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.events import Events
+    from adieu.lifecycle.pool import Limits
+    from adieu.messages.cookies.jar import Cookies
+    from adieu.messages.headers import HeaderChanges, Headers
+    from adieu.messages.url import URL
+    from adieu.messages.url.form import FormFields
+    from adieu.net.connect import Connect
+    from adieu.net.tls._checks import Cert
+    from adieu.net.tls.config import TLSConfig
+    from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.routes import ProxySetting
+
+__all__ = ["CLIENT_OPTIONS", "Setting", "SettingAttributes", "refuse_attribute", "settings_of"]
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
+
+_DEFAULT_POLICY = Prefetch()
+_DEFAULT_TIMEOUT = Timeout()
+_CHANGING = process_lock()
+
+
+class Setting(Generic[Given, Read]):
+    """A setting as an attribute of a client: read, it is the current value; assigned, it holds from the next call on.
+
+    `default`: what it is when it is left out; `check`: gives the value ready for use, or raises `InvalidRequest`;
+    `read`: gives what is shown of that value.
+    """
+
+    def __init__(
+        self,
+        default: Given,
+        check: Callable[[Given], object],
+        read: Callable[[Any], object] | None = None,
+    ) -> None:
+        self.default = default
+        self.check = check
+        self._read = read
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: SettingAttributes, owner: type) -> Read: ...
+    def __get__(self, client: SettingAttributes | None, owner: type) -> Any:
+        if client is None:
+            return self
+        value = getattr(client._settings, self._name)
+        return value if self._read is None else self._read(value)
+
+    def __set__(self, client: SettingAttributes, given: Given) -> None:
+        client._change(self._name, self.check(given))
+
+
+class _FixedSetting(Setting[Given, Read]):
+    """A setting that holds for the whole life of a client."""
+
+    def __set__(self, client: SettingAttributes, given: Given) -> NoReturn:
+        raise AttributeError(
+            f"{self._name} cannot change after the client was made: make another client, or mount another adapter, "
+            "with limits of its own, by client.mount(pattern, adapter)"
+        )
+
+
+def _cookies(cookies: CookiesLike | Literal[False] | None, base: URL | None) -> ClientCookies:
+    return ClientCookies(cookies if cookies is False else checks.checked_cookies(cookies), base)
+
+
+def _shown_hooks(hooks: Hooks) -> Mapping[str, tuple[Hook, ...]]:
+    return MappingProxyType({"request": hooks[0], "response": hooks[1]})
+
+
+def _shown_params(params: Any) -> Any:
+    return MappingProxyType(params) if isinstance(params, dict) else params
+
+
+class SettingAttributes:
+    """The attributes of a client that are settings."""
+
+    _plain: CallSettings
+    """For calls without options. Changing a setting replaces it."""
+
+    @property
+    def _settings(self) -> ClientSettings:
+        """All settings of this client, as one value."""
+        return self._plain.client
+
+    def _change(self, name: str, checked: object) -> None:
+        """Let the next call have this value."""
+        # Under a lock, so that of two threads that change two settings none loses its change. Readers need none.
+        locked(_CHANGING, self._replace, name, checked)
+
+    def _replace(self, name: str, checked: object) -> None:
+        settings = self._settings.replace(**{name: checked})
+        self._check_kind(settings)
+        self._plain = CallSettings(settings)
+
+    def _check_kind(self, settings: ClientSettings) -> None:
+        """Refuse what this kind of client, sync or async, cannot carry out."""
+        raise NotImplementedError
+
+    adapter: Setting[Adapter | AsyncAdapter | str | None, Adapter | AsyncAdapter | str | None] = (
+        _FixedSetting(None, lambda given: given)
+    )
+    auth: Setting[AuthLike | None, Auth | None] = Setting(None, checks.checked_auth)
+    base_url: Setting[URL | str | None, URL | None] = Setting(None, as_base)
+    cleanup: Setting[CleanupPolicy | None, CleanupPolicy] = Setting(
+        None, lambda given: checks.checked_cleanup(given) or _DEFAULT_POLICY
+    )
+    connect: Setting[Connect | None, Connect | None] = Setting(None, checks.checked_connect)
+    event_hooks: Setting[HooksLike | None, Mapping[str, tuple[Hook, ...]]] = Setting(
+        None, checks.checked_hooks, _shown_hooks
+    )
+    events: Setting[Events | None, Events | None] = Setting(None, checks.checked_events)
+    follow_redirects: Setting[bool, bool] = Setting(
+        True, lambda given: checks.checked_flag("follow_redirects", given)
+    )
+    headers: Setting[HeaderChanges | None, Headers] = Setting(
+        None, ClientHeaders, lambda headers: headers.live
+    )
+    limits: Setting[Limits | None, Limits | None] = _FixedSetting(None, checks.checked_limits)
+    max_body: Setting[int | None, int | None] = Setting(MAX_BODY, checks.checked_max_body)
+    max_redirects: Setting[int, int] = Setting(20, checks.checked_max_redirects)
+    params: Setting[FormFields | None, FormFields | None] = Setting(
+        None, checks.checked_params, _shown_params
+    )
+    proxy: Setting[ProxySetting | object, ProxySetting | object] = Setting(
+        NOT_GIVEN, Routes, lambda routes: routes.setting
+    )
+    retry: Setting[Retry | int | None, Retry | None] = Setting(None, checks.checked_retry)
+    timeout: Setting[Timeout | float | None, Timeout] = Setting(
+        _DEFAULT_TIMEOUT, checks.checked_timeout
+    )
+
+    # -- those that are read and assigned in another form --------------------------------------------------------------
+
+    @property
+    def cookies(self) -> Cookies:
+        """The jar: cookies that responses set, and those that you put in. Made when it is first needed."""
+        settings = self._settings
+        return settings.cookies.jar_for(settings.base_url)
+
+    @cookies.setter
+    def cookies(self, given: CookiesLike | Literal[False] | None) -> None:
+        self._change("cookies", _cookies(given, self._settings.base_url))
+
+    @property
+    def tls(self) -> TLSConfig | None:
+        """The TLS settings; None: the defaults. `verify` and `cert` are two of them."""
+        return self._settings.tls
+
+    @tls.setter
+    def tls(self, given: TLSConfig | None) -> None:
+        self._change("tls", checks.checked_tls(given))
+
+    @property
+    def verify(self) -> bool | str | bytes | ssl.SSLContext:
+        """Which servers are trusted. To assign it leaves the other TLS settings as they are."""
+        tls = self._settings.tls
+        return True if tls is None else tls.context or tls.verify
+
+    @verify.setter
+    def verify(self, given: Verify) -> None:
+        self._change("tls", checks.changed_tls(self._settings.tls, {"verify": given}))
+
+    @property
+    def cert(self) -> Cert | None:
+        """The client's own certificate. To assign it leaves the other TLS settings as they are."""
+        tls = self._settings.tls
+        return None if tls is None else tls.cert
+
+    @cert.setter
+    def cert(self, given: Cert | None) -> None:
+        self._change("tls", checks.changed_tls(self._settings.tls, {"cert": given}))
+
+
+_SETTINGS: dict[str, Setting[Any, Any]] = {
+    name: setting
+    for name, setting in vars(SettingAttributes).items()
+    if isinstance(setting, Setting)
+}
+CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
+
+
+def settings_of(options: Mapping[str, Any]) -> ClientSettings:
+    """The settings that these options of a client make. Raises `InvalidRequest`, and `TypeError` for unknown ones."""
+    checks.refuse_unknown(options, CLIENT_OPTIONS)
+    fields = {
+        name: setting.check(options.get(name, setting.default))
+        for name, setting in _SETTINGS.items()
+    }
+    base: Any = fields["base_url"]
+    cookies = _cookies(options.get("cookies"), base)
+    return ClientSettings({**fields, "cookies": cookies, "tls": checks.tls_of(options)})
+
+
+_CLIENTS = ("adieu.client.client", "adieu.client.async_client")
+# As other clients call them.
+_ELSEWHERE = {
+    "allow_redirects": "follow_redirects",
+    "hooks": "event_hooks",
+    "max_retries": "retry",
+    "mounts": "mount(pattern, adapter)",
+    "proxies": "proxy",
+    "retries": "retry",
+    "transport": "adapter",
+    "trust_env": "proxy",
+}
+
+
+def refuse_attribute(kind: type, name: str) -> None:
+    """Raise `AttributeError`, naming the nearest setting, for an attribute that clients do not have.
+
+    A subclass may have attributes of its own: there only what looks like a misspelt setting is refused. To have one of
+    such a name, it gives it a value in its class body.
+    """
+    meant = _meant(name)
+    own = kind.__module__ not in _CLIENTS
+    if own and meant is None:
+        return
+    known = ", ".join(sorted(CLIENT_OPTIONS))
+    text = f"{kind.__name__} has no setting {name!r}"
+    text += f": did you mean {meant}?" if meant else f"; there are {known}"
+    if own:
+        text += f" (For an attribute of {kind.__name__} itself, give it a value in the class body.)"
+    raise AttributeError(text)
+
+
+@lru_cache(maxsize=256)
+def _meant(name: str) -> str | None:
+    """The setting that somebody may have meant by this name."""
+    from difflib import get_close_matches
+
+    return _ELSEWHERE.get(name) or next(
+        iter(get_close_matches(name, CLIENT_OPTIONS, 1, 0.75)), None
+    )
