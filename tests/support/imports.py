@@ -42,7 +42,7 @@ def modules_in(root: Path) -> dict[str, Path]:
 
 
 def imports_of(source: str, package: str) -> Iterator[Import]:
-    """Every import in the source of a module of `package`, and every attribute of an imported top-level package."""
+    """Every import in the source of a module of `package`, and every attribute of a module that it imports by name."""
     tree = ast.parse(source)
     bound = {}
     for node in ast.walk(tree):
@@ -55,11 +55,20 @@ def imports_of(source: str, package: str) -> Iterator[Import]:
                 yield Import(node.lineno, alias.name, None)
                 top = alias.name.partition(".")[0]
                 bound[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.Call) and _name_of(node.func) in {"import_module", "__import__"}:
+            for argument in node.args[:1]:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    yield Import(node.lineno, argument.value, None)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             module = bound.get(node.value.id, "")
             if module:
                 yield Import(node.lineno, module, node.attr)
+
+
+def _name_of(function: ast.expr) -> str:
+    """The last part of the name of a called function."""
+    return getattr(function, "attr", getattr(function, "id", ""))
 
 
 def promises_of(page: str) -> dict[str, set[str]]:
