@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from adieu.errors import ClientClosed, InvalidRequest
-from adieu.messages.async_response import AsyncResponse
 from adieu.net.async_backend import in_trio
+from adieu.transport.adapter import AdapterBase
 from adieu_asgi.lease import AppLease
 from adieu_asgi.lifespan import Lifespan, Mode
 from adieu_asgi.scope import checked_root_path, scope_of
 from adieu_asgi.waiting import Tasks
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.exchange import Exchange
+    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
+    from adieu.transport.exchange import AsyncExchange
     from adieu_asgi.scope import ASGIApp
 
 __all__ = ["AsyncASGIAdapter"]
@@ -26,7 +27,7 @@ __all__ = ["AsyncASGIAdapter"]
 _MOMENT = 0.1
 
 
-class AsyncASGIAdapter:
+class AsyncASGIAdapter(AdapterBase):
     """Sends requests into an ASGI 3 app, as a server would.
 
     What the app raises comes out of the call as `AppError`, with the exception as its cause, also if it raises after
@@ -47,6 +48,8 @@ class AsyncASGIAdapter:
         await client.get("/items")
     ```
     """
+
+    is_local = True
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class AsyncASGIAdapter:
         self._lifespan: Lifespan | None = None
         self._closed = False
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Start the app in a task; returns at the head of its response, while the app goes on."""
         if self._closed:
             raise ClientClosed(f"{self!r} is closed")
@@ -90,7 +93,7 @@ class AsyncASGIAdapter:
             raise ClientClosed(f"{self!r} was closed")
         lease.start(self.app, scope)
         head = await lease.begin(exchange.deadline)
-        return AsyncResponse(head.status, head.headers)
+        return exchange.respond(head.status, head.headers)
 
     def _bound(self) -> Lifespan:
         """The lifespan in this loop."""

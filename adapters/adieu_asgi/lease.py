@@ -22,6 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
+from adieu.lifecycle.lease import AsyncLease
 from adieu_asgi.errors import Facts
 from adieu_asgi.output import Gone, Output
 from adieu_asgi.upload import Upload
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
 
     from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.exchange import Exchange
     from adieu.messages.request import Request
+    from adieu.transport.exchange import AsyncExchange
     from adieu_asgi.output import Head
     from adieu_asgi.scope import ASGIApp, Message
 
 __all__ = ["AppLease"]
 
 
-class AppLease:
+class AppLease(AsyncLease):
     """The right to what one call of an app gives. `raising`: whether the app's exceptions are told to the client."""
 
     __slots__ = (
@@ -59,13 +60,10 @@ class AppLease:
         "_thread",
         "_timer",
         "_upload",
-        "opened_at",
     )
 
-    reusable = False  # There is nothing that a second exchange could use.
-
     def __init__(
-        self, request: Request, exchange: Exchange, tasks: Tasks, raising: bool, grace: float
+        self, request: Request, exchange: AsyncExchange, tasks: Tasks, raising: bool, grace: float
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -85,7 +83,6 @@ class AppLease:
         self._raised: BaseException | None = None
         # The client has gone.
         self._ended = False
-        self.opened_at: str | None = None
 
     @property
     def framing(self) -> Framing:

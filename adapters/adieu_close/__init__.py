@@ -9,11 +9,11 @@ from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Midd
 from adieu.transport.registry import inner_adapter
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import Limits
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
+    from adieu.transport.exchange import AsyncExchange, Exchange
 
 __all__ = ["AsyncCloseAdapter", "CloseAdapter"]
 
@@ -36,12 +36,12 @@ class AsyncCloseAdapter(AsyncMiddleware):
     def __init__(self, inner: AsyncAdapter | None = None, *, limits: Limits | None = None) -> None:
         super().__init__(inner_adapter(inner, limits, "native", "adieu.async_adapters"))
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Send with a policy that reads as the chosen one does, and keeps nothing."""
         _keep_nothing(exchange)
         return await self.inner.send(request, exchange)
 
 
-def _keep_nothing(exchange: Exchange) -> None:
+def _keep_nothing(exchange: Exchange | AsyncExchange) -> None:
     if exchange.policy.keep_alive:
         exchange.policy = NoKeepAlive(exchange.policy)

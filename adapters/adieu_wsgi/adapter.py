@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ClientClosed, InvalidRequest
-from adieu.messages.response import Response
+from adieu.transport.adapter import AdapterBase
 from adieu_wsgi.content import ContentReader
 from adieu_wsgi.environ import checked_script_name, environ_of
 from adieu_wsgi.lease import AppLease
@@ -14,13 +14,14 @@ from adieu_wsgi.lease import AppLease
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from adieu.lifecycle.exchange import Exchange
     from adieu.messages.request import Request
+    from adieu.messages.response import Response
+    from adieu.transport.exchange import Exchange
 
 __all__ = ["WSGIAdapter"]
 
 
-class WSGIAdapter:
+class WSGIAdapter(AdapterBase):
     """Sends requests into a WSGI app, as a server would that follows PEP 3333 to the letter.
 
     What the app raises comes out of the call as `AppError`, with the exception as its cause; with
@@ -38,6 +39,8 @@ class WSGIAdapter:
         client.get("/items")
     ```
     """
+
+    is_local = True
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class WSGIAdapter:
         if self._closed:
             raise ClientClosed(f"{self!r} is closed")
         head = lease.begin(self.app, environ, exchange.deadline)
-        return Response(head.status, head.headers, reason=head.reason)
+        return exchange.respond(head.status, head.headers, reason=head.reason)
 
     def close(self) -> None:
         """End every response that is still open: the iterables of the app are closed. Any number of calls."""

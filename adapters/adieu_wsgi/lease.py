@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
 from adieu.lifecycle.events import notify
+from adieu.lifecycle.lease import Lease
 from adieu.messages.headers import Headers
 from adieu_wsgi.errors import Facts, NotWSGI
 from adieu_wsgi.head import Head
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.exchange import Exchange
+    from adieu.transport.exchange import Exchange
     from adieu_wsgi.content import ContentReader
 
 __all__ = ["AppLease"]
@@ -36,7 +37,7 @@ _END: Any = object()
 _SORRY = b"Internal Server Error"
 
 
-class AppLease:
+class AppLease(Lease):
     """The right to what one call of an app gives.
 
     `running`: the adapter's table, which the lease leaves when it ends. `raising`: whether the app's exceptions are
@@ -56,10 +57,7 @@ class AppLease:
         "_pieces",
         "_raising",
         "_running",
-        "opened_at",
     )
-
-    reusable = False  # There is nothing that a second exchange could use.
 
     def __init__(
         self,
@@ -81,7 +79,6 @@ class AppLease:
         self._ended = False
         # Why the body will not come to its end.
         self._failed: str | None = None
-        self.opened_at: str | None = None
 
     @property
     def framing(self) -> Framing:

@@ -8,7 +8,6 @@ from adieu._version import __version__ as __version__
 from adieu.api import delete, get, head, options, patch, post, put, query, request, stream
 from adieu.client.async_client import AsyncClient
 from adieu.client.client import Client
-from adieu.client.closing import CloseReport
 from adieu.errors import (
     AdieuError,
     BodyBusy,
@@ -61,17 +60,26 @@ from adieu.lifecycle.cleanup import (
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import Events, LeaseInfo
-from adieu.lifecycle.exchange import AsyncLease, Exchange, Lease
-from adieu.lifecycle.pool import ConnectionInfo, Limits
+from adieu.lifecycle.lease import AsyncLease, Lease
+from adieu.lifecycle.pool import CloseReport, ConnectionInfo, Limits
 from adieu.messages.async_response import AsyncResponse
 from adieu.messages.headers import Headers
 from adieu.messages.request import Request
 from adieu.messages.response import Response, StatusError
 from adieu.messages.url import URL
+from adieu.net.connection_settings import ConnectionSettings
 from adieu.net.proxies.proxy import Proxy
 from adieu.net.stream import ByteStream, SocketStream
 from adieu.net.wire import ConnectScope, TCPWire, UnixWire, Wire
-from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware, adapter
+from adieu.transport.adapter import (
+    Adapter,
+    AdapterBase,
+    AsyncAdapter,
+    AsyncMiddleware,
+    Middleware,
+    adapter,
+)
+from adieu.transport.exchange import AsyncExchange, Exchange
 
 if TYPE_CHECKING:
     from adieu.client.download import DownloadError
@@ -95,9 +103,11 @@ __all__ = [
     "STREAM",
     "URL",
     "Adapter",
+    "AdapterBase",
     "AdieuError",
     "AsyncAdapter",
     "AsyncClient",
+    "AsyncExchange",
     "AsyncGuard",
     "AsyncLease",
     "AsyncMiddleware",
@@ -121,6 +131,7 @@ __all__ = [
     "ConnectScope",
     "ConnectTimeout",
     "ConnectionInfo",
+    "ConnectionSettings",
     "ContentError",
     "Cookie",
     "Cookies",

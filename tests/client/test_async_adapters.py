@@ -55,7 +55,7 @@ def test_a_function_that_is_awaited_is_an_async_adapter(loop: str) -> None:
 def test_it_may_be_an_object_and_take_the_exchange_and_name_its_schemes() -> None:
     class Telling:
         async def __call__(
-            self, request: adieu.Request, exchange: adieu.Exchange
+            self, request: adieu.Request, exchange: adieu.AsyncExchange
         ) -> adieu.AsyncResponse:
             return adieu.AsyncResponse(200, body=exchange.method.encode())
 
@@ -98,7 +98,9 @@ class LineAdapter:
         self._open: set[LineLease] = set()
         self.ends: list[tuple[bool, str]] = []
 
-    async def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.AsyncResponse:
+    async def send(
+        self, request: adieu.Request, exchange: adieu.AsyncExchange
+    ) -> adieu.AsyncResponse:
         lease = LineLease(self._open, self.ends)
         exchange.own(lease)
         sock = socket.create_connection(("127.0.0.1", self._port))
@@ -106,14 +108,14 @@ class LineAdapter:
         lease.stream = current_backend().stream(sock, ConnectScope(exchange.deadline, None))
         line = f"GET {request.url.path} HTTP/1.0\r\n\r\n".encode()
         await lease.stream.send(line, exchange.deadline.remaining("write"))
-        return adieu.AsyncResponse(200)
+        return exchange.respond(200)
 
     async def close(self) -> None:
         for lease in list(self._open):
             lease.finish(False, "closed")
 
 
-class LineLease:
+class LineLease(adieu.AsyncLease):
     reusable = False
     stream: Any = None
 

@@ -212,7 +212,7 @@ def test_an_adapter_that_fails_at_the_end_keeps_no_other_open(
     fault_server: FaultServer, adapter: str, failure: type[BaseException]
 ) -> None:
     class Broken(adieu.Middleware):
-        def close(self) -> object:
+        def close(self) -> adieu.CloseReport | None:
             super().close()
             raise failure
 

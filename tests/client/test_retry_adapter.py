@@ -216,7 +216,9 @@ class _AsyncFailing(adieu.AsyncMiddleware):
         super().__init__(inner)
         self.times = times
 
-    async def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.AsyncResponse:
+    async def send(
+        self, request: adieu.Request, exchange: adieu.AsyncExchange
+    ) -> adieu.AsyncResponse:
         self.times -= 1
         if self.times >= 0:
             raise adieu.ConnectTimeout("no way")

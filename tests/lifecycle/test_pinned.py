@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from adieu import URL
 from adieu.lifecycle.cleanup import Prefetch
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import LeaseInfo
-from adieu.lifecycle.exchange import Exchange
-from adieu.lifecycle.pinned import PinnedExchange
+from adieu.lifecycle.lease import Lease as LeaseProtocol
+from adieu.lifecycle.lease import LeaseBase
 from adieu.lifecycle.pool import Limits, Pool, PooledConnection, PoolLease
+from adieu.transport.exchange import Exchange, PinnedExchange
 
 pytestmark = pytest.mark.lifecycle
 
@@ -21,7 +25,7 @@ class Connection(PooledConnection):
         self.closed = True
 
 
-class Plain(PoolLease[Connection]):
+class Plain(PoolLease[Connection], LeaseProtocol):
     """A lease that inherits nothing."""
 
     reusable = True
@@ -36,14 +40,19 @@ class Plain(PoolLease[Connection]):
 class Lease(Plain):
     """A lease that inherits every connection that it can."""
 
-    def inherit(self, former: PoolLease[Connection]) -> None:
+    def inherit(self, former: LeaseBase) -> None:
+        assert isinstance(former, PoolLease)
         self.pool.inherit(self, former)
 
 
-def exchange(kind: type[Exchange] = PinnedExchange) -> PinnedExchange:
-    made: PinnedExchange = kind(  # type: ignore[assignment]
-        "GET", "http://a.test/", Deadline(Timeout()), Prefetch()
-    )
+class Chained(PinnedExchange):
+    """A pinned exchange whose leases are those of this module."""
+
+    lease: Any
+
+
+def exchange(kind: Any = Chained) -> Chained:
+    made: Chained = kind("GET", URL("http://a.test/"), Deadline(Timeout()), Prefetch())
     return made
 
 
@@ -53,7 +62,7 @@ def pool() -> Pool[Connection]:
     return Pool(Connection, Limits(connections=1))
 
 
-def begun(pool: Pool[Connection], former: PinnedExchange | None = None) -> PinnedExchange:
+def begun(pool: Pool[Connection], former: Chained | None = None) -> Chained:
     """An exchange with a lease, perhaps after another one."""
     made = exchange()
     made.continue_from(former)

@@ -468,8 +468,8 @@ def test_closing_closes_idle_connections_and_those_in_use() -> None:
     end(bench.take())
     leases = [bench.take(key) for key in "abc"]
     end(leases[0])
-    assert bench.pool.close() == (1, 2)
-    assert bench.pool.close() == (0, 0)
+    assert bench.pool.close() == adieu.CloseReport(1, 2)
+    assert bench.pool.close() == adieu.CloseReport(0, 0)
     assert not any(connection.open for connection in bench.made)
     for lease in leases:
         end(lease)
@@ -518,8 +518,8 @@ def test_a_place_that_becomes_free_while_closing_is_given_to_no_lease() -> None:
 def test_a_lease_that_survives_the_close_is_closed_at_its_end() -> None:
     bench = Bench()
     lease, cut = bench.take(), bench.take()
-    lease.survives_close = True
-    assert bench.pool.close() == (0, 1)
+    assert lease.survive_close()
+    assert bench.pool.close() == adieu.CloseReport(0, 1)
     assert lease.connection.open
     assert not cut.connection.open
     end(lease)

@@ -510,7 +510,7 @@ def test_a_middleware_changes_only_what_it_overrides(
 # Whole adapters
 
 
-class Told:
+class Told(adieu.Lease):
     """A lease that records how it ended."""
 
     reusable = True
@@ -538,7 +538,7 @@ def owning(log: list[tuple[str, bool, str]], *names: str, error: BaseException |
             exchange.own(Told(name, log, b"content"))
         if error is not None:
             raise error
-        return adieu.Response(200)
+        return exchange.respond(200)
 
     return adieu.adapter(send)
 
@@ -570,7 +570,7 @@ def test_owning_the_same_lease_again_ends_nothing() -> None:
         exchange.own(lease)
         exchange.own(lease)
         assert log == []
-        return adieu.Response(200)
+        return exchange.respond(200)
 
     with adieu.Client(adapter=twice) as client:
         assert client.get("mock://x/").content == b"content"
@@ -603,7 +603,7 @@ def test_a_lease_that_is_not_reusable_is_closed_under_every_policy() -> None:
         lease = Told("only", log, b"content")
         lease.reusable = False
         exchange.own(lease)
-        return adieu.Response(200)
+        return exchange.respond(200)
 
     with adieu.Client(adapter=once) as client:
         client.get("mock://x/")
@@ -637,16 +637,14 @@ class LineAdapter:
         lease.sock.settimeout(exchange.deadline.remaining("connect"))
         lease.sock.connect(("127.0.0.1", self._port))
         lease.sock.sendall(f"GET {request.url.path} HTTP/1.0\r\n\r\n".encode())
-        return adieu.Response(200)
+        return exchange.respond(200)
 
     def close(self) -> None:
         for sock in list(self._open):
             sock.close()
 
 
-class LineLease:
-    reusable = False
-
+class LineLease(adieu.Lease):
     def __init__(self, opened: set[socket.socket]) -> None:
         self._open = opened
         self.sock = socket.socket()

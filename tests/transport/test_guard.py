@@ -466,7 +466,7 @@ def test_an_adapter_that_never_asks_is_refused_at_once(inner: Callable[[], Any])
     made = inner()
     with pytest.raises(adieu.InvalidRequest) as caught:
         adieu.Guard(made)
-    assert "cannot be guarded: it does not say (`guards = True`)" in str(caught.value)
+    assert "cannot be guarded: it does not say (by `honours`)" in str(caught.value)
     made.close()
 
 

@@ -515,7 +515,7 @@ def test_a_mount_is_closed_with_its_client_and_only_if_it_was_used(
             super().__init__(answering(name))
             self.name = name
 
-        def close(self) -> object:
+        def close(self) -> adieu.CloseReport | None:
             closed.append(self.name)
             return super().close()
 

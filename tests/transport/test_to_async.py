@@ -115,13 +115,17 @@ class Canned:
         self.closed += 1
 
 
-class Counted:
+class Counted(adieu.Lease):
     """A lease that returns these chunks, and records how it ended."""
 
     def __init__(self, *chunks: bytes, reusable: bool = True) -> None:
         self._chunks = list(chunks)
-        self.reusable = reusable
+        self._reusable = reusable
         self.ends: list[tuple[bool, str]] = []
+
+    @property
+    def reusable(self) -> bool:
+        return self._reusable
 
     def read(self, deadline: Deadline) -> bytes:
         return self._chunks.pop(0) if self._chunks else b""
@@ -316,7 +320,7 @@ def test_an_adapter_may_replace_a_lease_and_own_one_twice() -> None:
     def answer(request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         for lease in (first, second, second):
             exchange.own(lease)
-        return adieu.Response(200)
+        return exchange.respond(200)
 
     async def main() -> None:
         async with in_threads(answer) as client:
@@ -387,7 +391,8 @@ class AsyncAlready:
 @pytest.mark.parametrize("wrong", [AsyncAlready(), object(), Canned, None], ids=repr)
 def test_an_object_that_is_no_sync_adapter_is_refused(wrong: Any) -> None:
     with pytest.raises(
-        adieu.InvalidRequest, match=r"takes an adapter with send|async adapter already"
+        adieu.InvalidRequest,
+        match=r"makes an async adapter of has send|is a class|is an async adapter",
     ):
         adieu.to_async(wrong)
 
@@ -651,7 +656,7 @@ def test_a_lease_that_is_made_after_the_cancellation_is_ended_at_once() -> None:
         except BaseException as error:
             raised.append(error)
             raise
-        return adieu.Response(200)
+        return exchange.respond(200)
 
     async def main() -> None:
         async with in_threads(answer) as client:
@@ -709,7 +714,7 @@ def test_bytes_read_after_the_cancellation_are_dropped() -> None:
 
     def answer(request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         exchange.own(lease)
-        return adieu.Response(200)
+        return exchange.respond(200)
 
     async def main() -> None:
         async with in_threads(answer) as client:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
-from adieu.lifecycle.body import AsyncBody
 from adieu.lifecycle.steps import adrive
 from adieu.messages.request import Request
 from adieu.messages.response import MAX_EVENT
+from adieu.transport.adapter import base_of
+from adieu.transport.exchange import AsyncExchange, AsyncPinnedExchange
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from adieu.client.map.async_map import AsyncMap, Requests
     from adieu.client.map.outcome import Wanted
     from adieu.client.options import CallOptions, Hook, SendOptions
-    from adieu.lifecycle.pool import ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.url import URL
 
@@ -41,7 +41,8 @@ class AsyncClient(ClientBase):
     Pickled, and copied, it is its settings, secrets among them: see `Client`.
     """
 
-    body = AsyncBody
+    exchange = AsyncExchange
+    pinned_exchange = AsyncPinnedExchange
     awaits = True
     default_adapter = "native"
     adapter_group = "adieu.async_adapters"
@@ -230,9 +231,9 @@ class AsyncClient(ClientBase):
         if self._closed:
             return
         for adapter in self._adapters():
-            if not getattr(adapter, "stranded", False):
+            if not base_of(adapter).stranded:
                 continue
-            connections: list[ConnectionInfo] = getattr(adapter, "connections", list)()
+            connections = base_of(adapter).connections()
             closing: Any = adapter.close()
             try:
                 closing.send(None)

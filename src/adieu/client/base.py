@@ -31,7 +31,7 @@ from adieu.flow.cookies import for_one_call
 from adieu.messages.headers import merge
 from adieu.messages.request import NOT_GIVEN, Request
 from adieu.messages.url import URL
-from adieu.transport.adapter import is_awaited
+from adieu.transport.adapter import base_of, is_awaited
 from adieu.transport.mounts import Mount, Mounts, Pattern
 from adieu.transport.registry import chosen
 
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
     from adieu.client.closing import CloseReport
     from adieu.client.options import CallOptions, ClientOptions, Hook, RequestOptions, SendOptions
-    from adieu.lifecycle.body import BodyCore
+    from adieu.lifecycle.body import BodyBase
     from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import ConnectionInfo, Limits
     from adieu.lifecycle.steps import Steps
     from adieu.net.connect import Connect
     from adieu.net.tls.config import TLSConfig
     from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.exchange import AnyExchange, AsyncPinnedExchange, PinnedExchange
 
 __all__ = ["ClientBase"]
 
@@ -60,7 +60,8 @@ _STATE = ("_closed", "_mounts", "_open", "_plain")
 class ClientBase(SettingAttributes):
     """The settings of a client, and its calls as steps. Subclasses drive them."""
 
-    body: Callable[[Exchange, int], BodyCore]
+    exchange: type[AnyExchange]
+    pinned_exchange: type[PinnedExchange | AsyncPinnedExchange]
     awaits: bool
     default_adapter: str
     adapter_group: str
@@ -68,7 +69,7 @@ class ClientBase(SettingAttributes):
     # Until it is made: what was refused half way has nothing to close, and its finalizer nothing to report.
     _closed = True
     _mounts: Mounts
-    _open: WeakSet[BodyCore]
+    _open: WeakSet[BodyBase]
 
     def hooked(self, hook: Hook, subject: Any) -> Any:
         """Call one hook (async: an awaitable)."""
@@ -193,7 +194,7 @@ class ClientBase(SettingAttributes):
         begun = call(self, settings, stream, credentials, cookies, home)
         return begun.run(request, settings.max_redirects)
 
-    def watch(self, body: BodyCore) -> None:
+    def watch(self, body: BodyBase) -> None:
         """A body is handed out open. Its client knows it, weakly, to be able to end it."""
         self._open.add(body)
         if self._closed:
@@ -203,7 +204,7 @@ class ClientBase(SettingAttributes):
         self._closed = True
         return (yield from closing(self._watched(), self._adapters))
 
-    def _watched(self) -> list[BodyCore]:
+    def _watched(self) -> list[BodyBase]:
         while True:
             try:
                 return list(self._open)
@@ -251,9 +252,7 @@ class ClientBase(SettingAttributes):
         """What every connection is doing now: idle, or leased for which request, since when, opened where."""
         lines: list[ConnectionInfo] = []
         for adapter in self._adapters():
-            listed = getattr(adapter, "connections", None)
-            if listed is not None:
-                lines += listed()
+            lines += base_of(adapter).connections()
         return lines
 
     def _adapters(self) -> list[Adapter]:

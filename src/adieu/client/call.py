@@ -16,11 +16,12 @@ from adieu.errors import (
 )
 from adieu.flow.cookies import with_cookies
 from adieu.flow.redirects import REDIRECTS, follow
+from adieu.lifecycle.body import BodyState
 from adieu.lifecycle.deadline import Deadline
 from adieu.lifecycle.events import notify
-from adieu.lifecycle.exchange import Exchange
+from adieu.lifecycle.pinned import Pinned
 from adieu.messages.response import ResponseHead
-from adieu.messages.source import SourceLease
+from adieu.net.connection_settings import DEFAULT, ConnectionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.messages.url import URL
     from adieu.net.tls.config import TLSConfig
+    from adieu.transport.exchange import AnyExchange
     from adieu.transport.mounts import Mount
 
 __all__ = ["Call"]
 
-# For so long (seconds) who waits to try again does not look whether the client was closed.
+# How often a backoff checks for a closed client (seconds).
 _CLOSE_CHECK_INTERVAL = 0.5
+# The states of a body that the user has not had yet.
+_UNREAD = (BodyState.OPEN, BodyState.BUFFERED)
 
 
 class Call:
@@ -82,9 +86,9 @@ class Call:
         # The client certificate is for the origin of this URL.
         self.home = home
         self.deadline = Deadline(settings.timeout)
-        self._exchange: Exchange | None = None
-        # The class of its exchanges: `PinnedExchange` while an auth flow keeps its connection.
-        self._kind: Any = Exchange
+        self._exchange: AnyExchange | None = None
+        # The class of its exchanges: a pinned one while an auth flow keeps its connection.
+        self._kind: Any = client.exchange
         self._hops = 0
         # The responses that were not the last one.
         self._history: tuple[Any, ...] = ()
@@ -98,15 +102,16 @@ class Call:
             if self._history:
                 response.history = self._history
             body = response.body
-            if body is not None and body.state == "OPEN":  # A hook may have read or closed it.
-                # Of what a hook has begun to read in pieces, the rest is a stream: it is not the content.
+            if body is not None and body.state in _UNREAD:  # A hook may have read or closed it.
+                # Once a hook has begun to read in pieces, the rest is a stream: it is not the content.
                 stream = self.stream or response.streamed
-                if not body.take_buffered(stream):
-                    yield body.apply_policy(stream)
-                if body.state == "ENDED" and not response.streamed:
+                whole = body.take_buffered(stream)
+                if whole is None:
+                    whole = yield body.apply_policy(stream)
+                if whole:
                     response.received(body.take(), body.trailers)
                     response.body = None
-                elif body.state == "OPEN":
+                elif body.state in _UNREAD:
                     self.client.watch(body)
         except BaseException as error:
             exchange = self._exchange
@@ -147,14 +152,12 @@ class Call:
         return send(request)
 
     def _on_one_connection(self, steps: Steps[Any]) -> Steps[Any]:
-        from adieu.lifecycle.pinned import PinnedExchange
-
         try:
-            self._kind = PinnedExchange
+            self._kind = self.client.pinned_exchange
             response = yield from steps
         finally:
-            self._kind = Exchange
-        if isinstance(self._exchange, PinnedExchange):
+            self._kind = self.client.exchange
+        if isinstance(self._exchange, Pinned):
             self._exchange.release()
         return response
 
@@ -208,20 +211,21 @@ class Call:
             # By a hook, or while the adapter was being made, which `close` then did not see.
             yield adapter.close()
             raise ClientClosed(f"the client was closed during {request.method} {request.url}")
+        connection = self._connection_settings(mount, request.url)
+        if connection is not DEFAULT:
+            mount.refuse_unhonoured(request.url, connection)
         exchange = self._kind(
             request.method,
             request.url,
             self.deadline,
             settings.cleanup or mount.policy or defaults.cleanup,
-            tls=mount.tls if settings.default_tls else self._tls(mount, request.url),
-            connect=mount.connect or defaults.connect,
+            connection=connection,
             events=defaults.events,
             hop=self._hops,
             extras=settings.extras,
             max_body=settings.max_body,
-            route=settings.routes.select(request.url),
         )
-        if self._kind is not Exchange:
+        if self._kind is not client.exchange:
             exchange.continue_from(self._exchange)
         self._exchange = exchange
         self._hops += 1
@@ -229,8 +233,9 @@ class Call:
         began = 0.0 if events is None else self.deadline.elapsed()
         try:
             response: Any = yield adapter.send(request, exchange)
-            if not isinstance(response, ResponseHead):
-                raise TypeError(f"it returned {type(response).__name__}, not a Response")
+            body = getattr(response, "body", None)
+            if body is None or body.exchange is not exchange or body.lease is not exchange.lease:
+                response = yield from _settled(exchange, response)
         except BaseException as error:
             _tell_failed(exchange, error, began)
             if isinstance(error, Exception) and not isinstance(error, AdieuError):
@@ -240,15 +245,23 @@ class Call:
             _tell_end(events.answered, exchange, response.status_code, began)
         response.request = request
         response.seconds = self.deadline.elapsed()
-        response.max_body = settings.max_body
-        if response.source is not None:
-            SourceLease.adopt(response, exchange)
-        if exchange.lease is not None:
-            response.attach(client.body(exchange, response.status_code))
+        body = response.body
+        if body is not None and body.complete_without_body():
+            # Not even a redirect keeps its connection for a body that it does not have.
+            response.received(body.take(), body.trailers)
         defaults.cookies.learn(request.url, response.headers, defaults.base_url)
         for hook in after:
             yield client.hooked(hook, response)
         return response
+
+    def _connection_settings(self, mount: Mount, url: URL) -> ConnectionSettings:
+        settings = self.settings
+        tls = mount.tls if settings.default_tls else self._tls(mount, url)
+        connect = mount.connect or settings.client.connect
+        route = settings.routes.select(url)
+        if tls is None and connect is None and route is None:
+            return DEFAULT
+        return ConnectionSettings(tls, connect, None, route)
 
     def _tls(self, mount: Mount, url: URL) -> TLSConfig | None:
         """The TLS settings of a hop: the call's own, the mount's, or the client's.
@@ -264,7 +277,14 @@ class Call:
         return tls.without_client_cert()
 
 
-def _wrap_adapter_error(adapter: object, exchange: Exchange, error: Exception) -> TransportError:
+def _settled(exchange: AnyExchange, response: Any) -> Steps[Any]:
+    """The response to an exchange from one that is not yet, or not only, its own: see `ExchangeCore.settle`."""
+    if not isinstance(response, ResponseHead):
+        raise TypeError(f"it returned {type(response).__name__}, not a Response")
+    return (yield from exchange.settle(response))
+
+
+def _wrap_adapter_error(adapter: object, exchange: AnyExchange, error: Exception) -> TransportError:
     """What an adapter raised unmapped, as an error of ours."""
     return TransportError(
         f"{adapter!r} failed with {type(error).__name__}: {error}",
@@ -274,18 +294,18 @@ def _wrap_adapter_error(adapter: object, exchange: Exchange, error: Exception) -
     )
 
 
-def _tell_failed(exchange: Exchange, error: BaseException, began: float) -> None:
+def _tell_failed(exchange: AnyExchange, error: BaseException, began: float) -> None:
     if exchange.events is not None:
         _tell_end(exchange.events.failed, exchange, type(error).__name__, began)
 
 
 def _tell_end(
-    method: Callable[..., object], exchange: Exchange, what: str | int, began: float
+    method: Callable[..., object], exchange: AnyExchange, what: str | int, began: float
 ) -> None:
     lease = exchange.lease
-    connection = getattr(lease, "connection_id", 0)
+    connection, reused = (0, False) if lease is None else (lease.connection_id, lease.reused)
     seconds = exchange.deadline.elapsed() - began
-    facts = exchange.method, str(exchange.url), what, seconds, getattr(lease, "reused", False)
+    facts = exchange.method, str(exchange.url), what, seconds, reused
     notify(method, connection, *facts)
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
-from adieu.lifecycle.body import Body
 from adieu.lifecycle.steps import drive
 from adieu.messages.response import MAX_EVENT
+from adieu.transport.exchange import Exchange, PinnedExchange
 
 if TYPE_CHECKING:
     import os
@@ -61,7 +61,8 @@ class Client(ClientBase):
     Use it in a `with` block or call `close()`: then nothing of it stays open.
     """
 
-    body = Body
+    exchange = Exchange
+    pinned_exchange = PinnedExchange
     awaits = False
     default_adapter = "native"
     adapter_group = "adieu.adapters"

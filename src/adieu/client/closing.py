@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from adieu.lifecycle.body import BodyState
 from adieu.lifecycle.cleanup import STREAM
+from adieu.lifecycle.pool import CloseReport
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.body import BodyCore
+    from adieu.lifecycle.body import BodyBase
     from adieu.lifecycle.steps import Steps
     from adieu.transport.adapter import Adapter
 
 __all__ = ["CloseReport", "closing"]
 
 
-class CloseReport(NamedTuple):
-    """What `close()` found: how many connections were idle, how many in use, and who held those."""
-
-    idle: int
-    in_use: int
-    holders: tuple[str, ...] = ()
-
-    @property
-    def clean(self) -> bool:
-        """Nothing was in use."""
-        return not self.in_use and not self.holders
-
-    def __str__(self) -> str:
-        held = f": {'; '.join(self.holders)}" if self.holders else ""
-        return f"closed {self.idle} idle connections and {self.in_use} in use{held}"
-
-
 def closing(
-    bodies: Iterable[BodyCore], adapters: Callable[[], Iterable[Adapter]]
+    bodies: Iterable[BodyBase], adapters: Callable[[], Iterable[Adapter]]
 ) -> Steps[CloseReport]:
     """End the bodies as their policies say, then close the adapters, all of them, whatever one of them raises."""
     holders = []
     failure: BaseException | None = None
     for body in bodies:
-        if body.state != "OPEN":
+        if body.state not in (BodyState.OPEN, BodyState.BUFFERED):
             continue
+        lease = body.lease
         try:
-            holders.append(str(body.exchange.info()))
-            lease = body.exchange.lease
+            if lease is not None:
+                holders.append(str(body.exchange.info()))
             wish = body.exchange.policy.on_client_close(body.view())
-            if wish is STREAM and hasattr(lease, "survives_close"):
-                lease.survives_close = True
-            else:
+            if wish is not STREAM or not (lease is None or lease.survive_close()):
                 body.cut_off()
         except BaseException as error:
             # The policy's own, or an interrupt: told when everything is closed.
@@ -56,15 +40,14 @@ def closing(
     idle = in_use = 0
     for adapter in adapters():
         try:
-            counts = yield adapter.close()
+            report = yield adapter.close()
         except GeneratorExit:
             raise
         except BaseException as error:
             failure = error
             continue
-        match counts:  # An adapter without connections may return anything.
-            case (int(closed_idle), int(closed_in_use), *_):
-                idle, in_use = idle + closed_idle, in_use + closed_in_use
+        if isinstance(report, CloseReport):
+            idle, in_use = idle + report.idle, in_use + report.in_use
     try:
         if failure is not None:
             raise failure

@@ -7,24 +7,22 @@ All attempts use the exchange that the caller owns: each one is ended there befo
 from __future__ import annotations
 
 from time import sleep
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from adieu.errors import InvalidRequest
 from adieu.flow.retries import Attempts, Retry, retried
-from adieu.lifecycle.body import AsyncBody, Body
 from adieu.lifecycle.steps import adrive, drive
-from adieu.messages.source import SourceLease
 from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Middleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.steps import Steps
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.response_head import ResponseHead
+    from adieu.transport.exchange import AnyExchange, AsyncExchange, Exchange
 
 __all__ = ["AsyncRetryAdapter", "RetryAdapter"]
 
@@ -43,7 +41,7 @@ class RetryAdapter(Middleware):
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send the request, and again as long as the setting allows."""
-        return drive(_attempts(self.retry, self.inner.send, request, exchange, Body, sleep))
+        return drive(_attempts(self.retry, self.inner.send, request, exchange, sleep))
 
 
 class AsyncRetryAdapter(AsyncMiddleware):
@@ -53,13 +51,13 @@ class AsyncRetryAdapter(AsyncMiddleware):
         super().__init__(inner)
         self.retry = _checked(retry)
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Send the request, and again as long as the setting allows."""
         from adieu.net.async_backend import current_backend
 
         pause = current_backend().sleep
         steps: Steps[AsyncResponse] = _attempts(
-            self.retry, self.inner.send, request, exchange, AsyncBody, pause
+            self.retry, self.inner.send, request, exchange, pause
         )
         return await adrive(steps)
 
@@ -75,10 +73,9 @@ def _checked(retry: Retry | int) -> Retry:
 
 def _attempts(
     retry: Retry,
-    send: Callable[[Request, Exchange], object],
+    send: Callable[[Request, Any], object],
     request: Request,
-    exchange: Exchange,
-    body: Callable[[Exchange, int], Body | AsyncBody],
+    exchange: AnyExchange,
     pause: Callable[[float], object],
 ) -> Steps[R]:
     def attempt() -> Steps[R]:
@@ -87,10 +84,9 @@ def _attempts(
 
     def discard(response: R | None) -> Steps[None]:
         if response is not None:
-            if response.source is not None:
-                SourceLease.adopt(response, exchange)
-            if exchange.lease is not None:
-                yield body(exchange, response.status_code).close("retry")
+            settled = yield from exchange.settle(response)
+            if settled.body is not None:
+                yield settled.body.close("retry")
         exchange.end(False, "retry")
 
     def waiting(seconds: float) -> Steps[None]:

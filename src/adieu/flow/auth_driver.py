@@ -70,7 +70,7 @@ def run_auth_flow(
 
 def _read(response: ResponseHead) -> Steps[None]:
     body = response.body
-    if body is None:
+    if body is None or response.is_read:
         return
     chunks: list[bytes] = []
     size = 0

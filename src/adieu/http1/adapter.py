@@ -9,17 +9,22 @@ from adieu.http1.connection import H1Lease
 from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import drive
-from adieu.messages.response import Response
 from adieu.net.stream import secured
 from adieu.net.wire import TCPWire
+from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.exchange import Exchange
-    from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.lifecycle.pool import CloseReport, ConnectionInfo
     from adieu.messages.request import Request
+    from adieu.messages.response import Response
     from adieu.net.wire import Wire
+    from adieu.transport.adapter import Honour
+    from adieu.transport.exchange import Exchange
 
 __all__ = ["HTTP1Adapter"]
+
+_UNGUARDED: frozenset[Honour] = frozenset(("tls", "connect", "route"))
+_ALL: frozenset[Honour] = _UNGUARDED | {"guard"}
 
 
 class _ThreadWaiter:
@@ -48,7 +53,7 @@ class _Wake:
         self._signals.put(None)
 
 
-class HTTP1Adapter:
+class HTTP1Adapter(AdapterBase):
     """HTTP/1.1 over a wire, pooled.
 
     `wire` opens byte streams (default: TCP). `limits` bounds the pool. `replay=False` switches off the single replay of
@@ -66,7 +71,7 @@ class HTTP1Adapter:
     def _configure(self, limits: Limits, replay: bool) -> None:
         self._limits = limits
         self._replay = replay
-        self._engine = Engine(self.wire, limits, Response, _ThreadWaiter, H1Lease, secured, replay)
+        self._engine = Engine(self.wire, limits, _ThreadWaiter, H1Lease, secured, replay)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -79,10 +84,11 @@ class HTTP1Adapter:
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send one request; the response's body is read through the exchange's lease."""
-        return drive(self._engine.send(request, exchange))
+        response: Response = drive(self._engine.send(request, exchange))
+        return response
 
-    def close(self) -> tuple[int, int]:
-        """Close every connection: how many were idle, how many in use."""
+    def close(self) -> CloseReport:
+        """Close every connection, and report how many were idle and in use."""
         return self._engine.pool.close()
 
     def connections(self) -> list[ConnectionInfo]:
@@ -90,9 +96,9 @@ class HTTP1Adapter:
         return self._engine.pool.snapshot()
 
     @property
-    def guards(self) -> bool:
-        """Whether a `Guard` can be put around it: its wire asks before it connects."""
-        return getattr(self.wire, "guards", False) is True
+    def honours(self) -> frozenset[Honour]:  # type: ignore[override]
+        """All settings; "guard" only if the wire asks the guard before it connects."""
+        return _ALL if getattr(self.wire, "guards", False) is True else _UNGUARDED
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"

@@ -9,25 +9,30 @@ from adieu.http1.connection import AsyncH1Lease
 from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import adrive
-from adieu.messages.async_response import AsyncResponse
 from adieu.net.async_backend import current_backend, has_ended, running, wrong_loop
 from adieu.net.async_wire import AsyncTCPWire, secured
+from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.exchange import Exchange
-    from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.lifecycle.pool import CloseReport, ConnectionInfo
+    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.net.async_backend import PoolWaiter
     from adieu.net.async_wire import AsyncWire
+    from adieu.transport.adapter import Honour
+    from adieu.transport.exchange import AsyncExchange
 
 __all__ = ["AsyncHTTP1Adapter"]
 
+_UNGUARDED: frozenset[Honour] = frozenset(("tls", "connect", "route"))
+_ALL: frozenset[Honour] = _UNGUARDED | {"guard"}
 
-def _turn() -> PoolWaiter:
+
+def _waiter() -> PoolWaiter:
     return current_backend().turn()
 
 
-class AsyncHTTP1Adapter:
+class AsyncHTTP1Adapter(AdapterBase):
     """HTTP/1.1 over an async wire, pooled: see `HTTP1Adapter`.
 
     Belongs to the event loop that used it first, of asyncio or of trio.
@@ -45,9 +50,7 @@ class AsyncHTTP1Adapter:
         self._home: object = None
         self._limits = limits
         self._replay = replay
-        self._engine: Engine[Any] = Engine(
-            self.wire, limits, AsyncResponse, _turn, AsyncH1Lease, secured, replay
-        )
+        self._engine = Engine(self.wire, limits, _waiter, AsyncH1Lease, secured, replay)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -58,7 +61,7 @@ class AsyncHTTP1Adapter:
         vars(self).update(state)
         self._configure(self._limits, self._replay)
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Send one request; the response's body is read through the exchange's lease."""
         loop = _get_running_loop()
         if loop is None or loop is not self._home:
@@ -78,8 +81,8 @@ class AsyncHTTP1Adapter:
         """It has connections, and the event loop that could use them has ended."""
         return self._home is not None and bool(self.connections()) and has_ended(self._home)
 
-    async def close(self) -> tuple[int, int]:
-        """Close every connection, at once: how many were idle, how many in use."""
+    async def close(self) -> CloseReport:
+        """Close every connection, at once, and report how many were idle and in use."""
         return self._engine.pool.close()
 
     def connections(self) -> list[ConnectionInfo]:
@@ -87,9 +90,9 @@ class AsyncHTTP1Adapter:
         return self._engine.pool.snapshot()
 
     @property
-    def guards(self) -> bool:
-        """Whether a `Guard` can be put around it: its wire asks before it connects."""
-        return getattr(self.wire, "guards", False) is True
+    def honours(self) -> frozenset[Honour]:  # type: ignore[override]
+        """All settings; "guard" only if the wire asks the guard before it connects."""
+        return _ALL if getattr(self.wire, "guards", False) is True else _UNGUARDED
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"

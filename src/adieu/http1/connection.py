@@ -6,22 +6,27 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed
-from adieu.http1 import error_mapping
 from adieu.http1.async_upgrade import AsyncUpgraded
 from adieu.http1.codec import Codec, Framing, Head, Malformed
+from adieu.http1.error_mapping import map_error
 from adieu.http1.upgrade import Upgraded
 from adieu.lifecycle.events import LeaseInfo
-from adieu.lifecycle.pool import Pool, PooledConnection, PoolLease
+from adieu.lifecycle.lease import AsyncLease, Lease
+from adieu.lifecycle.pool import LeaseState, Pool, PooledConnection, PoolLease
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 if TYPE_CHECKING:
     from adieu.errors import Sent
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.exchange import Exchange
+    from adieu.lifecycle.lease import LeaseBase
+    from adieu.messages.url import Origin
     from adieu.net.wire import ConnectScope
+    from adieu.transport.exchange import ExchangeCore
+    from adieu.transport.pool_key import PoolKey
 
-__all__ = ["AsyncH1Lease", "Connection", "H1Lease"]
+__all__ = ["AsyncH1Lease", "Connection", "H1Lease", "H1LeaseBase"]
 
+_ENDED = LeaseState.ENDED
 _SMALL_READ = 64 * 1024
 # Beyond 128 KiB the allocator maps fresh pages for every read, which only large transfers earn back.
 _LARGE_READ = 256 * 1024
@@ -58,7 +63,7 @@ class Connection(PooledConnection):
         return f"<connection {self.id} to {self.key}: {state}>"
 
 
-class H1Lease(PoolLease[Connection]):
+class H1LeaseBase(PoolLease[Connection]):
     """A connection for one exchange. Its facts are what errors tell and what policies see."""
 
     __slots__ = (
@@ -77,10 +82,16 @@ class H1Lease(PoolLease[Connection]):
         "url",
     )
 
+    key: Origin | PoolKey
+    received: int
+    reused: bool
+
     upgraded: Callable[[Any, bytes], object] = Upgraded
     """Makes what the user gets of a connection that is no HTTP connection any more."""
 
-    def __init__(self, pool: Pool[Connection], exchange: Exchange, key: Hashable) -> None:
+    def __init__(
+        self, pool: Pool[Connection], exchange: ExchangeCore, key: Origin | PoolKey
+    ) -> None:
         super().__init__(pool, key)
         self.method = exchange.method
         self.url = exchange.url
@@ -102,7 +113,7 @@ class H1Lease(PoolLease[Connection]):
         connection = self.connection
         return (
             self.keep_alive
-            and not self.ended
+            and self.state is not _ENDED
             and connection is not None
             and connection.codec.sent_all()
         )
@@ -142,10 +153,13 @@ class H1Lease(PoolLease[Connection]):
             reuse, why = False, "surplus bytes"
         super().finish(reuse, why)
 
-    def inherit(self, former: object) -> None:
+    def note_opened_at(self, place: str | None) -> None:
+        self.opened_at = place
+
+    def inherit(self, former: LeaseBase) -> None:
         """Take over the connection of a lease whose message is complete, if this one could have got it."""
         if (
-            isinstance(former, H1Lease)
+            isinstance(former, H1LeaseBase)
             and former.pool is self.pool
             and former.key == self.key
             and former.reusable
@@ -157,12 +171,12 @@ class H1Lease(PoolLease[Connection]):
     def peek(self) -> bytes | None:
         """Body bytes that are here already; None: none are."""
         connection = self.connection
-        if self.ended or connection is None:
+        if self.state is _ENDED or connection is None:
             return None
         try:
             return self._count(connection.codec.body())
         except Malformed as error:
-            raise error_mapping.map_error(error, "body", self) from error
+            raise map_error(error, "body", self) from error
 
     def _count(self, chunk: bytes | None) -> bytes | None:
         if chunk:
@@ -174,7 +188,7 @@ class H1Lease(PoolLease[Connection]):
 
     def _read(self, deadline: Deadline) -> Steps[bytes]:
         connection = self.connection
-        if self.ended or connection is None:
+        if self.state is _ENDED or connection is None:
             raise BodyClosed("this body was closed before it was read to its end")
         codec = connection.codec
         try:
@@ -187,20 +201,26 @@ class H1Lease(PoolLease[Connection]):
                     raise ClientClosed("the connection was closed while this body was being read")
                 codec.feed(data)
         except (Malformed, OSError) as error:
-            raise error_mapping.map_error(error, "body", self, deadline) from error
+            raise map_error(error, "body", self, deadline) from error
         return chunk
+
+
+class H1Lease(H1LeaseBase, Lease):
+    """The lease of a sync exchange."""
+
+    __slots__ = ()
 
     def read(self, deadline: Deadline) -> bytes:
         chunk = self.peek()
         return drive(self._read(deadline)) if chunk is None else chunk
 
 
-class AsyncH1Lease(H1Lease):
-    """The same lease, for an exchange that awaits."""
+class AsyncH1Lease(H1LeaseBase, AsyncLease):
+    """The lease of an async exchange."""
 
     __slots__ = ()
 
     upgraded = AsyncUpgraded
 
-    def read(self, deadline: Deadline) -> Awaitable[bytes]:  # type: ignore[override]
+    def read(self, deadline: Deadline) -> Awaitable[bytes]:
         return adrive(self._read(deadline))

@@ -1,9 +1,9 @@
 """The engine: one exchange over one connection, as steps that sync and async run alike.
 
 Theory of operation. The lease is made first and owned by the exchange; then it gets a connection (an idle one that
-still lives, or a new one, or a place in the queue); then the request goes out, in one write if it is small, and the
-final head comes in. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read
-through the lease afterwards.
+still lives, or a new one, or a place in the queue); then a `Conversation` sends the request and receives the final
+head. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read through the lease
+afterwards.
 
 Only two things differ between sync and async, and both are passed in: what opens and carries bytes (the wire), and how
 a full pool is waited for (the waiter).
@@ -14,44 +14,30 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.errors import (
-    AdieuError,
-    ClientClosed,
-    ContentError,
-    InvalidRequest,
-    PoolTimeout,
-    TransportError,
-)
-from adieu.http1.codec import Head, Malformed
-from adieu.http1.connection import Connection, H1Lease
-from adieu.http1.error_mapping import attach_facts, is_alert, map_error
+from adieu.errors import ClientClosed, PoolTimeout, TransportError
+from adieu.http1.connection import Connection
+from adieu.http1.conversation import Conversation
+from adieu.http1.error_mapping import attach_facts, map_error
 from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Limits, Pool
-from adieu.messages.fields.trailers import sent_trailers
 from adieu.messages.headers import Headers
-from adieu.messages.request import tunnel_target
 from adieu.net.proxies.proxy import ProxiedOrigin
 from adieu.net.wire import ConnectScope
 from adieu.transport.pool_key import pool_key, target_of
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
-    from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.exchange import Exchange
+    from adieu.http1.codec import Head
+    from adieu.http1.connection import AsyncH1Lease, H1Lease, H1LeaseBase
     from adieu.lifecycle.steps import Steps
     from adieu.messages.request import Request
+    from adieu.transport.exchange import AnyExchange
 
 __all__ = ["Engine", "Waiter"]
 
-_READ = 64 * 1024
-_ONE_WRITE = 64 * 1024
-_POLL_TIMEOUT = 0.001
-_MAX_INFORMATIONAL = 32
-# How long a peer that was asked whether it wants the content may keep silent (seconds): many do not know the question.
-_CONTINUE_TIMEOUT = 1.0
 # RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
 # How long a full pool is waited for before the collector is asked (seconds).
@@ -59,8 +45,6 @@ _PATIENCE = 0.05
 # How long it is not asked again, at least (seconds), and how many times as long as it took.
 _COLLECT_REST = 0.5
 _COLLECT_PART = 20
-
-R = TypeVar("R")
 
 
 class Waiter(Protocol):
@@ -75,20 +59,18 @@ class Waiter(Protocol):
         ...
 
 
-class Engine(Generic[R]):
-    """The colour-blind part of an HTTP/1.1 adapter.
+class Engine:
+    """The part of an HTTP/1.1 adapter that sync and async share.
 
-    `respond(status, headers, reason, http_version)` makes the response, `waiter()` a waiter, `lease` the lease class;
-    `secured(stream, hostname, scope)` puts TLS over a stream.
+    `waiter()` makes a waiter, `lease` is the lease class; `secured(stream, hostname, scope)` puts TLS over a stream.
     """
 
     def __init__(
         self,
         wire: Any,
         limits: Limits,
-        respond: Callable[..., R],
         waiter: Callable[[], Waiter],
-        lease: type[H1Lease],
+        lease: type[H1Lease] | type[AsyncH1Lease],
         secured: Callable[[Any, str, ConnectScope], Any],
         replay: bool,
     ) -> None:
@@ -100,26 +82,25 @@ class Engine(Generic[R]):
         self._tunnels = Tunnels(wire, secured)
         # What a wire that does TLS itself does with the stream that a tunnel gave, it does as it does with its own.
         self._secured = getattr(wire, "secured", secured)
-        self._respond = respond
         self._waiter = waiter
         self._lease = lease
         self._replay = replay
         self._collect_at = 0.0
 
-    def send(self, request: Request, exchange: Exchange) -> Steps[R]:
+    def send(self, request: Request, exchange: AnyExchange) -> Steps[Any]:
         """Send the request and receive the final head."""
         pool = self.pool
-        target: Any = request.url.origin
-        if exchange.route is not None and not self._is_direct:
-            target = ProxiedOrigin(exchange.route, target)
-        lease = self._lease(pool, exchange, pool_key(target, exchange))
+        settings = exchange.connection
+        if self._is_direct and settings.route is not None:
+            settings = settings._replace(route=None)
+        lease = self._lease(pool, exchange, pool_key(request.url.origin, settings))
         exchange.own(lease)
         if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
             yield from self._queue(lease, exchange)
         if not self._take_live(lease, exchange):
             yield from self._open(lease, exchange)
         try:
-            head = yield from self._round_trip(lease, request, exchange)
+            head = yield from Conversation(lease, request, exchange, self._tunnels).steps()
         except TransportError as error:
             if not self._may_replay(lease, request, error):
                 raise
@@ -128,29 +109,31 @@ class Engine(Generic[R]):
             head = yield from self._resend_fresh(lease, request, exchange, "died while idle")
         if head.status == 407 and self._may_answer(lease, request, head):
             head = yield from self._resend_fresh(lease, request, exchange, "proxy authentication")
-        response = self._respond(
+        upgraded = None
+        if head.status == 101 or (request.method == "CONNECT" and head.status < 300):
+            upgraded = self._detach(lease, exchange)
+        response = exchange.respond(
             head.status,
             Headers.from_wire(head.fields),
             reason=head.reason,
             http_version=head.http_version,
         )
-        if head.status == 101 or (request.method == "CONNECT" and head.status < 300):
-            self._detach(response, lease, exchange)
+        response.upgraded = upgraded
         return response
 
     def _resend_fresh(
-        self, lease: H1Lease, request: Request, exchange: Exchange, why: str
+        self, lease: H1LeaseBase, request: Request, exchange: AnyExchange, why: str
     ) -> Steps[Head]:
         """The same request on a connection that nobody has used, in the place of this one."""
         self.pool.replace(lease, why, fresh=True)
         lease.started = False
         if not self._take_live(lease, exchange):
             yield from self._open(lease, exchange)
-        return (yield from self._round_trip(lease, request, exchange))
+        return (yield from Conversation(lease, request, exchange, self._tunnels).steps())
 
     # -- a connection ------------------------------------------------------------------------------------------------
 
-    def _queue(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
+    def _queue(self, lease: H1LeaseBase, exchange: AnyExchange) -> Steps[None]:
         """Wait until somebody ends a lease, which hands its place over to the one that has waited longest."""
         waiter = self._waiter()
         lease.wake = waiter.wake
@@ -191,7 +174,7 @@ class Engine(Generic[R]):
             self._collect_at = now + max((now - started) * _COLLECT_PART, _COLLECT_REST)
         return max(self._collect_at - now, _COLLECT_REST)
 
-    def _exhausted(self, lease: H1Lease, exchange: Exchange) -> TransportError:
+    def _exhausted(self, lease: H1LeaseBase, exchange: AnyExchange) -> TransportError:
         error = exchange.deadline.exceeded("pool")
         if isinstance(error, PoolTimeout):
             held = sorted(
@@ -204,7 +187,7 @@ class Engine(Generic[R]):
             error.args = (f"{error.args[0]}. All {len(held)} are in use: {shown}{more}",)
         return attach_facts(error, lease)
 
-    def _take_live(self, lease: H1Lease, exchange: Exchange) -> bool:
+    def _take_live(self, lease: H1LeaseBase, exchange: AnyExchange) -> bool:
         """Whether the lease's connection is open; one that has died meanwhile is replaced."""
         connection = lease.connection
         assert connection is not None
@@ -221,13 +204,14 @@ class Engine(Generic[R]):
             notify(events.leased, connection.id, lease.method, str(lease.url), lease.reused)
         return connection.stream is not None
 
-    def _open(self, lease: H1Lease, exchange: Exchange) -> Steps[None]:
+    def _open(self, lease: H1LeaseBase, exchange: AnyExchange) -> Steps[None]:
         connection = lease.connection
         assert connection is not None
         origin: Any = target_of(lease.key)
         events = exchange.events
+        settings = exchange.connection
         scope = connection.scope = ConnectScope(
-            exchange.deadline, exchange.tls, exchange.connect, exchange.guard
+            exchange.deadline, settings.tls, settings.connect, settings.guard
         )
         phase: Phase = "connect"
         try:
@@ -261,168 +245,7 @@ class Engine(Generic[R]):
         if events is not None:
             notify(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
 
-    # -- one exchange ------------------------------------------------------------------------------------------------
-
-    def _round_trip(self, lease: H1Lease, request: Request, exchange: Exchange) -> Steps[Head]:
-        connection = lease.connection
-        assert connection is not None
-        codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
-        content = request.content
-        target, fields = request.url.target, _fields(request, exchange)
-        if exchange.route is not None or request.method == "CONNECT":
-            target, fields = self._addressed(lease, request, fields)
-        out = codec.request(request.method, target, fields)
-        phase: Phase = "write"
-        try:
-            lease.sent = "partly"
-            body = content.body
-            if body is not None and len(body) <= _ONE_WRITE and not (body and codec.expects()):
-                if body:
-                    out += codec.data(body)
-                yield stream.send(out + codec.end(), deadline.remaining("write"))
-                lease.sent = "wholly"
-            else:
-                yield from self._upload(lease, out, request, exchange)
-            phase = "head"
-            while True:
-                head = codec.head()
-                if head is None:
-                    data = yield stream.recv(_READ, deadline.remaining("read"))
-                    if not data:
-                        if codec.started():
-                            raise Malformed("it closed the connection in the middle of a head")
-                        raise EOFError
-                    lease.started = True
-                    codec.feed(data)
-                elif head.status >= 200 or head.status == 101:
-                    break
-                else:
-                    self._interim(lease, head, exchange)
-        except (Malformed, OSError, EOFError) as error:
-            if phase == "write" and lease.sent == "partly" and getattr(stream, "tls", None):
-                said = yield from _pending_tls_alert(stream, error)
-                raise map_error(said, phase, lease, deadline) from said
-            raise map_error(error, phase, lease, deadline) from error
-        lease.take(head)
-        return head
-
-    def _addressed(
-        self, lease: H1Lease, request: Request, fields: list[tuple[str, str]]
-    ) -> tuple[str, list[tuple[str, str]]]:
-        """Target and fields of what a proxy is asked: to forward this, or, by the user's own CONNECT, for a tunnel."""
-        via = target_of(lease.key)
-        forwards = type(via) is ProxiedOrigin and via.forwards
-        if request.method == "CONNECT":
-            if forwards:
-                raise InvalidRequest(
-                    f"no proxy forwards a CONNECT to another one ({via.proxy}): pass proxy=None"
-                )
-            return tunnel_target(request.headers, request.content), fields
-        if forwards:
-            return self._tunnels.forwarded(via.proxy, request.method, request.url, fields)
-        return request.url.target, fields
-
-    def _upload(
-        self, lease: H1Lease, head: bytes, request: Request, exchange: Exchange
-    ) -> Steps[None]:
-        """Send a body of any length, and stop when the peer answers before it has all of it (RFC 9112, section 9.5)."""
-        connection = lease.connection
-        assert connection is not None
-        codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
-        content: Any = request.content
-        yield stream.send(head, deadline.remaining("write"))
-        if codec.expects() and not (yield from self._await_continue(lease, exchange)):
-            return
-        reading = _Reading(request)
-        trailers: list[tuple[str, str]] = []
-        with reading:
-            chunks = content.async_chunks() if content.is_async else content.chunks()
-        while True:
-            with reading:
-                chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
-                if chunk is None and content.trailers is not None:
-                    trailers = sent_trailers(content.trailers)
-            if chunk == b"":
-                continue  # An empty chunk would end a chunked body.
-            rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
-            while rest:
-                try:
-                    done = yield from self._send_or_recv(stream, rest, deadline)
-                except (BrokenPipeError, ConnectionResetError):
-                    return  # It has hung up; what it said before that may still be read.
-                if isinstance(done, int):
-                    rest = rest[done:]
-                    continue
-                if not done:
-                    return
-                lease.started = True
-                codec.feed(done)
-                if self._final_head_begun(lease, exchange):
-                    return
-            if chunk is None:
-                break
-        lease.sent = "wholly"
-
-    def _await_continue(self, lease: H1Lease, exchange: Exchange) -> Steps[bool]:
-        """Whether to send the content that the peer was asked about: not if it answers without it, or has hung up."""
-        connection = lease.connection
-        assert connection is not None
-        codec, stream, deadline = connection.codec, connection.stream, exchange.deadline
-        lease.got_continue = False
-        until = monotonic() + _CONTINUE_TIMEOUT
-        while (left := until - monotonic()) > 0:
-            limit = deadline.remaining("read")
-            try:
-                data = yield stream.recv(_READ, left if limit is None else min(left, limit))
-            except TimeoutError:
-                continue
-            if not data:
-                return False
-            lease.started = True
-            codec.feed(data)
-            if self._final_head_begun(lease, exchange):
-                return False
-            if lease.got_continue:
-                return True
-        return True
-
-    def _final_head_begun(self, lease: H1Lease, exchange: Exchange) -> bool:
-        """Whether a final head has begun to arrive; interim ones that came before it are told, and done with."""
-        connection = lease.connection
-        assert connection is not None
-        codec = connection.codec
-        while not codec.final_head_begun():
-            head = codec.head()
-            if head is None:
-                return False
-            self._interim(lease, head, exchange)
-        return True
-
-    def _interim(self, lease: H1Lease, head: Head, exchange: Exchange) -> None:
-        """A 1xx (RFC 9110, section 15.2)."""
-        lease.interim += 1
-        if lease.interim > _MAX_INFORMATIONAL:
-            raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
-        lease.got_continue = lease.got_continue or head.status == 100
-        if exchange.events is not None:
-            notify(exchange.events.informational, lease.connection_id, head.status)
-
-    def _send_or_recv(
-        self, stream: Any, rest: memoryview, deadline: Deadline
-    ) -> Steps[int | bytes]:
-        """The number of bytes of `rest` that the peer took, or the bytes that it said instead."""
-        both = getattr(stream, "send_or_recv", None)
-        if both is not None:
-            return (yield both(rest, deadline.remaining("write")))  # type: ignore[no-any-return]
-        if stream.readable():
-            try:
-                return (yield stream.recv(_READ, _POLL_TIMEOUT))  # type: ignore[no-any-return]
-            except TimeoutError:
-                pass  # A TLS record without data in it.
-        yield stream.send(bytes(rest), deadline.remaining("write"))
-        return len(rest)
-
-    def _may_replay(self, lease: H1Lease, request: Request, error: TransportError) -> bool:
+    def _may_replay(self, lease: H1LeaseBase, request: Request, error: TransportError) -> bool:
         """A kept-alive connection may die at the very moment it is used again, and that is nobody's fault.
 
         RFC 9110, section 9.2.2: replay only what is safe to send twice, only when nothing of an answer came, once.
@@ -438,7 +261,7 @@ class Engine(Generic[R]):
             and not lease.ended
         )
 
-    def _may_answer(self, lease: H1Lease, request: Request, head: Head) -> bool:
+    def _may_answer(self, lease: H1LeaseBase, request: Request, head: Head) -> bool:
         """Whether a proxy that forwards wants Digest credentials, which nobody can know before it has asked."""
         via = target_of(lease.key)
         return (
@@ -450,52 +273,11 @@ class Engine(Generic[R]):
             and not lease.ended
         )
 
-    def _detach(self, response: R, lease: H1Lease, exchange: Exchange) -> None:
+    def _detach(self, lease: H1LeaseBase, exchange: AnyExchange) -> object:
+        """Take an upgraded connection out of the pool: it is the user's."""
         connection = lease.connection
         assert connection is not None
-        response.upgraded = lease.upgraded(connection.stream, connection.codec.leftover())  # type: ignore[attr-defined]
+        upgraded = lease.upgraded(connection.stream, connection.codec.leftover())
         self.pool.detach(lease)
         exchange.lease = None
-
-
-class _Reading:
-    """What the user's content raises while it is read is no fault of the connection, even if it is an OSError."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, AdieuError):
-            raise ContentError(
-                f"the content of {self._request.method} {self._request.url} could not be read: {error!r}"
-            ) from error
-
-
-def _pending_tls_alert(stream: Any, error: Exception) -> Steps[Exception]:
-    """What a TLS peer said before it hung up, if it did; else the error of the write.
-
-    In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section 4.4.2), so
-    its alert is found where the first answer is expected, and the request may be cut off before that.
-    """
-    try:
-        yield stream.recv(_READ, _POLL_TIMEOUT)
-    except OSError as said:
-        if is_alert(said):
-            return said
-    return error
-
-
-def _fields(request: Request, exchange: Exchange) -> list[tuple[str, str]]:
-    """The header fields as sent: Host first (RFC 9110, section 7.2), then the request's, then what the policy adds."""
-    headers = request.headers
-    fields = headers.multi_items()
-    if "host" not in headers:
-        fields = [("Host", request.url.authority), *fields]
-    if not exchange.policy.keep_alive and "connection" not in headers:
-        fields = [*fields, ("Connection", "close")]
-    return fields
+        return upgraded

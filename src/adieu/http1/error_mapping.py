@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from adieu.errors import (
     BodyTruncated,
@@ -18,7 +18,7 @@ from adieu.errors import (
 from adieu.http1.codec import Malformed, Truncated
 
 if TYPE_CHECKING:
-    from adieu.http1.connection import H1Lease
+    from adieu.errors import Sent
     from adieu.lifecycle.deadline import Deadline, Wait
 
 __all__ = ["attach_facts", "is_alert", "map_error"]
@@ -31,8 +31,42 @@ _WAITS: dict[Phase, Wait] = {
 }
 
 
+class LeaseFacts(Protocol):
+    """What an error tells of the lease on which it happened."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def url(self) -> object: ...
+
+    @property
+    def key(self) -> object: ...
+
+    @property
+    def connection(self) -> object: ...
+
+    @property
+    def since(self) -> Deadline: ...
+
+    @property
+    def sent(self) -> Sent: ...
+
+    @property
+    def started(self) -> bool: ...
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def remaining(self) -> int | None: ...
+
+    @property
+    def reused(self) -> bool: ...
+
+
 def map_error(
-    error: Exception, phase: Phase, lease: H1Lease, deadline: Deadline | None = None
+    error: Exception, phase: Phase, lease: LeaseFacts, deadline: Deadline | None = None
 ) -> TransportError:
     """The error of ours that tells what happened. The native one becomes its cause.
 
@@ -84,7 +118,7 @@ def is_alert(error: Exception) -> bool:
     return type(error).__name__ == "SSLError" and "alert" in str(error).lower()
 
 
-def attach_facts(error: TransportError, lease: H1Lease) -> TransportError:
+def attach_facts(error: TransportError, lease: LeaseFacts) -> TransportError:
     """Add what the lease knows."""
     error.method = lease.method
     error.url = str(lease.url)
@@ -96,7 +130,7 @@ def attach_facts(error: TransportError, lease: H1Lease) -> TransportError:
     return error
 
 
-def _connecting(error: Exception, phase: Phase, lease: H1Lease) -> TransportError:
+def _connecting(error: Exception, phase: Phase, lease: LeaseFacts) -> TransportError:
     import ssl
 
     origin = lease.key

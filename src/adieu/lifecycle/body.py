@@ -1,14 +1,18 @@
-"""The body: raw bytes in order, and the policy carried out. Written once; two short drivers below.
+"""The body: raw bytes in order, and the cleanup policy carried out. Written once; two short drivers at the end.
 
-States: OPEN (bytes may come), ENDED (the end was read, the lease is over), CLOSED (ended before the end), CUT (the
-client was closed while it was open). The exchange is ended before an exception leaves this room, so holding an
-exception never holds a socket.
+Theory of operation. A body is bound to one lease. `_TABLE` says what becomes of the body, and of its lease, at each
+event; `_settle` is the only place that changes the state. A lease is ended before an exception leaves this module, so
+holding an exception never holds a socket. A body whose lease was replaced (a middleware sent again) is closed.
+
+Whether a body came in the same packet as its head makes no difference to a reader: bytes that were read ahead release
+the connection early, and are given out as if they still came from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 from adieu.errors import (
     AdieuError,
@@ -32,58 +36,99 @@ from adieu.lifecycle.cleanup import (
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import CLIENT_CLOSED
-from adieu.lifecycle.exchange import BackupFinalizer, Exchange, caller
+from adieu.lifecycle.exchange import BackupFinalizer, caller
 from adieu.lifecycle.steps import Steps, adrive, drive
 
-__all__ = ["AsyncBody", "Body", "BodyCore"]
+if TYPE_CHECKING:
+    from adieu.lifecycle.exchange import ExchangeBase
+    from adieu.lifecycle.lease import AnyLease
 
-State = Literal["OPEN", "ENDED", "CLOSED", "CUT"]
+__all__ = ["AsyncBody", "Body", "BodyBase", "BodyState"]
 
 
-class BodyCore:
-    """What both colours share: the state, what has been read ahead, and the policy's actions as steps."""
+class BodyState(Enum):
+    """What a reader of the body gets next."""
+
+    OPEN = "open"  # bytes from the connection
+    BUFFERED = "buffered"  # bytes that were read ahead; all of them are here, and the connection has been given back
+    ENDED = "ended"  # the end: all bytes have been given out
+    CLOSED = "closed"  # BodyClosed: it was closed before its end
+    FAILED = "failed"  # BodyClosed: a read failed, so what came before is not the whole
+    CUT_OFF = "cut off"  # ClientClosed: the client was closed while the body was open
+
+
+class _Event(Enum):
+    """What can happen to a body."""
+
+    COMPLETE = "the end of the message was read"
+    TAKEN = "all bytes have been given out"
+    LEFT = "the rest is not wanted"
+    FAILED = "a read failed"
+    CLIENT_CLOSED = "the client was closed"
+
+
+# (state, event): the next state. What is not listed changes nothing: an end that has happened is final.
+_TABLE = {
+    (BodyState.OPEN, _Event.COMPLETE): BodyState.BUFFERED,
+    (BodyState.OPEN, _Event.LEFT): BodyState.CLOSED,
+    (BodyState.OPEN, _Event.FAILED): BodyState.FAILED,
+    (BodyState.OPEN, _Event.CLIENT_CLOSED): BodyState.CUT_OFF,
+    (BodyState.BUFFERED, _Event.TAKEN): BodyState.ENDED,
+    (BodyState.BUFFERED, _Event.LEFT): BodyState.CLOSED,
+    (BodyState.BUFFERED, _Event.FAILED): BodyState.FAILED,
+    (BodyState.BUFFERED, _Event.CLIENT_CLOSED): BodyState.CUT_OFF,
+}
+
+
+class BodyBase:
+    """What sync and async share: the state, what has been read ahead, and the policy's actions as steps."""
 
     __slots__ = (
         "__weakref__",
         "_ahead",
         "_backup_finalizer",
+        "_failure",
         "_reading",
         "exchange",
+        "lease",
         "state",
-        "status",
         "trailers",
     )
 
-    def __init__(self, exchange: Exchange, status: int) -> None:
+    def __init__(self, exchange: ExchangeBase, lease: AnyLease) -> None:
         self.exchange = exchange
-        self.status = status
-        self.state: State = "OPEN"
+        # None as soon as it has ended: a response that is kept does not keep the state of a connection.
+        self.lease: AnyLease | None = lease
+        self.state = BodyState.OPEN
         # Raw bytes that were read before anybody asked, oldest first.
         self._ahead: list[bytes] = []
-        # Somebody waits for bytes. Nobody else may then read: what two readers get is in no order.
+        # A reader waits for bytes. No other may read then: the order of what two readers get would be chance.
         self._reading = False
+        # What the first read that failed failed with.
+        self._failure = ""
         # The fields that came after the body, once it has ended.
         self.trailers: list[tuple[str, str]] | None = None
 
     def view(self) -> View:
         """The snapshot for a policy."""
-        return self.exchange.view(self.status)
+        return self.exchange.view()
 
     def take(self) -> list[bytes]:
         """The chunks that were read ahead, which the caller owns from now on."""
         ahead = self._ahead
         self._ahead = []
+        if self.state is BodyState.BUFFERED:
+            self._settle(_Event.TAKEN)
         return ahead
 
     def abort(self, why: str) -> None:
         """End the lease now, without asking the policy: for interrupts and cancellation."""
-        self._ahead = []
-        self._finish("CLOSED", False, why)
+        self._settle(_Event.LEFT, why)
 
     def refuse(self, size: int | None = None) -> BodyTooLarge:
         """End the lease, because the body is longer than `max_body`; `size`: how long it is, if that is known.
 
-        Gives the error to raise.
+        Returns the error to raise.
         """
         exchange = self.exchange
         self.abort("body too large")
@@ -94,39 +139,69 @@ class BodyCore:
         )
 
     @property
+    def gives_bytes(self) -> bool:
+        """Neither closed nor cut off nor failed: reading gives bytes, or the end."""
+        return self.state in (BodyState.OPEN, BodyState.BUFFERED, BodyState.ENDED)
+
+    def wrap(self, wrap: Callable[[Any], AnyLease]) -> None:
+        """Put a lease around the one that the body is read through: `wrap(lease)` makes it."""
+        lease = self.lease
+        if lease is None or lease is not self.exchange.lease:
+            raise self._refusal()
+        wrapped = wrap(lease)
+        self.exchange.wrap(wrapped)
+        self.lease = wrapped
+
+    @property
     def remaining(self) -> int:
         """How many bytes are still to come, at least."""
-        remaining: int | None = getattr(self.exchange.lease, "remaining", None)
-        return remaining or 0
+        lease = self.lease
+        return (lease.remaining or 0) if lease is not None else 0
+
+    @property
+    def size_ahead(self) -> int:
+        """How many bytes were read ahead."""
+        return sum(map(len, self._ahead))
 
     def cut_off(self) -> None:
-        """The client closes: end the lease now; whoever reads gets `ClientClosed`."""
-        if self.state == "OPEN":
-            self.state = "CUT"
-            self._ahead = []
-            self.exchange.end(False, CLIENT_CLOSED)
+        """The client closes: end the lease now; a reader gets `ClientClosed`."""
+        self._settle(_Event.CLIENT_CLOSED, CLIENT_CLOSED)
 
-    def take_buffered(self, streaming: bool) -> bool:
-        """What needs no waiting and no question: a body that is here already, under a policy that would read it.
+    def complete_without_body(self) -> bool:
+        """At the head: a message without a body (HEAD, 204, 304, length 0) ends here, under every policy.
 
-        A small body usually comes with its head. Then the connection is free, although nobody has read yet.
+        True if this is one.
         """
-        policy: Any = self.exchange.policy
-        hook = type(policy).on_headers
-        reads_all = hook is Prefetch.on_headers and policy.max_bytes is None
-        if not (streaming or reads_all or hook is CleanupPolicy.on_headers):
-            return False
-        complete = self._take_what_is_here(self.exchange.lease)
-        if complete and reads_all and not streaming:
-            bound = self.exchange.max_body
-            if bound is not None and (size := sum(map(len, self._ahead))) > bound:
-                raise self.refuse(size)
-        return complete
+        lease = self.lease
+        if self.state is BodyState.OPEN and lease is not None and lease.framing == "none":
+            self._complete(lease)
+            return True
+        return False
 
-    def _take_what_is_here(self, lease: Any) -> bool:
-        """Read ahead what can be had without waiting; True if that was all."""
-        peek = getattr(lease, "peek", None)
-        while peek is not None and (chunk := peek()) is not None:
+    def take_buffered(self, streaming: bool) -> bool | None:
+        """Read ahead what is here already, where the policy could say nothing else.
+
+        A small body usually comes with its head. Then the connection is free before anybody has read. True: that was
+        all, and it belongs to the response, as after `apply_policy`. False: that was all, for a stream. None: the
+        policy is to be asked.
+        """
+        policy = self.exchange.policy
+        hook = type(policy).on_headers
+        reads_all = hook is Prefetch.on_headers and policy.max_bytes is None  # type: ignore[attr-defined]
+        if not (streaming or reads_all or hook is CleanupPolicy.on_headers):
+            return None
+        lease = self.lease
+        if lease is None or not self._buffer(lease):
+            return None
+        if streaming or not reads_all:
+            return False
+        bound = self.exchange.max_body
+        if bound is not None and (size := self.size_ahead) > bound:
+            raise self.refuse(size)
+        return True
+
+    def _buffer(self, lease: AnyLease) -> bool:
+        while (chunk := lease.peek()) is not None:
             if not chunk:
                 self._complete(lease)
                 return True
@@ -135,49 +210,48 @@ class BodyCore:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def _apply_policy(self, streaming: bool) -> Steps[None]:
-        """After the final head: what needs no waiting first, then what the policy wants."""
-        exchange = self.exchange
-        lease = exchange.lease
-        if getattr(lease, "framing", None) == "none":
-            # HEAD, 204, 304, length 0: there is nothing to hold a connection for, under any policy.
-            yield from self._pull(lease, exchange.deadline)
-            return
-        action = self._ask(exchange.policy.on_headers, self.view())
+    def _apply_policy(self, streaming: bool) -> Steps[bool]:
+        """After the final head: what the policy wants. True if the body was read for the response, all of it."""
+        lease = self.lease
+        if lease is None:
+            return False
+        action = self._ask(self.exchange.policy.on_headers, self.view())
         if action is CLOSE:
-            self._finish("CLOSED", False, "policy")
-            return
+            self._settle(_Event.LEFT, "policy")
+            return False
         if type(action) is Read and not streaming:
             if (yield from self._read_ahead(lease, action)):
-                return
+                return True
             if action.otherwise is CLOSE:
-                self._ahead = []
-                self._finish("CLOSED", False, "policy")
-                return
+                self._settle(_Event.LEFT, "policy")
+                return False
             if action.otherwise is REFUSE:
-                received = getattr(lease, "received", 0)
-                self._finish("CLOSED", False, "body too large")
-                raise BodyTooLarge(
-                    f"the body of {exchange.method} {exchange.url} is longer than the cleanup policy reads: "
-                    f"{received} bytes had come, {action.max_bytes} are allowed"
-                )
-        if self._take_what_is_here(lease):
-            return
-        self._backup_finalizer = BackupFinalizer(exchange)
-        exchange.opened_at = place = caller()
-        if hasattr(lease, "opened_at"):
-            # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
-            lease.opened_at = place
+                raise self._refuse_read(lease, action)
+        if self._buffer(lease):
+            return False
+        self._backup_finalizer = BackupFinalizer(self.exchange)
+        self.exchange.opened_at = place = caller()
+        # A `PoolTimeout` finds the lease in the pool's table, and nothing above it.
+        lease.note_opened_at(place)
+        return False
 
-    def _read_ahead(self, lease: Any, wish: Read) -> Steps[bool]:
+    def _refuse_read(self, lease: AnyLease, wish: Read) -> BodyTooLarge:
+        received = lease.received
+        self._settle(_Event.LEFT, "body too large")
+        return BodyTooLarge(
+            f"the body of {self.exchange.method} {self.exchange.url} is longer than the cleanup policy reads: "
+            f"{received} bytes had come, {wish.max_bytes} are allowed"
+        )
+
+    def _read_ahead(self, lease: AnyLease, wish: Read) -> Steps[bool]:
         """Carry out a Read; True if the body is complete."""
         limit, seconds, ahead = wish.max_bytes, wish.max_seconds, self._ahead
         deadline = self.exchange.deadline if seconds is None else self._within(seconds)
-        size = sum(map(len, ahead))
-        remaining = getattr(lease, "remaining", None)
+        size = self.size_ahead
+        remaining = lease.remaining
         bound, refused = self.exchange.max_body, False
         if bound is not None and (limit is None or limit > bound):
-            # Who would read all of it, or nothing, gets the error of `max_body`; who would stream the rest, the stream.
+            # A policy that reads all or nothing gets the error of `max_body`; one that streams the rest, the stream.
             limit, refused = bound, limit is None or wish.otherwise is REFUSE
         if limit is not None and remaining is not None and size + remaining > limit:
             if refused:
@@ -187,7 +261,7 @@ class BodyCore:
             try:
                 chunk = yield from self._pull(lease, deadline)
             except TimeoutError:
-                if seconds is None or self.exchange.lease is None:
+                if seconds is None or self.lease is None:
                     raise
                 return False
             if not chunk:
@@ -198,8 +272,8 @@ class BodyCore:
             raise self.refuse()
         return False
 
-    def _pull(self, lease: Any, deadline: Deadline) -> Steps[bytes]:
-        """The next raw bytes from the lease; whatever goes wrong, the lease is over before it is told."""
+    def _pull(self, lease: AnyLease, deadline: Deadline) -> Steps[bytes]:
+        """The next raw bytes from the lease; whatever goes wrong, the lease is over before the error is raised."""
         if self._reading:
             raise BodyBusy("this body is being read by another thread or task")
         try:
@@ -208,99 +282,105 @@ class BodyCore:
         except BaseException as error:
             self._broken(error, deadline)
             if isinstance(error, Exception) and not isinstance(error, AdieuError):
-                raise self._explained(error, deadline) from error
+                raise self._as_transport_error(error, deadline) from error
             raise
         finally:
             self._reading = False
         if not chunk:
-            if self.state != "OPEN":
-                raise self._refusal()  # What ended is not the body: it was ended under the reader's hands.
+            if self.state is not BodyState.OPEN:
+                raise self._refusal()  # Not the body has ended: another thread or task ended the lease.
             self._complete(lease)
         return chunk
 
     def _broken(self, error: BaseException, deadline: Deadline) -> None:
         if isinstance(error, Exception):
-            if self.state == "CUT":
+            if self.state is BodyState.CUT_OFF:
                 raise ClientClosed(
                     "the client was closed while this body was being read"
                 ) from error
-            if self.state == "CLOSED":
+            if self.state is BodyState.CLOSED:
                 raise BodyClosed("this body was closed while it was being read") from error
         if isinstance(error, TimeoutError) and deadline is not self.exchange.deadline:
             return  # A policy's own patience ended, not the call's: the lease is as good as before.
-        self._finish("CLOSED", False, type(error).__name__)
+        self._fail(error)
 
-    def _explained(self, error: Exception, deadline: Deadline) -> TransportError:
-        """What a lease raised unmapped, as an error of ours: leases are written by others, too."""
-        what: TransportError
+    def _fail(self, error: BaseException) -> None:
+        self._failure = f"{type(error).__name__}: {error}".removesuffix(": ")
+        self._settle(_Event.FAILED, type(error).__name__)
+
+    def _as_transport_error(self, error: Exception, deadline: Deadline) -> TransportError:
+        """What a lease raised unmapped, as an error of adieu's: leases are written by others, too."""
+        mapped: TransportError
         if isinstance(error, TimeoutError):
-            what = deadline.exceeded("read")
+            mapped = deadline.exceeded("read")
         elif isinstance(error, OSError):
-            what = ReadError(f"the connection broke while the body was read: {error}")
+            mapped = ReadError(f"the connection broke while the body was read: {error}")
         else:
-            what = TransportError(f"the body failed with {type(error).__name__}: {error}")
+            mapped = TransportError(f"the body failed with {type(error).__name__}: {error}")
         exchange = self.exchange
-        what.phase, what.request_sent, what.response_started = "body", "wholly", True
-        what.method, what.url = exchange.method, str(exchange.url)
-        if what.elapsed is None:
-            what.elapsed = exchange.deadline.elapsed()
-        return what
+        mapped.phase, mapped.request_sent, mapped.response_started = "body", "wholly", True
+        mapped.method, mapped.url = exchange.method, str(exchange.url)
+        if mapped.elapsed is None:
+            mapped.elapsed = exchange.deadline.elapsed()
+        return mapped
 
     def _next(self) -> Steps[bytes]:
         """The next raw bytes for a reader, b"" at the end."""
         if self._ahead:
             return self._ahead.pop(0)
-        lease = self.exchange.lease
-        if self.state == "OPEN" and lease is not None:
-            return (yield from self._pull(lease, self.exchange.deadline))
-        if self.state == "ENDED":
+        lease = self.lease
+        if lease is not None and self.state is BodyState.OPEN:
+            if lease is self.exchange.lease:
+                chunk = yield from self._pull(lease, self.exchange.deadline)
+                if not chunk:
+                    self._settle(_Event.TAKEN)
+                return chunk
+            self._settle(_Event.LEFT, "replaced")
+        self._settle(_Event.TAKEN)
+        if self.state is BodyState.ENDED:
             return b""
         raise self._refusal()
 
     def _refusal(self) -> Exception:
-        if self.state == "CUT":
+        if self.state is BodyState.CUT_OFF:
             return ClientClosed("the client was closed while this body was open")
+        if self.state is BodyState.FAILED:
+            return BodyClosed(
+                f"reading this body failed before, with {self._failure}: what came until then is not all of it"
+            )
         return BodyClosed("this body was closed before it was read to its end")
 
-    def _closing(self, why: Why) -> Steps[None]:
-        """The rest is not wanted: what the policy says, as far as the wire allows it."""
-        if self.state != "OPEN":
-            self._ahead = []
-            return
+    def _close(self, why: Why) -> Steps[None]:
+        """The rest is not wanted: what the policy says, as far as the connection allows it."""
         self._ahead = []
-        exchange = self.exchange
-        lease = exchange.lease
-        if lease is None:
-            self.state = "CLOSED"
+        lease = self.lease
+        if lease is None or lease is not self.exchange.lease:
+            self._settle(_Event.LEFT, why)
             return
-        # With a reader in another thread or task, the rest is not ours to drain: the end wakes it up.
+        # With a reader in another thread or task, the rest is not ours to drain: the end wakes the reader up.
         ask = lease.reusable and not self._reading
-        action = self._ask(exchange.policy.on_close, self.view(), why) if ask else CLOSE
+        action = self._ask(self.exchange.policy.on_close, self.view(), why) if ask else CLOSE
         if type(action) is Drain:
             yield from self._drain(lease, action)
-        if self.state == "OPEN":
-            self._finish("CLOSED", False, why)
+        self._settle(_Event.LEFT, why)
 
-    def _drain(self, lease: Any, wish: Drain) -> Steps[None]:
-        remaining = getattr(lease, "remaining", None)
-        if getattr(lease, "framing", "close") == "close" or (remaining or 0) > wish.max_bytes:
+    def _drain(self, lease: AnyLease, wish: Drain) -> Steps[None]:
+        if lease.framing == "close" or (lease.remaining or 0) > wish.max_bytes:
             return  # Not worth beginning: the end is the close, or it is known to be too far away.
         deadline = self._within(wish.max_seconds)
         size = 0
         try:
+            inner = lease.stop_wrapping()
             while size <= wish.max_bytes:
-                chunk = yield lease.read(deadline)
+                chunk = yield inner.read(deadline)
                 if not chunk:
-                    self.state = (
-                        "CLOSED"  # Not ENDED: who reads it now must not take it for an empty body.
-                    )
                     self._complete(lease)
                     return
                 size += len(chunk)
         except Exception:
-            return  # It is being thrown away: that its rest is broken or slow is nobody's error.
+            return  # It is being thrown away: that its rest is broken or slow is no error.
         except BaseException:
-            self._finish("CLOSED", False, "interrupted")
+            self._settle(_Event.LEFT, "interrupted")
             raise
 
     def _within(self, seconds: float) -> Deadline:
@@ -312,36 +392,50 @@ class BodyCore:
             Timeout(read=seconds or 1e-3, total=seconds or 1e-3), self.exchange.deadline.now
         )
 
-    def _complete(self, lease: Any) -> None:
-        self.trailers = getattr(lease, "trailers", None)
+    def _complete(self, lease: AnyLease) -> None:
+        self.trailers = lease.trailers
         policy = self.exchange.policy
-        # Most policies release, and do not look: then nobody has to draw the view.
+        # Most policies release without looking: then no view is drawn.
         releases = type(policy).on_complete is CleanupPolicy.on_complete
         if not releases and lease.reusable:
             releases = self._ask(policy.on_complete, self.view()) is RELEASE
-        self._finish("ENDED", releases and lease.reusable, "complete")
+        self._settle(_Event.COMPLETE, "complete", releases and lease.reusable)
 
     def _ask(self, hook: Callable[..., Any], *question: Any) -> Any:
         try:
             return hook(*question)
         except BaseException:
-            self._finish("CLOSED", False, "policy failed")
+            self._settle(_Event.LEFT, "policy failed")
             raise
 
-    def _finish(self, state: State, reuse: bool, why: str) -> None:
-        if self.state == "OPEN":
+    def _settle(self, event: _Event, why: str = "", reuse: bool = False) -> None:
+        """Change the state as the table says, and end the lease if there is one still."""
+        state = _TABLE.get((self.state, event))
+        if state is not None:
             self.state = state
-        self.exchange.end(reuse, why)
+            if state not in (BodyState.BUFFERED, BodyState.ENDED):
+                self._ahead = []
+        lease = self.lease
+        if lease is not None:
+            if self.exchange.lease is lease:
+                self.exchange.end(reuse, why)
+            self.lease = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.exchange.method} {self.exchange.url}: {self.state.value}>"
 
 
-class Body(BodyCore):
+class Body(BodyBase):
     """The body of a sync response."""
 
     __slots__ = ()
 
-    def apply_policy(self, streaming: bool = False) -> None:
-        """Called once, when the final head has arrived. With `streaming`, a policy's Read is not carried out."""
-        drive(self._apply_policy(streaming))
+    def apply_policy(self, streaming: bool = False) -> bool:
+        """Called once, after the final head. With `streaming`, a policy's Read is not carried out.
+
+        True if the body was read for the response, all of it.
+        """
+        return drive(self._apply_policy(streaming))
 
     def read(self) -> bytes:
         """The next raw bytes; b"" at the end. Raises `BodyClosed` after close, `ClientClosed` after the client's."""
@@ -349,17 +443,17 @@ class Body(BodyCore):
 
     def close(self, why: Why = "exit") -> None:
         """End it as the policy says: drained and released, or closed. Any number of calls."""
-        drive(self._closing(why))
+        drive(self._close(why))
 
 
-class AsyncBody(BodyCore):
+class AsyncBody(BodyBase):
     """The body of an async response."""
 
     __slots__ = ()
 
-    async def apply_policy(self, streaming: bool = False) -> None:
+    async def apply_policy(self, streaming: bool = False) -> bool:
         """See `Body.apply_policy`."""
-        await adrive(self._apply_policy(streaming))
+        return await adrive(self._apply_policy(streaming))
 
     async def read(self) -> bytes:
         """See `Body.read`."""
@@ -367,10 +461,10 @@ class AsyncBody(BodyCore):
 
     async def close(self, why: Why = "exit") -> None:
         """See `Body.close`."""
-        await adrive(self._closing(why))
+        await adrive(self._close(why))
 
     def close_nowait(self) -> None:
-        """As `close`, but what has to be waited for is not: a coroutine that is itself being closed must not wait."""
+        """As `close`, but without waiting: a coroutine that is itself being closed must not wait."""
         closing: Any = self.close()
         try:
             closing.send(None)

@@ -1,93 +1,73 @@
-"""The exchange and its lease: the owner exists before the thing it owns, and the lease ends exactly once.
+"""The owner of a lease: it exists before the connection does, and the lease ends exactly once.
 
-Theory of operation: the client makes an `Exchange` before any connection is looked for. An adapter that gets a
-connection hands its lease over at once (`exchange.own(lease)`); from then on whoever ends the exchange ends the lease:
-the body at its end or when it is closed, the client when anything raises, and if everybody forgot, the finalizer.
-There is no line between these at which an interrupt or a cancellation finds a connection without an owner.
+Theory of operation: the client makes an exchange before any connection is looked for. An adapter that gets a connection
+hands its lease over at once (`exchange.own(lease)`). From then on the lease is ended by whatever ends the exchange: the
+body at its end or when it is closed, the client when anything raises, and as a last resort the finalizer. There is no
+line between these at which an interrupt or a cancellation finds a connection without an owner.
 
-Nothing here refers upwards: an exchange knows neither the response nor the client, so dropping the last reference to
-a response frees the whole chain without a collector.
+Nothing here refers upwards: an exchange knows neither the response nor the client, so dropping the last reference to a
+response frees the whole chain without a collector.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
+from adieu.errors import InvalidRequest
 from adieu.lifecycle.cleanup import CleanupPolicy, View
 from adieu.lifecycle.events import Events, LeaseInfo, notify
+from adieu.lifecycle.lease import LeaseBase
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.lease import AnyLease
 
-__all__ = ["AnyLease", "AsyncLease", "BackupFinalizer", "Exchange", "Lease", "caller"]
+__all__ = ["BackupFinalizer", "ExchangeBase", "caller"]
 
-# Frames of these packages, and of adapters (which are called adieu_something), are not the place where the user opened
-# a response.
-_OURS = ("adieu", "contextlib")
+# Frames of these packages, and of adapters (whose packages are called adieu_something), are skipped when a report names
+# the line of the user's that opened a response.
+_OWN_PACKAGES = ("adieu", "contextlib")
 
 
-class _Ending(Protocol):
-    @property
-    def reusable(self) -> bool:
-        """Could be released if the body were complete."""
-        ...
+class _NoLease(LeaseBase):
+    """The facts of an exchange that owns no lease."""
+
+    __slots__ = ()
 
     def finish(self, reuse: bool, why: str) -> None:
-        """Release or discard. Idempotent and synchronous; never raises, never blocks, may run in a finalizer."""
-        ...
+        """Nothing: there is nothing to end."""
 
 
-class Lease(_Ending, Protocol):
-    """The right to use one connection for one exchange: what an adapter hands to the exchange.
+_NO_LEASE = _NoLease()
 
-    Optional attributes, looked up by name: `framing`, `received`, `remaining`, `reused`, `age`, `connection_id`
-    (what a policy's `View` shows), `peek() -> bytes | None` (body bytes that are already here; None: not yet),
-    `trailers` (the fields that came after the body, as pairs, or None), and `inherit(former)` (take the connection over
-    from a lease whose message is complete, if it can be used: see `adieu.lifecycle.pinned`).
+
+class ExchangeBase:
+    """One request, its response, and the lease of the one connection that carries both.
+
+    `deadline`: the running clock of the call. `policy`: the cleanup policy in force. `events`: the listener, or None.
+    `hop`: 0 for the first exchange of a call. `max_body`: the most bytes of a body that is read whole (None: no
+    bound). `status`: the response's, once there is one. `opened_at`: the line of the user's that opened the response,
+    if it was handed out unread.
     """
 
-    def read(self, deadline: Deadline) -> bytes:
-        """The next raw body bytes; b"" exactly at the end of the message."""
-        ...
-
-
-class AsyncLease(_Ending, Protocol):
-    """A `Lease` whose `read` is awaited. Its `finish` is not: ending a lease never waits."""
-
-    def read(self, deadline: Deadline) -> Awaitable[bytes]: ...
-
-
-AnyLease = Lease | AsyncLease
-
-
-class Exchange:
-    """One request, its response, and the one connection that carries both.
-
-    `deadline`: the running clock of the call. `policy`: the cleanup policy in force. `tls`: the TLS settings.
-    `connect`: how TCP connections are made. `guard`: which addresses may be connected to (None: all). `route`: the
-    proxy that the client has chosen (None: the direct way). `events`: the listener or None. `hop`: 0 for the first
-    exchange of a call. `max_body`: the most bytes of a body that is read whole (None: no bound). `extras`: what a
-    caller passes to an adapter by name; unknown names are ignored.
-    """
-
+    # `former` and `pin` are those of `lifecycle.pinned`: a mixin can have no slots of its own.
     __slots__ = (
-        "connect",
         "deadline",
         "events",
-        "extras",
-        "guard",
+        "former",
         "hop",
         "lease",
         "max_body",
         "method",
         "opened_at",
+        "pin",
         "policy",
-        "route",
-        "tls",
+        "status",
         "url",
     )
+
+    lease: AnyLease | None
 
     def __init__(
         self,
@@ -96,35 +76,36 @@ class Exchange:
         deadline: Deadline,
         policy: CleanupPolicy,
         *,
-        tls: Any = None,
-        connect: Any = None,
         events: Events | None = None,
         hop: int = 0,
-        extras: Mapping[str, object] | None = None,
         max_body: int | None = None,
-        route: Any = None,
     ) -> None:
-        self.lease: Any = None
+        self.lease = None
         self.method = method
         self.url = url
         self.deadline = deadline
         self.policy = policy
-        self.tls = tls
-        self.connect = connect
-        self.guard: Any = None
         self.events = events
         self.hop = hop
-        self.extras = extras
         self.max_body = max_body
-        self.route = route
+        self.status = 0
         self.opened_at: str | None = None
 
     def own(self, lease: AnyLease) -> None:
         """Take the lease over. An earlier one that was not finished is discarded: an exchange has one connection."""
+        if not isinstance(lease, LeaseBase):
+            raise InvalidRequest(
+                f"exchange.own() takes an adieu.Lease or adieu.AsyncLease, not {lease!r}: "
+                "derive its class from one of them"
+            )
         former = self.lease
         self.lease = lease
         if former is not None and former is not lease:
             former.finish(False, "replaced")
+
+    def wrap(self, lease: AnyLease) -> None:
+        """Own a lease that goes around the present one, and ends it when it ends."""
+        self.lease = lease
 
     def end(self, reuse: bool, why: str) -> None:
         """End the lease, if there is one. Any number of calls, from any thread; the first one counts."""
@@ -133,41 +114,46 @@ class Exchange:
             try:
                 lease.finish(reuse, why)
             except BaseException:
-                lease.finish(False, why)  # An interrupt: it is told when the lease is over.
+                lease.finish(False, why)  # An interrupt: it is raised once the lease is over.
                 self.lease = None
                 raise
             # Last: had an interrupt hit before, the next call or the finalizer would end the lease again.
             self.lease = None
 
-    def view(self, status: int) -> View:
+    def keeps_lease(self) -> bool:
+        """Whether the lease goes on although the body is complete: see `adieu.lifecycle.pinned`."""
+        return False
+
+    def view(self) -> View:
         """The snapshot that policies decide on."""
-        lease = self.lease
-        get = getattr
+        lease = self.lease or _NO_LEASE
         return View(
             self.method,
             str(self.url),
-            status,
-            get(lease, "framing", "close"),
-            get(lease, "received", 0),
-            get(lease, "remaining", None),
-            get(lease, "reusable", False),
-            get(lease, "reused", False),
-            get(lease, "age", 0.0),
+            self.status,
+            lease.framing,
+            lease.received,
+            lease.remaining,
+            lease.reusable,
+            lease.reused,
+            lease.age,
             self.hop,
         )
 
     def info(self) -> LeaseInfo:
         """The description of the lease that a leak report or a `PoolTimeout` prints."""
-        return self._about(self.lease)
+        return self._describe(self.lease or _NO_LEASE)
 
-    def _about(self, lease: object) -> LeaseInfo:
-        number = getattr(lease, "connection_id", 0)
+    def _describe(self, lease: LeaseBase) -> LeaseInfo:
         seconds = self.deadline.elapsed()
-        return LeaseInfo(number, self.method, str(self.url), seconds, self.opened_at)
+        return LeaseInfo(lease.connection_id, self.method, str(self.url), seconds, self.opened_at)
 
     def finalize(self) -> None:
-        """The last reference has gone: end the lease and report it, if that has not been done."""
-        lease = getattr(self, "lease", None)  # An interrupt can fall into the constructor, too.
+        """The last reference is gone: end the lease and report it, if that has not been done."""
+        try:
+            lease = self.lease
+        except AttributeError:
+            return  # An interrupt in the constructor.
         if lease is None:
             return
         try:
@@ -176,12 +162,18 @@ class Exchange:
             self.end(
                 False, "abandoned"
             )  # See `BackupFinalizer`; the second time there is nothing to do.
-        info = self._about(lease)
+        info = self._describe(lease)
         if self.events is not None:
             notify(self.events.leaked, info)
         self.policy.on_abandoned(info)
 
     __del__ = finalize
+
+    def __repr__(self) -> str:
+        state = (
+            "no lease" if self.lease is None else f"lease of connection {self.lease.connection_id}"
+        )
+        return f"<{type(self).__name__} {self.method} {self.url}, hop {self.hop}: {state}>"
 
 
 class BackupFinalizer:
@@ -193,13 +185,15 @@ class BackupFinalizer:
 
     __slots__ = ("_exchange",)
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: ExchangeBase) -> None:
         self._exchange = exchange
 
     def __del__(self) -> None:
-        exchange = getattr(self, "_exchange", None)
-        if exchange is not None:
-            exchange.finalize()
+        try:
+            exchange = self._exchange
+        except AttributeError:
+            return  # An interrupt in the constructor.
+        exchange.finalize()
 
 
 def caller() -> str | None:
@@ -207,7 +201,7 @@ def caller() -> str | None:
     frame = sys._getframe(1)
     while frame is not None:
         package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in _OURS and not package.startswith("adieu_"):
+        if package not in _OWN_PACKAGES and not package.startswith("adieu_"):
             code = frame.f_code
             return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
         frame = frame.f_back  # type: ignore[assignment]

@@ -1,38 +1,46 @@
 """Exchanges that share one connection: for schemes that authenticate connections, not requests (NTLM, Negotiate).
 
-Theory of operation: when the body of such an exchange is complete, its lease goes on. The exchange that comes next
-in the call knows it as its `former`, and the lease that an adapter gives to that one takes the connection over, if it
-knows how to (`inherit`). There is no moment at which the connection is idle, so nobody else can come in between. In the
-end it is closed: whoever got it from the pool would speak in the name of this user.
+Theory of operation: when the body of such an exchange is complete, its lease goes on. The next exchange of the call
+continues from it, and the lease that an adapter gives to that one takes the connection over, if it knows how to
+(`inherit`). There is no moment at which the connection is idle, so no other exchange can take it in between. In the end
+it is closed: whoever got it from the pool would speak in the name of this user.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from adieu.lifecycle.exchange import Exchange
+from adieu.lifecycle.exchange import ExchangeBase
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.exchange import AnyLease
+    from adieu.lifecycle.lease import AnyLease
 
-__all__ = ["PinnedExchange"]
+__all__ = ["PinState", "Pinned"]
 
 
-class PinnedExchange(Exchange):
-    """One of several exchanges over one connection. `release` says that no other one follows."""
+class PinState(Enum):
+    """Whether the connection is kept for the next exchange."""
 
-    __slots__ = ("complete", "former", "held")
+    PINNED = "pinned"  # the exchange goes on
+    COMPLETE = "complete"  # its body is complete, and the connection waits for the next exchange
+    RELEASED = "released"  # no exchange follows, or it has the connection
+
+
+class Pinned(ExchangeBase):
+    """Mixed into the exchanges of a call that share one connection. `release` says that no other one follows."""
+
+    __slots__ = ()
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         # The exchange before this one, until there is a lease that could take its connection over.
-        self.former: PinnedExchange | None = None
-        self.held = True
-        self.complete = False
+        self.former: Pinned | None = None
+        self.pin = PinState.PINNED
 
-    def continue_from(self, former: Exchange | None) -> None:
+    def continue_from(self, former: ExchangeBase | None) -> None:
         """Take over from the exchange before, if that one still has its connection."""
-        if isinstance(former, PinnedExchange) and former.held:
+        if isinstance(former, Pinned) and former.pin is not PinState.RELEASED:
             self.former = former
 
     def own(self, lease: AnyLease) -> None:
@@ -40,9 +48,8 @@ class PinnedExchange(Exchange):
         former = self.former
         super().own(lease)
         if former is not None:
-            inherit = getattr(lease, "inherit", None)
-            if inherit is not None and former.complete and former.lease is not None:
-                inherit(former.lease)
+            if former.pin is PinState.COMPLETE and former.lease is not None:
+                lease.inherit(former.lease)
             former.release()
             self.former = None
 
@@ -52,13 +59,17 @@ class PinnedExchange(Exchange):
         if former is not None:
             former.release()
             self.former = None
-        if reuse and self.held:
-            self.complete = True
+        if reuse and self.pin is not PinState.RELEASED:
+            self.pin = PinState.COMPLETE
             return
         super().end(False, "authenticated connection" if reuse else why)
 
+    def keeps_lease(self) -> bool:
+        return self.pin is PinState.COMPLETE
+
     def release(self) -> None:
         """There is no next exchange, or it has what it needs."""
-        self.held = False
-        if self.complete:
+        complete = self.pin is PinState.COMPLETE
+        self.pin = PinState.RELEASED
+        if complete:
             self.end(True, "complete")

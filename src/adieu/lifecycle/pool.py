@@ -22,6 +22,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
+from enum import Enum
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -31,12 +32,21 @@ from weakref import WeakSet
 from adieu._value import Value
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, notify
+from adieu.lifecycle.lease import LeaseBase
 from adieu.lifecycle.lock import is_owned, release_if_owned
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock
 
-__all__ = ["ConnectionInfo", "Limits", "Pool", "PoolLease", "PooledConnection"]
+__all__ = [
+    "CloseReport",
+    "ConnectionInfo",
+    "LeaseState",
+    "Limits",
+    "Pool",
+    "PoolLease",
+    "PooledConnection",
+]
 
 
 class Limits(Value):
@@ -81,6 +91,23 @@ class Limits(Value):
         self._set(
             connections=connections, per_origin=per_origin, idle=idle, age=age, requests=requests
         )
+
+
+class CloseReport(NamedTuple):
+    """What `close()` found: how many connections were idle, how many in use, and for what."""
+
+    idle: int
+    in_use: int
+    holders: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Nothing was in use."""
+        return not self.in_use and not self.holders
+
+    def __str__(self) -> str:
+        held = f": {'; '.join(self.holders)}" if self.holders else ""
+        return f"closed {self.idle} idle connections and {self.in_use} in use{held}"
 
 
 class ConnectionInfo(NamedTuple):
@@ -137,19 +164,18 @@ class PooledConnection:
 C = TypeVar("C", bound=PooledConnection)
 
 
-class PoolLease(Generic[C]):
+class LeaseState(Enum):
+    """Where a pool's lease stands."""
+
+    ACTIVE = "active"
+    SURVIVES_CLOSE = "survives close"  # the pool may close without cutting it off; its connection is closed at its end
+    ENDED = "ended"
+
+
+class PoolLease(LeaseBase, Generic[C]):
     """The part of a lease that belongs to the pool. Made, and owned by an exchange, before it has a connection."""
 
-    __slots__ = (
-        "connection",
-        "ended",
-        "key",
-        "notify_once",
-        "pool",
-        "queue_ticket",
-        "survives_close",
-        "wake",
-    )
+    __slots__ = ("connection", "key", "notify_once", "pool", "queue_ticket", "state", "wake")
 
     # The token for telling a listener of the release; made when there is one to be told.
     notify_once: list[bool]
@@ -158,13 +184,26 @@ class PoolLease(Generic[C]):
         self.pool = pool
         self.key = key
         self.connection: C | None = None
-        self.ended = False
-        # True: the client may close without cutting this one off; it is closed when it ends.
-        self.survives_close = False
+        self.state = LeaseState.ACTIVE
         # What tells a waiting exchange that it has a connection now, or that the pool is closed.
         self.wake: Callable[[], object] | None = None
         # Its number in the queue, once it has to wait.
         self.queue_ticket = 0
+
+    @property
+    def ended(self) -> bool:
+        """It was finished."""
+        return self.state is LeaseState.ENDED
+
+    def survive_close(self) -> bool:
+        if self.state is LeaseState.ACTIVE:
+            self.state = LeaseState.SURVIVES_CLOSE
+        return self.state is LeaseState.SURVIVES_CLOSE
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of {self.connection or 'no connection'}: {self.state.value}>"
+        )
 
     def info(self) -> LeaseInfo:
         """The description that a `PoolTimeout` and `client.connections()` show."""
@@ -173,6 +212,9 @@ class PoolLease(Generic[C]):
     def finish(self, reuse: bool, why: str) -> None:
         """Release or discard: see the `Lease` protocol."""
         self.pool.finish(self, reuse, why)
+
+
+_ENDED = LeaseState.ENDED
 
 
 class Pool(Generic[C]):
@@ -277,11 +319,11 @@ class Pool(Generic[C]):
         """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
         self._post(self._detach, lease)
 
-    def close(self) -> tuple[int, int]:
-        """Close everything but the leases that may outlive the client: (idle, in use) are what was closed."""
+    def close(self) -> CloseReport:
+        """Close everything but the connections whose leases survive that, and report what was closed."""
         counts = [0, 0]
         self._post(self._shut, counts)
-        return counts[0], counts[1]
+        return CloseReport(counts[0], counts[1])
 
     def snapshot(self) -> list[ConnectionInfo]:
         """What every connection is doing now."""
@@ -353,7 +395,7 @@ class Pool(Generic[C]):
     def _take_newest(self, lease: PoolLease[C]) -> None:
         """The case that is not to cost anything: there is a good idle connection, and nobody waits for one."""
         stack = self._idle.get(lease.key)
-        if not stack or lease.ended or self._closed or self._waiting:
+        if not stack or lease.state is _ENDED or self._closed or self._waiting:
             return
         conn = stack[-1]
         rows = self._owners
@@ -363,7 +405,7 @@ class Pool(Generic[C]):
             stack.pop()
 
     def _want(self, lease: PoolLease[C]) -> None:
-        if lease.ended or lease.queue_ticket or self._closed or self.holds(lease):
+        if lease.state is _ENDED or lease.queue_ticket or self._closed or self.holds(lease):
             return
         waiting = self._waiting
         if lease.key in waiting:
@@ -415,21 +457,21 @@ class Pool(Generic[C]):
             self._drop(conn, why)
         if lease.connection is conn:
             lease.connection = None
-        if not lease.ended and not self.holds(lease) and not self._closed:
+        if lease.state is not _ENDED and not self.holds(lease) and not self._closed:
             # Its own row has just become free, and nobody can have come in between.
             self._serve(lease, self._clock(), fresh)
 
     def _transfer(self, lease: PoolLease[C], former: PoolLease[C]) -> None:
         conn = former.connection
-        if conn is not None and self._owners.get(conn) is former and not lease.ended:
+        if conn is not None and self._owners.get(conn) is former and lease.state is not _ENDED:
             if conn.events is not None:
                 self._notify(conn, _notify_token(former), "released")
             lease.connection = conn
             self._owners[conn] = lease
-            former.ended = True
+            former.state = _ENDED
 
     def _detach(self, lease: PoolLease[C]) -> None:
-        lease.ended = True
+        lease.state = _ENDED
         conn = lease.connection
         if conn is not None and self._owners.get(conn) is lease:
             self._notify(conn, conn.notify_once, "closed", "upgraded")
@@ -438,7 +480,7 @@ class Pool(Generic[C]):
             self._serve_waiting(self._clock())
 
     def _end_lease(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
-        lease.ended = True
+        lease.state = _ENDED
         now = self._clock()
         conn = lease.connection
         if conn is not None and self._owners.get(conn) is lease:
@@ -471,7 +513,7 @@ class Pool(Generic[C]):
         for key, queue in queues:
             while queue:
                 lease = queue[0]
-                waits = not lease.ended and not self.holds(lease)
+                waits = lease.state is not _ENDED and not self.holds(lease)
                 if waits and not self._serve(lease, now):
                     break
                 if lease.wake is not None:
@@ -483,7 +525,7 @@ class Pool(Generic[C]):
     def _shut(self, counts: list[int]) -> None:
         self._closed = True
         for conn, lease in list(self._owners.items()):
-            if lease is None or not lease.survives_close:
+            if lease is None or lease.state is not LeaseState.SURVIVES_CLOSE:
                 self._drop(conn, CLIENT_CLOSED)
                 counts[lease is not None] += 1
         self._idle.clear()

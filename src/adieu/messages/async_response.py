@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
-from adieu.messages.async_pieces import AsyncPieces
+from adieu.lifecycle.wrapped import AsyncWrappedLease
+from adieu.messages.pieces import AsyncPieces
 from adieu.messages.response_head import MAX_EVENT, ResponseHead
+from adieu.messages.source import AsyncSourceLease, is_source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator
     from types import TracebackType
 
     from typing_extensions import Self
 
     from adieu.lifecycle.body import AsyncBody
-    from adieu.lifecycle.steps import Steps
+    from adieu.lifecycle.wrapped import AsyncWrap
+    from adieu.messages.decoding.decoder import Decoder
     from adieu.messages.decoding.sse import ServerSentEvent
+    from adieu.messages.pieces import Begin
+    from adieu.messages.response import ResponseContent
 
-__all__ = ["AsyncResponse"]
+__all__ = ["AsyncResponse", "AsyncResponseContent"]
+
+_T = TypeVar("_T")
+
+AsyncResponseContent: TypeAlias = "ResponseContent | AsyncIterable[bytes]"
+"""What the body of an async response that is made by hand may be."""
 
 
 class AsyncResponse(ResponseHead):
@@ -32,6 +43,17 @@ class AsyncResponse(ResponseHead):
 
     if TYPE_CHECKING:
         body: AsyncBody | None
+
+    def _source_of(self, body: Any) -> AsyncSourceLease:
+        if not is_source(body, awaited=True):
+            raise InvalidRequest(
+                "an async response's body is bytes, text, a binary file, an iterable or an async iterable of bytes, "
+                f"not {type(body).__name__}"
+            )
+        return AsyncSourceLease(body)
+
+    def _rest_as_source(self) -> AsyncSourceLease:
+        return AsyncSourceLease(self.iter_raw(), partial(self.body.abort, "replaced"))  # type: ignore[union-attr]
 
     # -- whole -------------------------------------------------------------------------------------------------------
 
@@ -52,8 +74,9 @@ class AsyncResponse(ResponseHead):
     def content(self) -> bytes:
         """The whole content, decoded, once it has been read."""
         if self._raw is None and self._content is None:
-            if self.body is None or self.body.state == "CLOSED":
+            if self.source is None and (self.body is None or not self.body.gives_bytes):
                 raise BodyClosed("this body was closed before it was read to its end")
+            self._refuse_rest()
             raise BodyClosed("this body has not been read: `await response.read()` first")
         return self._decoded()
 
@@ -70,101 +93,62 @@ class AsyncResponse(ResponseHead):
 
     async def _pull(self) -> bytes:
         body = self.body
-        if body is None:
+        if body is not None:
+            return await body.read()
+        source: AsyncSourceLease | None = self.source
+        if source is None:
             raise BodyClosed("the body of this response was not kept")
-        return await body.read()
+        return await source.read(None)
+
+    async def _failed(self, error: Exception) -> None:
+        """An iteration has ended early; an error of the wire has ended the body already."""
+        if self.body is not None:
+            if isinstance(error, DecodeError):
+                await self.body.close("error")
+            elif isinstance(error, BodyTooLarge):
+                self.body.abort("event too large")
+
+    def _pieces(self, begin: Begin[_T]) -> AsyncIterator[_T]:
+        return AsyncPieces(begin, self._pull, self._failed)
 
     def iter_raw(self) -> AsyncIterator[bytes]:
         """The body as it comes over the wire, without undoing its content coding."""
-        return AsyncPieces(self._raw_steps())
-
-    def _raw_steps(self) -> Steps[None]:
-        if self._raw is not None:
-            if self._raw:
-                yield self._raw
-            return
-        self._begin_stream()
-        while chunk := (yield self._pull()):
-            yield chunk
+        return self._pieces(self._raw_begin)
 
     def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        """The content in pieces, decoded; with `chunk_size`, in pieces of so many bytes (the last may be shorter)."""
-        if chunk_size is None:
-            return AsyncPieces(self._decoded_steps())
-        if chunk_size < 1:
-            raise InvalidRequest(f"chunk_size must be at least 1 byte, not {chunk_size}")
-        return AsyncPieces(self._sized_steps(chunk_size))
-
-    def _sized_steps(self, size: int) -> Steps[None]:
-        kept = bytearray()
-        pieces = AsyncPieces[bytes](self._decoded_steps())
-        while (piece := (yield pieces.next())) is not None:
-            kept += piece
-            while len(kept) >= size:
-                yield bytes(kept[:size])
-                del kept[:size]
-        if kept:
-            yield bytes(kept)
-
-    def _decoded_steps(self) -> Steps[None]:
-        if self._content is not None:
-            if self._content:
-                yield self._content
-            return
-        decoder = self._decoder()
-        if decoder is None:
-            yield from self._raw_steps()
-            return
-        raw = AsyncPieces[bytes](self._raw_steps())
-        try:
-            while (chunk := (yield raw.next())) is not None:
-                yield from decoder.pieces(chunk)
-            yield from decoder.pieces(None)
-        except DecodeError:
-            if self.body is not None:
-                yield self.body.close("error")
-            raise
+        """The content in pieces, decoded: see `Response.iter_bytes`."""
+        return self._pieces(self._pieces_begin(chunk_size))
 
     def iter_text(self) -> AsyncIterator[str]:
         """The content as text, in pieces."""
-        return AsyncPieces(self._text_steps())
-
-    def _text_steps(self) -> Steps[None]:
-        decoder = self._text_decoder()
-        pieces = AsyncPieces[bytes](self._decoded_steps())
-        while (piece := (yield pieces.next())) is not None:
-            if text := decoder.feed(piece):
-                yield text
-        if text := decoder.finish():
-            yield text
+        return self._pieces(self._text_begin)
 
     def iter_lines(self) -> AsyncIterator[str]:
         """The content line by line, without the line ends (LF, CR LF or CR)."""
-        return AsyncPieces(self._line_steps())
-
-    def _line_steps(self) -> Steps[None]:
-        from adieu.messages.decoding.lines import LineSplitter
-
-        splitter = LineSplitter()
-        texts = AsyncPieces[str](self._text_steps())
-        while (piece := (yield texts.next())) is not None:
-            yield from splitter.feed(piece)
-        yield from splitter.finish()
+        return self._pieces(self._lines_begin)
 
     def iter_events(self, max_event: int = MAX_EVENT) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events, as they come: see `Response.iter_events`."""
-        return AsyncPieces(self._event_steps(max_event))
+        return self._pieces(partial(self._events_begin, max_event))
 
-    def _event_steps(self, max_event: int) -> Steps[None]:
-        parser = self._event_parser(max_event)
-        pieces = AsyncPieces[bytes](self._decoded_steps())
-        try:
-            while (piece := (yield pieces.next())) is not None:
-                yield from parser.feed(piece)
-        except BodyTooLarge:
-            if self.body is not None:
-                self.body.abort("event too large")
-            raise
+    def wrap(self, function: AsyncWrap, *, decoded: bool = False) -> Self:
+        """Let the body go through an async function, usually an async generator function: see `Response.wrap`."""
+        decoder = self._prepare_wrap(decoded)
+        wrap = function if decoder is None else _after_decoding(decoder, function)
+        body = self.body
+        if self._raw is None and body is not None:
+            body.complete_without_body()
+            if body.lease is not None:
+                body.wrap(partial(AsyncWrappedLease, function=wrap))
+                return self
+            self.received(body.take(), body.trailers)
+        source: AsyncSourceLease | None = self.source
+        if source is None:
+            source = AsyncSourceLease((self._raw,) if self._raw else ())
+        source.wrap(wrap)
+        self.source, self.body = source, None
+        self._raw = self._content = self._text = None
+        return self
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -172,6 +156,8 @@ class AsyncResponse(ResponseHead):
         """End the body, read or not, as the cleanup policy says. Any number of calls."""
         if self.body is not None:
             await self.body.close("exit")
+        elif self.source is not None:
+            self.source.finish(False, "exit")
 
     async def __aenter__(self) -> Self:
         return self
@@ -184,10 +170,21 @@ class AsyncResponse(ResponseHead):
     ) -> None:
         body = self.body
         if body is None:
-            return
-        if kind is None or issubclass(kind, GeneratorExit):
+            await self.close()
+        elif kind is None or issubclass(kind, GeneratorExit):
             await body.close("exit")
         elif issubclass(kind, Exception):
             await body.close("error")
         else:
             body.abort("interrupted")  # Cancelled: the end must not wait for anything.
+
+
+def _after_decoding(decoder: Decoder, function: AsyncWrap) -> AsyncWrap:
+    async def decoded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            for piece in decoder.pieces(chunk):
+                yield piece
+        for piece in decoder.pieces(None):
+            yield piece
+
+    return lambda chunks: function(decoded(chunks))

@@ -7,11 +7,15 @@ that is dropped half way loses nothing either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 
 from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
+from adieu.lifecycle.wrapped import WrappedLease
+from adieu.messages.pieces import Pieces
 from adieu.messages.response_head import MAX_BODY, MAX_EVENT, ResponseHead, StatusError
+from adieu.messages.source import SourceLease, is_source
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,9 +23,17 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from adieu.lifecycle.body import Body
+    from adieu.lifecycle.wrapped import Wrap
+    from adieu.messages.decoding.decoder import Decoder
     from adieu.messages.decoding.sse import ServerSentEvent
+    from adieu.messages.pieces import Begin
 
-__all__ = ["MAX_BODY", "MAX_EVENT", "Response", "ResponseHead", "StatusError"]
+__all__ = ["MAX_BODY", "MAX_EVENT", "Response", "ResponseContent", "ResponseHead", "StatusError"]
+
+_T = TypeVar("_T")
+
+ResponseContent: TypeAlias = "bytes | bytearray | memoryview | str | BinaryIO | Iterable[bytes]"
+"""What the body of a response that is made by hand may be."""
 
 
 class Response(ResponseHead):
@@ -35,6 +47,22 @@ class Response(ResponseHead):
 
     if TYPE_CHECKING:
         body: Body | None
+
+    def _source_of(self, body: Any) -> SourceLease:
+        if not is_source(body, awaited=False):
+            hint = (
+                ": an async iterable needs an AsyncResponse"
+                if isinstance(body, AsyncIterable)
+                else ""
+            )
+            raise InvalidRequest(
+                "a response's body is bytes, text, a binary file or an iterable of bytes, "
+                f"not {type(body).__name__}{hint}"
+            )
+        return SourceLease(body)
+
+    def _rest_as_source(self) -> SourceLease:
+        return SourceLease(self.iter_raw(), partial(self.body.abort, "replaced"))  # type: ignore[union-attr]
 
     # -- whole -------------------------------------------------------------------------------------------------------
 
@@ -66,75 +94,43 @@ class Response(ResponseHead):
 
     def _pull(self) -> bytes:
         body = self.body
-        if body is None:
+        if body is not None:
+            return body.read()
+        source: SourceLease | None = self.source
+        if source is None:
             raise BodyClosed("the body of this response was not kept")
-        return body.read()
+        return source.read(None)
+
+    def _failed(self, error: Exception) -> None:
+        """An iteration has ended early; an error of the wire has ended the body already."""
+        if self.body is not None:
+            if isinstance(error, DecodeError):
+                self.body.close("error")
+            elif isinstance(error, BodyTooLarge):
+                self.body.abort("event too large")
+
+    def _pieces(self, begin: Begin[_T]) -> Iterator[_T]:
+        return Pieces(begin, self._pull, self._failed)
 
     def iter_raw(self) -> Iterator[bytes]:
         """The body as it comes over the wire, without undoing its content coding."""
-        if self._raw is not None:
-            if self._raw:
-                yield self._raw
-            return
-        self._begin_stream()
-        while chunk := self._pull():
-            yield chunk
+        return self._pieces(self._raw_begin)
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """The content in pieces, decoded; with `chunk_size`, in pieces of so many bytes (the last may be shorter)."""
-        pieces = self._decoded_pieces()
-        if chunk_size is None:
-            yield from pieces
-            return
-        if chunk_size < 1:
-            raise InvalidRequest(f"chunk_size must be at least 1 byte, not {chunk_size}")
-        kept = bytearray()
-        for piece in pieces:
-            kept += piece
-            if len(kept) >= chunk_size:
-                whole = len(kept) - len(kept) % chunk_size
-                view = bytes(kept[:whole])
-                del kept[:whole]
-                for start in range(0, whole, chunk_size):
-                    yield view[start : start + chunk_size]
-        if kept:
-            yield bytes(kept)
+        """The content in pieces, decoded; with `chunk_size`, in pieces of so many bytes (the last may be shorter).
 
-    def _decoded_pieces(self) -> Iterator[bytes]:
-        if self._content is not None:
-            if self._content:
-                yield self._content
-            return
-        decoder = self._decoder()
-        if decoder is None:
-            yield from self.iter_raw()
-            return
-        try:
-            for chunk in self.iter_raw():
-                yield from decoder.pieces(chunk)
-            yield from decoder.pieces(None)
-        except DecodeError:
-            if self.body is not None:
-                self.body.close("error")
-            raise
+        A body that was read in pieces cannot be read again: `BodyClosed`. Content that the cleanup policy has
+        prefetched, or that `read()` has read, can be, any number of times.
+        """
+        return self._pieces(self._pieces_begin(chunk_size))
 
     def iter_text(self) -> Iterator[str]:
         """The content as text, in pieces."""
-        decoder = self._text_decoder()
-        for piece in self.iter_bytes():
-            if text := decoder.feed(piece):
-                yield text
-        if text := decoder.finish():
-            yield text
+        return self._pieces(self._text_begin)
 
     def iter_lines(self) -> Iterator[str]:
         """The content line by line, without the line ends (LF, CR LF or CR)."""
-        from adieu.messages.decoding.lines import LineSplitter
-
-        splitter = LineSplitter()
-        for piece in self.iter_text():
-            yield from splitter.feed(piece)
-        yield from splitter.finish()
+        return self._pieces(self._lines_begin)
 
     def iter_events(self, max_event: int = MAX_EVENT) -> Iterator[ServerSentEvent]:
         """Server-sent events, as they come; `client.event_stream()` connects again where this ends.
@@ -142,14 +138,45 @@ class Response(ResponseHead):
         Raises `DecodeError` if the content is no `text/event-stream`, and `BodyTooLarge` for an event of more than
         `max_event` bytes.
         """
-        parser = self._event_parser(max_event)
-        try:
-            for piece in self.iter_bytes():
-                yield from parser.feed(piece)
-        except BodyTooLarge:
-            if self.body is not None:
-                self.body.abort("event too large")
-            raise
+        return self._pieces(partial(self._events_begin, max_event))
+
+    def wrap(self, function: Wrap, *, decoded: bool = False) -> Self:
+        """Let the body go through a function: for a middleware that counts, copies, decrypts or bounds it.
+
+        `function` gets an iterator over the bytes as they come from the wire, or, with `decoded`, with their content
+        coding undone (`headers` then names no coding and no length any more). It gives an iterable of the bytes that
+        the reader is to get; a generator function is the usual form. The bytes are pulled when the body is read. When
+        the body is closed, dropped or fails, the generator is closed, and so is what it reads from.
+
+        ```python
+        class Counting(adieu.Middleware):
+            def send(self, request, exchange):
+                def count(chunks):
+                    for chunk in chunks:
+                        print(len(chunk), "bytes")
+                        yield chunk
+
+                return self.inner.send(request, exchange).wrap(count)
+        ```
+
+        Raises `BodyClosed` if the body was closed, or read in pieces, before.
+        """
+        decoder = self._prepare_wrap(decoded)
+        wrap = function if decoder is None else _after_decoding(decoder, function)
+        body = self.body
+        if self._raw is None and body is not None:
+            body.complete_without_body()
+            if body.lease is not None:
+                body.wrap(partial(WrappedLease, function=wrap))
+                return self
+            self.received(body.take(), body.trailers)
+        source: SourceLease | None = self.source
+        if source is None:
+            source = SourceLease((self._raw,) if self._raw else ())
+        source.wrap(wrap)
+        self.source, self.body = source, None
+        self._raw = self._content = self._text = None
+        return self
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -157,6 +184,8 @@ class Response(ResponseHead):
         """End the body, read or not, as the cleanup policy says. Any number of calls."""
         if self.body is not None:
             self.body.close("exit")
+        elif self.source is not None:
+            self.source.finish(False, "exit")
 
     def __enter__(self) -> Self:
         return self
@@ -169,10 +198,19 @@ class Response(ResponseHead):
     ) -> None:
         body = self.body
         if body is None:
-            return
-        if kind is None or issubclass(kind, GeneratorExit):
+            self.close()
+        elif kind is None or issubclass(kind, GeneratorExit):
             body.close("exit")
         elif issubclass(kind, Exception):
             body.close("error")
         else:
             body.abort("interrupted")
+
+
+def _after_decoding(decoder: Decoder, function: Wrap) -> Wrap:
+    def decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            yield from decoder.pieces(chunk)
+        yield from decoder.pieces(None)
+
+    return lambda chunks: function(decoded(chunks))

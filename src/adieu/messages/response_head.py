@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import AdieuError, BodyClosed, DecodeError, InvalidRequest
+from adieu.errors import AdieuError, BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.messages.headers import Headers
+from adieu.messages.pieces import Decoded, Events, Lines, Raw, Sized, Text
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
     from adieu.messages.decoding.charset import IncrementalText
     from adieu.messages.decoding.decoder import Decoder
-    from adieu.messages.decoding.sse import EventParser
+    from adieu.messages.decoding.sse import ServerSentEvent
     from adieu.messages.fields.links import Link
+    from adieu.messages.pieces import Begin, Step
     from adieu.messages.request import HeadersLike, Request
     from adieu.messages.url import URL
 
@@ -50,6 +52,8 @@ class ResponseHead:
     __slots__ = (
         "_content",
         "_encoding",
+        "_extras",
+        "_is_copy",
         "_raw",
         "_streamed",
         "_text",
@@ -84,9 +88,9 @@ class ResponseHead:
         self.request: Request | None = None
         # Seconds from the beginning of the call to this head.
         self.seconds: float | None = None
-        # The body in progress; set by the client when the response came over a lease.
+        # The body in progress, once it comes over a lease.
         self.body: Any = None
-        # What an adapter without connections gave as body, if that has to be read or closed.
+        # A file, an iterator or another response that was given as body, until an exchange owns it.
         self.source: Any = None
         self.upgraded: Any = None
         self._raw: bytes | None = None
@@ -94,8 +98,11 @@ class ResponseHead:
         self._content: bytes | None = None
         self._text: str | None = None
         self._encoding: str | None = None
+        self._extras: dict[str, Any] | None = None
         self._trailers: list[tuple[str, str]] | None = None
-        # Bounds what is read whole; set by the client.
+        # It was made for one call, by `copy`.
+        self._is_copy = False
+        # Bounds what is read whole; set by the exchange.
         self.max_body: int | None = MAX_BODY
         if body is None:
             self._raw = b""
@@ -103,12 +110,12 @@ class ResponseHead:
             self._raw = bytes(body)
         elif isinstance(body, str):
             self._raw = body.encode()
-        elif hasattr(body, "read") or hasattr(body, "__iter__") or hasattr(body, "__aiter__"):
-            self.source = body
         else:
-            raise InvalidRequest(
-                f"a response's body is bytes, text, a file or an iterable of bytes, not {type(body).__name__}"
-            )
+            self.source = self._source_of(body)
+
+    def _source_of(self, body: Any) -> Any:
+        """The lease of a body that is read in pieces. Raises `InvalidRequest` for what is none."""
+        raise NotImplementedError(f"{type(self).__name__} is no response that can be made")
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
@@ -164,9 +171,16 @@ class ResponseHead:
         return received_trailers(found)
 
     @property
+    def extras(self) -> dict[str, Any]:
+        """Facts that middlewares leave for the user, by name. They travel with the response, pickled too."""
+        if self._extras is None:
+            self._extras = {}
+        return self._extras
+
+    @property
     def is_closed(self) -> bool:
         """The body holds no connection (any more)."""
-        return self.body is None or self.body.state != "OPEN"
+        return self.body is None or self.body.lease is None
 
     def raise_for_status(self) -> Self:
         """This response, or `StatusError` if its status is 4xx or 5xx.
@@ -210,23 +224,30 @@ class ResponseHead:
             raise BodyClosed("this body has not been read: `response.read()` first")
         return detect(self._decoded())
 
-    def _begin_stream(self) -> None:
-        """From here on pieces are given away, and what is left is not the content any more."""
-        self._refuse_rest()
-        self._streamed = True
-
     def _refuse_rest(self) -> None:
-        # What was closed or cut off says so itself.
+        """Once pieces were given away, the rest is not the content."""
+        # A body that was closed, cut off or has failed says so itself.
         body = self.body
-        if self._streamed and (body is None or body.state in ("OPEN", "ENDED")):
+        if self._streamed and (body is None or body.gives_bytes):
             raise BodyClosed(
                 "this body has been read in pieces, wholly or in part: what is left of it is not the content"
             )
 
     @property
+    def is_read(self) -> bool:
+        """The whole body is in memory, to be had any number of times."""
+        return self._raw is not None
+
+    @property
     def streamed(self) -> bool:
         """Somebody (a hook, say) has begun to read the body in pieces."""
         return self._streamed
+
+    def belongs_to(self, exchange: object) -> bool:
+        """It was made for this exchange, and no user has seen it: it may be given facts of the call."""
+        if self.body is not None:
+            return self.body.exchange is exchange
+        return self._is_copy and self.request is None
 
     def attach(self, body: Any) -> None:
         """The content is still on its way, and comes through this body."""
@@ -234,15 +255,55 @@ class ResponseHead:
         self._raw = None
 
     def received(self, chunks: list[bytes], trailers: list[tuple[str, str]] | None = None) -> None:
-        """The whole raw body, and what came after it, handed over by whoever read it."""
+        """The whole raw body, and what came after it, handed over by its reader."""
         self._raw = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._trailers = trailers
+
+    def copy(self) -> Self:
+        """The same response for another call: with headers and extras of its own, and no request.
+
+        Content in memory is shared. A body that is read in pieces can be read once: it goes to the first copy that a
+        call takes over. The copy of a response that is still open on a connection reads it through that response.
+        """
+        kind = type(self)
+        other = kind.__new__(kind)
+        ResponseHead.__init__(
+            other,
+            self.status_code,
+            self.headers.copy(),
+            reason=self.reason,
+            http_version=self.http_version,
+        )
+        other._is_copy = True
+        other.take_facts(self)
+        other._raw, other._content, other._encoding = self._raw, self._content, self._encoding
+        other._trailers = self._trailers
+        other.source = self.source
+        body = self.body
+        if self._raw is None and body is not None and body.gives_bytes:
+            other.source = self._rest_as_source()
+        elif self._raw is None:
+            other.body = body
+        return other
+
+    def take_facts(self, other: ResponseHead) -> None:
+        """Take over what is known besides the head and the content: extras, an upgrade, whether reading has begun."""
+        self.upgraded = other.upgraded
+        self._extras = other._extras and dict(other._extras)
+        self._streamed = other._streamed
+
+    def _rest_as_source(self) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} is no response that can be made")
 
     def _collect(self, chunks: list[bytes], size: int, chunk: bytes) -> int:
         """Take one more piece of a body that is read whole; gives the size of all of them."""
         size += len(chunk)
-        if (bound := self.max_body) is not None and size + self.body.remaining > bound:
-            raise self.body.refuse()
+        body = self.body
+        remaining = body.remaining if body is not None else 0
+        if (bound := self.max_body) is not None and size + remaining > bound:
+            if body is not None:
+                raise body.refuse()
+            raise BodyTooLarge(f"the body of {self!r} has more than max_body={bound} bytes")
         chunks.append(chunk)
         return size
 
@@ -273,17 +334,49 @@ class ResponseHead:
                 self._text = decode_text(content, self.headers.get("content-type"))
         return self._text
 
-    def _event_parser(self, max_event: int) -> EventParser:
+    # -- in pieces: the steps, which sync and async share --------------------------------------------------------------
+
+    def _raw_begin(self) -> tuple[Step[bytes], bytes | None]:
+        if self._raw is None:
+            self._refuse_rest()
+            # From here on pieces are given away.
+            self._streamed = True
+        return Raw(), self._raw
+
+    def _decoded_begin(self) -> tuple[Step[bytes], bytes | None]:
+        if self._content is not None:
+            return Raw(), self._content
+        step, whole = self._raw_begin()
+        decoder = self._decoder()
+        return step if decoder is None else Decoded(decoder), whole
+
+    def _sized_begin(self, size: int) -> tuple[Step[bytes], bytes | None]:
+        step, whole = self._decoded_begin()
+        return Sized(step, size), whole
+
+    def _text_begin(self) -> tuple[Step[str], bytes | None]:
+        step, whole = self._decoded_begin()
+        return Text(step, self._text_decoder()), whole
+
+    def _lines_begin(self) -> tuple[Step[str], bytes | None]:
+        from adieu.messages.decoding.lines import LineSplitter
+
+        step, whole = self._text_begin()
+        return Lines(step, LineSplitter()), whole
+
+    def _events_begin(self, max_event: int) -> tuple[Step[ServerSentEvent], bytes | None]:
         from adieu.messages.decoding.sse import EventParser, check_event_stream
 
-        parser = EventParser(max_event)
-        try:
-            check_event_stream(self.headers.get("content-type"), self.request and self.url)
-        except DecodeError:
-            if self.body is not None:
-                self.body.abort("no event stream")
-            raise
-        return parser
+        check_event_stream(self.headers.get("content-type"), self.request and self.url)
+        step, whole = self._decoded_begin()
+        return Events(step, EventParser(max_event)), whole
+
+    def _pieces_begin(self, chunk_size: int | None) -> Begin[bytes]:
+        if chunk_size is None:
+            return self._decoded_begin
+        if chunk_size < 1:
+            raise InvalidRequest(f"chunk_size must be at least 1 byte, not {chunk_size}")
+        return partial(self._sized_begin, chunk_size)
 
     def _decoder(self) -> Decoder | None:
         coding = self.headers.get("content-encoding")
@@ -299,6 +392,16 @@ class ResponseHead:
         if self._encoding is not None:
             return IncrementalText(None, self._encoding)
         return IncrementalText(self.headers.get("content-type"))
+
+    def _prepare_wrap(self, decoded: bool) -> Decoder | None:
+        """Before a function goes around the body: it must be whole. With `decoded`, its head says so afterwards."""
+        if self._raw is None:
+            self._refuse_rest()
+        decoder = self._decoder() if decoded else None
+        if decoder is not None:
+            self.headers.pop("content-encoding", None)
+            self.headers.pop("content-length", None)
+        return decoder
 
     def _as_json(self, content: bytes, **options: Any) -> Any:
         import json
@@ -327,7 +430,7 @@ class ResponseHead:
             # A file, or an iterator: the answer must not be lost for what was asked.
             state["request"] = request = request.copy()
             request.content = spent(request.content)
-        hidden = ("_raw", "_encoding", "_trailers", "max_body")
+        hidden = ("_raw", "_encoding", "_trailers", "_extras", "max_body")
         return {**state, **{name: getattr(self, name) for name in hidden}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

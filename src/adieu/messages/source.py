@@ -1,70 +1,163 @@
-"""Bodies that come from a file or an iterator instead of a connection: they have an owner and an end all the same."""
+"""Bodies that come from a file, an iterator or another response instead of a connection.
+
+They have an owner and an end all the same: the exchange owns a lease of them, and what was given is closed with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import AdieuError, InvalidRequest, ReadError
+from adieu.errors import AdieuError, BodyClosed, InvalidRequest, ReadError
+from adieu.lifecycle.lease import AsyncLease, Lease
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.exchange import Exchange
-    from adieu.messages.response import ResponseHead
 
-__all__ = ["SourceLease"]
+__all__ = ["AsyncSourceLease", "SourceLease", "close_now", "is_source"]
 
 _BLOCK = 64 * 1024
 
 
-class SourceLease:
-    """The lease of something that is read and closed once."""
+def is_source(body: object, *, awaited: bool) -> bool:
+    """Whether `body` can be read in pieces: a binary file, an iterable of bytes or, if `awaited`, an async one."""
+    if isinstance(body, Iterable) or callable(getattr(body, "read", None)):
+        return True
+    return awaited and isinstance(body, AsyncIterable)
 
-    __slots__ = ("_pieces", "_source", "method", "opened_at", "received", "url")
 
-    reusable = False
-    framing = "close"
+class _Source:
+    """What sync and async share: the thing that was given, its end, and the texts of errors."""
 
-    def __init__(self, source: Any, method: str, url: object) -> None:
+    __slots__ = ("_adopted", "_close", "_pieces", "_received", "_source", "_subject", "_wraps")
+
+    def __init__(self, source: Any, close: Callable[[], object] | None = None) -> None:
         self._source = source
-        self._pieces = _pieces(source)
-        self.method = method
-        self.url = url
-        self.received = 0
-        self.opened_at: str | None = None
+        self._close = close
+        # Made at the first read.
+        self._pieces: Any = None
+        # Functions around the pieces, the innermost first.
+        self._wraps: list[Any] = []
+        self._received = 0
+        self._subject = "a response made by hand"
+        self._adopted = False
 
-    @classmethod
-    def adopt(cls, response: ResponseHead, exchange: Exchange) -> None:
-        """Make the exchange the owner of what an adapter gave as a body."""
-        exchange.own(cls(response.source, exchange.method, exchange.url))
-        response.source = None
+    @property
+    def received(self) -> int:
+        return self._received
 
-    def read(self, deadline: Deadline) -> bytes:
-        deadline.remaining("read")
-        try:
-            chunk = next(self._pieces, b"")
-        except AdieuError:
-            raise
-        except Exception as error:
-            raise ReadError(
-                f"the body that an adapter gave for {self.url} failed with {type(error).__name__}: {error}",
-                phase="body",
-                request_sent="wholly",
-                response_started=True,
-                method=self.method,
-                url=str(self.url),
-            ) from error
-        self.received += len(chunk)
-        return chunk
+    def adopt(self, method: str, url: object) -> None:
+        """An exchange becomes the owner. Raises `InvalidRequest` if one has been before."""
+        if self._adopted:
+            raise InvalidRequest(
+                f"the response to {method} {url} was returned before, and its body, {self._source!r}, can be read "
+                "once: return a new response for each call"
+            )
+        self._adopted = True
+        self._subject = f"{method} {url}"
+
+    def wrap(self, function: Any) -> None:
+        """Let the pieces go through a function: see `adieu.lifecycle.wrapped`."""
+        self._wraps.append(function)
 
     def finish(self, reuse: bool, why: str) -> None:
         source, self._source = self._source, None
-        close = getattr(source, "close", None)
-        if close is not None:
+        close, self._close = self._close, None
+        pieces, self._pieces = self._pieces, None
+        if source is None:
+            return
+        # The functions around it first: a generator that is closed may still look at what it was given.
+        for end in (partial(close_now, pieces), close or partial(close_now, source)):
             try:
-                close()
+                end()
             except Exception:
                 pass  # The end of a lease never raises; what was read of the source was right.
+
+    def _opened(self) -> Any:
+        if self._source is None:
+            raise BodyClosed("this body was closed before it was read to its end")
+        return self._source
+
+    def _failed(self, error: Exception) -> ReadError:
+        return ReadError(
+            f"the body that an adapter gave for {self._subject} failed with {type(error).__name__}: {error}",
+            phase="body",
+            request_sent="wholly",
+            response_started=True,
+        )
+
+
+class SourceLease(_Source, Lease):
+    """The lease of something that is read and closed once."""
+
+    __slots__ = ()
+
+    def read(self, deadline: Deadline | None) -> bytes:
+        """The next bytes; without a deadline for a response that no exchange owns."""
+        source = self._opened()
+        if deadline is not None:
+            deadline.remaining("read")
+        try:
+            if self._pieces is None:
+                pieces = _pieces(source)
+                for function in self._wraps:
+                    pieces = _nonempty(function(pieces))
+                self._pieces = pieces
+            chunk: bytes = next(self._pieces, b"")
+        except AdieuError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        self._received += len(chunk)
+        return chunk
+
+
+class AsyncSourceLease(_Source, AsyncLease):
+    """The lease of something that is read and closed once, by an async response.
+
+    A file or a sync iterable is read where the event loop runs: give an async iterable for what has to be waited for.
+    """
+
+    __slots__ = ()
+
+    async def read(self, deadline: Deadline | None) -> bytes:
+        """See `SourceLease.read`."""
+        source = self._opened()
+        if deadline is not None:
+            deadline.remaining("read")
+        try:
+            if self._pieces is None:
+                pieces = _async_pieces(source)
+                for function in self._wraps:
+                    pieces = _AsyncNonempty(function(pieces))
+                self._pieces = pieces
+            chunk: bytes = await anext(self._pieces, b"")
+        except AdieuError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        self._received += len(chunk)
+        return chunk
+
+
+def close_now(source: Any) -> None:
+    """Close a file, a generator or an async generator, without waiting. What has no end to call is left as it is.
+
+    An async generator that awaits on its way out is left where it awaits.
+    """
+    close = getattr(source, "close", None)
+    if callable(close):
+        close()
+        return
+    aclose = getattr(source, "aclose", None)
+    if callable(aclose):
+        closing = aclose()
+        try:
+            closing.send(None)
+        except (StopIteration, StopAsyncIteration):
+            return
+        closing.close()
 
 
 def _pieces(source: Any) -> Iterator[bytes]:
@@ -73,9 +166,50 @@ def _pieces(source: Any) -> Iterator[bytes]:
         while chunk := read(_BLOCK):
             yield _bytes(chunk)
         return
-    for chunk in source:
-        if piece := _bytes(chunk):
-            yield piece
+    yield from _nonempty(source)
+
+
+def _nonempty(pieces: Iterable[Any]) -> Iterator[bytes]:
+    for piece in pieces:
+        if chunk := _bytes(piece):
+            yield chunk
+
+
+def _async_pieces(source: Any) -> AsyncIterator[bytes]:
+    if isinstance(source, AsyncIterable):
+        return _AsyncNonempty(source)
+    return _Awaited(_pieces(source))
+
+
+class _Awaited(AsyncIterator[bytes]):
+    """The pieces of a sync iterator, for an async reader."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __anext__(self) -> bytes:
+        if chunk := next(self._pieces, b""):
+            return chunk
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        close_now(self._pieces)
+
+
+class _AsyncNonempty(AsyncIterator[bytes]):
+    """The pieces that are not empty. Not an async generator, which the event loop would want to finalize."""
+
+    def __init__(self, pieces: AsyncIterable[Any]) -> None:
+        self._pieces = aiter(pieces)
+
+    async def __anext__(self) -> bytes:
+        async for piece in self._pieces:
+            if chunk := _bytes(piece):
+                return chunk
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        close_now(self._pieces)
 
 
 def _bytes(chunk: Any) -> bytes:

@@ -1,71 +1,176 @@
-"""What an adapter is: sends one request over some transport, and answers with a response.
+"""What an adapter is: it sends one request over some transport, and answers with a response.
 
 The contract, for people who write one:
-- `send` gets the request and the `Exchange` that owns it. A connection's lease goes to `exchange.own(lease)` as soon as
-  there is one. Without connections (a file, a mock, a cache) the exchange can be ignored.
+- `send` gets the request and the exchange that owns it. A connection's lease goes to `exchange.own(lease)` as soon as
+  there is one, and `exchange.respond(status, headers)` makes the response that is read through it.
 - If `send` raises, the client ends what the exchange owns; an adapter need not clean up after itself.
 - `close` is idempotent, ends every connection, and makes a later `send` raise `ClientClosed`.
-- Optional, found by name: `connections()` (for `client.connections()`), `schemes` (which it serves), `guards` (true:
-  what it connects to has gone through `dial.permitted`, so that a `Guard` can be put around it).
+- What else an adapter can do, it says by the members of `AdapterBase`. An object with `send` and `close` alone is an
+  adapter, too: it gets the defaults.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Union, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union, overload
+from weakref import WeakSet
+
+from adieu.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.exchange import Exchange
-    from adieu.lifecycle.pool import ConnectionInfo
+    from adieu.lifecycle.pool import CloseReport, ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
+    from adieu.transport.exchange import AsyncExchange, Exchange
 
 __all__ = [
     "Adapter",
+    "AdapterBase",
+    "AnyAdapter",
     "AsyncAdapter",
     "AsyncFunctionAdapter",
     "AsyncMiddleware",
     "FunctionAdapter",
+    "Honour",
     "Middleware",
+    "Wrapper",
     "adapter",
+    "base_of",
+    "checked_adapter",
     "is_awaited",
 ]
+
+Honour: TypeAlias = Literal["tls", "connect", "guard", "route"]
+"""A setting of `exchange.connection`."""
 
 # What marks the code of an `async def`: `inspect.CO_COROUTINE`, without its import.
 _COROUTINE = 0x80
 
 
 class Adapter(Protocol):
-    """Sends requests. See the contract at the top of this room."""
+    """Sends requests: see the contract at the top of this module."""
 
     def send(self, request: Request, exchange: Exchange) -> Response: ...
 
-    def close(self) -> object: ...
+    def close(self) -> CloseReport | None: ...
 
 
 class AsyncAdapter(Protocol):
     """The same, awaited."""
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse: ...
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse: ...
 
-    async def close(self) -> object: ...
+    async def close(self) -> CloseReport | None: ...
 
+
+AnyAdapter = Adapter | AsyncAdapter
+
+
+class AdapterBase:
+    """What an adapter can say of itself, sync or async. Each member has the careful answer as its default."""
+
+    schemes: Sequence[str] = ()
+    """The schemes of URLs that it serves; empty: any."""
+
+    honours: frozenset[Honour] = frozenset()
+    """The settings of `exchange.connection` that it honours. A request that has another one is refused.
+
+    "route": it goes through the proxy that was chosen. "tls": it applies the TLS settings. "connect": it connects as
+    these settings say. "guard": it connects to no address that `dial.permitted` does not let through.
+    """
+
+    is_local: bool = False
+    """It opens no connection to anything (a file, a mock, an app in this process): connection settings mean nothing."""
+
+    def connections(self) -> Sequence[ConnectionInfo]:
+        """What every connection is doing, for `client.connections()`."""
+        return ()
+
+    @property
+    def stranded(self) -> bool:
+        """It has connections, and the event loop that could use them has ended."""
+        return False
+
+    def after_fork(self) -> None:
+        """Called in a forked child: forget the connections of the parent, without a word to the peers.
+
+        Called for adapters that a client or a middleware has taken. adieu's own pools do this by themselves.
+        """
+
+
+class _Unknown(AdapterBase):
+    """What is known of an adapter that has `send` and `close` alone: nothing."""
+
+
+_UNKNOWN = _Unknown()
+_KNOWN: WeakSet[AdapterBase] = WeakSet()
+
+
+def base_of(adapter: object) -> AdapterBase:
+    """What an adapter says of itself; the defaults, if it is no `AdapterBase`."""
+    return adapter if isinstance(adapter, AdapterBase) else _UNKNOWN
+
+
+def checked_adapter(adapter: Any, *, awaits: bool, what: str = "an adapter") -> Any:
+    """An object that was given as an adapter. `awaits`: it has to be an async one. Raises `InvalidRequest`."""
+    if isinstance(adapter, type):
+        raise InvalidRequest(
+            f"{adapter!r} is a class; {what} is an instance of it: write it with parentheses"
+        )
+    send, close = getattr(adapter, "send", None), getattr(adapter, "close", None)
+    if not callable(send) or not callable(close):
+        hint = ""
+        if isinstance(adapter, str):
+            hint = ": names are for adapter= and mount(); here it is the adapter itself"
+        raise InvalidRequest(
+            f"{what} has send(request, exchange) and close(); {adapter!r} has not{hint}"
+        )
+    awaited = {is_awaited(send), is_awaited(close)}
+    if awaits and awaited == {False}:
+        raise InvalidRequest(
+            f"an AsyncClient awaits its adapters, and {adapter!r} is a sync one: "
+            "give it to adieu.to_async(adapter)"
+        )
+    if not awaits and True in awaited:
+        raise InvalidRequest(f"{adapter!r} is an async adapter: it needs an AsyncClient")
+    if isinstance(adapter, AdapterBase) and type(adapter).after_fork is not AdapterBase.after_fork:
+        _KNOWN.add(adapter)
+    return adapter
+
+
+def _after_fork() -> None:
+    for known in list(_KNOWN):
+        known.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# -- adapters of one function ------------------------------------------------------------------------------------------
 
 Answering = Union["Callable[[Request], Response]", "Callable[[Request, Exchange], Response]"]
 AsyncAnswering = Union[
     "Callable[[Request], Awaitable[AsyncResponse]]",
-    "Callable[[Request, Exchange], Awaitable[AsyncResponse]]",
+    "Callable[[Request, AsyncExchange], Awaitable[AsyncResponse]]",
 ]
 
 
-class _OneFunction:
+class _OneFunction(AdapterBase):
     """What is known of an adapter that is one function."""
+
+    is_local = True
 
     def __init__(self, function: Callable[..., Any], schemes: Sequence[str] = ()) -> None:
         self._function: Callable[..., Any] = function
         self._wants_exchange = _positional(function) >= 2
         self.schemes = tuple(schemes)
+
+    def _call(self, request: Request, exchange: Exchange | AsyncExchange) -> Any:
+        wanted = (request, exchange) if self._wants_exchange else (request,)
+        return self._function(*wanted)
 
     def __reduce__(self) -> tuple[Any, ...]:
         function = self._function
@@ -81,12 +186,12 @@ class _OneFunction:
 class FunctionAdapter(_OneFunction):
     """An adapter made of one function: files, mocks, replays.
 
-    It holds nothing, so there is nothing to close: unlike others it may serve one client after the other.
+    It holds nothing, so there is nothing to close: unlike others it may serve one client after the other. A response
+    that the function returns is copied for the call, so it may return the same one twice.
     """
 
     def send(self, request: Request, exchange: Exchange) -> Response:
-        wanted = (request, exchange) if self._wants_exchange else (request,)
-        response: Response = self._function(*wanted)
+        response: Response = _adopted(self._call(request, exchange), exchange)
         return response
 
     def close(self) -> None:
@@ -96,13 +201,21 @@ class FunctionAdapter(_OneFunction):
 class AsyncFunctionAdapter(_OneFunction):
     """An async adapter made of one function that is awaited: see `FunctionAdapter`."""
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
-        wanted = (request, exchange) if self._wants_exchange else (request,)
-        response: AsyncResponse = await self._function(*wanted)
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
+        response: AsyncResponse = _adopted(await self._call(request, exchange), exchange)
         return response
 
     async def close(self) -> None:
         """Nothing: see `FunctionAdapter`."""
+
+
+def _adopted(response: Any, exchange: Any) -> Any:
+    """A copy that belongs to the exchange. What is no response is left for the client to refuse."""
+    from adieu.messages.response_head import ResponseHead
+
+    if not isinstance(response, ResponseHead) or response.belongs_to(exchange):
+        return response
+    return exchange.adopt(response)
 
 
 class _Decorator(Protocol):
@@ -140,70 +253,82 @@ def _of(function: Any, schemes: Sequence[str]) -> FunctionAdapter | AsyncFunctio
 
 
 def is_awaited(function: Any) -> bool | None:
-    """Whether a function is an `async def`. None: nobody can tell (it is written in C, or a `functools.partial`)."""
+    """Whether a function is an `async def`. None: unknown (it is written in C, or a `functools.partial`)."""
     while hasattr(function, "__wrapped__"):
-        function = (
-            function.__wrapped__
-        )  # What is around it gives on what it gives, or would not say that it wraps it.
+        # Follow `__wrapped__`: a wrapper returns what its inner function returns.
+        function = function.__wrapped__
     code = getattr(_called(function), "__code__", None)
     return None if code is None else bool(code.co_flags & _COROUTINE)
 
 
-class Forwarding:
-    """What an adapter around another one says of itself: what the inner one says."""
+# -- middleware --------------------------------------------------------------------------------------------------------
+
+
+class Wrapper(AdapterBase):
+    """The base of adapters around another one: they say of themselves what the inner one says."""
 
     inner: Any
 
     def connections(self) -> Sequence[ConnectionInfo]:
-        listed: Callable[[], Sequence[ConnectionInfo]] | None
-        listed = getattr(self.inner, "connections", None)
-        return listed() if listed is not None else ()
+        return base_of(self.inner).connections()
 
     @property
-    def schemes(self) -> Sequence[str]:
-        found: Sequence[str] = getattr(self.inner, "schemes", ())
-        return found
+    def schemes(self) -> Sequence[str]:  # type: ignore[override]
+        return base_of(self.inner).schemes
 
     @property
-    def guards(self) -> bool:
-        return getattr(self.inner, "guards", False) is True
+    def honours(self) -> frozenset[Honour]:  # type: ignore[override]
+        return base_of(self.inner).honours
+
+    @property
+    def is_local(self) -> bool:  # type: ignore[override]
+        return base_of(self.inner).is_local
+
+    @property
+    def stranded(self) -> bool:
+        return base_of(self.inner).stranded
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
 
 
-class Middleware(Forwarding):
-    """The base of adapters that wrap another one. It forwards everything; change what you came to change."""
+class Middleware(Wrapper):
+    """The base of adapters that wrap another one. It forwards everything; change what you came to change.
+
+    What `self.inner.send()` returns can be read, wrapped (`response.wrap`), closed, or left for another response; the
+    user gets what `send` returns, and whatever it leaves behind is ended. Calling `inner.send` again with the same
+    exchange ends the former attempt first.
+    """
 
     inner: Adapter
 
     def __init__(self, inner: Adapter) -> None:
-        self.inner = inner
+        self.inner = checked_adapter(inner, awaits=False, what=f"what {type(self).__name__} wraps")
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         return self.inner.send(request, exchange)
 
-    def close(self) -> object:
+    def close(self) -> CloseReport | None:
         return self.inner.close()
 
 
-class AsyncMiddleware(Forwarding):
+class AsyncMiddleware(Wrapper):
     """The base of async adapters that wrap another one: see `Middleware`."""
 
     inner: AsyncAdapter
 
     def __init__(self, inner: AsyncAdapter) -> None:
-        self.inner = inner
+        self.inner = checked_adapter(inner, awaits=True, what=f"what {type(self).__name__} wraps")
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         return await self.inner.send(request, exchange)
 
-    async def close(self) -> object:
+    async def close(self) -> CloseReport | None:
         return await self.inner.close()
 
 
 def _found(module: str, name: str) -> Any:
-    """What is at the top of a module under this name, if anything."""
+    """The object at the top of a module under this name, if there is one."""
     from importlib import import_module
 
     return getattr(import_module(module), name, None) if module and "." not in name else None

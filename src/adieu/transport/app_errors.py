@@ -11,7 +11,7 @@ from adieu.errors import BodyTruncated, ProtocolError, TransportError
 
 if TYPE_CHECKING:
     from adieu.errors import Sent
-    from adieu.lifecycle.exchange import Exchange
+    from adieu.lifecycle.exchange import ExchangeBase
 
 __all__ = ["AppError", "AppFacts"]
 
@@ -37,7 +37,7 @@ class AppFacts(Generic[V]):
 
     __slots__ = ("_since", "fault", "method", "request_sent", "response_started", "url")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: ExchangeBase) -> None:
         self.method = exchange.method
         self.url = str(exchange.url)
         self._since = exchange.deadline

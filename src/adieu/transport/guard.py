@@ -16,30 +16,32 @@ from adieu.transport.adapter import (
     Adapter,
     AsyncAdapter,
     AsyncMiddleware,
-    Forwarding,
     Middleware,
+    Wrapper,
+    base_of,
 )
 from adieu.transport.registry import inner_adapter
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.pool import Limits
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
+    from adieu.transport.adapter import Honour
+    from adieu.transport.exchange import AsyncExchange, Exchange, ExchangeCore
 
 __all__ = ["AsyncGuard", "Guard"]
 
 
-class _Guarding(Forwarding):
+class _Guarding(Wrapper):
     """What both guards are, but for the waiting."""
 
     rules: AddressRules
 
     @property
-    def guards(self) -> bool:
-        """False: of two guards around one adapter, the inner one alone would be asked."""
-        return False
+    def honours(self) -> frozenset[Honour]:  # type: ignore[override]
+        """As the inner adapter, but for "guard": of two guards around one adapter, one would not be asked."""
+        return base_of(self.inner).honours - {"guard"}
 
     def __repr__(self) -> str:
         return (
@@ -60,7 +62,7 @@ class Guard(_Guarding, Middleware):
     - `through_proxies`: let a proxy look up names, which cannot be checked here. Without it they are refused.
 
     Only the URLs that are mounted on it are guarded. Raises `InvalidRequest` for an adapter that cannot be guarded: one
-    that does not say, by a true `guards`, that its connections go through `dial.permitted`.
+    that does not say, by "guard" in its `honours`, that its connections go through `dial.permitted`.
 
     ```python
     with adieu.Client(adapter=adieu.Guard()) as client:
@@ -103,23 +105,24 @@ class AsyncGuard(_Guarding, AsyncMiddleware):
         self.rules = AddressRules(allow, deny, ports, through_proxies)
         super().__init__(_guardable(inner, limits, "native", "adieu.async_adapters"))
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Send, over connections that the guard has let through."""
         _set(exchange, self.rules)
         return await self.inner.send(request, exchange)
 
 
-def _set(exchange: Exchange, rules: AddressRules) -> None:
-    if exchange.guard not in (None, rules):
+def _set(exchange: ExchangeCore, rules: AddressRules) -> None:
+    settings = exchange.connection
+    if settings.guard not in (None, rules):
         raise InvalidRequest("two guards around one adapter: one of them would not be asked")
-    exchange.guard = rules
+    exchange.connection = settings._replace(guard=rules)
 
 
 def _guardable(inner: Any, limits: Limits | None, default: str, group: str) -> Any:
     inner = inner_adapter(inner, limits, default, group)
-    if getattr(inner, "guards", False) is not True:
+    if "guard" not in base_of(inner).honours:
         raise InvalidRequest(
-            f"{inner!r} cannot be guarded: it does not say (`guards = True`) that it asks a guard "
+            f"{inner!r} cannot be guarded: it does not say (by `honours`) that it asks a guard "
             "before it connects, as adapters on adieu's TCP wires do"
         )
     return inner

@@ -16,15 +16,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from adieu.errors import InvalidURL, MountError
+from adieu.errors import InvalidRequest, InvalidURL, MountError
 from adieu.lifecycle.lock import locked, process_lock
 from adieu.messages.url import URL
+from adieu.transport.adapter import base_of
 from adieu.transport.registry import NamedAdapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.messages.url import Origin
     from adieu.net.connect import Connect
+    from adieu.net.connection_settings import ConnectionSettings
     from adieu.net.tls.config import TLSConfig
     from adieu.transport.adapter import Adapter
 
@@ -35,6 +37,12 @@ _PORT = re.compile(r"(.*?)(?::(\*|[0-9]+))?", re.DOTALL)
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_SETTINGS = {
+    "tls": "TLS settings",
+    "connect": "connection settings",
+    "guard": "a guard",
+    "route": "the proxy chosen for it",
+}
 _CACHED_ORIGINS = 1024
 _ANY_PORT = -1  # Not 0, which a URL may have.
 _MAKING = process_lock()
@@ -158,6 +166,21 @@ class Mount:
             self._adapter = adapter
         return adapter
 
+    def refuse_unhonoured(self, url: URL, settings: ConnectionSettings) -> None:
+        """Raise `InvalidRequest` if the adapter cannot honour one of the settings: it would be bypassed in silence."""
+        base = base_of(self.adapter)
+        if base.is_local or url.scheme not in _DEFAULT_PORTS:
+            return
+        honours = base.honours
+        for name, wanted in zip(settings._fields, settings, strict=True):
+            if wanted is None or name in honours or (name == "tls" and url.scheme != "https"):
+                continue
+            raise InvalidRequest(
+                f"{self._adapter!r} cannot send {url}: it does not honour {_SETTINGS[name]} ({wanted!r}). "
+                f"Mount another adapter for this URL, or leave the setting out"
+                f"{', by proxy=None' if name == 'route' else ''}; an adapter that does honour it says so by `honours`"
+            )
+
     @property
     def made(self) -> Adapter | None:
         """The adapter, if there was a use for it yet."""
@@ -248,7 +271,7 @@ class Mounts:
 
 
 def _schemes(adapter: object) -> tuple[str, ...]:
-    return tuple(getattr(adapter, "schemes", ()))
+    return tuple(base_of(adapter).schemes)
 
 
 def _rank(mount: Mount) -> tuple[int, int, int, int, int]:

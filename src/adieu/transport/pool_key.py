@@ -1,47 +1,48 @@
-"""What connections are kept by: only who would have made the same connection may use it again.
+"""The key of a connection in its pool: the origin, and the settings that the connection was made with.
 
-An origin alone says that much for nearly everybody. Where an exchange has TLS settings, connection settings or a guard,
-they belong to the key: one adapter may serve several mounts, and several clients, and a connection on which a client
-certificate was shown, or that no guard has seen, is not for those who would not have made it.
+Most exchanges have no settings of their own, and an origin alone is their key.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from adieu.net.connection_settings import DEFAULT, ConnectionSettings
+from adieu.net.proxies.proxy import ProxiedOrigin
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-    from adieu.lifecycle.exchange import Exchange
+    from adieu.messages.url import Origin
 
 __all__ = ["PoolKey", "pool_key", "target_of"]
 
 
 class PoolKey(NamedTuple):
-    """A target (an `Origin`, or a `ProxiedOrigin` a proxy) for those alone who have these settings."""
+    """An origin, for exchanges that have these settings."""
 
-    target: Any
-    tls: Any
-    connect: Any
-    guard: Any
+    origin: Origin
+    settings: ConnectionSettings
+
+    @property
+    def target(self) -> Origin | ProxiedOrigin:
+        """Where the connection leads: to the origin, or to it through a proxy."""
+        route = self.settings.route
+        return self.origin if route is None else ProxiedOrigin(route, self.origin)
 
     @property
     def host(self) -> str:
-        host: str = self.target.host
-        return host
+        return self.origin.host
 
     def __str__(self) -> str:
         return str(self.target)
 
 
-def pool_key(target: Hashable, exchange: Exchange) -> Hashable:
-    """What a connection to the target is kept by, if it is made for this exchange."""
-    tls, connect, guard = exchange.tls, exchange.connect, exchange.guard
-    if tls is None and connect is None and guard is None:
-        return target
-    return PoolKey(target, tls, connect, guard)
+def pool_key(origin: Origin, settings: ConnectionSettings) -> Origin | PoolKey:
+    """The key of a connection that is made for an exchange with these settings."""
+    if settings is DEFAULT or settings == DEFAULT:
+        return origin
+    return PoolKey(origin, settings)
 
 
-def target_of(key: Any) -> Any:
-    """The target in a key."""
-    return key.target if type(key) is PoolKey else key
+def target_of(key: Origin | PoolKey) -> Origin | ProxiedOrigin:
+    """Where a connection with this key leads."""
+    return key.target if isinstance(key, PoolKey) else key

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidRequest, UnknownAdapter
-from adieu.transport.adapter import is_awaited
+from adieu.transport.adapter import checked_adapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.pool import Limits
@@ -58,25 +58,7 @@ def chosen(
     """
     if isinstance(adapter, str):
         return NamedAdapter(adapter, group, {} if limits is None else {"limits": limits})
-    if isinstance(adapter, type):
-        raise InvalidRequest(
-            f"{adapter!r} is a class; an adapter is an instance of it: write it with parentheses"
-        )
-    if not callable(getattr(adapter, "send", None)) or not callable(
-        getattr(adapter, "close", None)
-    ):
-        raise InvalidRequest(
-            f"an adapter is a name or has send(request, exchange) and close(); {adapter!r} has not"
-        )
-    awaited = {is_awaited(adapter.send), is_awaited(adapter.close)}
-    if awaits and awaited == {False}:
-        raise InvalidRequest(
-            f"an AsyncClient awaits its adapters, and {adapter!r} is a sync one: "
-            "give it to adieu.to_async(adapter)"
-        )
-    if not awaits and True in awaited:
-        raise InvalidRequest(f"{adapter!r} is an async adapter: it needs an AsyncClient")
-    return adapter
+    return checked_adapter(adapter, awaits=awaits)
 
 
 class NamedAdapter:

@@ -14,20 +14,24 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed, InvalidRequest, PoolTimeout
-from adieu.lifecycle.exchange import Exchange
-from adieu.messages.async_response import AsyncResponse
+from adieu.lifecycle.lease import AsyncLease, Lease
+from adieu.lifecycle.steps import drive
 from adieu.messages.response import Response
-from adieu.messages.source import SourceLease
-from adieu.transport.adapter import Forwarding
+from adieu.transport.adapter import Wrapper, checked_adapter
+from adieu.transport.exchange import AsyncExchange, Exchange
 from adieu.transport.thread_pool import Threads, ThreadSlot, answer, taken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.exchange import AnyLease
+    from adieu.lifecycle.lease import LeaseBase
+    from adieu.lifecycle.pool import CloseReport
+    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.net.async_backend import ThreadResult
     from adieu.transport.adapter import Adapter
@@ -53,26 +57,20 @@ def to_async(adapter: Adapter, *, threads: int = 10) -> ThreadAdapter:
     return ThreadAdapter(adapter, threads)
 
 
-class ThreadAdapter(Forwarding):
+class ThreadAdapter(Wrapper):
     """What `to_async` makes. May be used from several event loops, of asyncio and of trio."""
 
     inner: Adapter
 
     def __init__(self, inner: Adapter, threads: int) -> None:
-        send, close = getattr(inner, "send", None), getattr(inner, "close", None)
-        if isinstance(inner, type) or not callable(send) or not callable(close):
-            raise InvalidRequest(
-                f"to_async takes an adapter with send(request, exchange) and close(), not {inner!r}"
-            )
-        if iscoroutinefunction(send) or iscoroutinefunction(close):
-            raise InvalidRequest(f"{inner!r} is an async adapter already")
+        checked_adapter(inner, awaits=False, what="what to_async makes an async adapter of")
         if type(threads) is not int or threads < 1:
             raise InvalidRequest(f"to_async: threads is a whole number from 1, not {threads!r}")
         self.inner = inner
         self._threads = Threads(threads)
         self._closed = False
 
-    async def send(self, request: Request, exchange: Exchange) -> AsyncResponse:
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Send in a thread; the response's body is read in the same one."""
         if self._closed:
             raise self._refusal()
@@ -90,7 +88,8 @@ class ThreadAdapter(Forwarding):
             if limit is not None and not await sending.come(limit):
                 # What has a thread by now may take as long as the other limits say.
                 slot.give_up(partial(self._exhausted, exchange.deadline))
-            response: AsyncResponse = await taken(sending)
+            respond: Callable[[AsyncExchange], AsyncResponse] = await taken(sending)
+            response = respond(exchange)
         except BaseException as error:
             relay.forsake(type(error).__name__)
             slot.leave()
@@ -113,7 +112,7 @@ class ThreadAdapter(Forwarding):
     def _refusal(self) -> ClientClosed:
         return ClientClosed(f"{self!r} is closed")
 
-    async def close(self) -> object:
+    async def close(self) -> CloseReport | None:
         """Close the sync adapter, in a thread of its own: all the others may be waiting. What it returns is returned.
 
         Threads that this gets out of their waits have ended when it returns; one that its adapter cannot interrupt is
@@ -130,11 +129,11 @@ class ThreadAdapter(Forwarding):
         said = False
         try:
             said = await done.come()
-            counts: object = await taken(done)
+            report: CloseReport | None = await taken(done)
         finally:
             if said:
                 thread.join(_GRACE)  # It has said its last word.
-        return counts
+        return report
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.inner, self._threads.limit)
@@ -153,29 +152,29 @@ class _Relay(Exchange):
 
     __slots__ = ("_forsaken", "_outer", "_owned", "_slot")
 
-    def __init__(self, outer: Exchange, slot: ThreadSlot) -> None:
-        super().__init__(
-            outer.method,
-            outer.url,
-            outer.deadline,
-            outer.policy,
-            tls=outer.tls,
-            connect=outer.connect,
-            events=outer.events,
-            hop=outer.hop,
-            extras=outer.extras,
-            route=outer.route,
-        )
-        self.guard = outer.guard
+    def __init__(self, outer: AsyncExchange, slot: ThreadSlot) -> None:
+        super().__init__(outer.method, outer.url, outer.deadline, outer.policy)
+        self.copy_settings(outer)
         self._outer = outer
         self._slot = slot
         self._owned: _ThreadLease | None = None
         self._forsaken = False
 
-    def own(self, lease: AnyLease) -> None:
+    def own(self, lease: Lease) -> None:  # type: ignore[override]
         if lease is self.lease:
             return
         super().own(lease)
+        self._share(lease)
+
+    def wrap(self, lease: Lease) -> None:  # type: ignore[override]
+        super().wrap(lease)
+        owned = self._owned
+        if owned is None or self._outer.lease is not owned:
+            raise ClientClosed(f"nobody waits for {self.method} {self.url} any more")
+        owned.lease = lease
+
+    def _share(self, lease: Lease) -> None:
+        """Let the real exchange own the lease, too."""
         outer, former = self._outer, self._owned
         if not self._forsaken:
             self._owned = owned = _ThreadLease(lease, self._slot)
@@ -209,70 +208,106 @@ class _Relay(Exchange):
         self.lease = None
 
 
-class _ThreadLease:
-    """A sync lease whose `read` is awaited. What else a lease may have, it has if the sync one has it."""
+class _ThreadLease(AsyncLease):
+    """A sync lease whose `read` is awaited."""
 
-    __slots__ = ("_ended", "_lease", "_slot")
+    __slots__ = ("_ended", "_slot", "lease")
 
-    _ended: bool
-    _lease: Any
-    _slot: ThreadSlot
-
-    def __init__(self, lease: AnyLease, slot: ThreadSlot) -> None:
-        own = object.__setattr__
-        own(self, "_lease", lease)
-        own(self, "_slot", slot)
-        own(self, "_ended", False)
-
-    @property
-    def reusable(self) -> bool:
-        reusable: bool = self._lease.reusable
-        return reusable
+    def __init__(self, lease: Lease, slot: ThreadSlot) -> None:
+        self.lease = lease
+        self._slot = slot
+        self._ended = False
 
     async def read(self, deadline: Deadline) -> bytes:
         if self._ended:
             raise BodyClosed("this body was closed before it was read to its end")
-        chunk: bytes = await taken(self._slot.call(partial(self._lease.read, deadline)))
+        chunk: bytes = await taken(self._slot.call(partial(self.lease.read, deadline)))
         return chunk
 
     def finish(self, reuse: bool, why: str) -> None:
-        object.__setattr__(self, "_ended", True)
+        self._ended = True
         try:
-            self._slot.run_inline(partial(self._lease.finish, reuse, why))
+            self._slot.run_inline(partial(self.lease.finish, reuse, why))
         finally:
             self._slot.leave()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, "_lease"), name)
+    @property
+    def reusable(self) -> bool:
+        return self.lease.reusable
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._lease, name, value)
-        if name == "survives_close":
-            self._slot.survives_close = value
+    @property
+    def framing(self) -> Framing:
+        return self.lease.framing
+
+    @property
+    def received(self) -> int:
+        return self.lease.received
+
+    @property
+    def remaining(self) -> int | None:
+        return self.lease.remaining
+
+    @property
+    def reused(self) -> bool:
+        return self.lease.reused
+
+    @property
+    def age(self) -> float:
+        return self.lease.age
+
+    @property
+    def connection_id(self) -> int:
+        return self.lease.connection_id
+
+    @property
+    def trailers(self) -> list[tuple[str, str]] | None:
+        return self.lease.trailers
+
+    def peek(self) -> bytes | None:
+        return self.lease.peek()
+
+    def note_opened_at(self, place: str | None) -> None:
+        self.lease.note_opened_at(place)
+
+    def inherit(self, former: LeaseBase) -> None:
+        if isinstance(former, _ThreadLease):
+            self.lease.inherit(former.lease)
+
+    def survive_close(self) -> bool:
+        survives = self.lease.survive_close()
+        self._slot.survives_close = survives
+        return survives
 
 
-def _send(adapter: Adapter, request: Request, relay: _Relay) -> AsyncResponse:
-    """In the thread: one sending, and its response for the other colour."""
+def _send(
+    adapter: Adapter, request: Request, relay: _Relay
+) -> Callable[[AsyncExchange], AsyncResponse]:
+    """In the thread: one sending. What it returns makes the async response, in the event loop."""
     try:
         response = adapter.send(request, relay)
         if not isinstance(response, Response):
             raise TypeError(f"it returned {type(response).__name__}, not a Response")
-        if response.source is not None:
-            SourceLease.adopt(response, relay)
-        # What came without a lease is here already.
-        body = b"".join(response.iter_raw()) if relay.lease is None else None
-        other = AsyncResponse(
-            response.status_code,
-            response.headers,
-            body,
-            reason=response.reason,
-            http_version=response.http_version,
-        )
-        other.upgraded = response.upgraded
+        response = drive(relay.settle(response))
         relay.hand_over()
-        return other
+        return partial(_async_response, response)
     finally:
         relay.let_go()
+
+
+def _async_response(response: Response, exchange: AsyncExchange) -> AsyncResponse:
+    """The response of the sync adapter, for async readers; what is left of its body comes through the thread."""
+    body = b"".join(response.iter_raw()) if response.is_read else None
+    other = exchange.respond(
+        response.status_code,
+        response.headers,
+        body,
+        reason=response.reason,
+        http_version=response.http_version,
+    )
+    if body is None and exchange.lease is None:
+        other.attach(None)  # It was closed unread.
+    other.take_facts(response)
+    return other
 
 
 def _close(adapter: Adapter, threads: Threads, done: ThreadResult) -> None:

@@ -17,8 +17,8 @@ from adieu.lifecycle.deadline import Deadline
 if TYPE_CHECKING:
     from adieu.client.settings import CallSettings
     from adieu.lifecycle.deadline import Timeout, Wait
-    from adieu.lifecycle.exchange import Exchange
     from adieu.lifecycle.steps import Steps
+    from adieu.transport.exchange import AnyExchange
 
 __all__ = ["CancelHandle", "CancellableCall"]
 
@@ -91,7 +91,7 @@ class CancellableCall(Call):
         handle.call = self
 
     @property
-    def exchange(self) -> Exchange | None:
+    def exchange(self) -> AnyExchange | None:
         """The exchange that is under way."""
         return self._exchange
 

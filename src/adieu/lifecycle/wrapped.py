@@ -1,0 +1,219 @@
+"""Leases around leases: what `response.wrap(function)` puts between a connection and the reader of a body.
+
+Theory of operation. The function gets an iterator over the raw bytes of the inner lease, and gives an iterator over the
+bytes that the reader is to get: a tee, a progress counter, a decrypter, a bound. The wrapped lease pulls from that
+iterator. The inner lease ends when the outer one does: at the end, when the body is closed or dropped, and when the
+function raises. A connection is used again only if the function has read its body to the end.
+
+References go one way: lease -> iterator -> feed -> inner lease, so that nothing waits for the collector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import BodyClosed, InvalidRequest
+from adieu.lifecycle.events import notify
+from adieu.lifecycle.lease import AsyncLease, Lease
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.cleanup import Framing
+    from adieu.lifecycle.deadline import Deadline
+
+__all__ = ["AsyncWrap", "AsyncWrappedLease", "Wrap", "WrappedLease"]
+
+Wrap = Callable[[Iterator[bytes]], Iterable[bytes]]
+"""From the bytes of a body to other ones: usually a generator function."""
+AsyncWrap = Callable[[AsyncIterator[bytes]], AsyncIterable[bytes]]
+"""The same for async responses: usually an async generator function."""
+
+
+class _Feed(Iterator[bytes]):
+    """The raw bytes of the inner lease, for the function."""
+
+    __slots__ = ("deadline", "ended", "lease")
+
+    deadline: Deadline
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.ended = False
+
+    def __next__(self) -> bytes:
+        if not self.ended and (chunk := self.lease.read(self.deadline)):
+            return chunk
+        self.ended = True
+        raise StopIteration
+
+
+class _AsyncFeed(AsyncIterator[bytes]):
+    """The raw bytes of the inner lease, for the async function."""
+
+    __slots__ = ("deadline", "ended", "lease")
+
+    deadline: Deadline
+
+    def __init__(self, lease: AsyncLease) -> None:
+        self.lease = lease
+        self.ended = False
+
+    async def __anext__(self) -> bytes:
+        if not self.ended and (chunk := await self.lease.read(self.deadline)):
+            return chunk
+        self.ended = True
+        raise StopAsyncIteration
+
+
+class _Facts:
+    """The facts of a wrapped lease: those of the inner one, but for the length, which the function may change."""
+
+    __slots__ = ()
+
+    _feed: Any
+
+    @property
+    def framing(self) -> Framing:
+        framing: Framing = self._feed.lease.framing
+        return "chunked" if framing == "length" else framing
+
+    @property
+    def received(self) -> int:
+        received: int = self._feed.lease.received
+        return received
+
+    @property
+    def reusable(self) -> bool:
+        reusable: bool = self._feed.lease.reusable
+        return reusable
+
+    @property
+    def reused(self) -> bool:
+        reused: bool = self._feed.lease.reused
+        return reused
+
+    @property
+    def age(self) -> float:
+        age: float = self._feed.lease.age
+        return age
+
+    @property
+    def connection_id(self) -> int:
+        number: int = self._feed.lease.connection_id
+        return number
+
+    @property
+    def trailers(self) -> list[tuple[str, str]] | None:
+        trailers: list[tuple[str, str]] | None = self._feed.lease.trailers
+        return trailers
+
+    def note_opened_at(self, place: str | None) -> None:
+        self._feed.lease.note_opened_at(place)
+
+    def survive_close(self) -> bool:
+        survives: bool = self._feed.lease.survive_close()
+        return survives
+
+
+class WrappedLease(_Facts, Lease):
+    """A lease whose bytes go through a function."""
+
+    __slots__ = ("_feed", "_pieces")
+
+    def __init__(self, lease: Lease, function: Wrap) -> None:
+        self._feed = _Feed(lease)
+        self._pieces: Iterator[bytes] | None = iter(function(self._feed))
+
+    def read(self, deadline: Deadline) -> bytes:
+        pieces = self._pieces
+        if pieces is None:
+            raise BodyClosed("this body was closed before it was read to its end")
+        self._feed.deadline = deadline
+        for piece in pieces:
+            if piece:
+                return _checked(piece)
+        return b""
+
+    def stop_wrapping(self) -> Lease:
+        self._close_pieces()
+        inner: Lease = self._feed.lease.stop_wrapping()
+        return inner
+
+    def finish(self, reuse: bool, why: str) -> None:
+        try:
+            self._close_pieces()
+        finally:
+            self._feed.lease.finish(reuse and self._feed.ended, why)
+
+    def _close_pieces(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        close = getattr(pieces, "close", None)  # Generators have it; other iterators need not.
+        if close is not None:
+            notify(_close_generator, close)
+
+
+class AsyncWrappedLease(_Facts, AsyncLease):
+    """An async lease whose bytes go through a function."""
+
+    __slots__ = ("_feed", "_pieces")
+
+    def __init__(self, lease: AsyncLease, function: AsyncWrap) -> None:
+        self._feed = _AsyncFeed(lease)
+        self._pieces: AsyncIterator[bytes] | None = aiter(function(self._feed))
+
+    async def read(self, deadline: Deadline) -> bytes:
+        pieces = self._pieces
+        if pieces is None:
+            raise BodyClosed("this body was closed before it was read to its end")
+        self._feed.deadline = deadline
+        # Not `async for`, which would not tell the end of the iterator from an empty piece.
+        while (piece := await anext(pieces, None)) is not None:
+            if piece:
+                return _checked(piece)
+        return b""
+
+    def stop_wrapping(self) -> AsyncLease:
+        self._close_pieces()
+        inner: AsyncLease = self._feed.lease.stop_wrapping()
+        return inner
+
+    def finish(self, reuse: bool, why: str) -> None:
+        try:
+            self._close_pieces()
+        finally:
+            self._feed.lease.finish(reuse and self._feed.ended, why)
+
+    def _close_pieces(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        close = getattr(
+            pieces, "aclose", None
+        )  # Async generators have it; other iterators need not.
+        if close is not None:
+            notify(_close_async_generator, close)
+
+
+def _checked(piece: bytes) -> bytes:
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)
+    raise InvalidRequest(
+        f"the function given to response.wrap() has to give bytes, not {type(piece).__name__}"
+    )
+
+
+def _close_generator(close: Callable[[], object]) -> None:
+    try:
+        close()
+    except ValueError:
+        pass  # It runs, in another thread, which waits for bytes: the end of the inner lease is its end.
+
+
+def _close_async_generator(close: Callable[[], Any]) -> None:
+    """Close an async generator without waiting. One that awaits on its way out is left where it awaits."""
+    closing = close()
+    try:
+        closing.send(None)
+    except (StopIteration, StopAsyncIteration):
+        return
+    except RuntimeError:
+        return  # It runs, in another task, which waits for bytes: the end of the inner lease is its end.
+    closing.close()

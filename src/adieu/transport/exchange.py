@@ -1,0 +1,187 @@
+"""The exchange, as adapters see it: what to honour, and how to answer.
+
+`lifecycle.exchange` owns the lease and knows no HTTP. Here the exchange gets what the transport needs: the settings of
+its connection, and `respond`, which makes the response that belongs to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adieu.lifecycle.body import AsyncBody, Body
+from adieu.lifecycle.exchange import ExchangeBase
+from adieu.lifecycle.pinned import Pinned
+from adieu.messages.async_response import AsyncResponse
+from adieu.messages.response import Response
+from adieu.net.connection_settings import DEFAULT, ConnectionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.events import Events
+    from adieu.lifecycle.steps import Steps
+    from adieu.messages.async_response import AsyncResponseContent
+    from adieu.messages.request import HeadersLike
+    from adieu.messages.response import ResponseContent
+    from adieu.messages.url import URL
+
+__all__ = [
+    "AnyExchange",
+    "AsyncExchange",
+    "AsyncPinnedExchange",
+    "Exchange",
+    "ExchangeCore",
+    "PinnedExchange",
+]
+
+
+class ExchangeCore(ExchangeBase):
+    """What the exchanges of sync and async adapters share.
+
+    `connection`: the settings that its connection has to be made with; an adapter that cannot honour one of them says
+    so by `honours`, and is not asked. `extras`: what the caller passes to an adapter by name; unknown names are
+    ignored.
+    """
+
+    __slots__ = ("connection", "extras")
+
+    url: URL
+
+    def __init__(
+        self,
+        method: str,
+        url: URL,
+        deadline: Deadline,
+        policy: CleanupPolicy,
+        *,
+        connection: ConnectionSettings = DEFAULT,
+        events: Events | None = None,
+        hop: int = 0,
+        extras: Mapping[str, object] | None = None,
+        max_body: int | None = None,
+    ) -> None:
+        super().__init__(method, url, deadline, policy, events=events, hop=hop, max_body=max_body)
+        self.connection = connection
+        self.extras = extras
+
+    def copy_settings(self, other: ExchangeCore) -> None:
+        """Take over all settings of another exchange. Its lease, and what it has answered, stay where they are."""
+        self.method = other.method
+        self.url = other.url
+        self.deadline = other.deadline
+        self.policy = other.policy
+        self.events = other.events
+        self.hop = other.hop
+        self.max_body = other.max_body
+        self.connection = other.connection
+        self.extras = other.extras
+
+    def settle(self, response: Any) -> Steps[Any]:
+        """The response to this exchange, from what an adapter has returned; a lease that it leaves behind ends.
+
+        A response that was made by hand, or for another exchange, is copied: the adapter may return it once more.
+        """
+        own = response.belongs_to(self)
+        body = response.body
+        lease = self.lease
+        carries = own and body is not None and (body.lease is lease or self.keeps_lease())
+        if lease is not None and not carries:
+            # It answered with another response than the one that came over its connection.
+            yield self._new_body(lease).close("replaced")
+        return response if own else self.adopt(response)
+
+    def adopt(self, response: Any) -> Any:
+        """A copy of a response that belongs to this exchange, which owns the file, iterator or stream in it."""
+        copied = response.copy()
+        copied.max_body = self.max_body
+        self.status = copied.status_code
+        source = copied.source
+        if source is not None:
+            copied.source = None
+            source.adopt(self.method, self.url)
+            self.own(source)
+            copied.attach(self._new_body(source))
+        return copied
+
+    def _new_body(self, lease: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} is not an exchange that can be used")
+
+
+class Exchange(ExchangeCore):
+    """One request, its response, and the lease of the one connection that carries both."""
+
+    __slots__ = ()
+
+    def respond(
+        self,
+        status_code: int,
+        headers: HeadersLike | None = None,
+        body: ResponseContent | None = None,
+        *,
+        reason: str | None = None,
+        http_version: str = "HTTP/1.1",
+    ) -> Response:
+        """The response to this exchange. Without `body` it is read through the lease that the exchange owns.
+
+        `body`: bytes, text, a binary file or an iterable of bytes; the last two are closed with the exchange.
+        """
+        response = Response(status_code, headers, body, reason=reason, http_version=http_version)
+        lease = self.lease
+        if body is not None:
+            return self.adopt(response)  # type: ignore[no-any-return]
+        response.max_body = self.max_body
+        self.status = status_code
+        if lease is not None:
+            response.attach(Body(self, lease))
+        return response
+
+    def _new_body(self, lease: Any) -> Body:
+        return Body(self, lease)
+
+
+class AsyncExchange(ExchangeCore):
+    """The exchange of an async adapter."""
+
+    __slots__ = ()
+
+    def respond(
+        self,
+        status_code: int,
+        headers: HeadersLike | None = None,
+        body: AsyncResponseContent | None = None,
+        *,
+        reason: str | None = None,
+        http_version: str = "HTTP/1.1",
+    ) -> AsyncResponse:
+        """See `Exchange.respond`; `body` may be an async iterable of bytes, too."""
+        response = AsyncResponse(
+            status_code, headers, body, reason=reason, http_version=http_version
+        )
+        lease = self.lease
+        if body is not None:
+            return self.adopt(response)  # type: ignore[no-any-return]
+        response.max_body = self.max_body
+        self.status = status_code
+        if lease is not None:
+            response.attach(AsyncBody(self, lease))
+        return response
+
+    def _new_body(self, lease: Any) -> AsyncBody:
+        return AsyncBody(self, lease)
+
+
+class PinnedExchange(Pinned, Exchange):
+    """An `Exchange` that keeps its connection for the next one."""
+
+    __slots__ = ()
+
+
+class AsyncPinnedExchange(Pinned, AsyncExchange):
+    """An `AsyncExchange` that keeps its connection for the next one."""
+
+    __slots__ = ()
+
+
+AnyExchange = Exchange | AsyncExchange
