@@ -6,7 +6,7 @@ lines, passes through one `except BaseException`, and the exchange is over befor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.errors import (
     AdieuError,
@@ -26,17 +26,18 @@ from adieu.net.connection_settings import DEFAULT, ConnectionSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from adieu.client.base import ClientBase
+    from adieu.client.options import Hook
     from adieu.client.settings import CallSettings
     from adieu.flow.auth import ScopedAuth
+    from adieu.lifecycle.body import BodyBase
     from adieu.lifecycle.cleanup import Why
     from adieu.lifecycle.steps import Steps
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.request import Request
     from adieu.messages.url import URL
     from adieu.net.tls.config import TLSConfig
-    from adieu.transport.exchange import AnyExchange
-    from adieu.transport.mounts import Mount
+    from adieu.transport.exchange import AnyExchange, AsyncPinnedExchange, PinnedExchange
+    from adieu.transport.mounts import Mount, Mounts
 
 __all__ = ["Call"]
 
@@ -44,6 +45,21 @@ __all__ = ["Call"]
 _CLOSE_CHECK_INTERVAL = 0.5
 # The states of a body that the user has not had yet.
 _UNREAD = (BodyState.OPEN, BodyState.BUFFERED)
+
+
+class CallOwner(Protocol):
+    """What a call needs of its client: the kinds of exchanges, the mounts, and how to wait."""
+
+    exchange: type[AnyExchange]
+    pinned_exchange: type[PinnedExchange | AsyncPinnedExchange]
+
+    @property
+    def mounts(self) -> Mounts: ...
+    @property
+    def is_closed(self) -> bool: ...
+    def hooked(self, hook: Hook, subject: Any) -> Any: ...
+    def pause(self, seconds: float) -> Any: ...
+    def watch(self, body: BodyBase) -> None: ...
 
 
 class Call:
@@ -69,7 +85,7 @@ class Call:
 
     def __init__(
         self,
-        client: ClientBase,
+        client: CallOwner,
         settings: CallSettings,
         stream: bool,
         credentials: ScopedAuth | None,
@@ -309,7 +325,7 @@ def _tell_end(
     notify(method, connection, *facts)
 
 
-def _mounted(client: ClientBase, request: Request) -> Mount:
+def _mounted(client: CallOwner, request: Request) -> Mount:
     mount = client.mounts.select(request.url)
     adapter = mount.adapter  # An adapter tells its schemes when it is made.
     if mount.schemes and request.url.scheme not in mount.schemes:
