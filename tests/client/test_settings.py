@@ -84,7 +84,7 @@ class Sync:
 
     def __init__(self) -> None:
         self.sent: list[adieu.Request] = []
-        self.exchanges: list[adieu.Exchange] = []
+        self.exchanges: list[adieu.Exchange | adieu.AsyncExchange] = []
 
         @adieu.adapter
         def answer(request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
@@ -113,7 +113,9 @@ class Async(Sync):
         super().__init__()
 
         @adieu.adapter
-        async def answer(request: adieu.Request, exchange: adieu.Exchange) -> adieu.AsyncResponse:
+        async def answer(
+            request: adieu.Request, exchange: adieu.AsyncExchange
+        ) -> adieu.AsyncResponse:
             self.sent.append(request)
             self.exchanges.append(exchange)
             return adieu.AsyncResponse(200, body=b"here")
@@ -362,9 +364,9 @@ def test_what_an_exchange_is_made_of(side: Sync) -> None:
     exchange = side.exchanges[-1]
     assert exchange.deadline.timeout is values["timeout"]
     assert exchange.policy is values["cleanup"]
-    assert exchange.connect is values["connect"]
+    assert exchange.connection.connect is values["connect"]
     assert exchange.events is values["events"]
-    assert exchange.tls is values["tls"]
+    assert exchange.connection.tls is values["tls"]
     assert exchange.max_body == 99
     client.timeout, client.cleanup, client.max_body = 7, None, None
     assert client.timeout == adieu.Timeout.of(7)
@@ -399,12 +401,12 @@ def test_redirects_retries_and_proxies(side: Sync) -> None:
     client.proxy = PROXY
     assert client.proxy == adieu.Proxy(PROXY)
     side.get(client)
-    assert side.exchanges[-1].route == adieu.Proxy(PROXY)
+    assert side.exchanges[-1].connection.route == adieu.Proxy(PROXY)
     client.proxy = {"all://*.example": PROXY, "https://b.example": None}
     client.proxy = client.proxy
     for url, proxied in (("http://a.example", True), ("https://b.example", False)):
         side.get(client, url)
-        assert (side.exchanges[-1].route is not None) is proxied
+        assert (side.exchanges[-1].connection.route is not None) is proxied
     client.proxy = None
     assert client.proxy is None
     client.proxy = left_out
@@ -414,9 +416,9 @@ def test_redirects_retries_and_proxies(side: Sync) -> None:
 def test_all_is_any_scheme_for_a_proxy(side: Sync) -> None:
     client = side.client(proxy={"ALL://": PROXY, "http://": None})
     side.get(client, "https://a.example:8443/")
-    assert side.exchanges[-1].route == adieu.Proxy(PROXY)
+    assert side.exchanges[-1].connection.route == adieu.Proxy(PROXY)
     side.get(client, "http://a.example/")
-    assert side.exchanges[-1].route is None
+    assert side.exchanges[-1].connection.route is None
     with pytest.raises(adieu.InvalidRequest, match=r"begins with http://, https://, or all://"):
         side.client(proxy={"socks5://": PROXY})
 
@@ -476,24 +478,24 @@ def test_a_call_has_tls_settings_of_its_own(side: Sync, pem: Path) -> None:
     ]
     for options, tls in expected:
         side.get(client, **options)
-        assert side.exchanges[-1].tls == tls
+        assert side.exchanges[-1].connection.tls == tls
     side.get(client, "https://m.example/")
-    assert side.exchanges[-1].tls is own
+    assert side.exchanges[-1].connection.tls is own
     side.get(client, "https://m.example/", verify=ca)
-    assert side.exchanges[-1].tls == adieu.TLSConfig(verify=ca, cert=cert)
+    assert side.exchanges[-1].connection.tls == adieu.TLSConfig(verify=ca, cert=cert)
 
 
 def test_a_certificate_of_a_call_is_for_the_origin_of_its_url(side: Sync, pem: Path) -> None:
     cert = str(pem / "client.pem")
     client = side.client("https://b.example", cert=cert)
     side.get(client, "https://a.example/")
-    assert side.exchanges[-1].tls == adieu.TLSConfig()
+    assert side.exchanges[-1].connection.tls == adieu.TLSConfig()
     side.get(client, "https://a.example/", verify=True)
-    assert side.exchanges[-1].tls == adieu.TLSConfig()
+    assert side.exchanges[-1].connection.tls == adieu.TLSConfig()
     side.get(client, "https://a.example/", cert=cert)
-    assert side.exchanges[-1].tls == adieu.TLSConfig(cert=cert)
+    assert side.exchanges[-1].connection.tls == adieu.TLSConfig(cert=cert)
     side.get(client, "/")
-    assert side.exchanges[-1].tls == adieu.TLSConfig(cert=cert)
+    assert side.exchanges[-1].connection.tls == adieu.TLSConfig(cert=cert)
 
 
 # -- attributes --------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Driver(Protocol):
         """A secured stream over the socket."""
         ...
 
-    def run(self, wish: Callable[[], Any]) -> Any:
+    def run(self, awaitable: Callable[[], Any]) -> Any:
         """What an operation of the stream gives."""
         ...
 
@@ -53,8 +53,8 @@ class Sync:
     def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
         return TLSStream.start(SocketStream(sock), hostname, scope)
 
-    def run(self, wish: Callable[[], Any]) -> Any:
-        return wish()
+    def run(self, awaitable: Callable[[], Any]) -> Any:
+        return awaitable()
 
     def close(self) -> None:
         pass
@@ -87,9 +87,9 @@ class Async:
 
         return self.run(started)
 
-    def run(self, wish: Callable[[], Any]) -> Any:
+    def run(self, awaitable: Callable[[], Any]) -> Any:
         async def awaited() -> object:
-            return await wish()
+            return await awaitable()
 
         return self.loop.run_until_complete(awaited())
 
