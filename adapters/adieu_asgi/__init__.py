@@ -1,6 +1,6 @@
-"""An ASGI app as a server: requests go into the app in this process, without a socket (ASGI 3, on asyncio).
+"""An ASGI app as a server: requests go to the app in the same process, without a socket (ASGI 3, on asyncio).
 
-There is no entry point: an adapter of a name is made without arguments, and here there is nothing without an app.
+There is no entry point: a client makes a named adapter without arguments, and this one needs an app.
 """
 
 from __future__ import annotations

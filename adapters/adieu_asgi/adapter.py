@@ -1,4 +1,4 @@
-"""The adapter: one app, in tasks of this event loop. Requests and responses stream; nothing runs on after `close`."""
+"""The adapter: one app, in tasks of this event loop. Requests and responses stream; `close` ends all tasks."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncASGIAdapter"]
 
-# Seconds in which an app that was cut off by `close` may see that its client has gone, before it is cancelled.
+# Seconds for an app to notice that `close` disconnected its client, before it is cancelled.
 _MOMENT = 0.1
 
 
 class AsyncASGIAdapter(AdapterBase):
     """Sends requests into an ASGI 3 app, as a server would.
 
-    What the app raises comes out of the call as `AppError`, with the exception as its cause, also if it raises after
-    its last byte; with `raise_app_exceptions=False` it becomes what the wire would show: a 500, or a body that ends too
-    early, and the traceback goes to stderr. `root_path` says where the app is mounted; a URL that is not below it is
-    `InvalidURL`. `client` is the address that the client seems to have.
+    An exception of the app is raised as `AppError`, with the exception as its cause, even if the app raises after its
+    last byte. With `raise_app_exceptions=False` the client gets what a server would send: a 500, or a body that ends
+    too early; the traceback goes to stderr. `root_path` is the path at which the app is mounted; another URL is
+    `InvalidURL`. `client` is the address of the client in the scope.
 
-    `lifespan`: with "auto" the app is started before its first request and shut down by `close`, if it takes part in
-    that; with "on" it has to; with "off" it is not asked. `grace`: for how many seconds an app may go on when nobody
-    waits for it any more, after its client has left or at `close`; then it is cancelled.
+    `lifespan`: with "auto" the app is started before its first request and shut down by `close`, if it supports
+    lifespan; with "on" it must; with "off" it gets no lifespan. `grace`: the seconds for which an app may go on after
+    its client disconnected or after `close`; then it is cancelled.
 
-    The app runs in a task beside the caller, with a copy of the caller's context variables. The end of the body is the
-    end of the app's call, so that background tasks are done when a response has been read. Belongs to the event loop
-    that used it first. For asyncio.
+    The app runs in a task of its own, with a copy of the caller's context variables. The body ends when the call of the
+    app ends, so background tasks are complete when a response has been read. An adapter belongs to the event loop that
+    used it first. For asyncio.
 
     ```python
     async with adieu.AsyncClient("http://app.test", adapter=AsyncASGIAdapter(app)) as client:
@@ -80,7 +80,7 @@ class AsyncASGIAdapter(AdapterBase):
         self._closed = False
 
     async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
-        """Start the app in a task; returns at the head of its response, while the app goes on."""
+        """Start the app in a task, and return the head of its response while the app goes on."""
         if self._closed:
             raise ClientClosed(f"{self!r} is closed")
         lifespan = self._bound()
@@ -118,8 +118,8 @@ class AsyncASGIAdapter(AdapterBase):
     async def close(self) -> None:
         """End every call of the app and shut the app down. Any number of calls.
 
-        Apps whose client has left are cancelled; others (in background tasks) may go on for `grace` seconds, and so may
-        the shutdown. Raises `AppError`, when all has ended, if the shutdown failed.
+        Apps whose client has disconnected are cancelled; others (in background tasks) may go on for `grace` seconds,
+        and so may the shutdown. Raises `AppError` at the end if the shutdown failed.
         """
         self._closed = True
         loop, lifespan = self._loop, self._lifespan

@@ -1,4 +1,4 @@
-"""What can go wrong with an ASGI app."""
+"""The errors of an ASGI app."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["AppError", "Facts", "NotASGI"]
 
 
 class NotASGI(ProtocolError):
-    """The app did what no ASGI app may do; the text says what."""
+    """The app broke the rules of ASGI; the text says how."""
 
 
 class Facts(AppFacts[NotASGI]):
-    """What is known of one call of an ASGI app."""
+    """The facts of one call of an ASGI app."""
 
     __slots__ = ()
     interface = "ASGI"

@@ -1,14 +1,14 @@
-"""One call of an app: a task that runs beside the client, and the two messages that go between them.
+"""One call of an app: a task that runs beside the client, and the messages between them.
 
-Theory of operation. The lease belongs to an exchange before the app's task begins. The app asks for the request chunk
-by chunk (`receive`) and gives its response chunk by chunk (`send`); between app and client there is room for one chunk,
-so neither runs ahead. The client has the head at the first body message (the specification forbids it any earlier),
-and the end of the body when the app has returned: what the app does after its last byte is done by then, and what it
-raises there is told.
+Theory of operation. The lease belongs to an exchange before the app's task begins. The app receives the request in
+chunks (`receive`) and sends its response in chunks (`send`); the buffer between app and client holds one chunk, so
+neither runs ahead. The client gets the head at the first body message (the specification forbids it earlier), and the
+end of the body when the app has returned. So the work of the app after its last byte is complete by then, and an
+exception in it is raised.
 
-Ending the lease is one synchronous call from any place: it notes the end and asks the loop to do the rest. The app is
-then told as a server tells it: `receive` gives `http.disconnect`, `send` raises an `OSError`. It may clean up for
-`grace` seconds, and is cancelled after that. An app whose response is complete is left alone: it owes nobody anything.
+Ending the lease is one synchronous call from any place: it stores the end and schedules the rest in the loop. The app
+then notices as under a server: `receive` returns `http.disconnect`, `send` raises an `OSError`. It may clean up for
+`grace` seconds, and is cancelled after that. An app whose response is complete may go on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
 from adieu.lifecycle.lease import AsyncLease
 from adieu_asgi.errors import Facts
-from adieu_asgi.output import Gone, Output
+from adieu_asgi.output import ClientDisconnected, Output
 from adieu_asgi.upload import Upload
 from adieu_asgi.waiting import Changes, Tasks
 
@@ -42,7 +42,7 @@ __all__ = ["AppLease"]
 
 
 class AppLease(AsyncLease):
-    """The right to what one call of an app gives. `raising`: whether the app's exceptions are told to the client."""
+    """The right to the response of one call of an app. `raising`: whether exceptions of the app reach the client."""
 
     __slots__ = (
         "__weakref__",
@@ -70,7 +70,7 @@ class AppLease(AsyncLease):
         self._changes = Changes(self._loop)
         self._facts = Facts(exchange)
         self._output = Output(self._facts, self._changes)
-        # What the app runs in is a copy of the caller's context; what the content runs in, too.
+        # The app and the content run in a copy of the caller's context.
         context = copy_context()
         self._start = partial(tasks.start, context)
         self._upload = Upload(request, self._start, self._changes.notify)
@@ -78,10 +78,10 @@ class AppLease(AsyncLease):
         self._grace = grace
         self._task: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        # The app has returned, or raised this.
+        # The exception of the app, once it has ended.
         self._over = False
         self._raised: BaseException | None = None
-        # The client has gone.
+        # The client has disconnected.
         self._ended = False
 
     @property
@@ -96,20 +96,18 @@ class AppLease(AsyncLease):
     def remaining(self) -> int | None:
         return self._output.remaining
 
-    # -- the app -------------------------------------------------------------------------------------------------------
-
     def start(self, app: ASGIApp, scope: dict[str, Any]) -> None:
-        """Let the app run."""
+        """Start the task of the app."""
         self._start(self._run(app, scope))
 
     async def _run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
-        # Before the app has done anything, so that no task is ever without somebody who can end it.
+        # Before the app does anything, so that every task has an owner that can end it.
         self._task = asyncio.current_task()
         try:
             if not self._ended:
                 await app(scope, self._receive, self._output.send)
         except asyncio.CancelledError as error:
-            if not self._ended:  # Not by us: something in the app was cancelled.
+            if not self._ended:  # Not by this adapter: something in the app was cancelled.
                 self._raised = error
         except Exception as error:
             if self._ended:
@@ -126,8 +124,8 @@ class AppLease(AsyncLease):
     async def _receive(self) -> Message:
         upload = self._upload
         if not (upload.ended or self._left()):
-            # A chance to be cancelled while nothing is lost by it: some look for `http.disconnect` by a `receive` that
-            # is cancelled when it waits. And a loop over what is in memory must not starve others.
+            # A point where a cancellation loses nothing: some apps look for `http.disconnect` with a `receive` that
+            # they cancel when it waits. Also, a loop over content in memory must not starve other tasks.
             await asyncio.sleep(0)
             message = await upload.message()
             if upload.ended:
@@ -138,10 +136,8 @@ class AppLease(AsyncLease):
         return {"type": "http.disconnect"}
 
     def _left(self) -> bool:
-        """To the app, the client has gone."""
+        """For the app, the client has disconnected."""
         return self._ended or self._output.complete or self._upload.is_cut
-
-    # -- the client ----------------------------------------------------------------------------------------------------
 
     async def begin(self, deadline: Deadline) -> Head:
         """Wait for the head."""
@@ -150,7 +146,7 @@ class AppLease(AsyncLease):
         sorry = self._raised is not None and not (self._raising or output.begun)
         self._check()
         if sorry:
-            output.apologise()
+            output.replace_with_500()
         if self._ended:
             raise ClientClosed(
                 f"the client was closed during {self._facts.method} {self._facts.url}"
@@ -165,7 +161,7 @@ class AppLease(AsyncLease):
         if self._ended:
             raise BodyClosed("this body was closed before it was read to its end")
         if output.bodiless and not output.complete:
-            return b""  # A HEAD does not run the whole of an export: the app learns that the client has gone.
+            return b""  # A HEAD does not run a whole export: the app notices that the client has disconnected.
         await self._until(lambda: output.has_chunk or output.complete, deadline)
         chunk = output.take()
         if chunk is not None and not self._ended:
@@ -180,7 +176,7 @@ class AppLease(AsyncLease):
         return b""
 
     async def _until(self, ready: Callable[[], bool], deadline: Deadline) -> None:
-        """Wait until this holds, or nothing more will come."""
+        """Wait until this is true, or the app has ended."""
         seconds = deadline.remaining("read")
         if not await self._changes.within(seconds, lambda: ready() or self._stopped()):
             late = self._facts.state(deadline.exceeded("read"))
@@ -191,7 +187,7 @@ class AppLease(AsyncLease):
         return self._over or self._ended or self._upload.has_failed or self._facts.fault is not None
 
     def _check(self) -> None:
-        """Raise what went wrong: first of all what was the client's own fault."""
+        """Raise the error of the call; an error of the request's content comes first."""
         failure, raised = self._upload.take_failure(), self._raised
         self._raised = None
         try:
@@ -214,19 +210,17 @@ class AppLease(AsyncLease):
             )  # Or the exception's traceback would refer to the exception: a cycle.
 
     def _report(self, error: BaseException) -> None:
-        """What a server does with an exception that nobody is told: it is written to stderr."""
-        if not _is_farewell(error):
+        """Write an exception that does not reach the client to stderr, as a server does."""
+        if not _is_disconnect(error):
             traceback.print_exception(error, file=sys.stderr)
 
-    # -- the end -------------------------------------------------------------------------------------------------------
-
     def finish(self, reuse: bool, why: str) -> None:
-        """End it, from any thread. The app learns of it when the loop goes on."""
+        """End it, from any thread. The app notices when the loop goes on."""
         if self._ended:
             return
         self._ended = True
         try:
-            # Not done here and now: a finalizer may call this in the middle of the loop's own bookkeeping.
+            # Not here: a finalizer may call this in the middle of the loop's own bookkeeping.
             if threading.get_ident() == self._thread:
                 self._loop.call_soon(self._leave)
             else:
@@ -235,7 +229,7 @@ class AppLease(AsyncLease):
             self._raised = None  # The loop is closed, and nothing runs in it any more.
 
     def abort(self) -> None:
-        """Cancel the app, unless its response is complete: then it owes nobody anything."""
+        """Cancel the app, unless its response is complete."""
         if self._task is not None and not self._output.complete:
             self._task.cancel()
 
@@ -251,11 +245,11 @@ class AppLease(AsyncLease):
             self._timer = self._loop.call_later(self._grace, self._task.cancel)
 
 
-def _is_farewell(error: BaseException | None) -> bool:
-    """Whether an exception only says that the client has gone, however often it was wrapped on its way out."""
+def _is_disconnect(error: BaseException | None) -> bool:
+    """Whether an exception only reports the disconnected client, even if the app wrapped it."""
     seen = 0
     while error is not None and seen < 100:
-        if isinstance(error, Gone):
+        if isinstance(error, ClientDisconnected):
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False

@@ -1,7 +1,7 @@
 """Lifespan: the app is started before its first request, and shut down when the client closes.
 
-One task carries the whole of it, because what an app opens in it (a task group, say) has to be closed in the same task.
-An app that raises at the very beginning has no lifespan, says the specification; `mode="on"` says that this one has.
+One task runs all of it, because an app has to close a task group, for example, in the task that opened it. According to
+the specification, an app that raises at the very beginning has no lifespan; `mode="on"` makes that an error.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Lifespan:
         self._changes = Changes(asyncio.get_running_loop())
         self._failure = ""
         self.state: State = "NEW" if mode != "off" else "ABSENT"
-        # What the app keeps for its requests; each gets a copy.
+        # The state that the app keeps for its requests; each gets a copy.
         self.values: dict[str, Any] = {}
 
     async def started(self, deadline: Deadline) -> dict[str, Any] | None:
-        """Wait until the app has started; what it keeps for its requests, or None if it has no lifespan.
+        """Wait until the app has started, and return its state, or None if it has no lifespan.
 
-        Whoever comes first starts it, and may be cancelled: the start goes on. Raises `AppError` if it failed.
+        The first caller starts it; if that caller is cancelled, the start goes on. Raises `AppError` if it failed.
         """
         if self.state == "NEW":
             self.state = "STARTING"
@@ -55,7 +55,7 @@ class Lifespan:
         return None if self.state == "ABSENT" else self.values
 
     async def stopped(self, patience: float) -> None:
-        """Let the app shut down, for so many seconds at most. Raises `AppError` if its lifespan failed."""
+        """Let the app shut down, for at most these seconds. Raises `AppError` if its lifespan failed."""
         asked = self.state == "RUNNING"
         in_time = True
         if asked:
@@ -64,7 +64,7 @@ class Lifespan:
         try:
             if asked:
                 in_time = await self._changes.within(patience, lambda: self.state == "STOPPED")
-            # One that has said its last word has only to return.
+            # After its last message the app only has to return.
             await self.tasks.end(patience if asked and in_time else 0)
         finally:
             self.tasks.cancel()
@@ -89,7 +89,7 @@ class Lifespan:
             self._end("")
 
     def _end(self, failure: str) -> None:
-        """The app has left its lifespan, as it should or not."""
+        """The app has ended its lifespan, rightly or not."""
         if self.state == "STARTING":
             self.state = "FAILED" if self._mode == "on" else "ABSENT"
             self._failure = failure or "it returned before it said that it had started"

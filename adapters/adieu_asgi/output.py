@@ -1,4 +1,4 @@
-"""What an app sends: a head, and a body in chunks; checked, and kept until the client takes them, one at a time."""
+"""The messages that an app sends: a head, and a body in chunks; checked, and kept until the client takes them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from adieu_asgi.scope import Message
     from adieu_asgi.waiting import Changes
 
-__all__ = ["Gone", "Head", "Output"]
+__all__ = ["ClientDisconnected", "Head", "Output"]
 
 _NO_CONTENT = (204, 304)
 _SORRY = b"Internal Server Error"
 
 
-class Gone(ConnectionResetError):
-    """`send` was called, and the client has gone (ASGI's HTTP specification, 2.4, wants an `OSError`)."""
+class ClientDisconnected(ConnectionResetError):
+    """`send` was called after the client disconnected (an `OSError`, by ASGI's HTTP specification 2.4)."""
 
 
 class Head(NamedTuple):
-    """Status and fields, and how long the body is (None: the end will tell)."""
+    """Status, fields and the length of the body (None: unknown before its end)."""
 
     status: int
     headers: Headers
@@ -33,10 +33,10 @@ class Head(NamedTuple):
 
 
 class Output:
-    """The response of one call, as far as the app has given it.
+    """The response of one call, as far as the app has sent it.
 
-    `begun`: the first body message has come, so that the head is final; `complete`: the last one has. `framing`,
-    `received` and `remaining` are what a lease says of its body.
+    `begun`: the first body message has arrived, so the head is final; `complete`: the last one has arrived. `framing`,
+    `received` and `remaining` are those of the lease.
     """
 
     __slots__ = (
@@ -74,19 +74,19 @@ class Output:
 
     @property
     def bodiless(self) -> bool:
-        """The response has no body, whatever the app gives (RFC 9112, section 6.3)."""
+        """The response has no body, even if the app sends one (RFC 9112, section 6.3)."""
         head = self._head
         return self._facts.method == "HEAD" or (head is not None and head.status in _NO_CONTENT)
 
-    # -- what the app is given -----------------------------------------------------------------------------------------
-
     async def send(self, message: Message) -> None:
-        """Take a message. Waits until the client has taken the chunk before; raises `Gone` if it never will."""
+        """Take a message. Waits until the client has taken the last chunk; raises if it has disconnected."""
         kind = message.get("type")
         if self.complete:
             raise self._refused(f"it sent {kind} after its response was complete")
         if self._closed:
-            raise Gone("the client has gone: nobody reads this response any more")
+            raise ClientDisconnected(
+                "the client has disconnected and reads no more of this response"
+            )
         if kind == "http.response.start":
             if self._head is not None:
                 raise self._refused("it sent http.response.start twice")
@@ -105,7 +105,7 @@ class Output:
         if self.bodiless:
             if body and self._facts.method != "HEAD":
                 raise self._refused(f"it gave a body, but a {head.status} has none")
-            # Nothing waits for the client here, so that an endless body has to let go of the loop now and then.
+            # Nothing here waits for the client, so an endless body must yield to the loop now and then.
             await asyncio.sleep(0)
         elif body:
             self._given += len(body)
@@ -113,7 +113,9 @@ class Output:
                 raise self._refused("its body is longer than its Content-Length")
             await self._changes.until(lambda: self._chunk is None or self._closed)
             if self._closed:
-                raise Gone("the client has gone: nobody reads this response any more")
+                raise ClientDisconnected(
+                    "the client has disconnected and reads no more of this response"
+                )
             self._chunk = bytes(body)
         self._facts.response_started = True
         self.complete = not more
@@ -121,7 +123,7 @@ class Output:
 
     def _refused(self, what: str) -> NotASGI:
         error = self._facts.refuse(what)
-        self._changes.notify()  # The client is told, whether or not the app lets go of this.
+        self._changes.notify()  # The client gets the error, even if the app catches it.
         return error
 
     def _checked(self, message: Message) -> Head:
@@ -134,7 +136,7 @@ class Output:
             name, value = _pair(field)
             if not isinstance(name, bytes) or not isinstance(value, bytes):
                 raise refuse("every header must be a pair of bytes")
-            if name.lower() != b"transfer-encoding":  # The specification has servers ignore it.
+            if name.lower() != b"transfer-encoding":  # Servers ignore it, by the specification.
                 fields.append((name, value))
         try:
             headers = Headers(fields)
@@ -148,10 +150,8 @@ class Output:
             raise refuse("its Content-Length is not one number")
         return Head(status, headers, int(text))
 
-    # -- what the client reads -----------------------------------------------------------------------------------------
-
     def final_head(self) -> Head:
-        """The head, which cannot change any more."""
+        """The head; from now on it cannot change."""
         head = self._head
         assert head is not None
         self.remaining = 0 if self.bodiless else head.length
@@ -160,7 +160,7 @@ class Output:
         return head
 
     def take(self) -> bytes | None:
-        """The chunk that is here, if there is one. The app may give the next one."""
+        """The waiting chunk, if there is one. The app may then send the next one."""
         chunk, self._chunk = self._chunk, None
         if chunk is not None:
             self._changes.notify()
@@ -169,8 +169,8 @@ class Output:
                 self.remaining -= len(chunk)
         return chunk
 
-    def apologise(self) -> None:
-        """Answer in the place of an app that failed before its response began."""
+    def replace_with_500(self) -> None:
+        """Answer with a 500 for an app that failed before its response began."""
         fields = [("Content-Type", "text/plain"), ("Content-Length", str(len(_SORRY)))]
         self._head = Head(500, Headers(fields), len(_SORRY))
         self._facts.response_started = self.complete = True
@@ -178,7 +178,7 @@ class Output:
             self._chunk = _SORRY
 
     def close(self) -> None:
-        """Nobody reads on."""
+        """The client reads no more."""
         self._closed = True
         self._chunk = None
 

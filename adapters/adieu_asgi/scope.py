@@ -1,4 +1,4 @@
-"""The scope: a request as ASGI's HTTP specification names its parts."""
+"""The scope: the parts of a request, by their names in ASGI's HTTP specification."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSIONS", "checked_root_path", "scope_of"]
 
-# 2.4: `send` raises an `OSError` when the client has gone.
+# 2.4: `send` raises an `OSError` after the client disconnected.
 VERSIONS = {"version": "3.0", "spec_version": "2.4"}
 
 
 def checked_root_path(text: str) -> str:
-    """Where an app is mounted: "" or "/api", never with a slash at its end."""
+    """The path at which an app is mounted: "" or "/api", never with a slash at its end."""
     if not isinstance(text, str) or (text and text[0] != "/"):
         raise InvalidRequest(f'root_path is "" or begins with "/", as in "/api"; not {text!r}')
     return text.rstrip("/")
@@ -61,6 +61,6 @@ def scope_of(
         "server": (url.host or "localhost", url.port or 80),
     }
     if state is not None:
-        # A copy for each request: what a request adds is its own, what the app began with is shared.
+        # A copy for each request: it may add names for itself, but shares the values of the app.
         scope["state"] = state.copy()
     return scope

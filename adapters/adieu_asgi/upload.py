@@ -1,9 +1,8 @@
-"""The request's content, for an app that asks for it chunk by chunk.
+"""The request's content, for an app that receives it chunk by chunk.
 
-An async content is read in a task of its own, one chunk at a time and only when it is wanted: an app may stop waiting
-for a chunk (a timeout, a look whether the client is still there), and then the chunk must neither be lost nor be cut
-off in the middle of the user's code. What the content raises is not for the app, to which the client has just gone, but
-for the client.
+A task of its own reads async content, one chunk at a time and only on request: if an app stops waiting for a chunk
+(because of a timeout, or to check for a disconnect), the chunk must not be lost, nor the user's code be cut off.
+An error of the content is raised in the client; the app sees a disconnected client.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ __all__ = ["Upload"]
 class Upload:
     """The chunks of a request's content.
 
-    `start(coroutine)` makes a task; `failed` is called when reading has failed. `ended`: every chunk was given.
+    `start(coroutine)` makes a task; `failed` is called after reading has failed. `ended`: the app has every chunk.
     """
 
     __slots__ = ("_chunks", "_due", "_failed", "_failure", "_pull", "_start", "_whole", "ended")
@@ -41,24 +40,24 @@ class Upload:
         self._failure: Exception | None = None
         self._pull: asyncio.Task[bytes | None] | None = None
         self._due = _announced(request)
-        # What is in memory is one message, as from a server that had it in its buffer.
+        # Content in memory is one message, as from the buffer of a server.
         self._whole: bytes | None = content.body
-        # An iterator of one of the two kinds; None when nothing more is wanted, or can be had.
+        # A sync or async iterator; None after the end, or if no more is wanted.
         self._chunks: Any = content.async_chunks() if content.is_async else content.chunks()
         self.ended = False
 
     @property
     def has_failed(self) -> bool:
-        """Reading raised something that nobody has taken yet."""
+        """Reading raised an error that was not taken yet."""
         return self._failure is not None
 
     @property
     def is_cut(self) -> bool:
-        """Nothing more will come, although it has not ended."""
+        """The content stopped before its end."""
         return self._chunks is None
 
     def take_failure(self) -> Exception | None:
-        """What reading raised. It is not kept: its traceback refers to this object."""
+        """Return the error of reading, and forget it, because its traceback refers to this object."""
         failure, self._failure = self._failure, None
         return failure
 
@@ -80,7 +79,7 @@ class Upload:
         return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
 
     def cut(self) -> None:
-        """Nobody wants the rest."""
+        """The rest is not wanted."""
         self._chunks = self._whole = self._failure = None
         if self._pull is not None:
             self._pull.cancel()
@@ -97,7 +96,7 @@ class Upload:
                 self._pull = self._start(self._pulled(chunks))
             pull = self._pull
             await asyncio.wait((pull,))
-            if self._pull is pull:  # Else another task of the app was faster, and has this chunk.
+            if self._pull is pull:  # Otherwise another task of the app has taken this chunk.
                 self._pull = None
                 return None if pull.cancelled() else pull.result()
         return None

@@ -1,4 +1,4 @@
-"""Waiting, for the tasks of one event loop: until something holds, and for everything that an adapter has running."""
+"""Waiting in the tasks of one event loop: for a condition, and for the running tasks of an adapter."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "Tasks"]
 
-# How often, and for how many seconds each, a task that was cancelled is waited for: some take the first one for advice.
+# How often, and for how many seconds each, a task is cancelled and waited for: some ignore the first cancellation.
 _TRIES = 3
 _EACH = 1.0
 
 
 class Changes:
-    """Lets tasks wait until something holds, and is told whenever that may have come true.
+    """Lets tasks wait for a condition; `notify` is called after each change that may make it true.
 
-    Of this loop's thread only. Cancelling one who waits disturbs nobody else.
+    For the thread of the loop only. Cancelling one waiting task does not affect the others.
     """
 
     __slots__ = ("_loop", "_waiting")
@@ -30,14 +30,14 @@ class Changes:
         self._waiting: list[asyncio.Future[None]] = []
 
     def notify(self) -> None:
-        """Something has changed."""
+        """Check the conditions of all waiting tasks again."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
                 future.set_result(None)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until this holds."""
+        """Wait until this is true."""
         while not holds():
             future = self._loop.create_future()
             self._waiting.append(future)
@@ -48,7 +48,7 @@ class Changes:
                     self._waiting = [other for other in self._waiting if other is not future]
 
     async def within(self, seconds: float | None, holds: Callable[[], bool]) -> bool:
-        """Wait until this holds, so long at most; whether it does."""
+        """Wait until this is true, for at most these seconds; return whether it is."""
         if holds():
             return True
         if seconds is None:
@@ -64,7 +64,7 @@ class Changes:
 
 
 class Tasks:
-    """Every task that an adapter has started and that has not ended yet."""
+    """The running tasks of an adapter."""
 
     __slots__ = ("_running",)
 
@@ -72,7 +72,7 @@ class Tasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     def start(self, context: Context, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a task in this context. What it raises is its own affair."""
+        """Start a task in this context. Its errors are ignored."""
         task = context.run(asyncio.get_running_loop().create_task, work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -87,12 +87,12 @@ class Tasks:
             task.cancel()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for all of them, so long at most."""
+        """Wait for all of them, for at most these seconds."""
         if seconds > 0 and (going := self._others()):
             await asyncio.wait(going, timeout=seconds)
 
     async def end(self, patience: float) -> None:
-        """Wait for all of them, so long at most; then cancel those that go on, and wait for their end."""
+        """Wait for all of them, for at most these seconds; then cancel the others, and wait for their end."""
         try:
             await self.wait(patience)
             for _ in range(_TRIES):
@@ -112,6 +112,6 @@ class Tasks:
             )
 
     def _others(self) -> list[asyncio.Task[Any]]:
-        # An app may close the very client that called it: its own end is nothing that it can wait for.
+        # An app may close the client that called it, and cannot wait for its own end.
         this = asyncio.current_task()
         return [task for task in self._running if task is not this]

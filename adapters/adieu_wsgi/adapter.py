@@ -1,4 +1,4 @@
-"""The adapter: one app, in this process. Requests and responses stream; nothing is open but the app's own iterables."""
+"""The adapter: one app, in this process. Requests and responses stream; only iterables of the app are open."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = ["WSGIAdapter"]
 
 
 class WSGIAdapter(AdapterBase):
-    """Sends requests into a WSGI app, as a server would that follows PEP 3333 to the letter.
+    """Sends requests into a WSGI app, as a server would that follows PEP 3333 exactly.
 
-    What the app raises comes out of the call as `AppError`, with the exception as its cause; with
-    `raise_app_exceptions=False` it becomes what the wire would show: a 500, or a body that ends too early, and the
-    traceback goes to `wsgi.errors` (stderr). `script_name` says where the app is mounted: it is split off the URL's
-    path, and a URL that is not below it is `InvalidURL`. `remote_addr` is the address that the client seems to have.
+    An exception of the app is raised as `AppError`, with the exception as its cause. With `raise_app_exceptions=False`
+    the client gets what a server would send: a 500, or a body that ends too early; the traceback goes to `wsgi.errors`
+    (stderr). `script_name` is the path at which the app is mounted: it is split off the URL's path, and another URL is
+    `InvalidURL`. `remote_addr` is the address of the client in the environ.
 
-    The app runs in the thread that reads, and only as far as somebody reads: the call returns at the first byte of the
-    body. (What the app passes to `write` is kept until its own call is over.) No clock can interrupt it; that it took
-    longer than `Timeout.read` or `Timeout.total` allow is told when it gives control back. May be shared by threads, if
-    the app may.
+    The app runs in the thread that reads, and only as far as that reads: the call returns at the first byte of the
+    body. (Bytes that the app passes to `write` are kept until its call is over.) No timeout can interrupt the app; if a
+    step takes longer than `Timeout.read` or `Timeout.total` allow, the error is raised after it. Threads may share the
+    adapter if they may share the app.
 
     ```python
     with adieu.Client("http://app.test", adapter=WSGIAdapter(app)) as client:
@@ -62,14 +62,14 @@ class WSGIAdapter(AdapterBase):
         self._closed = False
 
     def send(self, request: Request, exchange: Exchange) -> Response:
-        """Call the app; the response's body is its iterable, pulled as it is read."""
+        """Call the app. The response's body is its iterable, which advances as the body is read."""
         content = ContentReader(request)
         body = io.BufferedReader(content)
         environ = environ_of(request, body, self._script_name, self._remote_addr)
         lease = AppLease(exchange, content, self._running, self._raising)
         exchange.own(lease)
         self._running[id(lease)] = lease
-        # Asked when the lease is in the table: either `close` sees the lease, or the lease sees `close`.
+        # Checked after the lease is in the table: either `close` sees the lease, or this sees `close`.
         if self._closed:
             raise ClientClosed(f"{self!r} is closed")
         head = lease.begin(self.app, environ, exchange.deadline)

@@ -1,7 +1,7 @@
 """`wsgi.input`: the request's content, read when the app asks for it.
 
-The app never sees what the content's own iterator raises: to a server, a client that fails half way is a connection
-that broke. The error itself is kept for the client.
+The app never sees an error of the content's iterator: for a server, a client that fails half way is a broken
+connection. The error itself is raised in the client.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["ContentReader"]
 class ContentReader(io.RawIOBase):
     """The chunks of a content as a raw binary file; an `io.BufferedReader` around it gives the app its methods.
 
-    `failure`: what reading the content raised, for who takes it.
+    `failure`: the error of reading the content, until it is taken.
     """
 
     def __init__(self, request: Request) -> None:
@@ -33,13 +33,13 @@ class ContentReader(io.RawIOBase):
         self.failure: Exception | None = None
         self._chunks: Iterator[bytes] | None = content.chunks()
         self._rest = memoryview(b"")
-        # Bytes that are still due; None: nobody said how many.
+        # Bytes that still have to come; None: unknown.
         self._due = _announced(request)
         self._ended = content.length == 0
 
     @property
     def sent(self) -> Sent:
-        """How much of the content the app has."""
+        """How much of the content the app has got."""
         return "wholly" if self._ended and not self._rest else "partly"
 
     def readable(self) -> bool:
@@ -61,13 +61,13 @@ class ContentReader(io.RawIOBase):
         return b"".join(pieces)
 
     def cut(self) -> None:
-        """The client is gone: who reads on is told what a server would tell."""
+        """The client has disconnected: further reads raise the error that a server would raise."""
         self._rest = memoryview(b"")
         self._chunks = None
         self._ended = False
 
     def take_failure(self) -> Exception | None:
-        """What reading raised. It is not kept: its traceback refers to this reader."""
+        """Return the error of reading, and forget it, because its traceback refers to this reader."""
         failure, self.failure = self.failure, None
         return failure
 
@@ -75,7 +75,9 @@ class ContentReader(io.RawIOBase):
         if self._ended:
             return b""
         if self._chunks is None:
-            raise ConnectionResetError("the client has gone: its request will not come any more")
+            raise ConnectionResetError(
+                "the client has disconnected: the rest of its request will not come"
+            )
         try:
             chunk = next(self._chunks, b"")
             self._count(chunk)

@@ -1,4 +1,4 @@
-"""The environ: a request as PEP 3333 and, below it, RFC 3875 (CGI) name its parts.
+"""The environ: the parts of a request, by their names in PEP 3333 and RFC 3875 (CGI).
 
 Texts in it are "native strings": str whose characters are the bytes, read as Latin-1.
 """
@@ -23,7 +23,7 @@ _NOT_OF_HTTP = {"HTTP_CONTENT_TYPE": "CONTENT_TYPE", "HTTP_CONTENT_LENGTH": "CON
 
 
 def checked_script_name(text: str) -> str:
-    """Where an app is mounted, as a native string: "" or "/api", never with a slash at its end."""
+    """The path at which an app is mounted, as a native string: "" or "/api", never with a slash at its end."""
     if not isinstance(text, str) or (text and text[0] != "/"):
         raise InvalidRequest(f'script_name is "" or begins with "/", as in "/api"; not {text!r}')
     return text.rstrip("/").encode().decode("latin-1")
@@ -44,7 +44,7 @@ def environ_of(
         "PATH_INFO": _path_info(url, script_name),
         "QUERY_STRING": url.query or "",
         "REQUEST_URI": url.target,
-        # RFC 3875 wants both, also for a URL whose scheme has no ports, or no hosts.
+        # RFC 3875 requires both, even for a URL whose scheme has no ports or no hosts.
         "SERVER_NAME": host or "localhost",
         "SERVER_PORT": str(url.port or 80),
         "SERVER_PROTOCOL": "HTTP/1.1",
@@ -54,7 +54,7 @@ def environ_of(
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": url.scheme,
         "wsgi.input": body,
-        # The input ends where the content does, whether or not a length is known: frameworks read on that word only.
+        # The input ends with the content, even without a known length; frameworks read such input only with this flag.
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
@@ -80,10 +80,10 @@ def _path_info(url: URL, script_name: str) -> str:
 def _add(environ: dict[str, Any], name: str, value: str) -> None:
     """Add a header field (RFC 3875, section 4.1.18)."""
     if "_" in name:
-        return  # X_User would be the same variable as X-User: servers drop it, so that nobody can pass for a proxy.
+        return  # X_User would be the same variable as X-User: servers drop it, so that no client can imitate a proxy.
     key = "HTTP_" + name.upper().replace("-", "_")
     if key == "HTTP_TRANSFER_ENCODING":
-        return  # RFC 9112, section 7.1.3: whoever decodes the chunks takes the field away.
+        return  # RFC 9112, section 7.1.3: the decoder of the chunks removes the field.
     key = _NOT_OF_HTTP.get(key, key)
     if key in environ:
         # RFC 6265, section 5.4, and RFC 9110, section 5.3.

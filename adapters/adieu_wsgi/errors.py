@@ -1,4 +1,4 @@
-"""What can go wrong with a WSGI app."""
+"""The errors of a WSGI app."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["AppError", "Facts", "NotWSGI"]
 
 
 class NotWSGI(ProtocolError):
-    """The app did what no WSGI app may do (PEP 3333); the text says what."""
+    """The app broke the rules of PEP 3333; the text says how."""
 
 
 class Facts(AppFacts[NotWSGI]):
-    """What is known of one call of a WSGI app."""
+    """The facts of one call of a WSGI app."""
 
     __slots__ = ()
     interface = "PEP 3333"

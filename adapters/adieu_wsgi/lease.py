@@ -1,10 +1,10 @@
-"""One call of an app: run step by step while the client reads, and ended once.
+"""One call of an app: it runs step by step while the client reads, and ends once.
 
 Theory of operation. The lease belongs to an exchange before the app runs. The app runs in steps: the call itself, then
-one `next` of its iterable each time the client wants bytes and none are there. Only while a step runs is `_busy` held.
-Whoever ends the lease (the reader, another thread, a finalizer) closes the iterable if no step is running; else the
-thread that runs it does, as soon as the app gives control back, because a generator that runs cannot be closed. Either
-way the iterable is taken out of its one place before it is closed, so that it is closed once.
+one `next` of its iterable each time the client needs bytes. `_busy` is held only while a step runs. The thread or
+finalizer that ends the lease closes the iterable if no step is running. Otherwise the thread of the step closes it
+after the step, because a running generator cannot be closed. In both cases the iterable is removed from its one
+attribute before it is closed, so it is closed once.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _SORRY = b"Internal Server Error"
 
 
 class AppLease(Lease):
-    """The right to what one call of an app gives.
+    """The right to the response of one call of an app.
 
-    `running`: the adapter's table, which the lease leaves when it ends. `raising`: whether the app's exceptions are
-    told to the client, or become what a server makes of them.
+    `running`: the adapter's table, from which the lease removes itself at its end. `raising`: whether exceptions of the
+    app reach the client, or become a 500 or a truncated body as with a server.
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class AppLease(Lease):
         self._pieces: Iterator[bytes] | None = None
         self._exhausted = False
         self._ended = False
-        # Why the body will not come to its end.
+        # The reason why the body will not be complete.
         self._failed: str | None = None
 
     @property
@@ -92,21 +92,19 @@ class AppLease(Lease):
     def remaining(self) -> int | None:
         return self._output.remaining
 
-    # -- what the client does ----------------------------------------------------------------------------------------
-
     def begin(self, app: WSGIApplication, environ: dict[str, Any], deadline: Deadline) -> Head:
-        """Run the app until its head is final: until its first byte, or its end (PEP 3333)."""
+        """Run the app until its head is final, at its first byte or its end (PEP 3333)."""
         self._errors = environ["wsgi.errors"]
         output = self._output
         going = self._step(lambda: self._call(app, environ), deadline)
         while going and not output.started and not self._exhausted:
             going = self._step(self._pull, deadline)
         if not going and not output.started and not self._exhausted:
-            return self._apology()
+            return self._error_head()
         return output.final_head()
 
     def read(self, deadline: Deadline) -> bytes:
-        """The next bytes of the body; b"" when the app's iterable has ended, and is closed."""
+        """The next bytes of the body; b"" when the app's iterable has ended and is closed."""
         output = self._output
         while True:
             if self._ended:
@@ -119,21 +117,19 @@ class AppLease(Lease):
                 if output.remaining:
                     raise output.truncated("the app gave no more")
                 return b""
-            # Without a body there is nothing to wait for: a HEAD does not run the whole of an export.
+            # Without a body no step is needed: a HEAD does not run a whole export.
             self._step(self._close if output.bodiless else self._pull, deadline)
 
     def finish(self, reuse: bool, why: str) -> None:
-        """End the app's iterable, now or when its step is over. What its `close()` raises is reported, not raised."""
+        """End the app's iterable, now or after its step. An error of its `close()` is reported, not raised."""
         self._ended = True
         self._running.pop(id(self), None)
         self._end()
 
-    # -- steps of the app ----------------------------------------------------------------------------------------------
-
     def _step(self, step: Callable[[], None], deadline: Deadline) -> bool:
-        """Let the app run; False if it raised, and that is not to be told.
+        """Run one step of the app; False if it raised and the client shall not get the exception.
 
-        No clock can stop it; but a step that took too long is an error, once it is over.
+        No timeout can interrupt it, but a step that took too long raises after its end.
         """
         limit = deadline.remaining("read")
         started = deadline.now()
@@ -147,7 +143,7 @@ class AppLease(Lease):
                 if self._ended:
                     self._end()
         except Exception as error:
-            self._tell_failure()
+            self._raise_content_error()
             if isinstance(error, NotWSGI) and facts.fault is not None:
                 raise
             if self._raising:
@@ -158,7 +154,7 @@ class AppLease(Lease):
             return False
         if self._ended:
             raise ClientClosed(f"the client was closed while {facts.method} {facts.url} ran")
-        self._tell_failure()
+        self._raise_content_error()
         if facts.fault is not None:
             raise facts.violation()
         if limit is not None and deadline.now() - started > limit:
@@ -183,12 +179,12 @@ class AppLease(Lease):
             self._output.take(piece)
 
     def _close(self) -> None:
-        """End the iterable in a step, so that what its `close()` raises is an exception of the app like any other."""
+        """End the iterable in a step, so that an error of its `close()` counts as an exception of the app."""
         self._exhausted = True
         _close(self._taken())
 
     def _end(self) -> None:
-        # Held by nobody but a step of the app, whose thread comes here when it is over, and by a call like this one.
+        # Held only by a step of the app, whose thread calls this afterwards, and by other calls of this method.
         if self._busy.acquire(blocking=False):
             try:
                 self._output.close()
@@ -201,10 +197,8 @@ class AppLease(Lease):
         iterable, self._iterable, self._pieces = self._iterable, None, None
         return iterable
 
-    # -- what goes wrong -----------------------------------------------------------------------------------------------
-
-    def _apology(self) -> Head:
-        """What a server answers for an app that failed before its head was out."""
+    def _error_head(self) -> Head:
+        """The answer of a server for an app that failed before it sent its head."""
         self._exhausted = True
         self._failed = None
         with self._busy:
@@ -214,8 +208,8 @@ class AppLease(Lease):
             Head(500, "Internal Server Error", headers, len(_SORRY)), _SORRY
         )
 
-    def _tell_failure(self) -> None:
-        """What reading the request's content raised is the client's own error, whatever the app made of it."""
+    def _raise_content_error(self) -> None:
+        """Raise the error of the request's content, which belongs to the client, whatever the app did with it."""
         failure = self._content.take_failure()
         try:
             if isinstance(failure, AdieuError):

@@ -1,11 +1,11 @@
-"""What an app gives: a head through `start_response`, a body in pieces; both checked, and kept until they are read."""
+"""The response of an app: a head through `start_response`, and a body in pieces; checked, and kept until read."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING
 
-from adieu_wsgi.head import Head, Unfit, head_of
+from adieu_wsgi.head import Head, InvalidHead, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +22,10 @@ _NO_CONTENT = (204, 304)
 
 
 class Output:
-    """The response of one call, as far as the app has given it.
+    """The response of one call, as far as the app has sent it.
 
-    `started`: its first byte is there, so that the head is out as far as the app can tell (PEP 3333); `closed`: nobody
-    will read any more of it. `framing`, `received` and `remaining` are what a lease says of its body.
+    `started`: its first byte has arrived, so for the app the head is sent (PEP 3333); `closed`: no more of it will be
+    read. `framing`, `received` and `remaining` are those of the lease.
     """
 
     __slots__ = ("_facts", "_pieces", "closed", "framing", "head", "received", "remaining")
@@ -45,11 +45,9 @@ class Output:
 
     @property
     def bodiless(self) -> bool:
-        """The response has no body, whatever the app gives (RFC 9112, section 6.3)."""
+        """The response has no body, even if the app sends one (RFC 9112, section 6.3)."""
         head = self.head
         return self._facts.method == "HEAD" or (head is not None and head.status in _NO_CONTENT)
-
-    # -- what the app is given ---------------------------------------------------------------------------------------
 
     def start_response(
         self,
@@ -58,29 +56,31 @@ class Output:
         exc_info: OptExcInfo | None = None,
         /,
     ) -> Callable[[bytes], object]:
-        """Take the head. With `exc_info` it may take the place of an earlier one, as long as no byte has gone out."""
+        """Take the head. With `exc_info` it may replace an earlier one, as long as no byte was sent."""
         if exc_info is not None:
             try:
                 if self.started and exc_info[1] is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
-                exc_info = None  # In the frame that it refers to it would be a cycle (PEP 3333).
+                exc_info = (
+                    None  # Kept in the frame to which it refers, it would be a cycle (PEP 3333).
+                )
         elif self.head is not None:
             raise self._facts.refuse("it called start_response again, without exc_info")
         try:
             self.head = head_of(status, headers)
-        except Unfit as error:
+        except InvalidHead as error:
             raise self._facts.refuse(str(error)) from None
         return self.take
 
     def take(self, piece: bytes) -> None:
-        """Take a piece of the body: of the iterable, or of a call of `write`, which is this method."""
+        """Take a piece of the body, from the iterable or from `write`, which is this method."""
         if not isinstance(piece, bytes):
             raise self._facts.refuse(
                 f"its body has to be bytes, but a piece of it is {type(piece).__name__}"
             )
         if self.closed:
-            raise BrokenPipeError("the client has gone: nobody reads this response any more")
+            raise BrokenPipeError("the client has disconnected and reads no more of this response")
         if not piece:
             return
         if self.head is None:
@@ -91,10 +91,8 @@ class Output:
         elif self._facts.method != "HEAD":
             raise self._facts.refuse(f"it gave a body, but a {self.head.status} has none")
 
-    # -- what the client reads ---------------------------------------------------------------------------------------
-
     def final_head(self) -> Head:
-        """The head, which cannot change any more."""
+        """The head; from now on it cannot change."""
         head = self.head
         if head is None:
             raise self._facts.refuse("it ended without a call of start_response")
@@ -121,7 +119,7 @@ class Output:
         return self._facts.truncated(self.received, self.remaining, why)
 
     def replace(self, head: Head, body: bytes) -> Head:
-        """Answer in the app's place: nothing of its own has gone out."""
+        """Answer in place of the app, which has sent nothing yet."""
         self.head = head
         self._pieces.clear()
         if not self.bodiless:
@@ -129,6 +127,6 @@ class Output:
         return self.final_head()
 
     def close(self) -> None:
-        """Nobody reads on."""
+        """The client reads no more."""
         self.closed = True
         self._pieces.clear()

@@ -104,7 +104,7 @@ def scope_for(method: str = "GET", url: str = "/", **options: Any) -> dict[str, 
     return seen
 
 
-# -- the scope ----------------------------------------------------------------
+# the scope
 
 
 def test_the_scope_names_the_request_as_the_specification_does() -> None:
@@ -188,7 +188,7 @@ def test_options_that_make_no_sense_are_refused(options: Any, text: str) -> None
         AsyncASGIAdapter("app")  # type: ignore[arg-type]
 
 
-# -- the request's content ----------------------------------------------------------------
+# the request's content
 
 
 async def received(receive: Any) -> tuple[bytes, int]:
@@ -382,7 +382,7 @@ def test_content_that_is_not_as_long_as_announced_is_refused_as_on_the_wire(
     run(main())
 
 
-# -- the response ----------------------------------------------------------------
+# the response
 
 
 def test_the_response_is_the_apps() -> None:
@@ -501,7 +501,7 @@ def test_many_tasks_share_an_app() -> None:
     run(main())
 
 
-# -- every end ----------------------------------------------------------------
+# every end
 
 
 class Watched:
@@ -681,7 +681,7 @@ def test_a_disconnect_comes_to_an_app_that_waits_for_it_when_the_body_is_left() 
         await send(body(b"first", more=True))
         seen.append(await receive())
         seen.append(await receive())
-        with pytest.raises(OSError, match="the client has gone"):
+        with pytest.raises(OSError, match="the client has disconnected"):
             await send(body(b"more", more=True))
         seen.append("returned")
 
@@ -929,7 +929,7 @@ def test_an_app_may_ask_itself_and_close_the_client_that_calls_it() -> None:
     run(main())
 
 
-# -- what no app may do ----------------------------------------------------------------
+# what no app may do
 
 
 def _start(**fields: Any) -> dict[str, Any]:
@@ -1030,7 +1030,7 @@ def test_a_head_has_the_length_and_nothing_of_the_body() -> None:
     run(main())
 
 
-# -- exceptions of the app ----------------------------------------------------------------
+# exceptions of the app
 
 
 @pytest.mark.parametrize(
@@ -1159,7 +1159,7 @@ def test_background_work_goes_on_when_the_client_has_left_and_close_waits_for_it
     run(main())
 
 
-# -- lifespan ----------------------------------------------------------------
+# lifespan
 
 
 class Living:
@@ -1343,7 +1343,7 @@ def test_a_lifespan_message_at_the_wrong_time_is_refused() -> None:
     run(main())
 
 
-# -- loops ----------------------------------------------------------------
+# loops
 
 
 def test_an_app_that_was_started_in_another_loop_says_so() -> None:

@@ -32,7 +32,7 @@ class _Oops(Exception):
     pass
 
 
-# -- Flask ------------------------------------------------------------------------------------------------------------
+# Flask
 
 
 class Shop:
@@ -150,7 +150,7 @@ def test_flask_in_threads_keeps_its_contexts(shop: Shop) -> None:
     asyncio.run(main())
 
 
-# -- httpbin ----------------------------------------------------------------------------------------------------------
+# httpbin
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_httpbin_may_be_left_early(bin_client: adieu.Client) -> None:
     assert bin_client.get("/get").status_code == 200
 
 
-# -- Starlette --------------------------------------------------------------------------------------------------------
+# Starlette
 
 
 class Works:

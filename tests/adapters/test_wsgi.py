@@ -88,7 +88,7 @@ def environ_for(method: str = "GET", url: str = "/", **options: Any) -> dict[str
     return seen
 
 
-# -- the environ ------------------------------------------------------------------------------------------------------
+# the environ
 
 
 def test_the_environ_names_the_request_as_cgi_does() -> None:
@@ -200,7 +200,7 @@ def test_the_remote_address_may_be_chosen() -> None:
         assert client.get("/").text == "192.0.2.7"
 
 
-# -- the request's content --------------------------------------------------------------------------------------------
+# the request's content
 
 
 def echo(read: Callable[[Any], bytes]) -> Any:
@@ -348,7 +348,7 @@ def test_async_content_is_refused_before_the_app_runs() -> None:
     assert ran == []
 
 
-# -- the response -----------------------------------------------------------------------------------------------------
+# the response
 
 
 def test_the_response_is_the_apps() -> None:
@@ -427,7 +427,7 @@ def test_a_mount_takes_the_app_as_any_adapter() -> None:
         assert client.get("http://shop.test/apis").text == "site"
 
 
-# -- every end --------------------------------------------------------------------------------------------------------
+# every end
 
 
 def _read(client: adieu.Client) -> object:
@@ -638,7 +638,7 @@ def test_what_close_raises_when_the_body_is_left_is_reported_and_stops_nothing(
     assert [str(error) for error in reported] == ["in passing"]
 
 
-# -- start_response ---------------------------------------------------------------------------------------------------
+# start_response
 
 
 def _again(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -800,13 +800,13 @@ def test_writing_when_the_client_has_gone_is_a_broken_pipe() -> None:
     with client_of(app) as client, client.stream("POST", "/", content=iter([b"a"])):
         pass
     write, file = kept
-    with pytest.raises(BrokenPipeError, match="the client has gone"):
+    with pytest.raises(BrokenPipeError, match="the client has disconnected"):
         write(b"more")
-    with pytest.raises(ConnectionResetError, match="the client has gone"):
+    with pytest.raises(ConnectionResetError, match="the client has disconnected"):
         file.read()
 
 
-# -- the length of the body -------------------------------------------------------------------------------------------
+# the length of the body
 
 
 def _long(length: int) -> list[tuple[str, str]]:
@@ -880,7 +880,7 @@ def test_an_announced_length_of_nothing_holds_nothing() -> None:
         assert client.get("/").is_closed
 
 
-# -- exceptions of the app --------------------------------------------------------------------------------------------
+# exceptions of the app
 
 
 def test_what_the_app_raises_comes_out_with_its_cause_and_facts() -> None:
@@ -948,7 +948,7 @@ def test_an_exception_after_write_cuts_the_body_if_it_is_not_told() -> None:
         response.read()
 
 
-# -- clocks, threads, the end of the client ---------------------------------------------------------------------------
+# clocks, threads, the end of the client
 
 
 def test_an_app_that_takes_too_long_is_told_when_it_is_over() -> None:
