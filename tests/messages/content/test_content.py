@@ -323,8 +323,8 @@ def test_a_list_or_a_restartable_iterable_is_sent_as_often_as_needed() -> None:
             yield b"abc"
             yield b"d"
 
-    odd: list[Any] = [memoryview(b"abc"), bytearray(b"d")]
-    sources: list[Any] = [[b"abc", b"d"], (b"abc", "d"), Fresh(), odd]
+    mutable: list[Any] = [memoryview(b"abc"), bytearray(b"d")]
+    sources: list[Any] = [[b"abc", b"d"], (b"abc", "d"), Fresh(), mutable]
     for source in sources:
         content = encode_content(content=source)
         assert (content.body, content.length, content.replayable) == (None, None, True)

@@ -56,7 +56,7 @@ def after(url: str, *fields: str) -> Cookies:
 
 
 @pytest.mark.parametrize(
-    ("url", "domain", "goes", "stays"),
+    ("url", "domain", "sent_to", "not_sent_to"),
     [
         # For the host only, without a Domain.
         (WEB, "", [WEB], ["https://example.org/", "https://a.www.example.org/"]),
@@ -96,11 +96,11 @@ def after(url: str, *fields: str) -> Cookies:
     ],
 )
 def test_a_cookie_is_sent_to_its_hosts_only(
-    url: str, domain: str, goes: list[str], stays: list[str]
+    url: str, domain: str, sent_to: list[str], not_sent_to: list[str]
 ) -> None:
     jar = after(url, f"a=b{domain}")
-    assert [where for where in goes if sent(jar, where) != "a=b"] == []
-    assert [where for where in stays if sent(jar, where)] == []
+    assert [where for where in sent_to if sent(jar, where) != "a=b"] == []
+    assert [where for where in not_sent_to if sent(jar, where)] == []
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_host_that_is_a_public_suffix_can_set_its_own_cookies() -> None:
     pytest.importorskip("publicsuffixlist")
     jar = after("https://github.io/", "a=b; Domain=github.io")
     assert sent(jar, "https://github.io/") == "a=b"
-    assert sent(jar, "https://stranger.github.io/") == ""
+    assert sent(jar, "https://other.github.io/") == ""
 
 
 def test_without_the_extra_single_labels_are_still_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def forget_public_suffixes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "attribute", "goes", "stays"),
+    ("url", "attribute", "sent_to", "not_sent_to"),
     [
         ("/a/b", "", ["/a", "/a/", "/a/c", "/a/b/c", "/a?x"], ["/", "/ab", "/b"]),
         ("/a/b/", "", ["/a/b", "/a/b/c"], ["/a", "/a/bc"]),
@@ -177,11 +177,11 @@ def forget_public_suffixes() -> None:
     ],
 )
 def test_a_path_covers_whole_segments(
-    url: str, attribute: str, goes: list[str], stays: list[str]
+    url: str, attribute: str, sent_to: list[str], not_sent_to: list[str]
 ) -> None:
     jar = after(f"https://a.example{url}", f"a=b{attribute}")
-    assert [path for path in goes if not sent(jar, f"https://a.example{path}")] == []
-    assert [path for path in stays if sent(jar, f"https://a.example{path}")] == []
+    assert [path for path in sent_to if not sent(jar, f"https://a.example{path}")] == []
+    assert [path for path in not_sent_to if sent(jar, f"https://a.example{path}")] == []
 
 
 # Secure, prefixes, SameSite
@@ -399,12 +399,12 @@ def test_values_by_name_are_sent_to_the_host_of_the_jars_url_only() -> None:
     jar = Cookies({"a": "1"}, url="https://api.example.org/v1/")
     jar["b"] = "2"
     assert sent(jar, "https://api.example.org/other") == "a=1; b=2"
-    for stranger in (
+    for other in (
         "https://example.org/",
         "https://x.api.example.org/",
         "http://api.example.org/",
     ):
-        assert sent(jar, stranger) == ""
+        assert sent(jar, other) == ""
 
 
 def test_values_by_name_for_an_http_url_are_sent_without_encryption() -> None:
@@ -633,10 +633,10 @@ def test_an_unused_jar_loads_nothing() -> None:
     )
 )
 def test_any_set_cookie_is_sent_as_a_valid_field_to_no_other_host(
-    answers: list[tuple[str, str]],
+    responses: list[tuple[str, str]],
 ) -> None:
     jar = Cookies()
-    for url, field in answers:
+    for url, field in responses:
         jar.store(URL(url), [field])
     for url in ("http://a.example/x/y", "https://b.a.example/x", "http://10.0.0.1/"):
         header = jar.header_for(URL(url))

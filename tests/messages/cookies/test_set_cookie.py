@@ -12,7 +12,7 @@ from adieu.messages.cookies.set_cookie import SetCookie, parse_set_cookie
 from support.growth import assert_linear
 
 
-def said(field: str) -> SetCookie:
+def parsed(field: str) -> SetCookie:
     found = parse_set_cookie(field)
     assert found is not None, f"{field!r} was ignored"
     return found
@@ -51,7 +51,7 @@ def said(field: str) -> SetCookie:
     ],
 )
 def test_the_first_equals_sign_separates_name_and_value(field: str, pair: tuple[str, str]) -> None:
-    assert said(field)[:2] == pair
+    assert parsed(field)[:2] == pair
 
 
 @pytest.mark.parametrize("field", ["", ";", "=", " = ", "; Path=/", "=; Path=/", "\t"])
@@ -75,16 +75,16 @@ def test_a_tab_within_a_name_refuses_the_cookie() -> None:
 
 
 def test_name_and_value_have_4096_bytes_together() -> None:
-    assert said("n" * 2000 + "=" + "v" * 2096)
-    assert said("a=" + "v" * 4095 + "; path=/")
+    assert parsed("n" * 2000 + "=" + "v" * 2096)
+    assert parsed("a=" + "v" * 4095 + "; path=/")
     assert parse_set_cookie("n" * 2001 + "=" + "v" * 2096) is None
     assert parse_set_cookie("v" * 4097) is None
 
 
 def test_an_attribute_of_more_than_1024_bytes_is_ignored_alone() -> None:
-    assert said("a=b; path=/" + "x" * 1023).path == "/" + "x" * 1023
-    assert said("a=b; path=/" + "x" * 1024).path is None
-    assert said("a=b; path=/x; path=/" + "x" * 1024).path == "/x"
+    assert parsed("a=b; path=/" + "x" * 1023).path == "/" + "x" * 1023
+    assert parsed("a=b; path=/" + "x" * 1024).path is None
+    assert parsed("a=b; path=/x; path=/" + "x" * 1024).path == "/x"
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_an_attribute_of_more_than_1024_bytes_is_ignored_alone() -> None:
 def test_attributes_are_found_in_any_case_and_the_last_one_counts(
     attributes: str, facts: dict[str, Any]
 ) -> None:
-    found = said("a=b; " + attributes)._asdict()
+    found = parsed("a=b; " + attributes)._asdict()
     nothing = SetCookie("a", "b", None, None, None, None, False, False, None)._asdict()
     assert found == {**nothing, **facts}
 
 
 def test_a_number_of_a_thousand_digits_is_a_long_time() -> None:
-    age = said("a=b; max-age=" + "9" * 1024).max_age
+    age = parsed("a=b; max-age=" + "9" * 1024).max_age
     assert age is not None
     assert 400 * 86400 < age < 1e11
     assert parse_set_cookie("a=b; max-age=" + "9" * 100_000) == parse_set_cookie("a=b")
