@@ -1,4 +1,4 @@
-"""Retries on the wire: as a client's setting and around an adapter, over every adapter, sync and async."""
+"""Retries over real connections: as a client's setting and as an adapter, over every adapter, sync and async."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-AT_ONCE = Retry(3, backoff=0, budget=None)  # A budget would be shared by all tests.
+AT_ONCE = Retry(3, backoff=0, budget=None)  # All tests would share a budget.
 KEY = {"Idempotency-Key": "7f3a"}
 PLACES = [
     (mode, adapter, how)
     for mode in RUNNERS
     for adapter in ADAPTERS
-    if mode == "sync" or adapter != "urllib3"  # which has no async face
+    if mode == "sync" or adapter != "urllib3"  # It has no async adapter.
     for how in ("client", "wrapper")
 ]
 
 
 class Retrying(Stage):
-    """A stage whose clients retry, by their own setting or by an adapter around the one that sends."""
+    """A stage whose clients retry, by their own setting or by a `RetryAdapter`."""
 
     def __init__(self, how: str, *rest: Any) -> None:
         super().__init__(*rest)
         self.how = how
         self.is_async = self.runner.kind is adieu.AsyncClient
-        self.told: list[tuple[str, int, str]] = []
+        self.retries: list[tuple[str, int, str]] = []
 
     def inner(self) -> Any:
         """This stage's adapter, limited to one connection."""
@@ -50,7 +50,7 @@ class Retrying(Stage):
 
     def retrying(self, retry: Retry = AT_ONCE, inner: Any = None, **options: Any) -> Any:
         """A client that is limited to one connection."""
-        options.setdefault("events", Listener(self.told))
+        options.setdefault("events", Listener(self.retries))
         inner = inner or self.inner()
         if self.how == "client":
             return self.client(adapter=inner, retry=retry, **options)
@@ -59,17 +59,17 @@ class Retrying(Stage):
 
     def reasons(self) -> list[str]:
         """Why there were retries."""
-        return [reason for _, _, reason in self.told]
+        return [reason for _, _, reason in self.retries]
 
 
 class Listener(adieu.Events):
-    """Writes down what is told of retries."""
+    """Records the events of retries."""
 
-    def __init__(self, told: list[tuple[str, int, str]]) -> None:
-        self.told = told
+    def __init__(self, retries: list[tuple[str, int, str]]) -> None:
+        self.retries = retries
 
     def retrying(self, method: str, url: str, retry: int, wait: float, reason: str) -> None:
-        self.told.append((method, retry, reason))
+        self.retries.append((method, retry, reason))
 
 
 @pytest.fixture(params=PLACES, ids="-".join)
@@ -86,15 +86,15 @@ def stage(
 LAST = [("Connection", "close")]
 LATER = (503, [("Retry-After", "50")])
 BUSY = (503, LAST)
-"""After it, a connection is a new one: what a server drops on an old one, the engine replays by itself."""
+"""It closes the connection, so the next one is new. On a reused one the engine itself would replay the request."""
 
 
-def script(server: FaultServer, *outcomes: Any, body: bytes = b"sorry") -> None:
+def answer_with(server: FaultServer, *outcomes: Any, body: bytes = b"sorry") -> None:
     """Answer requests for /flaky with these one after the other, then with 200."""
-    left = list(outcomes)
+    remaining = list(outcomes)
 
     def serve(peer: Peer, request: Request) -> Ending:
-        outcome = left.pop(0) if left else 200
+        outcome = remaining.pop(0) if remaining else 200
         if isinstance(outcome, str):
             return outcome  # type: ignore[return-value]
         status, fields = outcome if isinstance(outcome, tuple) else (outcome, [])
@@ -108,28 +108,28 @@ def bodies(server: FaultServer) -> list[bytes]:
     return [request.body for request in server.requests if request.path == "/flaky"]
 
 
-def test_an_answer_after_troubles_is_the_answer(stage: Retrying) -> None:
-    script(stage.server, BUSY, "drop", 429)
+def test_a_response_after_failed_attempts_is_returned(stage: Retrying) -> None:
+    answer_with(stage.server, BUSY, "drop", 429)
     with stage.block(stage.retrying()) as client:
         response = stage.get(client, "/flaky")
         assert response.status_code == 200
         assert stage.read(response) == b"fine"
         assert len(bodies(stage.server)) == 4
-        assert stage.told == [("GET", 1, "503"), ("GET", 2, "PeerClosed"), ("GET", 3, "429")]
+        assert stage.retries == [("GET", 1, "503"), ("GET", 2, "PeerClosed"), ("GET", 3, "429")]
         stage.next_works(client)
     assert stage.nothing_open()
 
 
-def test_when_nothing_helps_the_last_answer_is_the_answer(stage: Retrying) -> None:
-    script(stage.server, 503, 503, 503, 502)
+def test_when_all_attempts_fail_the_last_response_is_returned(stage: Retrying) -> None:
+    answer_with(stage.server, 503, 503, 503, 502)
     with stage.block(stage.retrying()) as client:
         response = stage.get(client, "/flaky")
         assert (response.status_code, stage.read(response)) == (502, b"sorry")
         stage.next_works(client)
 
 
-def test_when_nothing_helps_the_last_error_is_raised(stage: Retrying) -> None:
-    script(stage.server, BUSY, "drop", "drop", "drop")
+def test_when_all_attempts_fail_the_last_error_is_raised(stage: Retrying) -> None:
+    answer_with(stage.server, BUSY, "drop", "drop", "drop")
     with stage.block(stage.retrying()) as client:
         with pytest.raises(adieu.PeerClosed) as caught:
             stage.get(client, "/flaky")
@@ -142,8 +142,8 @@ def test_when_nothing_helps_the_last_error_is_raised(stage: Retrying) -> None:
 
 
 @pytest.mark.parametrize("outcome", [503, 429, "drop", "reset"])
-def test_no_post_is_ever_sent_twice_behind_the_users_back(stage: Retrying, outcome: Any) -> None:
-    script(stage.server, outcome)
+def test_no_post_is_sent_twice_by_default(stage: Retrying, outcome: Any) -> None:
+    answer_with(stage.server, outcome)
     with stage.block(stage.retrying()) as client:
         try:
             response = stage.get(client, "/flaky", "POST", content=b"buy")
@@ -152,17 +152,17 @@ def test_no_post_is_ever_sent_twice_behind_the_users_back(stage: Retrying, outco
         else:
             assert response.status_code == outcome
         assert bodies(stage.server) == [b"buy"]
-        assert stage.told == []
+        assert stage.retries == []
         stage.next_works(client)
 
 
 @pytest.mark.parametrize("outcome", [503, "drop"])
-@pytest.mark.parametrize("by", ["key", "word"])
-def test_a_post_that_may_be_sent_twice_is_sent_whole_each_time(
+@pytest.mark.parametrize("by", ["key", "setting"])
+def test_a_post_that_may_be_sent_twice_is_sent_in_full_each_time(
     stage: Retrying, outcome: Any, by: str
 ) -> None:
-    script(stage.server, outcome)
-    retry = AT_ONCE.replace(methods={"POST"}) if by == "word" else AT_ONCE
+    answer_with(stage.server, outcome)
+    retry = AT_ONCE.replace(methods={"POST"}) if by == "setting" else AT_ONCE
     headers = KEY if by == "key" else None
     with stage.block(stage.retrying(retry)) as client:
         response = stage.get(client, "/flaky", "POST", content=[b"a", b"b"], headers=headers)
@@ -171,7 +171,7 @@ def test_a_post_that_may_be_sent_twice_is_sent_whole_each_time(
 
 
 def test_content_that_can_be_read_once_is_sent_once(stage: Retrying) -> None:
-    script(stage.server, 503)
+    answer_with(stage.server, 503)
     with stage.block(stage.retrying()) as client:
         response = stage.get(client, "/flaky", "PUT", content=iter([b"a", b"b"]))
         assert response.status_code == 503
@@ -179,19 +179,19 @@ def test_content_that_can_be_read_once_is_sent_once(stage: Retrying) -> None:
         stage.next_works(client)
 
 
-def test_a_server_that_refuses_connections_is_tried_for_any_method(
+def test_a_refused_connection_is_retried_with_any_method(
     stage: Retrying, fault_server: FaultServer
 ) -> None:
     fault_server.close()
     with stage.block(stage.retrying()) as client:
         with pytest.raises(adieu.ConnectError):
             stage.get(client, "/flaky", "POST", content=b"buy")
-        assert stage.told == [("POST", n, "ConnectError") for n in (1, 2, 3)]
+        assert stage.retries == [("POST", n, "ConnectError") for n in (1, 2, 3)]
 
 
-def test_an_adapter_that_connects_at_last_sends_the_post_once(stage: Retrying) -> None:
+def test_a_post_is_sent_once_after_failed_connections(stage: Retrying) -> None:
     failing: Any = _AsyncFailing if stage.is_async else _Failing
-    script(stage.server)
+    answer_with(stage.server)
     with stage.block(stage.retrying(inner=failing(stage.inner(), 2))) as client:
         response = stage.get(client, "/flaky", "POST", content=b"buy")
         assert (response.status_code, stage.read(response)) == (200, b"fine")
@@ -207,7 +207,7 @@ class _Failing(adieu.Middleware):
     def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         self.times -= 1
         if self.times >= 0:
-            raise adieu.ConnectTimeout("no way")
+            raise adieu.ConnectTimeout("not connected")
         return self.inner.send(request, exchange)
 
 
@@ -221,12 +221,14 @@ class _AsyncFailing(adieu.AsyncMiddleware):
     ) -> adieu.AsyncResponse:
         self.times -= 1
         if self.times >= 0:
-            raise adieu.ConnectTimeout("no way")
+            raise adieu.ConnectTimeout("not connected")
         return await self.inner.send(request, exchange)
 
 
-def test_what_is_thrown_away_is_drained_within_the_policys_bound_or_closed(stage: Retrying) -> None:
-    script(stage.server, 503, 503, body=b"x" * 5_000_000)
+def test_the_body_of_a_failed_attempt_is_drained_within_the_policys_bound_or_closed(
+    stage: Retrying,
+) -> None:
+    answer_with(stage.server, 503, 503, body=b"x" * 5_000_000)
     with stage.block(stage.retrying(cleanup=adieu.ReleaseOnRead())) as client:
         started = time.perf_counter()
         response = stage.get(client, "/flaky")
@@ -235,16 +237,16 @@ def test_what_is_thrown_away_is_drained_within_the_policys_bound_or_closed(stage
         assert stage.server.accepted == 3
         stage.next_works(client)
 
-    stage.told.clear()
-    script(stage.server, 503, 503, body=b"x" * 100)
+    stage.retries.clear()
+    answer_with(stage.server, 503, 503, body=b"x" * 100)
     before = stage.server.accepted
     with stage.block(stage.retrying(cleanup=adieu.ReleaseOnRead())) as client:
         assert stage.read(stage.get(client, "/flaky")) == b"fine"
         assert stage.server.accepted - before == (3 if stage.adapter == "close" else 1)
 
 
-def test_a_stream_is_retried_until_its_head_is_good(stage: Retrying) -> None:
-    script(stage.server, BUSY, "drop")
+def test_a_stream_is_retried_until_its_status_is_good(stage: Retrying) -> None:
+    answer_with(stage.server, BUSY, "drop")
     with stage.block(stage.retrying()) as client:
         with stage.block(client.stream("GET", "/flaky")) as response:
             assert response.status_code == 200
@@ -253,24 +255,24 @@ def test_a_stream_is_retried_until_its_head_is_good(stage: Retrying) -> None:
 
 
 def test_a_wait_that_would_reach_the_deadline_fails_at_once(stage: Retrying) -> None:
-    script(stage.server, (503, [("Retry-After", "30")]))
+    answer_with(stage.server, (503, [("Retry-After", "30")]))
     with stage.block(stage.retrying(timeout=adieu.Timeout(total=10))) as client:
         started = time.perf_counter()
         assert stage.get(client, "/flaky").status_code == 503
         assert time.perf_counter() - started < 5
-        assert stage.told == []
+        assert stage.retries == []
 
 
-def test_a_body_that_breaks_later_is_not_sent_for_again(stage: Retrying) -> None:
+def test_a_body_that_breaks_is_not_retried(stage: Retrying) -> None:
     with stage.block(stage.retrying()) as client:
         with pytest.raises(adieu.BodyTruncated):
             stage.read(stage.get(client, "/truncated?n=1000"))
-        assert stage.told == []
+        assert stage.retries == []
         stage.next_works(client)
 
 
-def test_redirects_lead_on_and_each_hop_has_its_retries(stage: Retrying) -> None:
-    script(stage.server, BUSY, "drop")
+def test_each_hop_of_a_redirect_has_its_retries(stage: Retrying) -> None:
+    answer_with(stage.server, BUSY, "drop")
     with stage.block(stage.retrying()) as client:
         response = stage.get(client, "/redirect?to=/flaky")
         assert stage.read(response) == b"fine"
@@ -293,7 +295,7 @@ def bare(
 
 
 def waits_of(stage: Retrying, client: Any, then: Any = None) -> list[float]:
-    """The waits of this client, which are over at once."""
+    """Record the waits of this client instead of waiting."""
     waits: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -310,8 +312,8 @@ def waits_of(stage: Retrying, client: Any, then: Any = None) -> list[float]:
     return waits
 
 
-def test_retries_are_off_unless_asked_for(bare: Retrying) -> None:
-    script(bare.server, 503, 503)
+def test_retries_are_off_by_default(bare: Retrying) -> None:
+    answer_with(bare.server, 503, 503)
     with bare.block(bare.client()) as client:
         assert bare.get(client, "/flaky").status_code == 503
         assert bare.get(client, "/flaky", retry=AT_ONCE).status_code == 200
@@ -321,17 +323,17 @@ def test_a_call_may_have_other_retries_than_its_client(bare: Retrying) -> None:
     budget = adieu.RetryBudget(5)
     with bare.block(bare.retrying(AT_ONCE.replace(budget=budget))) as client:
         for retry, status, served in ((None, 503, 1), (0, 503, 1), (1, 502, 2), (2, 200, 3)):
-            script(bare.server, 503, 502)
+            answer_with(bare.server, 503, 502)
             before = bare.server.served
             assert bare.get(client, "/flaky", retry=retry).status_code == status
             assert bare.server.served - before == served
         assert budget.remaining == pytest.approx(5 - 3 + 0.2)
-        script(bare.server, 503)
+        answer_with(bare.server, 503)
         built = client.build_request("GET", "/flaky")
         assert bare.run(client.send(built, retry=0)).status_code == 503
 
 
-def test_a_retry_that_is_none_is_refused_before_anything_is_sent(bare: Retrying) -> None:
+def test_an_invalid_retry_is_refused_before_anything_is_sent(bare: Retrying) -> None:
     with pytest.raises(adieu.InvalidRequest, match="retry takes"):
         bare.client(retry="often")
     with bare.block(bare.client()) as client:
@@ -341,23 +343,25 @@ def test_a_retry_that_is_none_is_refused_before_anything_is_sent(bare: Retrying)
 
 
 def test_a_one_shot_retries_too(fault_server: FaultServer, census: Watch) -> None:
-    script(fault_server, BUSY, "drop")
+    answer_with(fault_server, BUSY, "drop")
     response = adieu.get(f"{fault_server.url}/flaky", retry=AT_ONCE, adapter="native")
     assert response.content == b"fine"
-    script(fault_server, 503)
+    answer_with(fault_server, 503)
     assert adieu.get(f"{fault_server.url}/flaky", adapter="native").status_code == 503
 
 
-def test_what_retry_after_says_is_waited(bare: Retrying) -> None:
-    script(bare.server, (503, [("Retry-After", "7")]), (429, [("Retry-After", "0")]))
+def test_the_seconds_of_retry_after_are_waited(bare: Retrying) -> None:
+    answer_with(bare.server, (503, [("Retry-After", "7")]), (429, [("Retry-After", "0")]))
     with bare.block(bare.retrying()) as client:
         waits = waits_of(bare, client)
         assert bare.get(client, "/flaky").status_code == 200
         assert sum(waits) == 7.0
 
 
-def test_every_attempt_has_credentials_hooks_and_what_the_last_one_set(bare: Retrying) -> None:
-    script(bare.server, (503, [("Set-Cookie", "a=1; Path=/")]), 503)
+def test_every_attempt_has_credentials_hooks_and_the_cookies_of_the_one_before(
+    bare: Retrying,
+) -> None:
+    answer_with(bare.server, (503, [("Set-Cookie", "a=1; Path=/")]), 503)
     hooked: list[str] = []
     hooks = {"request": [lambda request: hooked.append(request.method)]}
     with bare.block(bare.retrying(auth=("user", "secret"), event_hooks=hooks)) as client:
@@ -370,8 +374,8 @@ def test_every_attempt_has_credentials_hooks_and_what_the_last_one_set(bare: Ret
     assert hooked == ["GET"] * 3
 
 
-def test_nothing_is_held_while_a_wait_lasts(bare: Retrying) -> None:
-    script(bare.server, LATER, LATER, body=b"x" * 5_000_000)
+def test_no_connection_is_held_during_a_wait(bare: Retrying) -> None:
+    answer_with(bare.server, LATER, LATER, body=b"x" * 5_000_000)
     with bare.block(bare.retrying()) as client:
         seen: list[Any] = []
         waits_of(bare, client, lambda: seen.append(bare.in_use(client)))
@@ -380,11 +384,11 @@ def test_nothing_is_held_while_a_wait_lasts(bare: Retrying) -> None:
         assert not any(seen)
 
 
-def test_an_interrupt_of_a_wait_is_an_interrupt(bare: Retrying) -> None:
+def test_an_interrupt_during_a_wait_is_raised(bare: Retrying) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    script(bare.server, LATER)
+    answer_with(bare.server, LATER)
     with bare.block(bare.retrying()) as client:
         waits_of(bare, client, interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -393,19 +397,19 @@ def test_an_interrupt_of_a_wait_is_an_interrupt(bare: Retrying) -> None:
         assert bare.in_use(client) == []
 
 
-def test_a_client_that_is_closed_meanwhile_sends_nothing_more(bare: Retrying) -> None:
-    script(bare.server, LATER)
+def test_a_client_closed_during_a_wait_sends_nothing_more(bare: Retrying) -> None:
+    answer_with(bare.server, LATER)
     client = bare.retrying()
     waits = waits_of(bare, client, client.close)
     with pytest.raises(adieu.ClientClosed, match="while a request was to be sent once more"):
         bare.get(client, "/flaky")
-    assert sum(waits) <= 1  # And not the 50 seconds.
+    assert sum(waits) <= 1  # Not the 50 seconds of Retry-After.
     assert len(bodies(bare.server)) == 1
     assert bare.nothing_open()
 
 
-def test_real_waits_pass_and_let_other_tasks_run(fault_server: FaultServer) -> None:
-    script(fault_server, (503, [("Retry-After", "1")]))
+def test_a_real_wait_passes_and_lets_other_tasks_run(fault_server: FaultServer) -> None:
+    answer_with(fault_server, (503, [("Retry-After", "1")]))
     with adieu.Client(retry=AT_ONCE, adapter="native") as client:
         started = time.perf_counter()
         assert client.get(f"{fault_server.url}/flaky").status_code == 200
@@ -429,17 +433,17 @@ def test_real_waits_pass_and_let_other_tasks_run(fault_server: FaultServer) -> N
             await task
         return order
 
-    script(fault_server, (503, [("Retry-After", "1")]))
+    answer_with(fault_server, (503, [("Retry-After", "1")]))
     before = fault_server.served
     assert asyncio.run(both()) == ["quick", "slow"]
 
 
 def test_a_cancelled_wait_leaves_nothing_open(fault_server: FaultServer, census: Watch) -> None:
-    script(fault_server, LATER)
+    answer_with(fault_server, LATER)
 
     async def cancelled() -> None:
         async with adieu.AsyncClient(retry=AT_ONCE, limits=Limits(connections=1)) as client:
-            # On Python 3.10 it is another class than TimeoutError.
+            # On Python 3.10 it is not the built-in TimeoutError.
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(client.get(f"{fault_server.url}/flaky"), 0.3)
             assert (await client.get(f"{fault_server.url}/ok")).status_code == 200
@@ -447,32 +451,32 @@ def test_a_cancelled_wait_leaves_nothing_open(fault_server: FaultServer, census:
     asyncio.run(cancelled())
 
 
-# Adapters that are not ours
+# Adapters of other authors
 
 
 @pytest.mark.parametrize("how", ["client", "wrapper"])
-def test_a_body_that_an_adapter_gave_is_closed_when_it_is_thrown_away(how: str) -> None:
+def test_the_body_of_an_adapters_failed_attempt_is_closed(how: str) -> None:
     closed = []
 
     class Body:
         def read(self, size: int) -> bytes:
-            raise AssertionError("nobody wants it")
+            raise AssertionError("this body is not read")
 
         def close(self) -> None:
             closed.append(self)
 
-    sorry: Any = Body()
-    left = [adieu.Response(503, body=sorry), adieu.Response(200, body=b"fine")]
-    answer: Any = adieu.adapter(lambda request: left.pop(0))
+    body: Any = Body()
+    responses = [adieu.Response(503, body=body), adieu.Response(200, body=b"fine")]
+    answer: Any = adieu.adapter(lambda request: responses.pop(0))
     own = {"adapter": answer, "retry": AT_ONCE}
     around = {"adapter": adieu.RetryAdapter(answer, AT_ONCE)}
     options: Any = own if how == "client" else around
     with adieu.Client(**options) as client:
         assert client.get("mock://host/").content == b"fine"
-    assert closed == [sorry]
+    assert closed == [body]
 
 
-def test_what_an_adapter_raises_without_facts_is_not_tried_again() -> None:
+def test_an_error_that_does_not_say_what_was_sent_is_not_retried() -> None:
     calls = []
 
     @adieu.adapter
@@ -488,7 +492,7 @@ def test_what_an_adapter_raises_without_facts_is_not_tried_again() -> None:
     assert len(calls) == 2
 
 
-def test_a_wrapper_forwards_what_it_does_not_change(fault_server: FaultServer) -> None:
+def test_a_retry_adapter_forwards_the_members_of_the_inner_one(fault_server: FaultServer) -> None:
     inner = find_adapter("native")()
     adapter = adieu.RetryAdapter(inner, 2)
     assert adapter.retry.limit == 2
@@ -498,7 +502,7 @@ def test_a_wrapper_forwards_what_it_does_not_change(fault_server: FaultServer) -
     assert repr(adapter) == f"RetryAdapter({inner!r})"
 
 
-def test_a_setting_is_printed_alike_in_every_process() -> None:
+def test_the_repr_of_a_setting_is_the_same_in_every_process() -> None:
     setting = adieu.Retry(2, methods=["PUT", "GET", "HEAD"], statuses=[503, 429], budget=None)
     printed = repr(setting)
     assert "methods={'GET', 'HEAD', 'PUT'}, statuses={429, 503}" in printed

@@ -1,4 +1,4 @@
-"""The flow of a call is the same over every adapter, sync and async."""
+"""The tests of `adieu.flow` run over every adapter, sync and async."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["stage"]
 
 
 @pytest.fixture
-def stranger() -> Iterator[FaultServer]:
+def other_server() -> Iterator[FaultServer]:
     """A second server: another origin, by its port."""
     with FaultServer() as server:
         KNOWN_PORTS.add(server.port)

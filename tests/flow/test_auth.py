@@ -1,4 +1,4 @@
-"""Authentication: which credentials go with a request, and what becomes of credentials that cannot."""
+"""Authentication: which credentials are sent with a request, and how invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def basic(pair: str | bytes) -> str:
     return f"Basic {b64encode(pair.encode() if isinstance(pair, str) else pair).decode()}"
 
 
-def told(stage: Stage) -> list[str | None]:
+def fields_sent(stage: Stage) -> list[str | None]:
     """The Authorization fields of all requests."""
     return [request.header("authorization") for request in stage.server.requests]
 
 
-def asked(stage: Stage, client: Any, url: str = "/ok", **options: Any) -> str | None:
+def field_of_call(stage: Stage, client: Any, url: str = "/ok", **options: Any) -> str | None:
     """The Authorization field of one call."""
     assert stage.get(client, url, **options).status_code == 200
-    return told(stage)[-1]
+    return fields_sent(stage)[-1]
 
 
 # Basic, Bearer, netrc, functions
@@ -52,20 +52,20 @@ def asked(stage: Stage, client: Any, url: str = "/ok", **options: Any) -> str | 
         (adieu.BearerAuth(lambda: "made"), "Bearer made"),
     ],
 )
-def test_credentials_go_with_the_first_request_already(stage: Stage, auth: Any, field: str) -> None:
+def test_credentials_are_sent_with_the_first_request(stage: Stage, auth: Any, field: str) -> None:
     with stage.block(stage.client(auth=auth)) as client:
-        assert asked(stage, client) == field
+        assert field_of_call(stage, client) == field
     with stage.block(stage.client()) as client:
-        assert asked(stage, client, auth=auth) == field
-        assert asked(stage, client) is None
+        assert field_of_call(stage, client, auth=auth) == field
+        assert field_of_call(stage, client) is None
     assert stage.server.served == 3
 
 
-def test_a_token_function_is_asked_before_every_request(stage: Stage) -> None:
+def test_a_token_function_is_called_before_every_request(stage: Stage) -> None:
     tokens = iter("abc")
     with stage.block(stage.client(auth=adieu.BearerAuth(lambda: next(tokens)))) as client:
         for token in "ab":
-            assert asked(stage, client) == f"Bearer {token}"
+            assert field_of_call(stage, client) == f"Bearer {token}"
 
 
 def test_a_function_gets_a_request_of_its_own_and_changes_or_replaces_it(stage: Stage) -> None:
@@ -86,7 +86,7 @@ def test_a_function_gets_a_request_of_its_own_and_changes_or_replaces_it(stage: 
         assert stage.server.requests[-1].body == b"instead"
 
 
-def test_what_a_function_returns_is_checked(stage: Stage) -> None:
+def test_the_return_value_of_an_auth_function_is_checked(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         with pytest.raises(adieu.InvalidRequest, match="returned bool; it returns a Request, or N"):
             stage.get(client, "/ok", auth=lambda request: True)
@@ -101,14 +101,14 @@ machine example.org
 """
 
 
-def test_a_netrc_file_is_read_when_asked_and_matched_by_host(stage: Stage, tmp_path: Path) -> None:
+def test_a_netrc_file_is_read_once_and_matched_by_host(stage: Stage, tmp_path: Path) -> None:
     file = tmp_path / "netrc"
     file.write_text(NETRC)
     auth = adieu.NetrcAuth(file)
     file.unlink()
     with stage.block(stage.client(auth=auth)) as client:
-        assert asked(stage, client) == basic("user:pss")
-        assert asked(stage, client, f"http://localhost:{stage.server.port}/ok") is None
+        assert field_of_call(stage, client) == basic("user:pss")
+        assert field_of_call(stage, client, f"http://localhost:{stage.server.port}/ok") is None
     assert repr(auth) == f"NetrcAuth({str(file)!r})"
 
 
@@ -116,10 +116,10 @@ def test_the_default_entry_of_a_netrc_is_for_every_other_host(stage: Stage, tmp_
     file = tmp_path / "netrc"
     file.write_text("machine example.org login a password b\ndefault login c password d\n")
     with stage.block(stage.client(auth=adieu.NetrcAuth(file))) as client:
-        assert asked(stage, client) == basic("c:d")
+        assert field_of_call(stage, client) == basic("c:d")
 
 
-def test_neither_home_nor_environment_is_looked_into_unasked(
+def test_no_netrc_file_is_read_without_netrcauth(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login home password p\n")
@@ -130,8 +130,8 @@ def test_neither_home_nor_environment_is_looked_into_unasked(
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.setenv("NETRC", str(other))
     with stage.block(stage.client()) as client:
-        assert asked(stage, client) is None
-        assert asked(stage, client, auth=adieu.NetrcAuth()) == basic("home:p")
+        assert field_of_call(stage, client) is None
+        assert field_of_call(stage, client, auth=adieu.NetrcAuth()) == basic("home:p")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_neither_home_nor_environment_is_looked_into_unasked(
         (b"\xff\xfe\x00", "not understood|no text"),
     ],
 )
-def test_a_netrc_that_cannot_be_used_is_an_error_that_quotes_nothing(
+def test_a_netrc_file_that_cannot_be_used_is_an_error_that_quotes_nothing_of_it(
     tmp_path: Path, text: str | bytes | None, error: str
 ) -> None:
     file = tmp_path / "netrc"
@@ -155,37 +155,39 @@ def test_a_netrc_that_cannot_be_used_is_an_error_that_quotes_nothing(
     assert caught.value.__cause__ is None
 
 
-# Which of several
+# Several credentials
 
 
 def test_the_nearest_credentials_win(stage: Stage) -> None:
     url = f"http://in:url@127.0.0.1:{stage.server.port}/ok"
     with stage.block(stage.client(auth=("client", "p"))) as client:
-        by_hand = {"authorization": "By hand"}
-        assert asked(stage, client) == basic("client:p")
-        assert asked(stage, client, url) == basic("in:url")
-        assert asked(stage, client, headers=by_hand) == "By hand"
-        assert asked(stage, client, url, headers=by_hand) == "By hand"
-        assert asked(stage, client, auth=("call", "p")) == basic("call:p")
-        assert asked(stage, client, url, auth=("call", "p")) == basic("call:p")
-        assert asked(stage, client, headers=by_hand, auth=("call", "p")) == basic("call:p")
-        # None is: nothing but what was written by hand.
-        assert asked(stage, client, auth=None) is None
-        assert asked(stage, client, url, auth=None) is None
-        assert asked(stage, client, url, headers=by_hand, auth=None) == "By hand"
+        explicit = {"authorization": "Explicit"}
+        assert field_of_call(stage, client) == basic("client:p")
+        assert field_of_call(stage, client, url) == basic("in:url")
+        assert field_of_call(stage, client, headers=explicit) == "Explicit"
+        assert field_of_call(stage, client, url, headers=explicit) == "Explicit"
+        assert field_of_call(stage, client, auth=("call", "p")) == basic("call:p")
+        assert field_of_call(stage, client, url, auth=("call", "p")) == basic("call:p")
+        assert field_of_call(stage, client, headers=explicit, auth=("call", "p")) == basic("call:p")
+        # With None, only an Authorization field of the call is sent.
+        assert field_of_call(stage, client, auth=None) is None
+        assert field_of_call(stage, client, url, auth=None) is None
+        assert field_of_call(stage, client, url, headers=explicit, auth=None) == "Explicit"
 
 
 def test_a_client_has_one_kind_of_credentials(stage: Stage) -> None:
     with pytest.raises(adieu.InvalidRequest, match="an Authorization header were given: which"):
         stage.client(auth=("a", "b"), headers={"AUTHORIZATION": "x"})
     with stage.block(stage.client(auth=("a", "b"), headers={"Authorization": None})) as client:
-        assert asked(stage, client) == basic("a:b")
+        assert field_of_call(stage, client) == basic("a:b")
     with pytest.raises(adieu.InvalidRequest, match="a user name in base_url were given: which"):
         stage.runner.client(base_url="https://user:p@example.org", auth=("a", "b"))
 
 
 @pytest.mark.parametrize("userinfo", ["user:password", ":password", "%C3%BCser:p%40ss%3Aword"])
-def test_userinfo_is_basic_wherever_the_request_comes_from(stage: Stage, userinfo: str) -> None:
+def test_userinfo_is_sent_as_basic_however_the_request_was_made(
+    stage: Stage, userinfo: str
+) -> None:
     url = f"http://{userinfo}@127.0.0.1:{stage.server.port}/echo"
     with stage.block(stage.client()) as client:
         made = adieu.Request("GET", url)
@@ -194,30 +196,30 @@ def test_userinfo_is_basic_wherever_the_request_comes_from(stage: Stage, userinf
             stage.run(client.send(made)),
             stage.run(client.send(client.build_request("GET", url))),
         ):
-            pair = b64decode((told(stage)[-1] or "").partition(" ")[2]).decode()
+            pair = b64decode((fields_sent(stage)[-1] or "").partition(" ")[2]).decode()
             assert pair in {"user:password", ":password", "üser:p@ss:word"}
             assert response.url == adieu.URL(f"{stage.server.url}/echo")
             assert response.request.url.username is None
         assert "authorization" not in made.headers
-    assert len(set(told(stage))) == 1
+    assert len(set(fields_sent(stage))) == 1
 
 
-def test_the_userinfo_of_a_base_url_is_for_what_is_below_it(stage: Stage) -> None:
+def test_the_userinfo_of_a_base_url_is_for_relative_urls(stage: Stage) -> None:
     base = f"http://user:pw@127.0.0.1:{stage.server.port}"
     with stage.block(stage.runner.client(base_url=base, adapter=stage.adapter)) as client:
-        assert asked(stage, client) == basic("user:pw")
-        assert asked(stage, client, f"{stage.server.url}/ok") is None
-        assert asked(stage, client, auth=None) is None
+        assert field_of_call(stage, client) == basic("user:pw")
+        assert field_of_call(stage, client, f"{stage.server.url}/ok") is None
+        assert field_of_call(stage, client, auth=None) is None
 
 
 def test_one_shots_take_credentials(stage: Stage) -> None:
     url = f"{stage.server.url}/ok"
     options: dict[str, Any] = {"adapter": stage.adapter, "auth": ("a", "b")}
     assert stage.run(stage.runner.one_shot("GET", url, **options)).status_code == 200
-    assert told(stage) == [basic("a:b")]
+    assert fields_sent(stage) == [basic("a:b")]
 
 
-# Bad input
+# Invalid credentials
 
 
 @pytest.mark.parametrize(
@@ -236,7 +238,7 @@ def test_one_shots_take_credentials(stage: Stage) -> None:
         (("user", "hunter2\ud800"), "lone surrogate"),
     ],
 )
-def test_what_is_no_auth_is_refused_early_without_showing_it(auth: Any, error: str) -> None:
+def test_an_invalid_auth_is_refused_early_without_showing_it(auth: Any, error: str) -> None:
     for make in (as_auth, lambda auth: adieu.Client(auth=auth)):
         with pytest.raises(adieu.InvalidRequest, match=error) as caught:
             make(auth)
@@ -246,7 +248,7 @@ def test_what_is_no_auth_is_refused_early_without_showing_it(auth: Any, error: s
 
 
 @pytest.mark.parametrize("token", ["", "hunter2 x", "hunter2\n", "hunter2é", b"hunter2", None, 5])
-def test_what_is_no_token_is_refused_without_showing_it(token: Any) -> None:
+def test_an_invalid_token_is_refused_without_showing_it(token: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match="bearer token") as caught:
         adieu.BearerAuth(token)
     assert "hunter2" not in str(caught.value)
@@ -255,12 +257,12 @@ def test_what_is_no_token_is_refused_without_showing_it(token: Any) -> None:
 
 
 @pytest.mark.parametrize("password", ["x\ny", b"x", None])
-def test_digest_refuses_the_same(password: Any) -> None:
+def test_digest_refuses_an_invalid_password(password: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match="the password"):
         adieu.DigestAuth("user", password)
 
 
-# What is seen of them
+# No secret is shown
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_digest_refuses_the_same(password: Any) -> None:
         (adieu.DigestAuth("user", "hunter2"), "DigestAuth('user', '***')"),
     ],
 )
-def test_no_repr_shows_a_secret_and_everything_pickles(auth: Any, shown: str) -> None:
+def test_no_repr_shows_a_secret_and_every_auth_pickles(auth: Any, shown: str) -> None:
     assert repr(auth) == shown
     again = pickle.loads(pickle.dumps(auth))
     assert repr(again) == shown
@@ -283,7 +285,7 @@ def test_no_repr_shows_a_secret_and_everything_pickles(auth: Any, shown: str) ->
 def test_a_response_shows_no_secret(stage: Stage) -> None:
     with stage.block(stage.client(auth=("user", "hunter2"))) as client:
         response = stage.get(client, "/ok", cookies={"session": "hunter2"})
-        field = told(stage)[-1]
+        field = fields_sent(stage)[-1]
         assert field is not None
         shown = repr((response, response.request, response.request.headers, client))
         assert "hunter2" not in shown

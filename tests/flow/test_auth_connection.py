@@ -1,4 +1,4 @@
-"""Schemes that authenticate connections: the steps of a flow share one, and nobody else ever gets it."""
+"""Schemes that authenticate connections: the requests of a flow share one, and no other call ever uses it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.lifecycle
 
 
 class Handshakes:
-    """A server as with NTLM: two messages on a connection, and then that connection is trusted, whoever uses it."""
+    """A server as with NTLM: after two messages, it trusts every request on that connection."""
 
     def __init__(self, server: FaultServer, body: bytes = b"", close_after: int = 0) -> None:
         self.body, self.close_after = body, close_after
@@ -78,7 +78,7 @@ class Handshake(adieu.Auth):
 
 @pytest.mark.parametrize("body", [b"", b"go away", b"x" * 20_000], ids=len)
 @pytest.mark.parametrize("reads", [False, True])
-def test_the_steps_of_a_handshake_share_a_connection_and_nobody_gets_it_afterwards(
+def test_the_requests_of_a_handshake_share_a_connection_that_no_other_call_gets(
     stage: Stage, body: bytes, reads: bool
 ) -> None:
     server = Handshakes(stage.server, body)
@@ -86,13 +86,13 @@ def test_the_steps_of_a_handshake_share_a_connection_and_nobody_gets_it_afterwar
     with stage.block(stage.one(auth=Handshake(reads=reads), events=event_log)) as client:
         response = stage.get(client, "/doc")
         if stage.adapter == "close":
-            # Nothing is kept there, and the flow is told so by the server.
+            # This adapter keeps no connection, so the handshake cannot succeed.
             assert response.status_code == 401
             return
         assert stage.read(response) == b"trusted"
         assert len({number for number, _ in server.answers}) == 1
         assert len(server.answers) == 3
-        # The same server trusts that connection: so it is closed, and a call without auth is nobody's.
+        # The server still trusts the connection, so it was closed. A call without auth uses another one.
         assert stage.get(client, "/doc", auth=None).status_code == 401
         assert server.answers[-1][0] != server.answers[0][0]
         assert "authenticated connection" in event_log.close_reasons()
@@ -116,7 +116,7 @@ def test_a_stream_keeps_the_connection_until_it_is_read_or_left(stage: Stage) ->
 @pytest.mark.parametrize(
     "policy", [adieu.CloseOnExit(), adieu.NoKeepAlive(), adieu.ReleaseOnRead(drain=10)], ids=repr
 )
-def test_where_the_connection_cannot_stay_the_flow_goes_on_over_another(
+def test_if_the_policy_closes_the_connection_the_flow_goes_on_over_another(
     stage: Stage, policy: adieu.CleanupPolicy
 ) -> None:
     server = Handshakes(stage.server, b"x" * 100_000)
@@ -128,7 +128,7 @@ def test_where_the_connection_cannot_stay_the_flow_goes_on_over_another(
     assert stage.nothing_open()
 
 
-def test_a_connection_that_the_server_ends_meanwhile_is_replaced(stage: Stage) -> None:
+def test_a_connection_that_the_server_closes_meanwhile_is_replaced(stage: Stage) -> None:
     server = Handshakes(stage.server, close_after=1)
     with stage.block(stage.one(auth=Handshake())) as client:
         response = stage.get(client, "/doc")
@@ -152,7 +152,7 @@ def test_handshakes_of_many_threads_do_not_mix(fault_server: FaultServer) -> Non
     assert len(server.answers) == 180
 
 
-def test_other_requests_of_the_call_do_not_end_a_handshakes_connection_open(stage: Stage) -> None:
+def test_a_request_to_another_origin_in_a_flow_leaves_no_connection_open(stage: Stage) -> None:
     class Detour(adieu.Auth):
         same_connection = True
 
@@ -168,7 +168,7 @@ def test_other_requests_of_the_call_do_not_end_a_handshakes_connection_open(stag
     assert stage.nothing_open()
 
 
-def test_an_adapter_without_connections_is_not_asked_for_one() -> None:
+def test_a_flow_works_over_an_adapter_without_connections() -> None:
     @adieu.adapter
     def mock(request: adieu.Request) -> adieu.Response:
         return adieu.Response(401, {"www-authenticate": "NTLM challenge1"})
@@ -179,7 +179,7 @@ def test_an_adapter_without_connections_is_not_asked_for_one() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_a_flow_that_fails_half_way_leaves_nothing_open(stage: Stage, step: int) -> None:
+def test_a_flow_that_fails_leaves_nothing_open(stage: Stage, step: int) -> None:
     class Failing(adieu.Auth):
         same_connection = True
 
@@ -198,8 +198,8 @@ def test_a_flow_that_fails_half_way_leaves_nothing_open(stage: Stage, step: int)
     assert stage.nothing_open()
 
 
-def ours() -> Counter[str]:
-    """What there is of calls: all of it is gone when the last reference is."""
+def living_objects() -> Counter[str]:
+    """How many objects of calls there are. Without cycles, they are freed with the last reference."""
     kinds = {
         "Call",
         "Exchange",
@@ -210,16 +210,16 @@ def ours() -> Counter[str]:
         "AsyncResponse",
     }
     names = (
-        type(thing).__name__
-        for thing in gc.get_objects()
-        if str(type(thing).__module__).startswith("adieu.")
+        type(each).__name__
+        for each in gc.get_objects()
+        if str(type(each).__module__).startswith("adieu.")
     )
     return Counter(name for name in names if name in kinds)
 
 
 @pytest.mark.parametrize("auth", [Handshake(), Handshake(reads=True), ("user", "password")])
 @pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.skipif(not COUNTS_REFERENCES, reason="references are not counted here")
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="needs reference counting")
 def test_a_flow_makes_no_cycle(stage: Stage, auth: Any, fails: bool) -> None:
     def broken(response: Any) -> None:
         if fails and response.request.headers.get("authorization") is not None:
@@ -231,10 +231,10 @@ def test_a_flow_makes_no_cycle(stage: Stage, auth: Any, fails: bool) -> None:
         gc.collect()
         gc.disable()
         try:
-            before, kept = ours(), None
+            before, kept = living_objects(), None
             for _ in range(5):
                 kept = caught(LookupError, call) if fails else call()
             del kept
-            assert ours() == before
+            assert living_objects() == before
         finally:
             gc.enable()

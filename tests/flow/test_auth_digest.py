@@ -1,4 +1,4 @@
-"""Digest as a dialogue: challenges answered once, nonces counted and renewed, wrong passwords not repeated."""
+"""Digest: challenges are answered once, nonces counted and renewed, wrong passwords not repeated."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lifecycle
 
 
-class Digesting:
-    """`/doc` behind Digest, as strict as a server can be: no count of a nonce is taken twice.
+class DigestServer:
+    """Protects `/doc` with Digest, strictly: it accepts each count of a nonce once.
 
-    `uses`: how often a nonce may be used until it is stale; `renews`: every answer names the next one.
+    `uses`: how often a nonce may be used until it is stale; `renews`: every response has the next nonce.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Digesting:
 
     def __call__(self, peer: Peer, request: Received) -> Ending:
         with self._lock:
-            status, headers = self._judge(request)
+            status, headers = self._check(request)
             self.statuses.append(status)
         peer.reply(status, request.body if status == 200 else b"challenge", headers)
         return "keep"
 
-    def _judge(self, request: Received) -> tuple[int, list[tuple[str, str]]]:
+    def _check(self, request: Received) -> tuple[int, list[tuple[str, str]]]:
         scheme, _, rest = (request.header("authorization") or "").partition(" ")
         given = parse_parameters(rest)
-        if scheme == "Digest" and self._fits(given, request):
+        if scheme == "Digest" and self._is_correct(given, request):
             used = self._nonces.get(given["nonce"])
             count = given.get("nc", "")
             if used is None or len(used) >= self.uses:
@@ -79,7 +79,7 @@ class Digesting:
         )
         return "www-authenticate", f'Basic realm="x", {value}'
 
-    def _fits(self, given: dict[str, str], request: Received) -> bool:
+    def _is_correct(self, given: dict[str, str], request: Received) -> bool:
         name = (self.algorithm or "MD5").lower().removesuffix("-sess")
         name = {"sha-256": "sha256", "sha-512-256": "sha512_256"}.get(name, name)
 
@@ -102,7 +102,7 @@ class Digesting:
             return self.statuses.copy()
 
 
-def right() -> adieu.DigestAuth:
+def right_password() -> adieu.DigestAuth:
     return adieu.DigestAuth("user", "pässword")
 
 
@@ -111,19 +111,19 @@ ALGORITHMS = [None, "MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256",
 
 @pytest.mark.parametrize("qop", ["auth", "auth-int", "auth-int, auth", None])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_challenge_is_answered_and_asked_for_once(
+def test_a_challenge_is_answered_and_needed_once(
     stage: Stage, algorithm: str | None, qop: str | None
 ) -> None:
     if (algorithm or "").startswith("SHA-512") and "sha512_256" not in hashlib.algorithms_available:
         pytest.skip("no SHA-512-256 on this system")
     if qop is None and (algorithm or "").endswith("-sess"):
         pytest.skip("a session needs a qop")
-    server = Digesting(stage.server, algorithm, qop)
-    with stage.block(stage.one(auth=right())) as client:
+    server = DigestServer(stage.server, algorithm, qop)
+    with stage.block(stage.one(auth=right_password())) as client:
         response = stage.get(client, "/doc?a=b", "PUT", content=b"content")
         assert (response.status_code, stage.read(response)) == (200, b"content")
         assert [hop.status_code for hop in response.history] == [401]
-        # The nonce is known now, and counted on.
+        # The nonce is known now: later requests increase its count.
         for body in ([b"pie", b"ces"], b""):
             response = stage.get(client, "/doc", "POST", content=body)
             assert stage.read(response) == b"".join(body if isinstance(body, list) else [body])
@@ -132,17 +132,17 @@ def test_a_challenge_is_answered_and_asked_for_once(
     assert stage.nothing_open()
 
 
-def test_an_old_nonce_is_replaced_without_asking_for_the_password(stage: Stage) -> None:
-    server = Digesting(stage.server, uses=2)
-    with stage.block(stage.one(auth=right())) as client:
+def test_a_stale_nonce_is_replaced(stage: Stage) -> None:
+    server = DigestServer(stage.server, uses=2)
+    with stage.block(stage.one(auth=right_password())) as client:
         for _ in range(5):
             assert stage.get(client, "/doc").status_code == 200
     assert server.served == [401, 200, 200, 401, 200, 200, 401, 200]
 
 
-def test_a_nonce_that_is_stale_at_once_is_no_endless_loop(stage: Stage) -> None:
-    server = Digesting(stage.server, uses=0)
-    with stage.block(stage.one(auth=right())) as client:
+def test_a_nonce_that_is_always_stale_causes_no_endless_loop(stage: Stage) -> None:
+    server = DigestServer(stage.server, uses=0)
+    with stage.block(stage.one(auth=right_password())) as client:
         response = stage.get(client, "/doc")
         assert response.status_code == 401
         assert stage.read(response) == b"challenge"
@@ -151,8 +151,8 @@ def test_a_nonce_that_is_stale_at_once_is_no_endless_loop(stage: Stage) -> None:
 
 
 def test_the_next_nonce_is_taken_from_authentication_info(stage: Stage) -> None:
-    server = Digesting(stage.server, uses=1, renews=True)
-    with stage.block(stage.one(auth=right())) as client:
+    server = DigestServer(stage.server, uses=1, renews=True)
+    with stage.block(stage.one(auth=right_password())) as client:
         for _ in range(5):
             assert stage.get(client, "/doc").status_code == 200
     assert server.served == [401, *[200] * 5]
@@ -160,8 +160,8 @@ def test_the_next_nonce_is_taken_from_authentication_info(stage: Stage) -> None:
     assert [given.get("nc") for given in sent] == [None, *["00000001"] * 5]
 
 
-def test_a_wrong_password_is_tried_once_and_not_unasked_afterwards(stage: Stage) -> None:
-    server = Digesting(stage.server)
+def test_a_wrong_password_is_tried_once_per_challenge(stage: Stage) -> None:
+    server = DigestServer(stage.server)
     with stage.block(stage.one(auth=adieu.DigestAuth("user", "wrong"))) as client:
         for calls in (1, 2):
             response = stage.get(client, "/doc")
@@ -184,12 +184,14 @@ def test_a_wrong_password_is_tried_once_and_not_unasked_afterwards(stage: Stage)
         'Digest realm="r',
     ],
 )
-def test_what_cannot_be_answered_is_the_answer(stage: Stage, field: str | None) -> None:
+def test_a_challenge_that_cannot_be_answered_is_the_response(
+    stage: Stage, field: str | None
+) -> None:
     challenge = "" if field is None else f"WWW-Authenticate: {field}\r\n"
     stage.server.reply(
         "/doc", f"HTTP/1.1 401 No\r\n{challenge}Content-Length: 2\r\n\r\nno".encode()
     )
-    with stage.block(stage.one(auth=right())) as client:
+    with stage.block(stage.one(auth=right_password())) as client:
         response = stage.get(client, "/doc")
         assert (response.status_code, stage.read(response)) == (401, b"no")
         assert stage.server.served == 1
@@ -197,12 +199,12 @@ def test_what_cannot_be_answered_is_the_answer(stage: Stage, field: str | None) 
 
 @pytest.mark.parametrize("kind", ["iterator", "list"])
 def test_content_is_protected_only_if_it_can_be_read_first(stage: Stage, kind: str) -> None:
-    Digesting(stage.server, qop="auth-int")
+    DigestServer(stage.server, qop="auth-int")
 
     def pieces() -> Iterator[bytes]:
         yield b"once"
 
-    with stage.block(stage.one(auth=right())) as client:
+    with stage.block(stage.one(auth=right_password())) as client:
         if kind == "list":
             response = stage.get(client, "/doc", "POST", content=[b"on", b"ce"])
             assert stage.read(response) == b"once"
@@ -214,15 +216,15 @@ def test_content_is_protected_only_if_it_can_be_read_first(stage: Stage, kind: s
     assert stage.nothing_open()
 
 
-def test_an_iterator_that_meets_a_challenge_is_an_error_and_with_a_nonce_it_is_none(
+def test_an_iterator_is_an_error_after_a_challenge_and_sent_with_a_known_nonce(
     stage: Stage,
 ) -> None:
-    server = Digesting(stage.server)
+    server = DigestServer(stage.server)
 
     def pieces() -> Iterator[bytes]:
         yield b"once"
 
-    with stage.block(stage.one(auth=right())) as client:
+    with stage.block(stage.one(auth=right_password())) as client:
         with pytest.raises(adieu.ContentError, match="an iterator that has been used up"):
             stage.get(client, "/doc", "POST", content=pieces())
         assert server.served == [401]
@@ -232,8 +234,8 @@ def test_an_iterator_that_meets_a_challenge_is_an_error_and_with_a_nonce_it_is_n
 
 
 def test_many_threads_share_one_nonce_and_no_count_is_used_twice(fault_server: FaultServer) -> None:
-    server = Digesting(fault_server)
-    with adieu.Client(fault_server.url, adapter="native", auth=right()) as client:
+    server = DigestServer(fault_server)
+    with adieu.Client(fault_server.url, adapter="native", auth=right_password()) as client:
         assert client.get("/doc").status_code == 200
         with ThreadPoolExecutor(8) as pool:
             statuses = list(pool.map(lambda _: client.get("/doc").status_code, range(100)))
@@ -241,15 +243,15 @@ def test_many_threads_share_one_nonce_and_no_count_is_used_twice(fault_server: F
     assert server.served == [401, *[200] * 101]
 
 
-def test_what_is_known_of_origins_is_bounded() -> None:
+def test_the_number_of_remembered_origins_is_bounded() -> None:
     @adieu.adapter
-    def anywhere(request: adieu.Request) -> adieu.Response:
+    def every_origin(request: adieu.Request) -> adieu.Response:
         if "authorization" in request.headers:
             return adieu.Response(200)
         return adieu.Response(401, {"www-authenticate": 'Digest realm="r", nonce="n", qop=auth'})
 
-    auth: Any = right()
-    with adieu.Client(adapter=anywhere, auth=auth) as client:
+    auth: Any = right_password()
+    with adieu.Client(adapter=every_origin, auth=auth) as client:
         for port in range(1, 250):
             assert client.get(f"http://127.0.0.1:{port}/").status_code == 200
         assert len(auth._sessions) == 100

@@ -1,4 +1,4 @@
-"""Flows of several steps: requests go out, responses come in, and no connection is lost on the way."""
+"""Flows of several requests. None of them leaves a connection open."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SECRET = "31d4"
 
 
 class TokenServer:
-    """`/doc` wants a token; `/token` gives one for a key. `challenge` is the body of the 401."""
+    """`/doc` requires a token; `/token` gives one for a key. `challenge` is the body of the 401."""
 
-    def __init__(self, server: FaultServer, challenge: bytes = b"who are you?") -> None:
+    def __init__(self, server: FaultServer, challenge: bytes = b"no token") -> None:
         self.challenge = challenge
         self.valid = SECRET
         server.on("/doc", self.doc)
@@ -43,7 +43,7 @@ class TokenServer:
 
 
 class TokenAuth(adieu.Auth):
-    """The example of the documentation."""
+    """The example of docs/authentication.md."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -60,8 +60,8 @@ class TokenAuth(adieu.Auth):
             yield request
 
 
-def flowing(flow: Any) -> adieu.Auth:
-    """An `Auth` of one generator function."""
+def auth_of(flow: Any) -> adieu.Auth:
+    """An `Auth` with this generator function as its flow."""
 
     class Flow(adieu.Auth):
         def flow(self, request: adieu.Request) -> Generator[Any, Any, None]:
@@ -91,14 +91,14 @@ def test_a_flow_fetches_a_token_and_goes_on(stage: Stage, streaming: bool) -> No
         assert [hop.status_code for hop in response.history] == [401, 200]
         assert [hop.history for hop in response.history] == [(), response.history[:1]]
         assert [r.target for r in stage.server.requests] == ["/doc", "/token", "/doc"]
-        # The token is there now, and the response of a call without a challenge has no history.
+        # The flow has the token now, so the next call has no challenge and no history.
         assert stage.get(client, "/doc").history == ()
         assert stage.server.served == 4
     assert stage.server.accepted == connections(stage, 4)
     assert stage.nothing_open()
 
 
-def test_redirects_go_around_the_flow_and_history_has_both(stage: Stage) -> None:
+def test_each_hop_of_a_redirect_has_its_flow_and_history_has_both(stage: Stage) -> None:
     TokenServer(stage.server)
     with stage.block(stage.one(auth=TokenAuth("key"))) as client:
         response = stage.get(client, "/redirect?to=/doc")
@@ -139,28 +139,28 @@ def test_the_body_of_a_challenge_is_never_read_without_bound(
     assert stage.nothing_open()
 
 
-def test_what_a_policy_says_of_auth_is_done(stage: Stage) -> None:
-    asked: list[str] = []
+def test_the_policy_decides_how_the_body_of_a_challenge_ends(stage: Stage) -> None:
+    questions: list[str] = []
 
-    class Asking(adieu.CleanupPolicy):
+    class Recording(adieu.CleanupPolicy):
         def on_close(self, view: adieu.View, why: str) -> Any:
-            asked.append(f"{why} {view.status} {view.hop}")
+            questions.append(f"{why} {view.status} {view.hop}")
             return adieu.Drain(1000, 1.0)
 
     TokenServer(stage.server)
-    with stage.block(stage.one(auth=TokenAuth("key"), cleanup=Asking())) as client:
+    with stage.block(stage.one(auth=TokenAuth("key"), cleanup=Recording())) as client:
         response = stage.get(client, "/doc")
         stage.read(response)
-        # Of the token's response nothing was left.
-        assert asked == ([] if stage.adapter == "close" else ["auth 401 0"])
+        # The token's response was read to its end.
+        assert questions == ([] if stage.adapter == "close" else ["auth 401 0"])
 
 
-def test_a_flow_that_reads_gets_no_more_than_a_bound(stage: Stage) -> None:
+def test_a_flow_reads_at_most_one_mebibyte(stage: Stage) -> None:
     def flow(request: adieu.Request) -> Generator[Any, Any, None]:
         response = yield request
         yield response
 
-    with stage.block(stage.one(auth=flowing(flow))) as client:
+    with stage.block(stage.one(auth=auth_of(flow))) as client:
         response = stage.get(client, "/bytes?n=1000000")
         assert len(stage.read(response)) == 1_000_000
         with pytest.raises(
@@ -171,7 +171,7 @@ def test_a_flow_that_reads_gets_no_more_than_a_bound(stage: Stage) -> None:
     assert stage.nothing_open()
 
 
-def test_a_response_may_be_read_twice_and_one_without_content_too(stage: Stage) -> None:
+def test_a_flow_may_read_a_response_twice_and_one_without_content(stage: Stage) -> None:
     seen = []
 
     def flow(request: adieu.Request) -> Generator[Any, Any, None]:
@@ -180,14 +180,14 @@ def test_a_response_may_be_read_twice_and_one_without_content_too(stage: Stage) 
             again = yield response
             seen.append((again is response, response.content))
 
-    with stage.block(stage.one(auth=flowing(flow))) as client:
+    with stage.block(stage.one(auth=auth_of(flow))) as client:
         assert stage.read(stage.get(client, "/no-content")) == b""
         stage.read(stage.get(client, "/bytes?n=3"))
     assert [ok for ok, _ in seen] == [True] * 4
     assert [len(content) for _, content in seen] == [0, 0, 3, 3]
 
 
-def test_content_that_is_used_up_is_not_sent_half(stage: Stage) -> None:
+def test_content_that_was_used_up_is_not_sent_in_part(stage: Stage) -> None:
     TokenServer(stage.server)
     with stage.block(stage.one(auth=TokenAuth("key"))) as client:
         with pytest.raises(adieu.ContentError) as caught:
@@ -196,7 +196,7 @@ def test_content_that_is_used_up_is_not_sent_half(stage: Stage) -> None:
             f"POST {stage.server.url}/doc asks for credentials, so the content must be sent again, "
             "but it was an iterator that has been used up: pass bytes, a file or a list"
         )
-        # With the token, nothing has to be sent twice.
+        # With the token, the content is sent only once.
         response = stage.get(client, "/doc", "POST", content=iter([b"once"]))
         assert stage.read(response) == b"got once"
         assert stage.get(client, "/doc", "POST", content=[b"li", b"st"]).status_code == 200
@@ -204,7 +204,7 @@ def test_content_that_is_used_up_is_not_sent_half(stage: Stage) -> None:
     assert stage.nothing_open()
 
 
-def test_a_flow_that_fails_fails_the_call_and_holds_nothing(stage: Stage) -> None:
+def test_an_error_in_a_flow_is_raised_by_the_call_and_leaves_nothing_open(stage: Stage) -> None:
     closed = []
 
     def flow(request: adieu.Request) -> Generator[Any, Any, None]:
@@ -214,7 +214,7 @@ def test_a_flow_that_fails_fails_the_call_and_holds_nothing(stage: Stage) -> Non
         finally:
             closed.append(1)
 
-    with stage.block(stage.one(auth=flowing(flow))) as client:
+    with stage.block(stage.one(auth=auth_of(flow))) as client:
         with pytest.raises(LookupError, match="no key for this"):
             stage.get(client, "/bytes?n=100000")
         assert closed == [1]
@@ -232,28 +232,28 @@ def test_an_exchange_that_fails_closes_the_flow(stage: Stage) -> None:
             ended.append(type(error))
             raise
 
-    with stage.block(stage.one(auth=flowing(flow))) as client, pytest.raises(adieu.TransportError):
+    with stage.block(stage.one(auth=auth_of(flow))) as client, pytest.raises(adieu.TransportError):
         stage.get(client, "/reset")
     assert ended == [GeneratorExit]
 
 
-def test_a_flow_that_yields_nothing_changes_nothing(stage: Stage) -> None:
+def test_with_a_flow_that_yields_nothing_the_request_is_sent_unchanged(stage: Stage) -> None:
     def flow(request: adieu.Request) -> Generator[Any, Any, None]:
         yield from ()
 
-    with stage.block(stage.one(auth=flowing(flow))) as client:
+    with stage.block(stage.one(auth=auth_of(flow))) as client:
         assert stage.get(client, "/ok").status_code == 200
         assert stage.server.served == 1
 
 
 @pytest.mark.parametrize("junk", [None, "https://example.org/", 5])
-def test_what_no_flow_may_yield_is_named(stage: Stage, junk: Any) -> None:
+def test_a_flow_that_yields_another_type_is_an_error_that_names_it(stage: Stage, junk: Any) -> None:
     def flow(request: adieu.Request) -> Generator[Any, Any, None]:
         yield request
         yield junk
 
     with (
-        stage.block(stage.one(auth=flowing(flow))) as client,
+        stage.block(stage.one(auth=auth_of(flow))) as client,
         pytest.raises(
             adieu.InvalidRequest,
             match=rf"^Flow\(\) yielded {type(junk).__name__}; a flow yields requests, and the last",
@@ -263,7 +263,7 @@ def test_what_no_flow_may_yield_is_named(stage: Stage, junk: Any) -> None:
     assert stage.nothing_open()
 
 
-def test_what_is_awaitable_is_awaited_where_one_can_wait(stage: Stage) -> None:
+def test_an_awaitable_is_awaited_by_the_async_client_alone(stage: Stage) -> None:
     async def token() -> str:
         return "made"
 
@@ -284,7 +284,7 @@ def test_what_is_awaitable_is_awaited_where_one_can_wait(stage: Stage) -> None:
             stage.next_works(client)
 
 
-def test_every_step_has_the_clients_cookies_and_hooks(stage: Stage) -> None:
+def test_every_request_of_a_flow_has_the_clients_cookies_and_hooks(stage: Stage) -> None:
     TokenServer(stage.server)
     seen: list[str] = []
     hooks = {
@@ -298,7 +298,7 @@ def test_every_step_has_the_clients_cookies_and_hooks(stage: Stage) -> None:
     assert [r.header("cookie") for r in stage.server.requests] == ["a=b"] * 3
 
 
-def test_a_flow_goes_on_with_the_response_after_it_has_awaited_something(stage: Stage) -> None:
+def test_a_flow_can_read_a_response_after_an_awaitable(stage: Stage) -> None:
     if stage.runner.kind is not adieu.AsyncClient:
         pytest.skip("nothing is awaited here")
     seen: list[Any] = []
@@ -310,25 +310,25 @@ def test_a_flow_goes_on_with_the_response_after_it_has_awaited_something(stage: 
         response = yield request
         seen.extend([(yield ticket()), (yield response) is response])
 
-    with stage.block(stage.one(auth=flowing(flow))) as client:
+    with stage.block(stage.one(auth=auth_of(flow))) as client:
         assert stage.get(client, "/bytes?n=5").status_code == 200
     assert seen == ["a ticket", True]
 
 
-def test_retries_go_inside_the_flow(stage: Stage) -> None:
+def test_each_request_of_a_flow_has_its_retries(stage: Stage) -> None:
     TokenServer(stage.server)
     doc = stage.server
     failed: list[int] = []
     tokens = TokenServer(doc)
 
-    def unsteady(peer: Peer, request: Received) -> Ending:
+    def busy_first(peer: Peer, request: Received) -> Ending:
         if not failed:
             failed.append(1)
             peer.reply(503, b"later", [("retry-after", "0")])
             return "keep"
         return tokens.doc(peer, request)
 
-    doc.on("/doc", unsteady)
+    doc.on("/doc", busy_first)
     with stage.block(stage.one(auth=TokenAuth("key"), retry=2)) as client:
         response = stage.get(client, "/doc")
         assert stage.read(response) == b"got "

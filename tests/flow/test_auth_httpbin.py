@@ -1,4 +1,4 @@
-"""Authentication and cookies against somebody else's server: httpbin, on a real socket."""
+"""Authentication and cookies against httpbin, on a real socket."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_digest(stage: Stage, httpbin: str, qop: str, algorithm: str) -> None:
         stage.runner.client(base_url=httpbin, adapter=stage.adapter, auth=auth)
     ) as client:
         answer = stage.get(client, path)
-        if algorithm == "SHA-512":  # No algorithm of RFC 7616.
+        if algorithm == "SHA-512":  # RFC 7616 does not have it.
             assert answer.status_code == 401
             return
         assert (answer.status_code, answer.json()["user"]) == (200, "user")
         assert [hop.status_code for hop in answer.history] == [401]
-        # Its nonces are good for as long as its cookies come back, and they do.
+        # Its nonces are valid as long as the client sends its cookies.
         assert stage.get(client, path).history == ()
         wrong = stage.get(client, path, auth=adieu.DigestAuth("user", "wrong"))
         assert wrong.status_code == 401
@@ -73,7 +73,7 @@ def test_digest(stage: Stage, httpbin: str, qop: str, algorithm: str) -> None:
     assert stage.nothing_open()
 
 
-def test_a_digest_whose_nonces_get_stale(stage: Stage, httpbin: str) -> None:
+def test_stale_nonces_of_digest_are_replaced(stage: Stage, httpbin: str) -> None:
     path = "/digest-auth/auth/user/pass/MD5/1"
     auth = adieu.DigestAuth("user", "pass")
     with stage.block(

@@ -1,4 +1,4 @@
-"""Cookies in a call: which go along, which stay, and whose word counts."""
+"""Cookies in a call: which are sent, which are stored, and which take precedence."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def sent(stage: Stage) -> str | None:
 
 
 def setting(server: FaultServer, path: str, *cookies: str, status: str = "200 OK") -> None:
-    """Let a path answer with these Set-Cookie fields (and redirect to /ok, if its status says so)."""
+    """Let a path answer with these Set-Cookie fields (and, with a redirect status, a redirect to /ok)."""
     fields = "".join(f"Set-Cookie: {cookie}\r\n" for cookie in cookies)
     head = f"HTTP/1.1 {status}\r\n{fields}Location: /ok\r\nContent-Length: 0\r\n\r\n"
     server.reply(path, head.encode())
 
 
-def test_what_a_response_sets_goes_with_the_next_request(stage: Stage) -> None:
+def test_cookies_of_a_response_are_sent_with_the_next_request(stage: Stage) -> None:
     setting(stage.server, "/in", "a=1; Path=/", "b=2; Path=/elsewhere", "gone=3; Max-Age=0")
     with stage.block(stage.client()) as client:
         stage.get(client, "/in")
@@ -55,7 +55,7 @@ def test_redirects_and_challenges_set_cookies_too(stage: Stage) -> None:
         assert [request.header("cookie") for request in stage.server.requests[-2:]] == [None, "a=1"]
 
 
-def test_hooks_find_the_cookies_that_came_with_the_response(stage: Stage) -> None:
+def test_hooks_find_the_cookies_of_the_response_in_the_jar(stage: Stage) -> None:
     setting(stage.server, "/in", "a=1")
     jar, found = adieu.Cookies(), []
     hooks = {"response": [lambda _: found.append(jar["a"])]}
@@ -64,7 +64,7 @@ def test_hooks_find_the_cookies_that_came_with_the_response(stage: Stage) -> Non
     assert found == ["1"]
 
 
-def test_cookies_of_a_call_go_along_its_redirects_and_do_not_stick(stage: Stage) -> None:
+def test_cookies_of_a_call_are_sent_along_redirects_and_not_stored(stage: Stage) -> None:
     with stage.block(stage.client(cookies={"a": "client", "b": "client"})) as client:
         stage.get(client, "/redirect", cookies={"b": "call", "c": "call"})
         for request in stage.server.requests:
@@ -89,12 +89,12 @@ def test_cookies_of_a_call_need_no_jar_and_make_none(stage: Stage) -> None:
     assert [request.header("cookie") for request in stage.server.requests[-2:]] == ["c=3"] * 2
 
 
-def test_a_field_set_by_hand_is_sent_as_it_is(stage: Stage) -> None:
+def test_a_cookie_field_that_the_user_set_is_sent_as_it_is(stage: Stage) -> None:
     with stage.block(stage.client(cookies={"a": "1"})) as client:
-        stage.get(client, "/redirect", headers={"Cookie": "by=hand"})
-        assert [request.header("cookie") for request in stage.server.requests] == ["by=hand"] * 2
+        stage.get(client, "/redirect", headers={"Cookie": "set=here"})
+        assert [request.header("cookie") for request in stage.server.requests] == ["set=here"] * 2
         with pytest.raises(adieu.InvalidRequest, match="which of the two"):
-            stage.get(client, "/ok", headers={"cookie": "by=hand"}, cookies={"b": "2"})
+            stage.get(client, "/ok", headers={"cookie": "set=here"}, cookies={"b": "2"})
 
 
 def test_a_jar_may_be_shared_and_kept(stage: Stage) -> None:
@@ -108,7 +108,7 @@ def test_a_jar_may_be_shared_and_kept(stage: Stage) -> None:
         assert sent(stage) == "a=1"
 
 
-def test_a_client_may_keep_no_cookies(stage: Stage) -> None:
+def test_a_client_can_store_no_cookies(stage: Stage) -> None:
     setting(stage.server, "/in", "a=1; Path=/")
     with stage.block(stage.client(cookies=False)) as client:
         stage.get(client, "/in")
@@ -121,7 +121,7 @@ def test_a_client_may_keep_no_cookies(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("cookies", [{"a": "x;y"}, {"a": 5}, ["a"], "a=1", 5, True])
-def test_what_are_no_cookies_is_refused_before_anything_is_sent(stage: Stage, cookies: Any) -> None:
+def test_invalid_cookies_are_refused_before_anything_is_sent(stage: Stage, cookies: Any) -> None:
     with stage.block(stage.client()) as client:
         with pytest.raises(adieu.InvalidRequest):
             stage.get(client, "/ok", cookies=cookies)
@@ -130,21 +130,21 @@ def test_what_are_no_cookies_is_refused_before_anything_is_sent(stage: Stage, co
     assert stage.server.accepted == 0
 
 
-def test_without_a_host_there_are_no_names_and_values_for_a_client(stage: Stage) -> None:
+def test_names_and_values_for_a_client_need_a_base_url(stage: Stage) -> None:
     with pytest.raises(adieu.InvalidRequest, match="has no host"):
         stage.runner.client(cookies={"a": "1"})
 
 
-def test_a_call_cannot_switch_the_jar_off(stage: Stage) -> None:
+def test_a_call_cannot_disable_the_jar(stage: Stage) -> None:
     with (
         stage.block(stage.client()) as client,
-        pytest.raises(adieu.InvalidRequest, match="or Cookies, not bool"),
+        pytest.raises(adieu.InvalidRequest, match="Cookies, or several Cookie, not bool"),
     ):
         stage.get(client, "/ok", cookies=False)
 
 
 @pytest.mark.parametrize("url", ["mock:inside", "file:///etc/motd"])
-def test_where_there_is_no_host_there_are_no_cookies(url: str) -> None:
+def test_a_url_without_a_host_has_no_cookies(url: str) -> None:
     @adieu.adapter
     def inside(request: adieu.Request) -> adieu.Response:
         return adieu.Response(200, {"set-cookie": "a=1"})

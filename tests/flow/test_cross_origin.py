@@ -1,4 +1,4 @@
-"""The other ways in which a secret could reach a stranger: certificates, fields of any name, proxies, and texts."""
+"""The other ways in which a secret could reach another origin or a text: certificates, fields, proxies, errors."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def place(
 
 
 @pytest.fixture
-def known() -> Iterator[Callable[..., FaultServer]]:
-    """Makes servers beside that of the stage."""
+def new_server() -> Iterator[Callable[..., FaultServer]]:
+    """Starts further servers."""
     with ExitStack() as stack:
 
-        def made(**options: Any) -> FaultServer:
+        def start(**options: Any) -> FaultServer:
             server = stack.enter_context(FaultServer(**options))
             KNOWN_PORTS.add(server.port)
             return server
 
-        yield made
+        yield start
 
 
 def redirecting(to: str) -> Callable[[Peer, Received], Ending]:
@@ -63,99 +63,106 @@ def redirecting(to: str) -> Callable[[Peer, Received], Ending]:
 # Client certificates
 
 
-class Curious:
-    """Servers over TLS that ask for a certificate, and note whether one was shown."""
+class CertificateServers:
+    """Two TLS servers that request a client certificate, and record for each request whether they got one."""
 
-    def __init__(self, authority: Authority, made: Callable[..., FaultServer]) -> None:
+    def __init__(self, authority: Authority, start: Callable[..., FaultServer]) -> None:
         self.trust = str(authority.path)
         self.cert = (str(authority.chain), str(authority.key))
-        self.shown: dict[str, list[bool]] = {"home": [], "stranger": []}
+        self.shown: dict[str, list[bool]] = {"own": [], "other": []}
         context = authority.server_context()
         context.load_verify_locations(cadata=authority.pem.decode())
         context.verify_mode = ssl.CERT_OPTIONAL
-        self.home, self.stranger = (made(tls=context) for _ in range(2))
-        for name, server in (("home", self.home), ("stranger", self.stranger)):
-            server.on("/who", self._noting(name, None))
-        self.home.on("/away", self._noting("home", f"{self.stranger.url}/back"))
-        self.home.on("/out", self._noting("home", f"{self.stranger.url}/who"))
-        self.stranger.on("/back", self._noting("stranger", f"{self.home.url}/who"))
+        self.own, self.other_server = (start(tls=context) for _ in range(2))
+        for name, server in (("own", self.own), ("other", self.other_server)):
+            server.on("/who", self._recording(name, None))
+        self.own.on("/away", self._recording("own", f"{self.other_server.url}/back"))
+        self.own.on("/out", self._recording("own", f"{self.other_server.url}/who"))
+        self.other_server.on("/back", self._recording("other", f"{self.own.url}/who"))
 
-    def _noting(self, name: str, to: str | None) -> Callable[[Peer, Received], Ending]:
-        def note(peer: Peer, request: Received) -> Ending:
+    def _recording(self, name: str, to: str | None) -> Callable[[Peer, Received], Ending]:
+        def record(peer: Peer, request: Received) -> Ending:
             self.shown[name].append(peer.sock.getpeercert(True) is not None)  # type: ignore[attr-defined]
             peer.reply(200 if to is None else 307, b"", [] if to is None else [("location", to)])
             return "keep"
 
-        return note
+        return record
 
 
 @pytest.fixture
-def curious(authority: Authority, known: Callable[..., FaultServer]) -> Curious:
-    return Curious(authority, known)
+def servers(authority: Authority, new_server: Callable[..., FaultServer]) -> CertificateServers:
+    return CertificateServers(authority, new_server)
 
 
 @pytest.mark.parametrize("bound", [True, False], ids=["base_url", "call"])
-def test_no_redirect_shows_a_certificate_to_another_origin(
-    place: Place, curious: Curious, bound: bool
+def test_no_redirect_sends_a_certificate_to_another_origin(
+    place: Place, servers: CertificateServers, bound: bool
 ) -> None:
-    base = curious.home.url if bound else None
-    client = place.client(base_url=base, verify=curious.trust, cert=curious.cert)
+    base = servers.own.url if bound else None
+    client = place.client(base_url=base, verify=servers.trust, cert=servers.cert)
     with place.block(client):
         for _ in range(2):
-            place.get(client, f"{curious.home.url}/away")
-    # Home again, it is shown again; and no connection on which it was shown serves somebody to whom it is not.
-    assert curious.shown == {"home": [True] * 4, "stranger": [False] * 2}
+            place.get(client, f"{servers.own.url}/away")
+    # A redirect back sends it again, and a connection with the certificate is used for no request without it.
+    assert servers.shown == {"own": [True] * 4, "other": [False] * 2}
 
 
-def test_a_whole_url_beside_the_base_url_is_shown_no_certificate(
-    place: Place, curious: Curious
+def test_a_whole_url_of_another_origin_gets_no_certificate(
+    place: Place, servers: CertificateServers
 ) -> None:
-    client = place.client(base_url=curious.home.url, verify=curious.trust, cert=curious.cert)
+    client = place.client(base_url=servers.own.url, verify=servers.trust, cert=servers.cert)
     with place.block(client):
-        place.get(client, f"{curious.stranger.url}/who")
+        place.get(client, f"{servers.other_server.url}/who")
         place.get(client, "/who")
-    assert curious.shown == {"home": [True], "stranger": [False]}
+    assert servers.shown == {"own": [True], "other": [False]}
 
 
-def test_the_certificate_of_a_mount_stays_below_it(place: Place, curious: Curious) -> None:
-    config = adieu.TLSConfig(curious.trust, cert=curious.cert)
-    with place.block(place.client(verify=curious.trust)) as client:
-        client.mount(f"{curious.home.url}/", place.adapter, tls=config)
-        place.get(client, f"{curious.home.url}/away")
-    assert curious.shown == {"home": [True, True], "stranger": [False]}
+def test_the_certificate_of_a_mount_is_sent_below_it_alone(
+    place: Place, servers: CertificateServers
+) -> None:
+    config = adieu.TLSConfig(servers.trust, cert=servers.cert)
+    with place.block(place.client(verify=servers.trust)) as client:
+        client.mount(f"{servers.own.url}/", place.adapter, tls=config)
+        place.get(client, f"{servers.own.url}/away")
+    assert servers.shown == {"own": [True, True], "other": [False]}
 
 
-def test_a_request_of_an_auth_flow_elsewhere_shows_no_certificate(
-    place: Place, curious: Curious
+def test_a_request_of_an_auth_flow_to_another_origin_sends_no_certificate(
+    place: Place, servers: CertificateServers
 ) -> None:
     class Elsewhere(adieu.Auth):
         def flow(self, request: adieu.Request) -> Any:
-            yield adieu.Request("GET", f"{curious.stranger.url}/who")
+            yield adieu.Request("GET", f"{servers.other_server.url}/who")
             yield request
 
-    client = place.client(base_url=None, verify=curious.trust, cert=curious.cert)
+    client = place.client(base_url=None, verify=servers.trust, cert=servers.cert)
     with place.block(client):
-        place.get(client, f"{curious.home.url}/who", auth=Elsewhere())
-    assert curious.shown == {"home": [True], "stranger": [False]}
+        place.get(client, f"{servers.own.url}/who", auth=Elsewhere())
+    assert servers.shown == {"own": [True], "other": [False]}
 
 
-def test_a_one_shot_shows_its_certificate_to_whom_it_calls(place: Place, curious: Curious) -> None:
-    options = {"verify": curious.trust, "cert": curious.cert, "adapter": place.adapter}
-    place.run(place.runner.one_shot("GET", f"{curious.home.url}/out", **options))
-    assert curious.shown == {"home": [True], "stranger": [False]}
+def test_a_one_shot_sends_its_certificate_to_the_origin_it_calls(
+    place: Place, servers: CertificateServers
+) -> None:
+    options = {"verify": servers.trust, "cert": servers.cert, "adapter": place.adapter}
+    place.run(place.runner.one_shot("GET", f"{servers.own.url}/out", **options))
+    assert servers.shown == {"own": [True], "other": [False]}
 
 
-def test_who_wants_a_certificate_that_is_another_origins_is_told_where_to_put_it(
-    place: Place, curious: Curious, authority: Authority, known: Callable[..., FaultServer]
+def test_the_error_without_a_certificate_says_where_to_set_it(
+    place: Place,
+    servers: CertificateServers,
+    authority: Authority,
+    new_server: Callable[..., FaultServer],
 ) -> None:
     context = authority.server_context()
     context.load_verify_locations(cadata=authority.pem.decode())
     context.verify_mode = ssl.CERT_REQUIRED
-    strict = known(tls=context)
-    curious.home.on("/strict", redirecting(f"{strict.url}/ok"))
-    client = place.client(base_url=None, verify=curious.trust, cert=curious.cert)
+    strict = new_server(tls=context)
+    servers.own.on("/strict", redirecting(f"{strict.url}/ok"))
+    client = place.client(base_url=None, verify=servers.trust, cert=servers.cert)
     with place.block(client):
-        error = caught(adieu.TransportError, place.get, client, f"{curious.home.url}/strict")
+        error = caught(adieu.TransportError, place.get, client, f"{servers.own.url}/strict")
     assert "wants" in str(error)
     if "wants a client certificate" in str(error):
         assert "where a redirect leads, or beside base_url, to a mount" in str(error)
@@ -168,29 +175,29 @@ FIELDS = ["X-Api-Key", "Private-Token", "X-Auth-User", "X-Amz-Security-Token", "
 
 
 @pytest.mark.parametrize("where", ["client", "call"])
-def test_fields_that_hold_a_secret_by_their_name(
-    place: Place, known: Callable[..., FaultServer], where: str
+def test_fields_with_the_name_of_a_secret_stay_within_their_origin(
+    place: Place, new_server: Callable[..., FaultServer], where: str
 ) -> None:
-    stranger = known()
+    other_server = new_server()
     headers = {**dict.fromkeys(FIELDS, SECRET), "X-Trace": "1", "Idempotency-Key": "k"}
-    place.server.on("/from", redirecting(f"{stranger.url}/echo"))
+    place.server.on("/from", redirecting(f"{other_server.url}/echo"))
     place.server.on("/within", redirecting("/echo"))
     with place.block(place.client(headers=headers if where == "client" else None)) as client:
         own = headers if where == "call" else None
         within = place.get(client, "/within", "POST", content=b"x", headers=own)
         assert within.text.count(SECRET) == len(FIELDS)
-        abroad = place.get(client, "/from", "POST", content=b"x", headers=own)
-        assert abroad.url.port == stranger.port
-        assert SECRET not in abroad.text
+        elsewhere = place.get(client, "/from", "POST", content=b"x", headers=own)
+        assert elsewhere.url.port == other_server.port
+        assert SECRET not in elsewhere.text
         assert {"x-trace", "idempotency-key"} <= {
-            name.lower() for name, _ in abroad.json()["headers"]
+            name.lower() for name, _ in elsewhere.json()["headers"]
         }
 
 
-def test_cookies_know_no_ports_and_a_field_that_is_set_by_hand_does(
-    place: Place, known: Callable[..., FaultServer]
+def test_cookies_are_sent_to_every_port_and_a_cookie_field_is_not(
+    place: Place, new_server: Callable[..., FaultServer]
 ) -> None:
-    other = known()
+    other = new_server()
     place.server.on("/from", redirecting(f"{other.url}/echo"))
     with place.block(place.client()) as client:
         place.get(client, "/from", cookies={"a": "1"})
@@ -198,62 +205,62 @@ def test_cookies_know_no_ports_and_a_field_that_is_set_by_hand_does(
     assert [one.header("cookie") for one in other.requests] == ["a=1", None]
 
 
-def test_parameters_of_a_client_and_a_referer_do_not_go_along(
-    place: Place, known: Callable[..., FaultServer]
+def test_parameters_of_a_client_and_a_referer_are_not_sent_along_a_redirect(
+    place: Place, new_server: Callable[..., FaultServer]
 ) -> None:
-    stranger = known()
-    place.server.on("/from", redirecting(f"{stranger.url}/echo"))
+    other_server = new_server()
+    place.server.on("/from", redirecting(f"{other_server.url}/echo"))
     with place.block(place.client(params={"api_key": SECRET})) as client:
-        abroad = place.get(client, "/from#frag=" + SECRET)
-        assert SECRET not in abroad.text
-    (request,) = stranger.requests
+        elsewhere = place.get(client, "/from#frag=" + SECRET)
+        assert SECRET not in elsewhere.text
+    (request,) = other_server.requests
     assert request.target == "/echo"
     assert request.header("referer") is None
 
 
-def test_the_default_entry_of_a_netrc_is_not_for_where_a_redirect_leads(
-    place: Place, known: Callable[..., FaultServer], tmp_path: Path
+def test_the_default_entry_of_a_netrc_is_not_for_the_target_of_a_redirect(
+    place: Place, new_server: Callable[..., FaultServer], tmp_path: Path
 ) -> None:
-    stranger = known()
+    other_server = new_server()
     file = tmp_path / "netrc"
     file.write_text(f"default login user password {SECRET}\n")
-    place.server.on("/from", redirecting(f"{stranger.url}/echo"))
+    place.server.on("/from", redirecting(f"{other_server.url}/echo"))
     with place.block(place.client(auth=adieu.NetrcAuth(file))) as client:
         place.get(client, "/from")
     assert place.server.requests[0].header("authorization") is not None
-    assert stranger.requests[0].header("authorization") is None
+    assert other_server.requests[0].header("authorization") is None
 
 
-def test_what_an_auth_flow_asks_of_another_server_takes_nothing_along(
-    place: Place, known: Callable[..., FaultServer]
+def test_a_request_of_an_auth_flow_to_another_server_has_no_secrets(
+    place: Place, new_server: Callable[..., FaultServer]
 ) -> None:
-    # Another host too, for cookies know no ports.
-    stranger = known()
+    # On another host, because cookies are sent to every port of a host.
+    other_server = new_server()
 
     class Elsewhere(adieu.Auth):
         def flow(self, request: adieu.Request) -> Any:
             request.headers["Authorization"] = SECRET
-            yield adieu.Request("GET", f"http://localhost:{stranger.port}/ok")
+            yield adieu.Request("GET", f"http://localhost:{other_server.port}/ok")
             yield request
 
     options = {"headers": {"X-Api-Key": SECRET}, "cookies": {"a": SECRET}}
     with place.block(place.client(**options)) as client:
         assert place.get(client, "/ok", auth=Elsewhere(), cookies={"b": SECRET}).status_code == 200
-    (request,) = stranger.requests
+    (request,) = other_server.requests
     assert SECRET not in str(request.headers)
     assert str(place.server.requests[0].headers).count(SECRET) == 4
 
 
-def test_the_next_retry_goes_to_the_same_origin_with_the_same_credentials(place: Place) -> None:
-    moods = [503, 200]
+def test_a_retry_has_the_same_origin_and_credentials(place: Place) -> None:
+    statuses = [503, 200]
 
-    def moody(peer: Peer, request: Received) -> Ending:
-        peer.reply(moods.pop(0), b"", [("location", "http://localhost/"), ("retry-after", "0")])
+    def flaky(peer: Peer, request: Received) -> Ending:
+        peer.reply(statuses.pop(0), b"", [("location", "http://localhost/"), ("retry-after", "0")])
         return "keep"
 
-    place.server.on("/moody", moody)
+    place.server.on("/flaky", flaky)
     with place.block(place.client(retry=1, auth=("user", SECRET))) as client:
-        assert place.get(client, "/moody").status_code == 200
+        assert place.get(client, "/flaky").status_code == 200
     first, second = place.server.requests
     assert first.header("authorization") == second.header("authorization") is not None
 
@@ -264,8 +271,8 @@ def test_the_next_retry_goes_to_the_same_origin_with_the_same_credentials(place:
         | st.text(max_size=3)
     ).map("".join)
 )  # fmt: skip
-def test_no_path_leads_away_from_the_base_url(path: str) -> None:
-    """What follows a base URL is often somebody else's choice: only a whole URL, with its scheme, is one."""
+def test_only_a_whole_url_leads_away_from_the_base_url(path: str) -> None:
+    """The path often comes from other people's data, so no path may change the origin."""
     with adieu.Client(f"https://user:{SECRET}@home.example/v1/") as client:
         try:
             url = client.build_request("GET", path).url
@@ -280,10 +287,10 @@ def test_no_path_leads_away_from_the_base_url(path: str) -> None:
 
 
 @pytest.mark.parametrize("digest", [False, True])
-def test_an_origin_that_says_407_is_not_told_what_the_proxy_knows(
-    place: Place, authority: Authority, known: Callable[..., FaultServer], digest: bool
+def test_an_origin_that_answers_407_does_not_get_the_proxys_credentials(
+    place: Place, authority: Authority, new_server: Callable[..., FaultServer], digest: bool
 ) -> None:
-    origin = known(tls=authority.server_context())
+    origin = new_server(tls=authority.server_context())
     challenge = b'Proxy-Authenticate: Digest realm="r", nonce="n", qop="auth", Basic realm="r"\r\n'
     answer = b"HTTP/1.1 407 Me Too\r\n" + challenge + b"Content-Length: 0\r\n\r\n"
     origin.reply("/from", answer)
@@ -297,7 +304,7 @@ def test_an_origin_that_says_407_is_not_told_what_the_proxy_knows(
         assert [one.header("proxy-authorization") for one in server.requests] == [None]
 
 
-def test_each_proxy_is_told_its_own_password_and_a_direct_way_none(place: Place) -> None:
+def test_each_proxy_gets_its_own_password_and_a_direct_request_none(place: Place) -> None:
     with FaultProxy() as one, FaultProxy() as other:
         proxies = {
             "http://one.example": adieu.Proxy(one.url, auth=("me", SECRET)),
@@ -315,11 +322,11 @@ def test_each_proxy_is_told_its_own_password_and_a_direct_way_none(place: Place)
     }
 
 
-def test_what_answers_to_connect_sets_no_cookie_of_the_origins(
-    place: Place, authority: Authority, known: Callable[..., FaultServer]
+def test_the_answer_to_connect_sets_no_cookie(
+    place: Place, authority: Authority, new_server: Callable[..., FaultServer]
 ) -> None:
-    """Else a proxy could put its own session into a site that it cannot read."""
-    origin = known(tls=authority.server_context())
+    """A proxy must not set its own session on a site that it cannot read."""
+    origin = new_server(tls=authority.server_context())
     answer = b"HTTP/1.1 200 Yes\r\nSet-Cookie: session=mine; Path=/\r\n\r\n"
     with (
         FaultProxy(answer=answer) as proxy,
@@ -331,10 +338,10 @@ def test_what_answers_to_connect_sets_no_cookie_of_the_origins(
     assert [one.header("cookie") for one in origin.requests] == [None, None]
 
 
-def test_the_origins_credentials_are_not_told_to_the_proxy_of_a_tunnel(
-    place: Place, authority: Authority, known: Callable[..., FaultServer]
+def test_the_proxy_of_a_tunnel_does_not_get_the_origins_credentials(
+    place: Place, authority: Authority, new_server: Callable[..., FaultServer]
 ) -> None:
-    origin = known(tls=authority.server_context())
+    origin = new_server(tls=authority.server_context())
     headers = {"Authorization": SECRET, "Cookie": SECRET, "X-Api-Key": SECRET}
     with (
         FaultProxy() as proxy,
@@ -350,8 +357,8 @@ def test_the_origins_credentials_are_not_told_to_the_proxy_of_a_tunnel(
 # Texts
 
 
-class Diary(adieu.Events):
-    """Every event, as a log would have it."""
+class Recorder(adieu.Events):
+    """Every event as a line of text."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -362,15 +369,15 @@ class Diary(adieu.Events):
         return lambda *facts, **more: self.lines.append(f"{name} {facts} {more}")
 
 
-def test_no_text_of_a_call_tells_a_secret(
-    place: Place, known: Callable[..., FaultServer], tmp_path: Path
+def test_no_text_of_a_call_shows_a_secret(
+    place: Place, new_server: Callable[..., FaultServer], tmp_path: Path
 ) -> None:
-    """Of clients, requests, responses, their history, errors, events, reports, warnings, and curl commands."""
-    stranger = known()
-    diary = Diary()
+    """Texts of clients, requests, responses, their history, errors, events, reports, warnings and curl commands."""
+    other_server = new_server()
+    recorder = Recorder()
     texts: list[str] = []
     url = f"http://user:{SECRET}@127.0.0.1:{place.server.port}"
-    place.server.on("/away", redirecting(f"http://u:{SECRET}@127.0.0.1:{stranger.port}/echo"))
+    place.server.on("/away", redirecting(f"http://u:{SECRET}@127.0.0.1:{other_server.port}/echo"))
     place.server.on("/odd", redirecting(f"http://u:{SECRET}@[/"))
     place.server.on("/loop", redirecting(f"http://u:{SECRET}@127.0.0.1:{place.server.port}/loop"))
     place.server.reply(
@@ -380,7 +387,7 @@ def test_no_text_of_a_call_tells_a_secret(
     options: dict[str, Any] = {
         "headers": {"X-Api-Key": SECRET, "Cookie": f"c={SECRET}"},
         "proxy": {"http://p.example": f"http://me:{SECRET}@127.0.0.1:{place.server.port}"},
-        "events": diary,
+        "events": recorder,
         "timeout": adieu.Timeout(total=5),
     }
     with warnings.catch_warnings(record=True) as warned:
@@ -403,7 +410,7 @@ def test_no_text_of_a_call_tells_a_secret(
             with stream:
                 report = place.run(client.close())
                 texts.append(f"{report} {report!r}")
-    texts += diary.lines
+    texts += recorder.lines
     texts += [str(each.message) for each in warned]
-    assert len(diary.lines) > 20
+    assert len(recorder.lines) > 20
     assert [text for text in texts if SECRET in text] == []

@@ -1,4 +1,4 @@
-"""Redirects: what comes next, what of the last request may go along, and what becomes of bodies nobody reads."""
+"""Redirects: the next request, the fields and content that it keeps, and the bodies of the redirects."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ import pytest
 
 import adieu
 from adieu.flow.redirects import redirected
-from adieu.testing.faults import FaultServer
-from servers import KNOWN_PORTS
 from support.clients import ADAPTERS, EventLog, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from adieu.testing.faults import Ending, Peer
+    from adieu.testing.faults import Ending, FaultServer, Peer
     from adieu.testing.request import Request as Received
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
@@ -32,14 +30,6 @@ pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
 def adapter(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
-
-
-@pytest.fixture
-def other_server() -> Iterator[FaultServer]:
-    """A second server: another origin, by its port."""
-    with FaultServer() as server:
-        KNOWN_PORTS.add(server.port)
-        yield server
 
 
 def redirecting(server: FaultServer, location: str | bytes, status: int = 302) -> None:
@@ -87,7 +77,7 @@ def sent(response: adieu.Response) -> dict[str, str]:
         (308, "DELETE", "DELETE"),
     ],
 )
-def test_a_status_says_what_becomes_of_method_and_content(
+def test_the_status_decides_about_method_and_content(
     fault_server: FaultServer, adapter: str, status: int, method: str, becomes: str
 ) -> None:
     content = None if method in {"GET", "HEAD"} else b"content"
@@ -109,7 +99,7 @@ def test_a_status_says_what_becomes_of_method_and_content(
 
 
 @pytest.mark.parametrize("status", [300, 304, 305, 306, 200, 201, 404])
-def test_other_statuses_are_not_followed_whatever_they_say(
+def test_a_location_with_another_status_is_not_followed(
     fault_server: FaultServer, adapter: str, status: int
 ) -> None:
     with adieu.Client(adapter=adapter) as client:
@@ -121,7 +111,7 @@ def test_other_statuses_are_not_followed_whatever_they_say(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_without_a_location_is_an_answer(
+def test_a_redirect_without_a_location_is_the_response(
     fault_server: FaultServer, adapter: str, status: int
 ) -> None:
     with adieu.Client(adapter=adapter) as client:
@@ -131,7 +121,7 @@ def test_a_redirect_without_a_location_is_an_answer(
         assert len(response.content) == 5
 
 
-def test_following_can_be_switched_off_and_on(fault_server: FaultServer, adapter: str) -> None:
+def test_following_can_be_disabled_and_enabled(fault_server: FaultServer, adapter: str) -> None:
     url = f"{fault_server.url}/redirect?body=7"
     with adieu.Client(adapter=adapter, follow_redirects=False) as client:
         response = client.get(url)
@@ -149,7 +139,7 @@ def test_following_can_be_switched_off_and_on(fault_server: FaultServer, adapter
     assert sockets(fault_server) == 0
 
 
-# Where to
+# Targets
 
 
 @pytest.mark.parametrize(
@@ -174,7 +164,7 @@ def test_following_can_be_switched_off_and_on(fault_server: FaultServer, adapter
         ("http:echo", "/echo"),
         ("http://user:password@127.0.0.1:{port}/echo", "/echo"),
         ("\\echo", "/echo"),
-        # RFC 9110 has it that a Location is ASCII; servers send what browsers take for UTF-8.
+        # A Location is ASCII (RFC 9110), but servers send raw bytes, which browsers take for UTF-8.
         ("/echo/é".encode(), "/echo/%C3%A9"),
         ("/echo/%C3%A9", "/echo/%C3%A9"),
         (b"/echo/\xe9", "/echo/%E9"),
@@ -244,7 +234,7 @@ def test_the_first_of_two_locations_counts(fault_server: FaultServer, adapter: s
         ("/from", "/ok", None),
     ],
 )
-def test_a_fragment_goes_along_unless_there_is_a_new_one(
+def test_a_fragment_is_kept_unless_the_target_has_one(
     fault_server: FaultServer, adapter: str, asked: str, location: str, fragment: str | None
 ) -> None:
     redirecting(fault_server, location)
@@ -254,7 +244,7 @@ def test_a_fragment_goes_along_unless_there_is_a_new_one(
         assert fault_server.requests[-1].target == "/ok"
 
 
-# How far
+# Limits
 
 
 def test_a_loop_ends_at_the_limit(fault_server: FaultServer, adapter: str) -> None:
@@ -285,31 +275,29 @@ def test_as_many_redirects_are_followed_as_allowed_and_no_more(
     assert sockets(fault_server) == 0
 
 
-def test_a_chain_is_one_connection_where_connections_are_kept(
-    fault_server: FaultServer, adapter: str
-) -> None:
+def test_a_chain_of_redirects_uses_one_connection(fault_server: FaultServer, adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
         client.get(f"{fault_server.url}/redirect?n=10&body=100")
         assert fault_server.accepted == (11 if adapter == "close" else 1)
     assert sockets(fault_server) == 0
 
 
-# Where not
+# Refused targets
 
 
-def doorman() -> adieu.Adapter:
-    """A server that sends everybody where the query says."""
+def redirecting_adapter() -> adieu.Adapter:
+    """An adapter that redirects to the URL in the query."""
 
     @adieu.adapter
-    def send_on(request: adieu.Request) -> adieu.Response:
+    def redirect(request: adieu.Request) -> adieu.Response:
         return adieu.Response(302, {"location": (request.url.query or "").partition("=")[2]})
 
-    return send_on
+    return redirect
 
 
 def test_from_https_to_http_is_refused(fault_server: FaultServer, adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
-        client.mount("https://private.example", doorman())
+        client.mount("https://private.example", redirecting_adapter())
         with pytest.raises(adieu.RedirectError) as caught:
             client.get(f"https://private.example/?to={fault_server.url}/ok")
         assert "from https to http" in str(caught.value)
@@ -319,7 +307,7 @@ def test_from_https_to_http_is_refused(fault_server: FaultServer, adapter: str) 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "mock://inside/", "ftp://x/", "data:,x"])
-def test_a_web_server_cannot_send_anybody_out_of_the_web(scheme: str, target: str) -> None:
+def test_a_redirect_from_http_to_another_scheme_is_refused(scheme: str, target: str) -> None:
     opened: list[str] = []
 
     @adieu.adapter
@@ -328,20 +316,22 @@ def test_a_web_server_cannot_send_anybody_out_of_the_web(scheme: str, target: st
         return adieu.Response(200)
 
     with adieu.Client(adapter=inside) as client:
-        client.mount(f"{scheme}://private.example", doorman())
+        client.mount(f"{scheme}://private.example", redirecting_adapter())
         with pytest.raises(adieu.RedirectError, match=target.partition(":")[0]):
             client.get(f"{scheme}://private.example/?to={target}")
     assert opened == []
 
 
-def test_what_is_not_the_web_may_send_people_there(fault_server: FaultServer, adapter: str) -> None:
+def test_a_redirect_from_another_scheme_to_http_is_followed(
+    fault_server: FaultServer, adapter: str
+) -> None:
     @adieu.adapter
-    def lobby(request: adieu.Request) -> adieu.Response:
+    def mocked(request: adieu.Request) -> adieu.Response:
         return adieu.Response(302, {"location": f"{fault_server.url}/ok"})
 
     with adieu.Client(adapter=adapter) as client:
-        client.mount("mock://", lobby)
-        assert client.get("mock://lobby/").json()["request"] == 1
+        client.mount("mock://", mocked)
+        assert client.get("mock://host/").json()["request"] == 1
 
 
 # Credentials
@@ -360,7 +350,7 @@ def test_credentials_stay_within_their_origin(fault_server: FaultServer, adapter
         assert sent(response).items() >= {**SECRETS, "x-a": "1"}.items()
 
 
-def test_credentials_do_not_go_to_another_port(
+def test_credentials_are_not_sent_to_another_port(
     fault_server: FaultServer, other_server: FaultServer, adapter: str
 ) -> None:
     redirecting(fault_server, f"{other_server.url}/echo", 307)
@@ -372,7 +362,7 @@ def test_credentials_do_not_go_to_another_port(
         assert "secret" not in response.text
 
 
-def test_credentials_do_not_go_to_another_host(fault_server: FaultServer, adapter: str) -> None:
+def test_credentials_are_not_sent_to_another_host(fault_server: FaultServer, adapter: str) -> None:
     redirecting(fault_server, f"http://localhost:{fault_server.port}/echo")
     with adieu.Client(adapter=adapter) as client:
         response = client.get(f"{fault_server.url}/from", headers=SECRETS)
@@ -380,7 +370,9 @@ def test_credentials_do_not_go_to_another_host(fault_server: FaultServer, adapte
         assert sent(response)["host"] == f"localhost:{fault_server.port}"
 
 
-def test_credentials_do_not_go_to_another_scheme(fault_server: FaultServer, adapter: str) -> None:
+def test_credentials_are_not_sent_to_another_scheme(
+    fault_server: FaultServer, adapter: str
+) -> None:
     seen: list[adieu.Headers] = []
 
     @adieu.adapter
@@ -395,14 +387,14 @@ def test_credentials_do_not_go_to_another_scheme(fault_server: FaultServer, adap
     assert not any(name in seen[0] for name in SECRETS)
 
 
-def test_what_only_a_proxy_may_know_is_left_behind_too() -> None:
-    """No adapter of ours sends it to an origin; others might."""
+def test_proxy_credentials_are_dropped_too() -> None:
+    """No adapter of adieu sends them to an origin; others might."""
     request = adieu.Request("GET", "http://a.test/", headers={"Proxy-Authorization": "Basic s"})
     response = adieu.Response(302, {"location": "http://b.test/"})
     assert "proxy-authorization" not in redirected(request, response).headers
 
 
-def test_credentials_that_were_left_behind_do_not_come_back(
+def test_dropped_credentials_are_not_sent_again_after_a_redirect_back(
     fault_server: FaultServer, other_server: FaultServer, adapter: str
 ) -> None:
     redirecting(fault_server, f"{other_server.url}/from")
@@ -416,15 +408,15 @@ def test_credentials_that_were_left_behind_do_not_come_back(
 def test_userinfo_is_a_credential(
     fault_server: FaultServer, other_server: FaultServer, adapter: str, where: str
 ) -> None:
-    goal = fault_server if where == "same" else other_server
-    redirecting(fault_server, f"{goal.url}/echo")
+    target = fault_server if where == "same" else other_server
+    redirecting(fault_server, f"{target.url}/echo")
     with adieu.Client(adapter=adapter) as client:
         url = f"http://user:password@127.0.0.1:{fault_server.port}/from"
         response = client.get(url)
         assert ("authorization" in sent(response)) is (where == "same")
 
 
-def test_a_host_field_of_ones_own_is_for_the_first_hop(
+def test_a_host_field_that_the_user_set_is_for_the_first_hop(
     fault_server: FaultServer, other_server: FaultServer, adapter: str
 ) -> None:
     redirecting(fault_server, f"{other_server.url}/echo")
@@ -439,7 +431,7 @@ def test_a_host_field_of_ones_own_is_for_the_first_hop(
 
 @pytest.mark.parametrize("size", [10, 300_000])
 @pytest.mark.parametrize("kind", ["bytes", "list", "file", "form", "json"])
-def test_content_that_can_be_read_again_is_sent_again_whole(
+def test_content_that_can_be_read_again_is_sent_again_in_full(
     fault_server: FaultServer, adapter: str, kind: str, size: int
 ) -> None:
     data = b"x" * size
@@ -460,7 +452,7 @@ def test_content_that_can_be_read_again_is_sent_again_whole(
     assert sockets(fault_server) == 0
 
 
-def test_an_iterator_that_was_used_up_is_not_sent_half(
+def test_an_iterator_that_was_used_up_is_not_sent_in_part(
     fault_server: FaultServer, adapter: str
 ) -> None:
     def pieces() -> Iterator[bytes]:
@@ -470,29 +462,29 @@ def test_an_iterator_that_was_used_up_is_not_sent_half(
         with pytest.raises(adieu.RedirectError, match=r"307.*bytes, a file or a list"):
             client.post(f"{fault_server.url}/redirect?status=307", content=pieces())
         assert fault_server.served == 1
-        # Where the content is dropped there is nothing to read again.
+        # A 303 drops the content, so it need not be read again.
         response = client.post(f"{fault_server.url}/redirect?status=303", content=pieces())
         assert response.status_code == 200
     assert sockets(fault_server) == 0
 
 
-# Bodies that nobody reads
+# The bodies of redirects
 
 FIFTY_MB = 50_000_000
 
 
-class Counting:
-    """A redirect with a body of 50 MB, and how much of it left the server."""
+class LargeRedirect:
+    """A redirect with a body of 50 MB. `sent` is how much of it the server has sent."""
 
     def __init__(self, server: FaultServer, framing: str) -> None:
         self.server = server
         self.framing = framing
-        self.left = 0
+        self.sent = 0
         self.ended = threading.Event()
         server.on("/from", self)
 
     def __call__(self, peer: Peer, request: Received) -> Ending:
-        # Or the kernel itself would take megabytes.
+        # Otherwise the kernel would buffer megabytes.
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
         framing = {
             "length": [("content-length", str(FIFTY_MB))],
@@ -506,7 +498,7 @@ class Counting:
             peer.start(302, [("location", "/ok"), *framing])
             for _ in range(FIFTY_MB // 10_000):
                 peer.send(piece)
-                self.left += len(piece)
+                self.sent += len(piece)
         finally:
             self.ended.set()
         return "close"
@@ -521,7 +513,7 @@ class Counting:
 def test_the_body_of_a_redirect_is_never_read_without_bound(
     fault_server: FaultServer, adapter: str, framing: str, policy: adieu.CleanupPolicy
 ) -> None:
-    redirect = Counting(fault_server, framing)
+    redirect = LargeRedirect(fault_server, framing)
     with adieu.Client(
         adapter=adapter, cleanup=policy, limits=adieu.Limits(connections=1)
     ) as client:
@@ -532,8 +524,8 @@ def test_the_body_of_a_redirect_is_never_read_without_bound(
             assert response.json()["request"] == 2
         assert time.monotonic() - begun < 2
         assert redirect.ended.wait(5)
-        # What the policy drains, and what lies in the buffers of two kernels' sockets.
-        assert redirect.left < 10_000_000
+        # The policy drains a part, and the sockets' buffers hold another part.
+        assert redirect.sent < 10_000_000
     assert sockets(fault_server) == 0
 
 
@@ -549,7 +541,7 @@ def test_a_small_body_of_a_redirect_is_drained_and_its_connection_kept(
     event_log.check()
 
 
-def test_a_redirect_whose_body_never_ends_is_left_in_time(
+def test_a_redirect_whose_body_stalls_is_followed_in_time(
     fault_server: FaultServer, adapter: str
 ) -> None:
     with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
@@ -573,14 +565,14 @@ def test_one_deadline_covers_every_hop(fault_server: FaultServer, adapter: str, 
 # History
 
 
-def test_the_history_tells_facts_and_holds_no_connection(
+def test_the_history_has_the_facts_and_holds_no_connection(
     fault_server: FaultServer, adapter: str
 ) -> None:
     gc.disable()
     try:
         client = adieu.Client(adapter=adapter, cleanup=adieu.ReleaseOnRead())
         response = client.get(f"{fault_server.url}/redirect?n=3&body=300000&to=/bytes?n=300000")
-        assert sockets(fault_server) == 1  # that of the answer, which is unread
+        assert sockets(fault_server) == 1  # The one of the response, which is unread.
         assert len(response.history) == 3
         for index, hop in enumerate(response.history):
             assert hop.status_code == 302
@@ -604,7 +596,7 @@ def test_the_history_tells_facts_and_holds_no_connection(
         gc.enable()
 
 
-def test_the_dropped_body_of_a_hop_is_not_mistaken_for_an_empty_one(
+def test_the_dropped_body_of_a_hop_is_an_error_and_not_empty(
     fault_server: FaultServer, adapter: str
 ) -> None:
     with adieu.Client(adapter=adapter) as client:
@@ -614,7 +606,7 @@ def test_the_dropped_body_of_a_hop_is_not_mistaken_for_an_empty_one(
             hop.read()
 
 
-def test_a_response_with_a_history_travels_without_its_connections(
+def test_a_response_with_a_history_is_pickled_without_its_connections(
     fault_server: FaultServer, adapter: str
 ) -> None:
     with adieu.Client(adapter=adapter) as client:

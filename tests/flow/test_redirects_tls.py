@@ -1,4 +1,4 @@
-"""Redirects between http and https, with certificates: apart, because these do not run on every interpreter."""
+"""Redirects between http and https. The certificates need packages that some interpreters lack, hence this module."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_http_to_https_is_followed_and_back_is_not(
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-def test_credentials_do_not_go_from_http_to_https(
+def test_credentials_are_not_sent_from_http_to_https(
     fault_server: FaultServer, tls_server: TLSServer, adapter: str
 ) -> None:
     secret = {"authorization": "Bearer secret", "cookie": "a=b"}

@@ -1,4 +1,4 @@
-"""Which outcomes are tried again, after which wait, and at whose cost: the decision alone, without a wire."""
+"""Which outcomes are retried, after which wait, within which budget: the decisions alone, without connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = {"Idempotency-Key": "7f3a"}
 
 
 class Clock:
-    """Stands still."""
+    """A clock that stands still."""
 
     now = 100.0
 
@@ -31,11 +31,11 @@ class Clock:
         return self.now
 
 
-def asked(method: str = "GET", **options: Any) -> Request:
+def a_request(method: str = "GET", **options: Any) -> Request:
     return Request(method, "https://example.org/items", **options)
 
 
-def caused(error: adieu.TransportError, cause: BaseException) -> adieu.TransportError:
+def caused_by(error: adieu.TransportError, cause: BaseException) -> adieu.TransportError:
     error.__cause__ = cause
     return error
 
@@ -44,19 +44,19 @@ def attempts(retry: Retry, request: Request | None = None, **options: Any) -> At
     deadline = adieu.Deadline(options.pop("timeout", adieu.Timeout()), Clock())
     options.setdefault("chance", lambda: 0.5)
     events = options.pop("events", None)
-    return Attempts(retry, request or asked(), deadline, events, wall=lambda: NOW, **options)
+    return Attempts(retry, request or a_request(), deadline, events, wall=lambda: NOW, **options)
 
 
-# Which outcomes
+# Outcomes
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
-def test_answers_of_servers_in_trouble_are_tried_again(status: int) -> None:
+def test_statuses_of_temporary_states_are_retried(status: int) -> None:
     assert attempts(Retry()).after(Response(status)) is not None
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 304, 400, 401, 404, 409, 500, 501])
-def test_other_answers_are_answers(status: int) -> None:
+def test_other_statuses_are_returned(status: int) -> None:
     assert attempts(Retry()).after(Response(status)) is None
     assert attempts(Retry(statuses={status})).after(Response(status)) is not None
 
@@ -73,9 +73,9 @@ UNSENT: list[Outcome] = [
     adieu.ConnectError("x"),
     adieu.ConnectTimeout("x"),
     adieu.DNSError("x"),
-    caused(adieu.DNSError("x"), gaierror(EAI_AGAIN, "Temporary failure in name resolution")),
-    caused(adieu.TLSError("x"), ConnectionResetError()),
-    caused(adieu.TLSError("x"), ssl.SSLEOFError()),
+    caused_by(adieu.DNSError("x"), gaierror(EAI_AGAIN, "Temporary failure in name resolution")),
+    caused_by(adieu.TLSError("x"), ConnectionResetError()),
+    caused_by(adieu.TLSError("x"), ssl.SSLEOFError()),
     adieu.ProxyError("x"),
     adieu.ProxyError("x", status=503),
 ]
@@ -84,18 +84,18 @@ FINAL: list[adieu.TransportError] = [
     adieu.BodyTruncated("x", request_sent="wholly"),
     adieu.DeadlineExceeded("x"),
     adieu.PoolTimeout("x"),
-    # What an adapter raised without saying what had happened: its facts are nobody's.
+    # An error of an adapter that does not say how much was sent.
     adieu.TransportError("x"),
     adieu.TLSError("a pin does not match"),
     adieu.GuardError("x"),
     adieu.ProxyError("x", status=407),
     adieu.ProxyError("x", status=403),
-    caused(adieu.TLSError("x"), ssl.SSLCertVerificationError()),
-    caused(adieu.DNSError("x"), gaierror(EAI_NONAME, "Name or service not known")),
+    caused_by(adieu.TLSError("x"), ssl.SSLCertVerificationError()),
+    caused_by(adieu.DNSError("x"), gaierror(EAI_NONAME, "Name or service not known")),
 ]
 
 
-def named(error: adieu.TransportError) -> str:
+def error_id(error: adieu.TransportError) -> str:
     status = getattr(error, "status", None)
     return f"{type(error).__name__}-{status}-{type(error.__cause__).__name__}-{error.__cause__}"
 
@@ -103,49 +103,49 @@ def named(error: adieu.TransportError) -> str:
 @pytest.mark.parametrize("method", sorted(Retry.IDEMPOTENT))
 def test_idempotent_requests_are_sent_again_whatever_broke(method: str) -> None:
     for error in BROKEN + UNSENT:
-        assert attempts(Retry(), asked(method)).after(error) is not None, error
+        assert attempts(Retry(), a_request(method)).after(error) is not None, error
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK"])
-def test_what_may_have_reached_the_server_is_not_sent_twice(method: str) -> None:
+def test_other_requests_that_may_have_reached_the_server_are_not_sent_twice(method: str) -> None:
     for outcome in [*BROKEN, Response(503), Response(503, {"retry-after": "1"}), Response(429)]:
-        assert attempts(Retry(), asked(method)).after(outcome) is None, outcome
+        assert attempts(Retry(), a_request(method)).after(outcome) is None, outcome
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK"])
-def test_what_reached_nobody_is_sent_again_by_any_method(method: str) -> None:
+def test_a_request_without_a_connection_is_sent_again_with_any_method(method: str) -> None:
     for error in UNSENT:
-        assert attempts(Retry(), asked(method)).after(error) is not None, error
+        assert attempts(Retry(), a_request(method)).after(error) is not None, error
 
 
-def test_a_connect_error_that_says_something_was_sent_is_believed() -> None:
+def test_a_connect_error_after_a_part_was_sent_is_not_retried() -> None:
     error = adieu.ConnectError("x", request_sent="partly")
-    assert attempts(Retry(), asked("POST")).after(error) is None
+    assert attempts(Retry(), a_request("POST")).after(error) is None
 
 
-def test_a_key_or_the_users_word_makes_a_method_safe() -> None:
+def test_an_idempotency_key_or_the_setting_allows_to_send_a_post_twice() -> None:
     for outcome in (*BROKEN, Response(503)):
-        assert attempts(Retry(), asked("POST", headers=KEY)).after(outcome) is not None
-        by_word = Retry(methods=Retry.IDEMPOTENT | {"post"})
-        assert attempts(by_word, asked("POST")).after(outcome) is not None
-        assert attempts(Retry(methods={"GET"}), asked("PUT")).after(outcome) is None
+        assert attempts(Retry(), a_request("POST", headers=KEY)).after(outcome) is not None
+        with_post = Retry(methods=Retry.IDEMPOTENT | {"post"})
+        assert attempts(with_post, a_request("POST")).after(outcome) is not None
+        assert attempts(Retry(methods={"GET"}), a_request("PUT")).after(outcome) is None
 
 
-@pytest.mark.parametrize("error", FINAL, ids=named)
-def test_what_would_fail_again_or_is_over_is_not_tried_again(error: adieu.TransportError) -> None:
-    assert attempts(Retry(), asked("GET", headers=KEY)).after(error) is None
+@pytest.mark.parametrize("error", FINAL, ids=error_id)
+def test_a_permanent_error_is_not_retried(error: adieu.TransportError) -> None:
+    assert attempts(Retry(), a_request("GET", headers=KEY)).after(error) is None
 
 
 def test_content_that_can_be_read_once_is_sent_once() -> None:
     for outcome in (Response(503), adieu.ConnectError("x"), BROKEN[0]):
-        assert attempts(Retry(), asked("PUT", content=iter([b"x"]))).after(outcome) is None
-        assert attempts(Retry(), asked("PUT", content=[b"x"])).after(outcome) is not None
+        assert attempts(Retry(), a_request("PUT", content=iter([b"x"]))).after(outcome) is None
+        assert attempts(Retry(), a_request("PUT", content=[b"x"])).after(outcome) is not None
 
 
-# How often, and how long
+# Waits and limits
 
 
-def test_the_limit_is_how_often_after_the_first_time() -> None:
+def test_the_limit_counts_the_retries_after_the_first_attempt() -> None:
     for limit in (1, 2, 5):
         mine = attempts(Retry(limit))
         waits = [mine.after(Response(503)) for _ in range(limit + 2)]
@@ -160,7 +160,7 @@ def test_waits_are_random_below_a_bound_that_doubles_up_to_the_longest() -> None
         assert [mine.after(Response(503)) for _ in bounds] == [chance * b for b in bounds]
 
 
-def test_a_million_retries_overflow_nothing() -> None:
+def test_a_million_retries_cause_no_overflow() -> None:
     assert Retry(backoff=1).wait(10**6, Response(503), lambda: 1.0, NOW) == 60
 
 
@@ -176,12 +176,12 @@ def test_a_million_retries_overflow_nothing() -> None:
         ("Tue Nov 14 22:13:50 2023", 30.0),
         ("Tue, 14 Nov 2023 22:13:00 GMT", 0.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
-        # More than `longest`: earlier than the server wants is not better than never.
+        # More than `longest`: a retry before the time that the server asked for would fail.
         ("61", None),
         ("86400", None),
         ("9" * 5000, None),
         ("Wed, 15 Nov 2023 22:13:20 GMT", None),
-        # What says nothing.
+        # Invalid values.
         ("", 0.0),
         ("soon", 0.0),
         ("-1", 0.0),
@@ -196,14 +196,14 @@ def test_retry_after_is_waited_for_in_full_or_not_at_all(text: str, wait: float 
     assert attempts(Retry(), chance=lambda: 0.0).after(response) == wait
 
 
-def test_not_everybody_who_was_told_the_same_second_comes_back_in_it() -> None:
+def test_a_random_wait_is_added_to_retry_after() -> None:
     response = Response(429, {"retry-after": "5"})
     assert attempts(Retry(backoff=2), chance=lambda: 0.5).after(response) == 6.0
 
 
 @settings(deadline=None)
 @given(st.text(max_size=60))
-def test_no_retry_after_breaks_the_decision(text: str) -> None:
+def test_any_retry_after_gives_a_bounded_wait(text: str) -> None:
     response = Response(503)
     response.headers = adieu.Headers.from_wire([("Retry-After", text)])
     wait = attempts(Retry()).after(response)
@@ -212,14 +212,14 @@ def test_no_retry_after_breaks_the_decision(text: str) -> None:
 
 def test_a_wait_that_would_reach_the_deadline_is_not_begun() -> None:
     timeout = adieu.Timeout(total=5)
-    told = Response(503, {"retry-after": "5"})
-    assert attempts(Retry(), timeout=timeout).after(told) is None
+    response = Response(503, {"retry-after": "5"})
+    assert attempts(Retry(), timeout=timeout).after(response) is None
     assert attempts(Retry(), timeout=timeout).after(Response(503, {"retry-after": "4"})) == 4.1
     late = attempts(Retry(backoff=20), timeout=timeout)
     assert late.after(adieu.ConnectError("x")) is None
 
 
-# At whose cost
+# The budget
 
 
 def test_a_budget_bounds_the_retries_of_all_requests_and_successes_fill_it() -> None:
@@ -232,22 +232,22 @@ def test_a_budget_bounds_the_retries_of_all_requests_and_successes_fill_it() -> 
     assert two.after(Response(503)) is None
     assert attempts(retry).after(adieu.ConnectError("x")) is None
     assert attempts(retry).after(Response(200)) is None
-    assert attempts(retry).after(Response(500)) is None  # A server in trouble earns nothing.
+    assert attempts(retry).after(Response(500)) is None  # Not a success.
     assert budget.remaining == 0.5
-    attempts(retry).after(Response(404))  # An answer is an answer: the server is up.
+    attempts(retry).after(Response(404))  # The server works, so it counts as a success.
     assert attempts(retry).after(Response(503)) is not None
     assert budget.remaining == 0
 
 
-def test_what_is_not_tried_again_costs_nothing() -> None:
+def test_without_a_retry_nothing_is_taken_from_the_budget() -> None:
     budget = RetryBudget(3)
-    attempts(Retry(budget=budget), asked("POST")).after(Response(503))
+    attempts(Retry(budget=budget), a_request("POST")).after(Response(503))
     attempts(Retry(budget=budget)).after(Response(503, {"retry-after": "99999"}))
     attempts(Retry(budget=budget)).after(FINAL[0])
     assert budget.remaining == 3
 
 
-def test_a_budget_is_never_fuller_than_full() -> None:
+def test_a_budget_is_never_more_than_full() -> None:
     budget = RetryBudget(2, refill=1.5)
     for _ in range(5):
         budget.earn()
@@ -271,7 +271,7 @@ def test_an_interrupt_does_not_leave_the_budget_locked() -> None:
     assert budget.remaining == 5
 
 
-def test_a_budget_is_spent_once_by_threads() -> None:
+def test_threads_spend_each_token_once() -> None:
     budget = RetryBudget(500)
     taken: list[bool] = []
     start = threading.Barrier(8)
@@ -302,7 +302,7 @@ def test_a_retry_is_a_value() -> None:
     assert repr(copy) == "RetryBudget(5, refill=0.1)"
 
 
-def test_what_retry_takes_is_a_setting_a_number_or_nothing() -> None:
+def test_retry_takes_a_setting_a_number_or_none() -> None:
     retry = Retry(5)
     assert Retry.of(retry) is retry
     two = Retry.of(2)
@@ -334,23 +334,23 @@ def test_what_retry_takes_is_a_setting_a_number_or_nothing() -> None:
     ids=str.split("text true class negative fraction backoff nan bool one-status one-method text-status budget tokens "
         "refill wrapper"),
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused_at_once(make: Any, text: str) -> None:
+def test_invalid_settings_are_refused_at_once(make: Any, text: str) -> None:
     with pytest.raises(adieu.InvalidRequest, match=text):
         make()
 
 
-def test_each_retry_is_told_before_its_wait() -> None:
-    told: list[tuple[Any, ...]] = []
+def test_each_retry_is_an_event_before_its_wait() -> None:
+    events_seen: list[tuple[Any, ...]] = []
 
     class Listener(adieu.Events):
         def retrying(self, *facts: Any) -> None:
-            told.append(facts)
+            events_seen.append(facts)
 
-    mine = attempts(Retry(2, backoff=1), asked("PUT", content=b"x"), events=Listener())
+    mine = attempts(Retry(2, backoff=1), a_request("PUT", content=b"x"), events=Listener())
     mine.after(Response(503))
     mine.after(adieu.ConnectTimeout("x"))
     mine.after(Response(503))
-    assert told == [
+    assert events_seen == [
         ("PUT", "https://example.org/items", 1, 0.5, "503"),
         ("PUT", "https://example.org/items", 2, 1.0, "ConnectTimeout"),
     ]

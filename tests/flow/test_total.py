@@ -1,4 +1,4 @@
-"""`Timeout(total=...)` ends a call in time wherever it is: each phase that can wait, on every adapter."""
+"""`Timeout(total=...)` ends a call in time in each phase that can wait, on every adapter."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def place(
 
 @pytest.fixture
 def hole() -> Iterator[BlackHole]:
-    """It takes connections, and says nothing."""
+    """A peer that accepts connections and never answers."""
     with BlackHole() as hole:
         yield hole
 
 
-def then_stalling(status: int, *fields: tuple[str, str]) -> Callable[[Peer, Request], Ending]:
-    """Answers once, and never again."""
+def answers_once(status: int, *fields: tuple[str, str]) -> Callable[[Peer, Request], Ending]:
+    """A route that answers the first request, and stalls from then on."""
     seen: list[Request] = []
 
     def route(peer: Peer, request: Request) -> Ending:
@@ -71,7 +71,7 @@ PHASES: dict[str, dict[str, Any]] = {
     "second hop": {"path": "/redirect?to=/stall-head"},
     "body of a hop": {"path": "/redirect?body=2000&stall=30&to=/stall-head"},
     "upload": {"path": "/stall-read", "method": "POST", "content": b"x" * 20_000_000},
-    "invitation": {
+    "100-continue": {
         "path": "/stall-head",
         "method": "POST",
         "content": b"x",
@@ -85,8 +85,8 @@ PHASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("phase", PHASES)
 def test_every_wait_of_an_exchange_ends_in_time(place: Place, phase: str) -> None:
     challenge = ("www-authenticate", 'Digest realm="r", nonce="n", qop="auth"')
-    place.server.on("/challenge", then_stalling(401, challenge))
-    place.server.on("/busy", then_stalling(503, ("retry-after", "0")))
+    place.server.on("/challenge", answers_once(401, challenge))
+    place.server.on("/busy", answers_once(503, ("retry-after", "0")))
     options = dict(PHASES[phase])
     ends_in_time(place, options.pop("path"), **options)
 
@@ -97,7 +97,7 @@ def ends_in_time(place: Place, url: str, method: str = "GET", **options: Any) ->
         limit = adieu.Timeout(connect=20, read=20, write=20, pool=20, total=TOTAL)
         begun = time.monotonic()
         caught(adieu.DeadlineExceeded, place.get, client, url, method, timeout=limit, **options)
-        # Long before any other limit, on a machine that is busy.
+        # Much earlier than any other limit, even on a busy machine.
         assert TOTAL - 0.01 <= time.monotonic() - begun < TOTAL + 3
         if "connect" not in own:
             place.next_works(client)
@@ -134,7 +134,7 @@ def test_waiting_for_a_connection_ends_in_time(place: Place) -> None:
 
 def test_looking_up_a_name_ends_in_time(place: Place) -> None:
     def resolver(host: str, port: int) -> list[str]:
-        time.sleep(TOTAL * 3)  # In a thread of its own, which is left behind.
+        time.sleep(TOTAL * 3)  # In a thread of its own, which ends later.
         return ["127.0.0.1"]
 
     url = f"http://slow.example:{place.server.port}/ok"
