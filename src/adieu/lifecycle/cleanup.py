@@ -37,7 +37,7 @@ __all__ = [
     "Why",
 ]
 
-Why = Literal["exit", "redirect", "auth", "retry", "error"]
+Why = Literal["exit", "redirect", "auth", "retry", "replaced", "error"]
 Framing = Literal["none", "length", "chunked", "close"]
 
 
@@ -125,8 +125,9 @@ class CleanupPolicy:
     def on_close(self, view: View, why: Why) -> OnClose:
         """The rest of the body is not wanted.
 
-        `why`: "exit" (closed by the user), "redirect", "auth", "retry" (nobody will ever see it), or "error" (an
-        exception in the user's block or in decoding; the wire itself is still in order).
+        `why`: "exit" (closed by the user); "redirect", "auth" or "retry" (the client goes on without it); "replaced"
+        (a middleware returned another response); "error" (an exception in the user's block or in decoding, while the
+        connection itself is still in order).
         """
         return CLOSE
 
