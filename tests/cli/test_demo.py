@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -293,7 +293,7 @@ def test_the_faults_of_another_library_are_shown_and_do_not_count(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def failing() -> Iterator[scenarios.LibraryClient]:
+    def failing() -> Iterator[scenarios.LibraryClient[Any]]:
         raise OSError("cannot be opened")
         yield
 
@@ -334,7 +334,7 @@ def test_the_garbage_collector_is_off_during_the_scenarios_and_restored_afterwar
     seen = []
 
     @contextlib.contextmanager
-    def watching() -> Iterator[scenarios.LibraryClient]:
+    def watching() -> Iterator[scenarios.LibraryClient[Any]]:
         seen.append(gc.isenabled())
         raise OSError("not opened")
         yield

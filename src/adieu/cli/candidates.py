@@ -12,12 +12,15 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import adieu
+from adieu.cli.scenarios import LibraryResponse
 
 if TYPE_CHECKING:
-    from adieu.cli.scenarios import LibraryClient, OpenClient
+    from typing_extensions import Self
+
+    from adieu.cli.scenarios import OpenClient
     from adieu.lifecycle.cleanup import CleanupPolicy
 
 __all__ = ["OTHERS", "POLICIES", "Candidate", "adieu_candidate", "candidates_of"]
@@ -38,14 +41,14 @@ class Candidate(NamedTuple):
 
     name: str
     mode: str
-    open_client: OpenClient
+    open_client: OpenClient[Any]
 
 
 def adieu_candidate(adapter: str, policy: str) -> Candidate:
     """An `adieu.Client` with the adapter and the policy of these names."""
 
     @contextlib.contextmanager
-    def open_client() -> Iterator[LibraryClient]:
+    def open_client() -> Iterator[_AdieuClient]:
         with adieu.Client(adapter=adapter, cleanup=POLICIES[policy](), proxy=None) as client:
             yield _AdieuClient(client)
 
@@ -81,37 +84,51 @@ class _AdieuClient:
         return response.iter_bytes()
 
 
+class _RequestsResponse(LibraryResponse, Protocol):
+    @property
+    def content(self) -> bytes: ...
+
+    def iter_content(self, size: int, /) -> Iterator[bytes]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class _RequestsSession(Protocol):
+    def head(self, url: str, *, timeout: float) -> _RequestsResponse: ...
+
+    def get(self, url: str, *, timeout: float, stream: bool) -> _RequestsResponse: ...
+
+
 class _RequestsClient:
-    def __init__(self, session: Any, timeouts: type[Exception], stream: bool) -> None:
-        self._session = session
+    def __init__(self, session: _RequestsSession, timeouts: type[Exception], stream: bool) -> None:
         self.timeouts = timeouts
+        self._session = session
         self._stream = stream
 
-    def head(self, url: str, timeout: float) -> Any:
+    def head(self, url: str, timeout: float) -> _RequestsResponse:
         return self._session.head(url, timeout=timeout)
 
-    def get(self, url: str, timeout: float) -> Any:
+    def get(self, url: str, timeout: float) -> _RequestsResponse:
         return self._session.get(url, timeout=timeout, stream=self._stream)
 
-    def read(self, response: Any) -> bytes:
-        content: bytes = response.content
-        return content
+    def read(self, response: _RequestsResponse) -> bytes:
+        return response.content
 
-    def stream(self, url: str, timeout: float) -> AbstractContextManager[Any]:
-        response: AbstractContextManager[Any] = self._session.get(url, timeout=timeout, stream=True)
-        return response
+    def stream(self, url: str, timeout: float) -> AbstractContextManager[_RequestsResponse]:
+        return self._session.get(url, timeout=timeout, stream=True)
 
-    def pieces(self, response: Any) -> Iterator[bytes]:
-        pieces: Iterator[bytes] = response.iter_content(1024)
-        return pieces
+    def pieces(self, response: _RequestsResponse) -> Iterator[bytes]:
+        return response.iter_content(1024)
 
 
 def _requests() -> list[Candidate]:
     requests: Any = importlib.import_module("requests")
 
-    def opener(stream: bool) -> OpenClient:
+    def opener(stream: bool) -> OpenClient[_RequestsResponse]:
         @contextlib.contextmanager
-        def open_client() -> Iterator[LibraryClient]:
+        def open_client() -> Iterator[_RequestsClient]:
             with requests.Session() as session:
                 session.trust_env = False
                 yield _RequestsClient(session, requests.Timeout, stream)
@@ -124,38 +141,53 @@ def _requests() -> list[Candidate]:
     ]
 
 
+class _HttpxResponse(LibraryResponse, Protocol):
+    def read(self) -> bytes: ...
+
+    def iter_bytes(self) -> Iterator[bytes]: ...
+
+
+class _HttpxSession(Protocol):
+    def head(self, url: str, *, timeout: float) -> _HttpxResponse: ...
+
+    def build_request(self, method: str, url: str, *, timeout: float) -> object: ...
+
+    def send(self, request: object, *, stream: bool) -> _HttpxResponse: ...
+
+    def stream(
+        self, method: str, url: str, *, timeout: float
+    ) -> AbstractContextManager[_HttpxResponse]: ...
+
+
 class _HttpxClient:
-    def __init__(self, client: Any, timeouts: type[Exception], stream: bool) -> None:
-        self._client = client
+    def __init__(self, client: _HttpxSession, timeouts: type[Exception], stream: bool) -> None:
         self.timeouts = timeouts
+        self._client = client
         self._stream = stream
 
-    def head(self, url: str, timeout: float) -> Any:
+    def head(self, url: str, timeout: float) -> _HttpxResponse:
         return self._client.head(url, timeout=timeout)
 
-    def get(self, url: str, timeout: float) -> Any:
+    def get(self, url: str, timeout: float) -> _HttpxResponse:
         request = self._client.build_request("GET", url, timeout=timeout)
         return self._client.send(request, stream=self._stream)
 
-    def read(self, response: Any) -> bytes:
-        content: bytes = response.read()
-        return content
+    def read(self, response: _HttpxResponse) -> bytes:
+        return response.read()
 
-    def stream(self, url: str, timeout: float) -> AbstractContextManager[Any]:
-        block: AbstractContextManager[Any] = self._client.stream("GET", url, timeout=timeout)
-        return block
+    def stream(self, url: str, timeout: float) -> AbstractContextManager[_HttpxResponse]:
+        return self._client.stream("GET", url, timeout=timeout)
 
-    def pieces(self, response: Any) -> Iterator[bytes]:
-        pieces: Iterator[bytes] = response.iter_bytes()
-        return pieces
+    def pieces(self, response: _HttpxResponse) -> Iterator[bytes]:
+        return response.iter_bytes()
 
 
 def _httpx() -> list[Candidate]:
     httpx: Any = importlib.import_module("httpx")
 
-    def opener(stream: bool) -> OpenClient:
+    def opener(stream: bool) -> OpenClient[_HttpxResponse]:
         @contextlib.contextmanager
-        def open_client() -> Iterator[LibraryClient]:
+        def open_client() -> Iterator[_HttpxClient]:
             with httpx.Client(trust_env=False, follow_redirects=True) as client:
                 yield _HttpxClient(client, httpx.TimeoutException, stream)
 

@@ -12,7 +12,7 @@ import platform
 import textwrap
 from functools import partial
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu._version import __version__
 from adieu.cli.candidates import OTHERS, POLICIES, Candidate, adieu_candidate, candidates_of
@@ -32,7 +32,7 @@ _WIDTH = 98
 _FIRST = ("native", "urllib3", "h11", "close")
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this command to a parser's subcommands."""
     parser = commands.add_parser(
         "demo",

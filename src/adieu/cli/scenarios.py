@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from adieu.testing.socket_table import established
 
@@ -25,6 +25,7 @@ __all__ = [
     "TIMES",
     "UNREAD",
     "LibraryClient",
+    "LibraryResponse",
     "ManyUnread",
     "OpenClient",
     "OrdinaryUse",
@@ -46,36 +47,48 @@ _LARGE = 300_000
 _SMALL = 1_000
 
 
-class LibraryClient(Protocol):
-    """A client of any library. Responses are of the library's own type; timeouts are seconds."""
+class LibraryResponse(Protocol):
+    """A response of any library."""
+
+    @property
+    def status_code(self) -> int:
+        """The status."""
+        ...
+
+
+R = TypeVar("R", bound=LibraryResponse)
+
+
+class LibraryClient(Protocol[R]):
+    """A client of any library, whose responses are `R`. Timeouts are seconds."""
 
     @property
     def timeouts(self) -> type[Exception]:
         """The class of the error that a timeout raises."""
         ...
 
-    def head(self, url: str, timeout: float) -> Any:
+    def head(self, url: str, timeout: float) -> R:
         """HEAD."""
         ...
 
-    def get(self, url: str, timeout: float) -> Any:
+    def get(self, url: str, timeout: float) -> R:
         """GET, with redirects followed. The body is left as the library returns it, read or unread."""
         ...
 
-    def read(self, response: Any) -> bytes:
+    def read(self, response: R) -> bytes:
         """The whole body."""
         ...
 
-    def stream(self, url: str, timeout: float) -> AbstractContextManager[Any]:
+    def stream(self, url: str, timeout: float) -> AbstractContextManager[R]:
         """GET as a context manager that gives the response."""
         ...
 
-    def pieces(self, response: Any) -> Iterator[bytes]:
+    def pieces(self, response: R) -> Iterator[bytes]:
         """The body in pieces, as it comes."""
         ...
 
 
-OpenClient = Callable[[], "AbstractContextManager[LibraryClient]"]
+OpenClient = Callable[[], "AbstractContextManager[LibraryClient[R]]"]
 
 
 class OrdinaryUse(NamedTuple):
@@ -102,7 +115,7 @@ class UnexpectedAnswer(Exception):
     """An answer is not the one that the server sent."""
 
 
-def ordinary_use(open_client: OpenClient, server: FaultServer) -> OrdinaryUse:
+def ordinary_use(open_client: OpenClient[R], server: FaultServer) -> OrdinaryUse:
     """20 HEAD, 20 GET read, 20 GET unread, 20 404 unread, redirects, a timeout, an exception in the middle of a body.
 
     Then one more GET: the client must still work after all that.
@@ -121,8 +134,8 @@ def ordinary_use(open_client: OpenClient, server: FaultServer) -> OrdinaryUse:
     return OrdinaryUse(before, after, server.accepted, seconds)
 
 
-def _twenty_of_each(client: LibraryClient, url: str, kept: list[object]) -> None:
-    def get(path: str, status: int = 200) -> Any:
+def _twenty_of_each(client: LibraryClient[R], url: str, kept: list[object]) -> None:
+    def get(path: str, status: int = 200) -> R:
         return _expect(status, client.get(url + path, _LONG_TIMEOUT))
 
     kept += [_expect(200, client.head(f"{url}/head", _LONG_TIMEOUT)) for _ in range(TIMES)]
@@ -136,7 +149,7 @@ def _twenty_of_each(client: LibraryClient, url: str, kept: list[object]) -> None
     kept += [get(f"/status/404?body={_LARGE}", 404) for _ in range(TIMES)]
 
 
-def _redirects_and_errors(client: LibraryClient, url: str, kept: list[object]) -> None:
+def _redirects_and_errors(client: LibraryClient[R], url: str, kept: list[object]) -> None:
     kept.append(_expect(200, client.get(f"{url}/redirect?n=5&body={_SMALL}", _LONG_TIMEOUT)))
     try:
         client.get(f"{url}/stall-head?seconds=30", _SHORT_TIMEOUT)
@@ -153,13 +166,13 @@ def _redirects_and_errors(client: LibraryClient, url: str, kept: list[object]) -
         kept.append(error)
 
 
-def _expect(status: int, response: Any) -> Any:
+def _expect(status: int, response: R) -> R:
     if response.status_code != status:
         raise UnexpectedAnswer(f"the answer was {response.status_code}, not {status}")
     return response
 
 
-def many_unread(open_client: OpenClient, server: SmallServer) -> ManyUnread:
+def many_unread(open_client: OpenClient[R], server: SmallServer) -> ManyUnread:
     """200 requests whose bodies are not read. Then, while all responses are kept, another client sends a request.
 
     Every second body is small, and its response is only kept. The others are large, and left unread at the end of their

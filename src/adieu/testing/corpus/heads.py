@@ -90,7 +90,7 @@ BAD_HEADS = (
     bad("folded-into-a-length", OK + b"X-A: a\r\n Content-Length: 3\r\n" + _REST, "9112 5.2"),
     bad("head-cut", OK + b"X-A: a\r\nContent-Le", "9112 8"),
     bad("head-without-its-empty-line", OK + FIVE, "9112 8"),
-    # More than anybody needs
+    # Heads that are too large
     bad("field-of-a-megabyte", OK + b"X-A: " + b"a" * (1 << 20) + b"\r\n" + _REST, "9110 5.4"),
     bad("field-without-end", OK + b"X-A: " + b"a" * (1 << 20), "9110 5.4"),
     bad("reason-of-a-megabyte", b"HTTP/1.1 200 " + b"a" * (1 << 20) + b"\r\n" + _REST, "9110 5.4"),
