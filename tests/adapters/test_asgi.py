@@ -1,4 +1,4 @@
-"""An ASGI app as a server, in process: streams both ways, and a task that always ends."""
+"""An ASGI app as a server, in process: streams in both directions, and a task that always ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Oops(Exception):
 
 
 def run(main: Coroutine[Any, Any, object]) -> None:
-    """As `asyncio.run`; what the loop would only log is an error, and no task may be left."""
+    """As `asyncio.run`; errors that the loop would only log fail the test, and no task may be left."""
     complaints: list[Any] = []
 
     async def watched() -> None:
@@ -46,7 +46,7 @@ def body(data: bytes = b"", more: bool = False) -> dict[str, Any]:
 
 
 def giving(*messages: dict[str, Any] | BaseException) -> Any:
-    """An app that answers everything with these messages; an exception among them is raised."""
+    """An app that answers every request with these messages; it raises an exception among them."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -72,7 +72,7 @@ def client_of(app: Any, **options: Any) -> adieu.AsyncClient:
 
 
 async def caught(kinds: Any, wish: Awaitable[object]) -> Any:
-    """The exception that this raises, kept with its traceback and without a cycle through this frame."""
+    """The exception that this raises, with its traceback and without a cycle through this frame."""
     try:
         await wish
     except kinds as error:
@@ -86,7 +86,7 @@ async def caught(kinds: Any, wish: Awaitable[object]) -> Any:
 
 
 def scope_for(method: str = "GET", url: str = "/", **options: Any) -> dict[str, Any]:
-    """What the app is given for a request."""
+    """The scope that the app gets for a request."""
     seen: dict[str, Any] = {}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -104,7 +104,7 @@ def scope_for(method: str = "GET", url: str = "/", **options: Any) -> dict[str, 
     return seen
 
 
-# the scope
+# The scope
 
 
 def test_the_scope_names_the_request_as_the_specification_does() -> None:
@@ -188,11 +188,11 @@ def test_options_that_make_no_sense_are_refused(options: Any, text: str) -> None
         AsyncASGIAdapter("app")  # type: ignore[arg-type]
 
 
-# the request's content
+# The request's content
 
 
 async def received(receive: Any) -> tuple[bytes, int]:
-    """All of the request's content, and in how many messages it came."""
+    """The request's content, and the number of its messages."""
     pieces = []
     while True:
         message = await receive()
@@ -326,7 +326,7 @@ def test_the_content_runs_in_the_callers_context() -> None:
 
 @pytest.mark.parametrize("kind", ["iterator", "async"])
 @pytest.mark.parametrize("raising", [False, True])
-def test_what_the_content_raises_is_the_clients_and_to_the_app_the_client_has_gone(
+def test_an_error_of_the_content_is_raised_in_the_client_and_a_disconnect_for_the_app(
     kind: str, raising: bool
 ) -> None:
     told: list[Any] = []
@@ -382,7 +382,7 @@ def test_content_that_is_not_as_long_as_announced_is_refused_as_on_the_wire(
     run(main())
 
 
-# the response
+# The response
 
 
 def test_the_response_is_the_apps() -> None:
@@ -501,11 +501,11 @@ def test_many_tasks_share_an_app() -> None:
     run(main())
 
 
-# every end
+# Every end
 
 
 class Watched:
-    """An app that streams, says what it learned when it was left, and how it ended."""
+    """An app that streams, and records the disconnect and its own end."""
 
     def __init__(self, *, endless: bool = True, deaf: bool = False) -> None:
         self.endless = endless
@@ -621,7 +621,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_whatever_the_end_the_app_learns_that_the_client_has_gone(
+def test_after_every_end_the_app_notices_the_disconnect(
     end: Callable[[adieu.AsyncClient], Awaitable[object]],
 ) -> None:
     app = Watched()
@@ -650,7 +650,7 @@ def test_an_app_that_does_not_listen_is_cancelled_when_the_client_is_closed(
             await end(client)
         # `run` fails if a task is left.
         assert app.running == 0
-        # One that had hardly begun learns of it when it asks for its request.
+        # An app that has just begun notices when it receives its request.
         assert app.ends == ["cancelled"] or (
             end is _cancelled_at_once and app.ends == ["disconnected"]
         )
@@ -709,7 +709,7 @@ def test_a_disconnect_comes_to_an_app_whose_response_is_complete() -> None:
     run(main())
 
 
-def test_what_an_app_raises_because_its_client_has_gone_is_no_news(
+def test_an_exception_because_of_the_disconnect_is_not_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -728,7 +728,7 @@ def test_what_an_app_raises_because_its_client_has_gone_is_no_news(
     assert capsys.readouterr().err == ""
 
 
-def test_what_an_app_raises_for_another_reason_when_its_client_has_gone_is_written_down(
+def test_another_exception_after_the_disconnect_is_written_to_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -868,7 +868,7 @@ def test_no_cycle_is_left(how: str) -> None:
         gc.enable()
 
 
-def test_an_app_that_will_not_be_cancelled_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_app_that_ignores_cancellation_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adieu_asgi.waiting._EACH", 0.01)
     let_go: list[int] = []
 
@@ -929,7 +929,7 @@ def test_an_app_may_ask_itself_and_close_the_client_that_calls_it() -> None:
     run(main())
 
 
-# what no app may do
+# Violations of the specification
 
 
 def _start(**fields: Any) -> dict[str, Any]:
@@ -964,7 +964,7 @@ def _start(**fields: Any) -> dict[str, Any]:
 )  # fmt: skip
 @pytest.mark.parametrize("swallows", [False, True])
 @pytest.mark.parametrize("raising", [False, True])
-def test_what_no_app_may_do_is_an_error_of_the_protocol(
+def test_a_violation_of_the_specification_is_a_protocol_error(
     messages: Any, text: str, swallows: bool, raising: bool
 ) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -1030,7 +1030,7 @@ def test_a_head_has_the_length_and_nothing_of_the_body() -> None:
     run(main())
 
 
-# exceptions of the app
+# Exceptions of the app
 
 
 @pytest.mark.parametrize(
@@ -1042,7 +1042,7 @@ def test_a_head_has_the_length_and_nothing_of_the_body() -> None:
         (START, body(b"x"), _Oops("here")),
     ],
 )
-def test_what_the_app_raises_comes_out_wherever_it_was_raised(messages: Any) -> None:
+def test_an_exception_of_the_app_is_raised_from_every_place(messages: Any) -> None:
     async def main() -> None:
         async with client_of(giving(*messages)) as client:
             error = await caught(AppError, client.get("/x"))
@@ -1053,7 +1053,7 @@ def test_what_the_app_raises_comes_out_wherever_it_was_raised(messages: Any) -> 
     run(main())
 
 
-def test_what_is_raised_after_the_last_byte_is_told_at_the_end_of_a_stream() -> None:
+def test_an_exception_after_the_last_byte_is_raised_at_the_end_of_a_stream() -> None:
     done = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -1074,7 +1074,7 @@ def test_what_is_raised_after_the_last_byte_is_told_at_the_end_of_a_stream() -> 
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_an_exception_before_the_head_is_a_500_if_it_is_not_told(
+def test_an_exception_before_the_head_is_a_500_if_exceptions_are_not_raised(
     begun: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = [_start(headers=[(b"x-mine", b"1")])] if begun else []
@@ -1091,7 +1091,7 @@ def test_an_exception_before_the_head_is_a_500_if_it_is_not_told(
     assert "_Oops: here" in capsys.readouterr().err
 
 
-def test_an_exception_in_the_body_cuts_it_if_it_is_not_told(
+def test_an_exception_in_the_body_truncates_it_if_exceptions_are_not_raised(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def main() -> None:
@@ -1103,7 +1103,7 @@ def test_an_exception_in_the_body_cuts_it_if_it_is_not_told(
     assert "_Oops: half way" in capsys.readouterr().err
 
 
-def test_an_exception_after_the_body_harms_nobody_if_it_is_not_told(
+def test_an_exception_after_the_body_has_no_effect_if_exceptions_are_not_raised(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def main() -> None:
@@ -1159,7 +1159,7 @@ def test_background_work_goes_on_when_the_client_has_left_and_close_waits_for_it
     run(main())
 
 
-# lifespan
+# Lifespan
 
 
 class Living:
@@ -1254,7 +1254,7 @@ def test_an_app_without_a_lifespan_does_without(how: str) -> None:
     run(main())
 
 
-def test_a_start_that_failed_is_told_to_everybody() -> None:
+def test_a_start_that_failed_is_raised_in_every_call() -> None:
     async def main() -> None:
         async with client_of(Living(startup="no database")) as client:
             for _ in range(2):
@@ -1272,7 +1272,7 @@ def test_a_start_that_failed_is_told_to_everybody() -> None:
         ({"wait": 30}, "had not shut down after 0.05 s"),
     ],
 )
-def test_a_shutdown_that_failed_is_told_by_close_when_all_has_ended(wishes: Any, text: str) -> None:
+def test_a_shutdown_that_failed_is_raised_by_close_at_its_end(wishes: Any, text: str) -> None:
     async def main() -> None:
         client = client_of(Living(**wishes), grace=0.05)
         await client.get("/")
@@ -1343,7 +1343,7 @@ def test_a_lifespan_message_at_the_wrong_time_is_refused() -> None:
     run(main())
 
 
-# loops
+# Loops
 
 
 def test_an_app_that_was_started_in_another_loop_says_so() -> None:
@@ -1376,7 +1376,7 @@ async def _close(client: adieu.AsyncClient) -> None:
     await client.close()
 
 
-def test_a_loop_that_ends_takes_the_app_along_without_a_word(
+def test_a_loop_that_ends_ends_the_app_and_logs_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     app = Watched(deaf=True)
@@ -1396,7 +1396,7 @@ def test_a_loop_that_ends_takes_the_app_along_without_a_word(
 
 
 @pytest.mark.parametrize("loop", ASYNCIO_LOOPS)
-def test_every_kind_of_loop_will_do(loop: str) -> None:
+def test_the_app_runs_in_every_kind_of_loop(loop: str) -> None:
     app = Watched()
 
     async def main() -> None:

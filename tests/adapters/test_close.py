@@ -1,4 +1,4 @@
-"""`adieu_close`: any adapter, with nothing kept."""
+"""`adieu_close`: any adapter, without idle connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from support.watch import Watch
 
 
-def test_whatever_it_wraps_keeps_nothing(fault_server: FaultServer, census: Watch) -> None:
+def test_every_wrapped_adapter_keeps_no_connection(
+    fault_server: FaultServer, census: Watch
+) -> None:
     inner = NativeAdapter()
     with adieu.Client(fault_server.url, adapter=CloseAdapter(inner)) as client:
         for _ in range(3):

@@ -36,7 +36,7 @@ class _Oops(Exception):
 
 
 class Shop:
-    """A Flask app, and what it has done."""
+    """A Flask app that records its work."""
 
     def __init__(self) -> None:
         self.app = app = flask.Flask("shop")
@@ -95,7 +95,7 @@ def test_flask_reads_and_answers(shop: Shop) -> None:
         assert client.head("/where").headers["content-length"] == str(len(f"{URL}/where"))
 
 
-def test_flask_streams_both_ways(shop: Shop) -> None:
+def test_flask_streams_in_both_directions(shop: Shop) -> None:
     read: list[int] = []
 
     def lines() -> Iterator[bytes]:
@@ -111,7 +111,7 @@ def test_flask_streams_both_ways(shop: Shop) -> None:
         assert shop.ended == 1
 
 
-def test_a_stream_of_flasks_that_is_left_ends(shop: Shop) -> None:
+def test_a_stream_of_flask_that_is_left_early_ends(shop: Shop) -> None:
     with adieu.Client(URL, adapter=WSGIAdapter(shop.app)) as client:
         with client.stream("GET", "/numbers") as response:
             assert next(response.iter_lines()) == "0 /numbers"
@@ -120,7 +120,7 @@ def test_a_stream_of_flasks_that_is_left_ends(shop: Shop) -> None:
     assert shop.ended == 2
 
 
-def test_what_flask_lets_through_is_told(shop: Shop) -> None:
+def test_an_exception_that_flask_does_not_handle_is_raised(shop: Shop) -> None:
     with adieu.Client(URL, adapter=WSGIAdapter(shop.app)) as client:
         assert client.get("/boom").status_code == 500
         shop.app.testing = True
@@ -129,7 +129,7 @@ def test_what_flask_lets_through_is_told(shop: Shop) -> None:
         assert isinstance(error.value.__cause__, _Oops)
 
 
-def test_flask_below_a_script_name_knows_where_it_is(shop: Shop) -> None:
+def test_flask_below_a_script_name_makes_right_urls(shop: Shop) -> None:
     with adieu.Client() as client:
         client.mount(f"{URL}/shop/", WSGIAdapter(shop.app, script_name="/shop"))
         assert client.get(f"{URL}/shop/where").text == f"{URL}/shop/where"
@@ -159,7 +159,7 @@ def bin_client() -> Iterator[adieu.Client]:
         yield client
 
 
-def test_httpbin_sees_what_was_sent(bin_client: adieu.Client) -> None:
+def test_httpbin_receives_the_request(bin_client: adieu.Client) -> None:
     got = bin_client.get("/get", params={"a": ["1", "2"]}, headers={"X-Mine": "yes"}).json()
     assert got["args"] == {"a": ["1", "2"]}
     assert got["headers"]["X-Mine"] == "yes"
@@ -206,7 +206,7 @@ def test_httpbin_may_be_left_early(bin_client: adieu.Client) -> None:
 
 
 class Works:
-    """A Starlette app, and what it has done."""
+    """A Starlette app that records its work."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -294,7 +294,7 @@ def test_starlette_reads_and_answers() -> None:
     play(scenario)
 
 
-def test_starlette_streams_both_ways() -> None:
+def test_starlette_streams_in_both_directions() -> None:
     given: list[int] = []
 
     async def lines() -> AsyncIterator[bytes]:
@@ -311,7 +311,7 @@ def test_starlette_streams_both_ways() -> None:
     play(scenario)
 
 
-def test_a_stream_of_starlettes_that_is_left_ends() -> None:
+def test_a_stream_of_starlette_that_is_left_early_ends() -> None:
     async def scenario(client: adieu.AsyncClient, works: Works) -> None:
         async with client.stream("GET", "/endless") as response:
             await anext(response.iter_bytes())
@@ -322,7 +322,7 @@ def test_a_stream_of_starlettes_that_is_left_ends() -> None:
     assert play(scenario).events == ["up", "left", "left", "saw it", "down"]
 
 
-def test_background_tasks_of_starlettes_are_done_when_the_call_returns() -> None:
+def test_background_tasks_of_starlette_are_done_when_the_call_returns() -> None:
     async def scenario(client: adieu.AsyncClient, works: Works) -> None:
         assert (await client.get("/later")).text == "soon"
         assert works.events == ["up", "worked"]
@@ -330,20 +330,20 @@ def test_background_tasks_of_starlettes_are_done_when_the_call_returns() -> None
     play(scenario)
 
 
-def test_what_starlette_lets_through_is_told_or_not() -> None:
-    async def told(client: adieu.AsyncClient, works: Works) -> None:
+def test_an_exception_that_starlette_does_not_handle_is_raised_or_is_a_500() -> None:
+    async def raised(client: adieu.AsyncClient, works: Works) -> None:
         with pytest.raises(adieu_asgi.AppError, match="in Starlette") as error:
             await client.get("/boom")
         assert isinstance(error.value.__cause__, _Oops)
 
-    async def not_told(client: adieu.AsyncClient, works: Works) -> None:
+    async def answered(client: adieu.AsyncClient, works: Works) -> None:
         assert (await client.get("/boom")).status_code == 500
 
-    play(told)
-    play(not_told, raise_app_exceptions=False)
+    play(raised)
+    play(answered, raise_app_exceptions=False)
 
 
-def test_starlette_below_a_root_path_knows_where_it_is() -> None:
+def test_starlette_below_a_root_path_makes_right_urls() -> None:
     async def scenario(client: adieu.AsyncClient, works: Works) -> None:
         assert (await client.get("/api/sub/where")).text == f"{URL}/api/sub/where"
 

@@ -1,4 +1,4 @@
-"""A WSGI app as a server, in process: what the app is given, what it may do, and that its iterable is closed once."""
+"""A WSGI app as a server, in process: its environ, the limits of the app, and that its iterable is closed once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 class Pieces:
-    """An app's iterable that writes down what is done with it. A piece that is an exception is raised."""
+    """An app's iterable that records the calls on it. It raises a piece that is an exception."""
 
     def __init__(self, *pieces: Any, shutdown_quietly: BaseException | None = None) -> None:
         self._pieces = iter(pieces)
@@ -56,7 +56,7 @@ class Pieces:
 def giving(
     pieces: Any, status: str = "200 OK", headers: list[tuple[str, str]] | None = None
 ) -> Any:
-    """An app that answers everything with these pieces."""
+    """An app that answers every request with these pieces."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         start_response(status, TEXT if headers is None else headers)
@@ -72,7 +72,7 @@ def client_of(app: Any, **options: Any) -> adieu.Client:
 
 
 def environ_for(method: str = "GET", url: str = "/", **options: Any) -> dict[str, Any]:
-    """What the app is given for a request."""
+    """The environ that the app gets for a request."""
     seen: dict[str, Any] = {}
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -88,7 +88,7 @@ def environ_for(method: str = "GET", url: str = "/", **options: Any) -> dict[str
     return seen
 
 
-# the environ
+# The environ
 
 
 def test_the_environ_names_the_request_as_cgi_does() -> None:
@@ -137,7 +137,7 @@ def test_scheme_host_and_port_are_those_of_the_url(url: str, told: tuple[str, ..
     assert tuple(environ[name] for name in names) == told
 
 
-def test_a_host_field_of_the_callers_own_is_the_one_that_counts() -> None:
+def test_a_host_field_of_the_caller_wins() -> None:
     environ = environ_for(headers={"Host": "shop.example.org"})
     assert environ["HTTP_HOST"] == "shop.example.org"
     assert environ["SERVER_NAME"] == "app.test"
@@ -186,7 +186,7 @@ def test_a_script_name_that_is_no_path_is_refused(wrong: Any) -> None:
         WSGIAdapter(giving([]), script_name=wrong)
 
 
-def test_what_cannot_be_called_is_no_app() -> None:
+def test_an_app_must_be_callable() -> None:
     with pytest.raises(adieu.InvalidRequest, match="a WSGI app is called with environ"):
         WSGIAdapter("app")  # type: ignore[arg-type]
 
@@ -200,11 +200,11 @@ def test_the_remote_address_may_be_chosen() -> None:
         assert client.get("/").text == "192.0.2.7"
 
 
-# the request's content
+# The request's content
 
 
 def echo(read: Callable[[Any], bytes]) -> Any:
-    """An app that answers with what this reads from its input."""
+    """An app that answers with the content that this reads from its input."""
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         body = read(environ["wsgi.input"])
@@ -245,7 +245,7 @@ def test_without_content_the_input_is_empty() -> None:
         assert client.post("/").content == b""
 
 
-def test_the_content_is_read_when_the_app_asks_and_not_before() -> None:
+def test_the_content_is_read_when_the_app_reads_it_and_not_before() -> None:
     given: list[int] = []
 
     def content() -> Iterator[bytes]:
@@ -298,7 +298,7 @@ def failing() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("swallows", [False, True])
 @pytest.mark.parametrize("raising", [False, True])
-def test_what_the_content_raises_is_the_clients_whatever_the_app_makes_of_it(
+def test_an_error_of_the_content_is_raised_in_the_client_whatever_the_app_does(
     swallows: bool, raising: bool
 ) -> None:
     told: list[str] = []
@@ -348,10 +348,10 @@ def test_async_content_is_refused_before_the_app_runs() -> None:
     assert ran == []
 
 
-# the response
+# The response
 
 
-def test_the_response_is_the_apps() -> None:
+def test_the_response_is_that_of_the_app() -> None:
     headers = [("Content-Type", "text/plain"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
     with client_of(giving([b"a", b"", b"b"], "418 I'm a teapot", headers)) as client:
         response = client.get("/")
@@ -361,7 +361,7 @@ def test_the_response_is_the_apps() -> None:
     assert str(response.url) == f"{URL}/"
 
 
-def test_the_app_runs_only_as_far_as_somebody_reads() -> None:
+def test_the_app_runs_only_as_far_as_the_body_is_read() -> None:
     pieces = Pieces(b"", b"one", b"two", b"three")
     with client_of(giving(pieces)) as client:
         with client.stream("GET", "/") as response:
@@ -400,7 +400,7 @@ def test_redirects_and_cookies_work_as_with_a_server() -> None:
         assert [hop.status_code for hop in response.history] == [302]
 
 
-def test_write_comes_before_what_is_returned() -> None:
+def test_written_bytes_come_before_the_returned_ones() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         write = start_response("200 OK", [])
         write(b"one ")
@@ -427,7 +427,7 @@ def test_a_mount_takes_the_app_as_any_adapter() -> None:
         assert client.get("http://shop.test/apis").text == "site"
 
 
-# every end
+# Every end
 
 
 def _read(client: adieu.Client) -> object:
@@ -492,7 +492,7 @@ ENDS = [
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("fails", [False, True])
-def test_whatever_the_end_the_iterable_is_closed_once(
+def test_after_every_end_the_iterable_was_closed_once(
     end: Callable[[adieu.Client], object], fails: bool
 ) -> None:
     last = [_Oops()] if fails else []
@@ -508,7 +508,7 @@ def test_whatever_the_end_the_iterable_is_closed_once(
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_the_validator_of_the_standard_library_has_nothing_to_say(
+def test_the_validator_of_the_standard_library_finds_no_fault(
     end: Callable[[adieu.Client], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Pieces:
@@ -559,7 +559,7 @@ def test_a_generator_that_is_left_early_cleans_up_before_the_block_is_left() -> 
         assert ends == ["closed"]
 
 
-def test_a_response_that_is_dropped_closes_the_iterable_and_says_where_it_was_opened() -> None:
+def test_dropping_a_response_closes_the_iterable_and_reports_the_line_that_opened_it() -> None:
     pieces = Pieces(b"first", b"second")
     gc.disable()
     try:
@@ -610,14 +610,14 @@ def test_no_cycle_is_made(how: str) -> None:
         gc.enable()
 
 
-def test_what_close_raises_at_the_end_is_an_exception_of_the_app() -> None:
+def test_an_error_of_close_at_the_end_is_an_exception_of_the_app() -> None:
     pieces = Pieces(b"all", shutdown_quietly=_Oops("at the end"))
     with client_of(giving(pieces)) as client, pytest.raises(AppError, match="at the end"):
         client.get("/")
     assert pieces.closed == 1
 
 
-def test_what_close_raises_after_the_body_is_only_reported_if_exceptions_are_not_told(
+def test_an_error_of_close_after_the_body_is_only_reported_if_exceptions_are_not_raised(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pieces = Pieces(b"all", shutdown_quietly=_Oops("at the end"))
@@ -627,7 +627,7 @@ def test_what_close_raises_after_the_body_is_only_reported_if_exceptions_are_not
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_what_close_raises_when_the_body_is_left_is_reported_and_stops_nothing(
+def test_an_error_of_close_when_the_body_is_left_is_only_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reported: list[Any] = []
@@ -638,7 +638,7 @@ def test_what_close_raises_when_the_body_is_left_is_reported_and_stops_nothing(
     assert [str(error) for error in reported] == ["in passing"]
 
 
-# start_response
+# `start_response`
 
 
 def _again(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -695,7 +695,9 @@ def _swallowed(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     ],
 )
 @pytest.mark.parametrize("raising", [False, True])
-def test_what_no_app_may_do_is_an_error_of_the_protocol(app: Any, text: str, raising: bool) -> None:
+def test_a_violation_of_the_specification_is_a_protocol_error(
+    app: Any, text: str, raising: bool
+) -> None:
     with (
         client_of(app, raise_app_exceptions=raising) as client,
         pytest.raises(NotWSGI, match=text) as error,
@@ -712,7 +714,7 @@ def test_what_no_app_may_do_is_an_error_of_the_protocol(app: Any, text: str, rai
      "200 OK\r\nX-Injected: 1", "200 OK\n", "200 \x00", "200 \u20ac"],
     ids=repr,
 )  # fmt: skip
-def test_a_status_that_is_none_is_refused(status: Any) -> None:
+def test_an_invalid_status_is_refused(status: Any) -> None:
     with client_of(giving([b"x"], status)) as client, pytest.raises(NotWSGI, match="the status"):
         client.get("/")
 
@@ -740,7 +742,7 @@ def test_a_status_that_is_none_is_refused(status: Any) -> None:
         ([("Content-Length", "1x")], "not one number"),
     ],
 )
-def test_headers_that_are_none_are_refused(headers: Any, text: str) -> None:
+def test_invalid_headers_are_refused(headers: Any, text: str) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", headers)
         return [b"x"]
@@ -749,13 +751,13 @@ def test_headers_that_are_none_are_refused(headers: Any, text: str) -> None:
         client.get("/")
 
 
-def test_a_length_said_twice_is_still_one_length() -> None:
+def test_two_equal_lengths_count_as_one() -> None:
     headers = [("Content-Length", "1"), ("Content-Length", "1")]
     with client_of(giving([b"x"], headers=headers)) as client:
         assert client.get("/").content == b"x"
 
 
-def test_with_exc_info_a_head_that_is_not_out_yet_is_replaced() -> None:
+def test_with_exc_info_a_head_that_was_not_sent_is_replaced() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [("X-First", "1")])
         try:
@@ -771,7 +773,7 @@ def test_with_exc_info_a_head_that_is_not_out_yet_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("wrote", ["write", "yield"])
-def test_with_exc_info_a_head_that_is_out_raises_what_the_app_had_caught(wrote: str) -> None:
+def test_with_exc_info_after_the_head_was_sent_the_exception_is_raised_again(wrote: str) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         write = start_response("200 OK", [])
         if wrote == "write":
@@ -790,7 +792,7 @@ def test_with_exc_info_a_head_that_is_out_raises_what_the_app_had_caught(wrote: 
     assert error.value.response_started
 
 
-def test_writing_when_the_client_has_gone_is_a_broken_pipe() -> None:
+def test_writing_after_the_client_disconnected_is_a_broken_pipe() -> None:
     kept: list[Any] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -806,7 +808,7 @@ def test_writing_when_the_client_has_gone_is_a_broken_pipe() -> None:
         file.read()
 
 
-# the length of the body
+# The length of the body
 
 
 def _long(length: int) -> list[tuple[str, str]]:
@@ -836,7 +838,7 @@ def test_a_body_that_is_too_long_is_an_error_of_the_protocol(pieces: tuple[bytes
     assert watched.closed == 1
 
 
-def test_a_stream_tells_what_is_left() -> None:
+def test_a_stream_knows_the_remaining_length() -> None:
     with (
         client_of(giving([b"ab", b"cd"], headers=_long(4))) as client,
         client.stream("GET", "/") as response,
@@ -880,10 +882,10 @@ def test_an_announced_length_of_nothing_holds_nothing() -> None:
         assert client.get("/").is_closed
 
 
-# exceptions of the app
+# Exceptions of the app
 
 
-def test_what_the_app_raises_comes_out_with_its_cause_and_facts() -> None:
+def test_an_exception_of_the_app_is_raised_with_its_cause_and_facts() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         raise _Oops("at once")
 
@@ -898,7 +900,7 @@ def test_what_the_app_raises_comes_out_with_its_cause_and_facts() -> None:
 
 
 @pytest.mark.parametrize("where", ["call", "first piece"])
-def test_an_exception_before_the_head_is_a_500_if_it_is_not_told(
+def test_an_exception_before_the_head_is_a_500_if_exceptions_are_not_raised(
     where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pieces = Pieces(_Oops("here"))
@@ -919,7 +921,7 @@ def test_an_exception_before_the_head_is_a_500_if_it_is_not_told(
 
 
 @pytest.mark.parametrize("headers", [[], _long(10)])
-def test_an_exception_in_the_body_cuts_it_if_it_is_not_told(
+def test_an_exception_in_the_body_truncates_it_if_exceptions_are_not_raised(
     headers: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pieces = Pieces(b"abc", _Oops("half way"))
@@ -935,7 +937,7 @@ def test_an_exception_in_the_body_cuts_it_if_it_is_not_told(
     assert pieces.closed == 1
 
 
-def test_an_exception_after_write_cuts_the_body_if_it_is_not_told() -> None:
+def test_an_exception_after_write_truncates_the_body_if_exceptions_are_not_raised() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [])(b"begun")
         raise _Oops
@@ -948,10 +950,10 @@ def test_an_exception_after_write_cuts_the_body_if_it_is_not_told() -> None:
         response.read()
 
 
-# clocks, threads, the end of the client
+# Timeouts, threads, the end of the client
 
 
-def test_an_app_that_takes_too_long_is_told_when_it_is_over() -> None:
+def test_an_app_that_takes_too_long_is_an_error_at_its_end() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         yield b"a"
@@ -1041,7 +1043,7 @@ def test_many_threads_share_an_app() -> None:
     assert wrong == []
 
 
-def test_an_app_may_ask_itself_through_the_same_client() -> None:
+def test_an_app_may_send_a_request_to_itself_through_the_same_client() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         if environ["PATH_INFO"] == "/outer":

@@ -29,7 +29,7 @@ _COSTS_WEIGHT: Final = 5
 
 
 def main() -> int:
-    """Run the benchmarks; 1 if a promise is not kept and `--check` asks for that."""
+    """Run the benchmarks; return 1 with `--check` if a promise is not kept."""
     parser = argparse.ArgumentParser(
         "benchmarks", description=about.splitlines()[0] if about else None
     )
@@ -52,10 +52,10 @@ def main() -> int:
         [*(case.weight for case in cases), _COSTS_WEIGHT, _COSTS_WEIGHT],
     )
     results = {}
-    with serving() as doors:
+    with serving() as origins:
         for case in cases:
             print(case.title, file=sys.stderr)
-            if (result := measure(case, doors, next(share))) is not None:
+            if (result := measure(case, origins, next(share))) is not None:
                 results[case.name] = result
     imports, clients = costs.importing(next(share)), costs.constructing(next(share))
     report = Report(results, imports, clients, costs.loaded(), where)
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _shares(seconds: float, weights: list[int]) -> Iterator[float]:
-    """When each part should end, given its weight: what one takes too long, the later ones have less."""
+    """The time at which each part should end, by its weight; a late part shortens the later ones."""
     until = perf_counter() + seconds
     for number, weight in enumerate(weights):
         now = perf_counter()

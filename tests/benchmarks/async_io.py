@@ -1,15 +1,15 @@
-"""The ways to do I/O under asyncio, side by side: what a round trip and a download cost.
+"""The ways to do I/O under asyncio, compared: the costs of a round trip and of a download.
 
     PYTHONPATH=tests python -m benchmarks.async_io             # 40 s
-    PYTHONPATH=tests python -m benchmarks.async_io --quick     # 10 s, less sharp
+    PYTHONPATH=tests python -m benchmarks.async_io --quick     # 10 s, less exact
     PYTHONPATH=tests python -m benchmarks.async_io --uvloop    # the same in uvloop
 
-Times are the CPU time of this process alone, so a peer in another process is in none of them; only ratios mean
-something elsewhere. Everything runs on one core, in short slices in turn, and a ratio is the median over the rounds.
+Times are the CPU time of this process, without that of a peer in another process; only the ratios can be compared with
+other machines. Everything runs on one core, in short slices in turn, and a ratio is the median over the rounds.
 
-"Waits" is what a network does: the answer comes later, by a callback of the same loop, and each round trip has to wait
-for it (the callback's own cost, the same for all, is in the figure). "At once" is loopback on one core: the server
-answers before `send` returns to us. "TLS" and "download" come from that server too.
+"Waits" is the case of a network: the answer comes later, from a callback of the same loop, and each round trip has to
+wait for it (the figures include the callback, which costs the same for all). "At once" is loopback on one core: the
+server answers before `send` returns. "TLS" and "download" use that server too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from benchmarks.surroundings import pin, serving, without_surroundings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.surroundings import Doors
+    from benchmarks.surroundings import Origins
 
 _GET: Final = b"GET /items HTTP/1.1\r\nHost: benchmark\r\n\r\n"
 _DOWNLOAD: Final = _GET.replace(b"/items", server.DOWNLOAD.encode())
@@ -49,7 +49,7 @@ _MANY: Final = 64
 
 
 class Own:
-    """adieu's stream: an own socket, a reader registered once, the task resumed in its callback, a lazy timer."""
+    """adieu's stream: a socket of its own, one permanent reader that resumes the task, one timer for many waits."""
 
     name = "own socket"
 
@@ -87,7 +87,7 @@ class OwnFutures:
             try:
                 self._future.set_result(self._sock.recv(self._size))
             except BlockingIOError:
-                pass  # The first attempt of a read that began since has taken it.
+                pass  # The first attempt of a later read has taken it.
 
     async def _recv(self, piece: int) -> bytes:
         try:
@@ -115,7 +115,7 @@ class OwnFutures:
 
 
 class LoopSock:
-    """`loop.sock_sendall` and `loop.sock_recv`, without any limit of time."""
+    """`loop.sock_sendall` and `loop.sock_recv`, without timeouts."""
 
     name = "loop.sock_*"
 
@@ -133,7 +133,7 @@ class LoopSock:
 
 
 class _OnTransport:
-    """What protocols share: the bytes still to come, and who waits for them. Without any limit of time."""
+    """The base of the protocols: the expected bytes and the waiting task. Without timeouts."""
 
     transport: Any
     left = 0
@@ -170,7 +170,7 @@ class OnProtocol(_OnTransport, asyncio.Protocol):
 
 
 class OnBuffer(_OnTransport, asyncio.BufferedProtocol):
-    """A `BufferedProtocol` with a buffer of its own, whose bytes are copied out once."""
+    """A `BufferedProtocol` with a buffer, from which the bytes are copied once."""
 
     name = "BufferedProtocol"
 
@@ -190,11 +190,11 @@ SECURE_WAYS: Final[tuple[Any, ...]] = (Own, OnProtocol, OnBuffer)
 
 
 class Bench:
-    """The loop, and what is measured in it."""
+    """The loop, and the measurements in it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, doors: Doors, seconds: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, origins: Origins, seconds: float) -> None:
         self.loop = loop
-        self.doors = doors
+        self.origins = origins
         self.seconds = seconds
 
     def run(self) -> None:
@@ -227,7 +227,7 @@ class Bench:
         return connection
 
     def _served_here(self, way: Any) -> Any:
-        """Its peer answers from a callback of this loop: a turn later than any first attempt to read."""
+        """A connection to a peer that answers from a callback of this loop, after the first attempt to read."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
 
@@ -242,11 +242,11 @@ class Bench:
         return self._over(way, ours)
 
     def _served_there(self, way: Any) -> Any:
-        return self._over(way, self._connected(self.doors.kept.url))
+        return self._over(way, self._connected(self.origins.kept.url))
 
     def _secured(self, way: Any) -> Any:
-        context = ssl.create_default_context(cafile=self.doors.tls.ca)
-        return self._over(way, self._connected(self.doors.tls.url), context)
+        context = ssl.create_default_context(cafile=self.origins.tls.ca)
+        return self._over(way, self._connected(self.origins.tls.url), context)
 
     def _connected(self, url: str) -> socket.socket:
         address = urlsplit(url)
@@ -328,8 +328,8 @@ def main() -> None:
     else:
         loop = asyncio.new_event_loop()
     print(f"Python {sys.version.split()[0]}, {type(loop).__module__}\n")
-    with serving() as doors:
-        Bench(loop, doors, 1.0 if wanted.quick else 5.0).run()
+    with serving() as origins:
+        Bench(loop, origins, 1.0 if wanted.quick else 5.0).run()
     loop.close()
 
 

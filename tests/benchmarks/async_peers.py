@@ -1,7 +1,7 @@
-"""Who is measured in an event loop: the same calls as in `peers`, awaited, each as its users spell it.
+"""The clients in event loops: the same calls as in `peers`, awaited, each written as its users write it.
 
-A peer is one client that any number of tasks share. Each has the limits that its users have, which is a hundred
-connections for all of them.
+A peer is one client that any number of tasks share. Each has the default limits, which are a hundred connections
+for all of them.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _LIMIT: Final = 100
 
 
 class AsyncPeer:
-    """An async client at a site. Made in its loop, by `opened`."""
+    """An async client for a site. `opened` makes it in its loop."""
 
     name: ClassVar[str]
     needs: ClassVar[str]
-    """The module without which there is no such peer."""
+    """The module that the peer needs."""
     tasks: ClassVar[int] = 0
-    """How many tasks share it, where that is not the case's to say."""
+    """The number of tasks that share it, if the case has none."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -43,7 +43,7 @@ class AsyncPeer:
 
     @classmethod
     async def opened(cls, site: Site) -> Self:
-        """Some clients want to be made where a loop runs."""
+        """Make the client in a running loop, which some clients need."""
         return cls(site)
 
     @classmethod
@@ -64,7 +64,7 @@ class AsyncPeer:
 
 
 class _Plain:
-    """A socket with the loop's own operations: for a loop of one's own, faster than its streams."""
+    """A socket with the loop's own operations, which are faster than its streams."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -81,7 +81,7 @@ class _Plain:
 
 
 class _Secure:
-    """TLS, which the loop has for streams alone."""
+    """TLS, which the loop has for streams only."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -99,7 +99,7 @@ class _Secure:
 
 
 class BareAsyncH11(AsyncPeer):
-    """h11 as its documentation uses it, over a stack of idle connections. Without any limit of time."""
+    """h11 as its documentation uses it, over a stack of idle connections. Without timeouts."""
 
     name = "h11 loop"
     needs = "h11"
@@ -166,7 +166,7 @@ class BareAsyncH11(AsyncPeer):
         return (await self._events(DOWNLOAD))[1]
 
     async def unread(self) -> None:
-        # It has no other end than reading what came.
+        # Its only end is reading the rest.
         await self.get()
 
     async def close(self) -> None:
@@ -266,14 +266,14 @@ class AsyncAdieu(AsyncPeer):
 
 
 class Few(AsyncAdieu):
-    """With few tasks, beside many."""
+    """With few tasks, to compare with many."""
 
     name = "adieu, 32 tasks"
     tasks = 32
 
 
 class Many(AsyncAdieu):
-    """With many tasks, beside few."""
+    """With many tasks, to compare with few."""
 
     name = "adieu, 256 tasks"
     tasks = 256

@@ -1,4 +1,4 @@
-"""What is measured: which call, at which of the server's doors, by whom, and beside whom it is shown."""
+"""The cases: a call, an origin of the server, the peers, and the promises."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Case(NamedTuple):
     name: str
     title: str
     call: Literal["get", "post", "download", "unread"]
-    door: Literal["kept", "last", "tls"]
+    origin: Literal["kept", "last", "tls"]
     peers: tuple[str, ...]
     """The first one is the reference: its time is 1."""
     weight: int
-    """The share of the run's time."""
+    """Its share of the time of the run."""
     threads: int = 1
     tasks: int = 0
-    """So many tasks of an event loop make the calls; 0: there is no loop."""
+    """The number of tasks of an event loop that make the calls; 0: there is no loop."""
     loop: Literal["asyncio", "uvloop"] = "asyncio"
 
 
@@ -71,7 +71,7 @@ CROWD: Final = Case(
     6,
     tasks=1,
 )
-"""For a promise alone."""
+"""Only for a promise, not in a table."""
 
 
 class Target(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a client costs before its first request: its import, and its construction."""
+"""The costs of a client before its first request: its import and its construction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CLIENT_LIMIT", "FORBIDDEN", "constructing", "importing", "loaded"]
 
 FORBIDDEN: Final = ("urllib3", "h11", "ssl", "asyncio")
-"""What `import adieu` must not load."""
+"""The modules that `import adieu` must not load."""
 
 CLIENT_LIMIT: Final = 100 / 430
 """`Client()` in terms of a GET by requests: 100 µs where that takes 430."""
@@ -39,9 +39,9 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def _output(code: str, **surroundings: str) -> str:
-    """What a fresh interpreter prints."""
+    """The output of a new interpreter."""
     environment = {**os.environ, **surroundings}
-    # As users have it: what was compiled once is not compiled again.
+    # As for users, whose modules were compiled before.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-c", code]
     return subprocess.run(

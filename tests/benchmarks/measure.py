@@ -1,4 +1,4 @@
-"""How it is measured: short slices in turn, and the median of what each round says."""
+"""The measurement: short slices in turn, and the median over the rounds."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
 
     from benchmarks.cases import Case
-    from benchmarks.surroundings import Clock, Doors
+    from benchmarks.surroundings import Clock, Origins
 
 __all__ = ["Result", "alternate", "measure", "repeated"]
 
 _SLICE: Final = 0.01
-"""Seconds that a slice takes: short enough that a round sees one state of the machine."""
+"""Seconds of a slice: short enough that the machine is in one state during a round."""
 _WARM: Final = 20
 _LONG_SLICE: Final = 0.2
 _TURNS: Final = 4
@@ -37,17 +37,17 @@ Runs = dict[str, Callable[[], float]]
 
 
 class Result(NamedTuple):
-    """What the rounds said: for each peer the seconds of one call, round by round."""
+    """The results of the rounds: the seconds of one call, for each peer and round."""
 
     reference: str
     rounds: dict[str, list[float]]
 
     def seconds(self, peer: str) -> float:
-        """What one call takes."""
+        """The seconds of one call."""
         return median(self.rounds[peer])
 
     def ratio(self, peer: str, reference: str | None = None) -> float:
-        """How many times the reference's time it takes."""
+        """Its time divided by that of the reference."""
         return median(self._ratios(peer, reference))
 
     def spread(self, peer: str, reference: str | None = None) -> tuple[float, float]:
@@ -61,11 +61,11 @@ class Result(NamedTuple):
         return [own / other for own, other in zip(self.rounds[peer], others, strict=True)]
 
 
-def measure(case: Case, doors: Doors, until: float) -> Result | None:
-    """Run a case until about then, by `perf_counter`; None: there is nobody here to run it."""
-    site: Site = getattr(doors, case.door)
+def measure(case: Case, origins: Origins, until: float) -> Result | None:
+    """Run a case until about this time of `perf_counter`; None if no peer of it is installed."""
+    site: Site = getattr(origins, case.origin)
     with ExitStack() as stack:
-        runs = (_in_loop if case.tasks else _in_threads)(case, site, doors.clock, stack)
+        runs = (_in_loop if case.tasks else _in_threads)(case, site, origins.clock, stack)
         return Result(next(iter(runs)), alternate(runs, until)) if runs else None
 
 
@@ -125,27 +125,27 @@ def _opened(kind: type[Peer], site: Site, threads: int, stack: ExitStack) -> lis
 
 
 def _checked(peer: Peer, call: str) -> Callable[[], object]:
-    """The call, after it was seen to give what it should; a fast wrong answer is no result."""
+    """The call, after its result was checked, because the time of a wrong answer is worthless."""
     function: Callable[[], object] = getattr(peer, call)
     _check(peer.name, call, function())
     return function
 
 
 def _check(name: str, call: str, answer: object) -> None:
-    """Raise if this is not what the call has to give."""
+    """Raise if this is not the right result of the call."""
     expected = {"get": server.BODY, "post": server.BODY, "download": server.DOWNLOAD_SIZE}.get(call)
     if answer != expected:
         raise RuntimeError(f"{name} gives a wrong answer to {call!r}")
 
 
 def repeated(call: Callable[[], object], clock: Clock) -> Callable[[], float]:
-    """What gives the seconds of one call, from a slice of many."""
+    """A function that times a slice of many calls and returns the seconds of one."""
     count = _slice(call, clock, _SLICE)
     times = range(count)
 
     def run() -> float:
         if count > 1:
-            call()  # Whoever ran before has left its own code and data in the caches.
+            call()  # The peer before has filled the caches with its own code and data.
         started = clock()
         for _ in times:
             call()
@@ -155,7 +155,7 @@ def repeated(call: Callable[[], object], clock: Clock) -> Callable[[], float]:
 
 
 def _slice(call: Callable[[], object], clock: Clock, seconds: float) -> int:
-    """How many calls, once they are warm, take about so long."""
+    """The number of warm calls that take about this long."""
     started = clock()
     call()
     if clock() - started > seconds:
@@ -169,7 +169,7 @@ def _slice(call: Callable[[], object], clock: Clock, seconds: float) -> int:
 
 
 def _threaded(calls: list[Callable[[], object]], clock: Clock) -> Callable[[], float]:
-    """Seconds of one call, of all that these threads make."""
+    """The seconds of one call, over all calls of these threads."""
     each = 40
 
     def work(call: Callable[[], object]) -> None:
@@ -192,7 +192,7 @@ def _threaded(calls: list[Callable[[], object]], clock: Clock) -> Callable[[], f
 def _awaited(
     call: Callable[[], Awaitable[object]], tasks: int, clock: Clock, loop: asyncio.AbstractEventLoop
 ) -> Callable[[], float]:
-    """Seconds of one call, of all that these tasks make."""
+    """The seconds of one call, over all calls of these tasks."""
 
     async def work(count: int) -> None:
         for _ in range(count):
@@ -212,23 +212,23 @@ def _awaited(
 
     run(1)
     took = run(1) * tasks
-    # Of many tasks each has a few turns, so that starting them is a small part of it; fewer, if that would take long.
+    # Each of many tasks makes a few calls, so that starting them is a small part; fewer, if that would take long.
     each = int(_SLICE / took) if tasks == 1 else min(int(_LONG_SLICE / took), _TURNS)
     return lambda: run(max(each, 1))
 
 
 def alternate(runs: Runs, until: float) -> dict[str, list[float]]:
-    """Let them take turns, in another order each round, until the time is over."""
+    """Run them in turns, in another order each round, until the time is over."""
     order = list(runs)
     rounds: dict[str, list[float]] = {name: [] for name in order}
     chance = random.Random(1)
     gc.collect()
-    gc.freeze()  # Or everybody's collections would go through everybody's modules.
+    gc.freeze()  # Otherwise every collection would traverse the modules of all peers.
     count = 0
     while count < _FEWEST_ROUNDS or perf_counter() < until:
         chance.shuffle(order)
         for name in order:
-            gc.collect()  # What one leaves behind is not for the next one to sweep.
+            gc.collect()  # Garbage of one peer must not cost the next one time.
             rounds[name].append(runs[name]())
         count += 1
     gc.unfreeze()

@@ -1,4 +1,4 @@
-"""Who is measured: the same few calls, spelled by each client the way its users spell them.
+"""The clients: the same few calls, written for each client as its users write them.
 
 A peer is opened at a site and then called many times. `get` and `post` return the whole body, `download` the number of
 bytes that came, `unread` leaves a response without reading it, by what the client offers for that.
@@ -33,20 +33,20 @@ _PIECE: Final = 64 * 1024
 
 
 class Site(NamedTuple):
-    """Where to send: an origin as text, and the file of the authority that signed its certificate."""
+    """An origin as text, and the file of the authority that signed its certificate."""
 
     url: str
     ca: str
 
 
 class Peer:
-    """A client at a site."""
+    """A client for a site."""
 
     name: ClassVar[str]
     needs: ClassVar[str]
-    """The module without which there is no such peer."""
+    """The module that the peer needs."""
     shareable: ClassVar[bool] = True
-    """Threads may share one."""
+    """Threads may share it."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -75,7 +75,7 @@ class Peer:
 
 
 class _Bare(Peer):
-    """A socket of one's own, opened when there is none."""
+    """A socket that is opened when there is none."""
 
     shareable = False
 
@@ -106,7 +106,7 @@ class _Bare(Peer):
 
 
 class BareSocket(_Bare):
-    """No HTTP at all: ready bytes out, bytes in. What is left for a client to do begins above this."""
+    """No HTTP: it sends prepared bytes and reads bytes. The work of a client is what takes longer than this."""
 
     name = "socket"
     needs = "socket"
@@ -138,7 +138,7 @@ class BareSocket(_Bare):
 
 
 class BareH11(_Bare):
-    """h11 as its documentation uses it: events out in one write, 64 KiB reads in, the body joined."""
+    """h11 as its documentation uses it: one write for all events, reads of 64 KiB, the body joined."""
 
     name = "h11 loop"
     needs = "h11"
@@ -218,7 +218,7 @@ class BareH11(_Bare):
         return size
 
     def unread(self) -> None:
-        # It has no other end than reading what came.
+        # Its only end is reading the rest.
         self.get()
 
 
@@ -355,21 +355,21 @@ class _Adieu(Peer):
 
 
 class AdieuH11(_Adieu):
-    """The raw adapter."""
+    """h11 as codec."""
 
     name = "adieu, h11"
     adapter = "h11"
 
 
 class AdieuUrllib3(_Adieu):
-    """The default."""
+    """urllib3's connections."""
 
     name = "adieu, urllib3"
     adapter = "urllib3"
 
 
 class AdieuClose(_Adieu):
-    """No keep-alive."""
+    """Without keep-alive."""
 
     name = "adieu, close"
     adapter = "close"
@@ -386,7 +386,7 @@ class _Memory:
 
 
 class AdieuMemory(_Adieu):
-    """The client alone: everything but the adapter."""
+    """The client without an adapter's work."""
 
     name = "adieu, client alone"
 

@@ -1,7 +1,7 @@
-"""The server of the benchmarks: a child process that answers from ready bytes and does nothing else.
+"""The server of the benchmarks: a child process that only sends prepared bytes.
 
 Run with a certificate file as its argument it prints one line with its three ports (kept connections, one request for
-each connection, TLS) and serves until its standard input ends, that is until its parent is gone, however it went.
+each connection, TLS) and serves until its standard input ends, which happens at every end of its parent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BLOCK: Final = bytes(1024 * 1024)
 
 
 def _response(length: int, *fields: bytes) -> bytes:
-    """A head with eight fields, and any more."""
+    """A response with eight fields, and perhaps more."""
     lines = [
         b"HTTP/1.1 200 OK",
         b"Server: benchmark",
@@ -51,7 +51,7 @@ _LARGE: Final = _response(DOWNLOAD_SIZE)
 
 
 def _receive(connection: socket.socket) -> bytes:
-    """One request with its content; b"" when the client has gone. Clients here never pipeline."""
+    """One request with its content; b"" when the client has closed. Clients here never pipeline."""
     data = connection.recv(65_536)
     while data and not _complete(data):
         more = connection.recv(65_536)

@@ -1,7 +1,7 @@
-"""Where it is measured: on one core, beside a server in a process of its own, by a clock that counts the work of both.
+"""The environment: one core, a server in a process of its own, and a clock that counts the work of both.
 
-On Linux the clock is the CPU time of client and server together. Where both have one core and neither ever waits for
-anything else, that is the time that passes, less what other programs on the machine take for themselves.
+On Linux the clock is the CPU time of client and server together. As both share one core and wait for nothing
+else, that is the elapsed time without the share of other programs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from benchmarks.peers import Site
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Clock", "Doors", "pin", "serving", "without_surroundings"]
+__all__ = ["Clock", "Origins", "pin", "serving", "without_surroundings"]
 
 Clock = Callable[[], float]
 
 
-class Doors(NamedTuple):
+class Origins(NamedTuple):
     """The origins of the server, and the clock that counts its work too."""
 
     kept: Site
@@ -38,7 +38,7 @@ class Doors(NamedTuple):
 
 
 def pin() -> str:
-    """Keep this process, and those it starts, on one core. Says what the clock is."""
+    """Keep this process and its children on one core; return a description of the clock."""
     if sys.platform != "linux":
         return "not pinned, and by the wall clock, for want of a better one"
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -46,23 +46,23 @@ def pin() -> str:
 
 
 def _clock(pid: int) -> Clock:
-    """Seconds of work of this process and that one."""
+    """The CPU seconds of this process and of that one."""
     if sys.platform != "linux":
         return perf_counter
-    # What clock_getcpuclockid(3) makes of a process id; Python has it for threads only.
+    # As clock_getcpuclockid(3) computes it; Python has it for threads only.
     number = ~pid << 3 | 2
     return lambda: time.process_time() + time.clock_gettime(number)
 
 
 def without_surroundings() -> None:
-    """Forget proxies and authorities of this machine, which some peers read from the environment."""
+    """Remove the variables for proxies and authorities, which some peers read."""
     for name in list(os.environ):
         if name.lower().endswith(("_proxy", "_ca_bundle", "ssl_cert_file", "ssl_cert_dir")):
             del os.environ[name]
 
 
 @contextmanager
-def serving() -> Iterator[Doors]:
+def serving() -> Iterator[Origins]:
     """The server, as a child process, and its certificate."""
     import trustme
 
@@ -77,7 +77,7 @@ def serving() -> Iterator[Doors]:
             try:
                 assert child.stdout is not None
                 kept, last, tls = map(int, child.stdout.readline().split())
-                yield Doors(
+                yield Origins(
                     Site(f"http://127.0.0.1:{kept}", str(ca)),
                     Site(f"http://127.0.0.1:{last}", str(ca)),
                     Site(f"https://127.0.0.1:{tls}", str(ca)),
