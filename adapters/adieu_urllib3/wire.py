@@ -13,8 +13,10 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from adieu.errors import ConnectError, TLSError
-from adieu.net.stream import SocketStream, secured
-from adieu.net.tls.config import TLSConfig, describe_tls_error
+from adieu.net.socket_stream import SocketStream
+from adieu.net.tls.config import TLSConfig
+from adieu.net.tls.handshake import describe_tls_error
+from adieu.net.tls.start import start_tls
 from adieu.net.wire import TCPWire
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adieu.messages.url import Origin
+    from adieu.net.scope import ConnectScope
     from adieu.net.stream import ByteStream
-    from adieu.net.wire import ConnectScope
 
 __all__ = ["Urllib3Wire"]
 
@@ -41,7 +43,7 @@ class Urllib3Wire(TCPWire):
             connection = self._under_tls(origin.host, origin.port, scope)
         return _connected(connection, lambda: SocketStream(self.connect(origin, scope)), scope)
 
-    def secured(self, stream: ByteStream, hostname: str, scope: ConnectScope) -> ByteStream:
+    def start_tls(self, stream: ByteStream, hostname: str, scope: ConnectScope) -> ByteStream:
         """TLS over the stream that a proxy's tunnel gave."""
         return _connected(self._under_tls(hostname, None, scope), lambda: stream, scope)
 
@@ -100,7 +102,7 @@ class _OwningContext:
         self._opening = scope
 
     def wrap_socket(self, stream: ByteStream, server_hostname: str) -> _Secured:
-        return _Secured(secured(stream, server_hostname, self._opening))
+        return _Secured(start_tls(stream, server_hostname, self._opening))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)

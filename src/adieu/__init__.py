@@ -69,8 +69,10 @@ from adieu.messages.response import Response, StatusError
 from adieu.messages.url import URL
 from adieu.net.connection_settings import ConnectionSettings
 from adieu.net.proxies.proxy import Proxy
-from adieu.net.stream import ByteStream, SocketStream
-from adieu.net.wire import ConnectScope, TCPWire, UnixWire, Wire
+from adieu.net.scope import ConnectScope
+from adieu.net.socket_stream import SocketStream
+from adieu.net.stream import ByteStream
+from adieu.net.wire import TCPWire, UnixWire, Wire
 from adieu.transport.adapter import (
     Adapter,
     AdapterBase,

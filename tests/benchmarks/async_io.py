@@ -25,10 +25,10 @@ from urllib.parse import urlsplit
 
 import adieu
 from adieu.lifecycle.deadline import Deadline
-from adieu.net.async_stream import AsyncSocketStream
+from adieu.net.backends.asyncio_stream import AsyncSocketStream
+from adieu.net.scope import ConnectScope
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.stream import AsyncTLSStream
-from adieu.net.wire import ConnectScope
 from benchmarks import server
 from benchmarks.measure import Result, alternate
 from benchmarks.surroundings import pin, serving, without_surroundings

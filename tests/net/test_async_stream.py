@@ -16,10 +16,10 @@ import pytest
 import adieu
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.net.async_backend import current_backend
-from adieu.net.async_stream import AsyncSocketStream
 from adieu.net.async_wire import AsyncTCPWire, AsyncUnixWire
+from adieu.net.backends.asyncio_stream import AsyncSocketStream
 from adieu.net.backends.asyncio_wait import Wait
-from adieu.net.wire import ConnectScope
+from adieu.net.scope import ConnectScope
 from adieu.testing import FaultServer
 from adieu_native import AsyncNativeAdapter
 from support.stage import COUNTS_REFERENCES, eventually
@@ -537,7 +537,7 @@ def test_a_client_closed_while_a_name_is_looked_up_tells_its_callers_at_once(
         answered.wait(10)
         return []
 
-    monkeypatch.setattr("adieu.net.dial.lookup", slow)
+    monkeypatch.setattr("adieu.net.async_wire.lookup", slow)
 
     async def main() -> None:
         client = adieu.AsyncClient()
@@ -560,7 +560,9 @@ def test_a_name_is_not_looked_up_for_longer_than_connecting_may_take(
     loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered = threading.Event()
-    monkeypatch.setattr("adieu.net.dial.lookup", lambda host, port: answered.wait(10) and None)
+    monkeypatch.setattr(
+        "adieu.net.async_wire.lookup", lambda host, port: answered.wait(10) and None
+    )
 
     async def main() -> None:
         async with adieu.AsyncClient(timeout=adieu.Timeout(connect=0.03)) as client:

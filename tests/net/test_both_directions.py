@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from adieu.lifecycle.deadline import Deadline, Timeout
-from adieu.net.stream import SocketStream
+from adieu.net.scope import ConnectScope
+from adieu.net.socket_stream import SocketStream
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.stream import TLSStream
-from adieu.net.wire import ConnectScope
 from support.threads import BackgroundCall, wait_until_in
 
 if TYPE_CHECKING:

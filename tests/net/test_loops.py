@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.net.async_stream import AsyncSocketStream
 from adieu.net.async_wire import AsyncTCPWire
 from adieu.net.backends.asyncio_proactor import AsyncCompletionStream, watches
+from adieu.net.backends.asyncio_stream import AsyncSocketStream
 from adieu_native import AsyncNativeAdapter
 from support.stage import COUNTS_REFERENCES, drop
 from support.steering import (

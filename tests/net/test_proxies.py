@@ -665,18 +665,23 @@ def test_a_sync_adapter_in_threads_takes_the_same_routes(stage: Surroundings) ->
     assert [one.method for one in proxy.requests] == ["CONNECT", "GET"]
 
 
-class _Piecemeal:
-    """A stream that is no socket, and gives one byte at a time."""
+class _Piecemeal(adieu.ByteStream):
+    """A stream that is no socket, and gives at most seven bytes at a time."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: adieu.ByteStream) -> None:
         self.inner = inner
-        self.send = inner.send
-        self.readable = inner.readable
-        self.close = inner.close
 
     def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        data: bytes = self.inner.recv(min(max_bytes, 7), timeout)
-        return data
+        return self.inner.recv(min(max_bytes, 7), timeout)
+
+    def send(self, data: bytes, timeout: float | None) -> None:
+        self.inner.send(data, timeout)
+
+    def readable(self) -> bool:
+        return self.inner.readable()
+
+    def close(self) -> None:
+        self.inner.close()
 
 
 @pytest.mark.parametrize("stage", [("sync", "native")], ids="-".join, indirect=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adieu
-from adieu import Proxy, ProxyError
+from adieu import Proxy, ProxyError, Wire
 from support.replay import ReplayWire, tunnel
 
 PROXIES = {
@@ -109,7 +109,7 @@ def test_names_that_are_looked_up_here_are_tried_once_in_each_family() -> None:
 
 
 def test_a_wire_that_looks_nothing_up_leaves_names_to_the_proxy() -> None:
-    class Bare:
+    class Bare(Wire):
         streams: tuple[Any, ...] = ()
 
         def open(self, origin: Any, scope: Any) -> Any:

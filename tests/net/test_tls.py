@@ -26,7 +26,8 @@ from adieu.errors import InvalidRequest
 from adieu.net.tls import config as tls
 from adieu.net.tls import context as _tls_context
 from adieu.net.tls import handshake as _handshake
-from adieu.net.tls.config import InsecureRequestWarning, TLSConfig, describe_tls_error, handshake
+from adieu.net.tls.config import InsecureRequestWarning, TLSConfig
+from adieu.net.tls.handshake import describe_tls_error, handshake
 
 if TYPE_CHECKING:
     import pathlib

@@ -17,10 +17,10 @@ import pytest
 import adieu
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.net.async_backend import current_backend
-from adieu.net.stream import SocketStream
+from adieu.net.scope import ConnectScope
+from adieu.net.socket_stream import SocketStream
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.stream import AsyncTLSStream, TLSStream
-from adieu.net.wire import ConnectScope
 from support.portal import TrioPortal
 from support.steering import ASYNCIO_LOOPS, LOOPS, run, sleep, spawn
 
@@ -64,12 +64,26 @@ class Bare(Sync):
     """`TLSStream`, over a stream that has nothing but what a stream must have."""
 
     def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
-        inner = SocketStream(sock)
+        return TLSStream.start(BareStream(SocketStream(sock)), hostname, scope)
 
-        class Below:
-            recv, send, readable, close = inner.recv, inner.send, inner.readable, inner.close
 
-        return TLSStream.start(Below(), hostname, scope)
+class BareStream(adieu.ByteStream):
+    """A stream with the required methods alone."""
+
+    def __init__(self, inner: adieu.ByteStream) -> None:
+        self._inner = inner
+
+    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+        return self._inner.recv(max_bytes, timeout)
+
+    def send(self, data: bytes, timeout: float | None) -> None:
+        self._inner.send(data, timeout)
+
+    def readable(self) -> bool:
+        return self._inner.readable()
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class Async:

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.http1.adapter import HTTP1Adapter
+from adieu.http1.async_adapter import AsyncHTTP1Adapter
 from adieu.lifecycle.deadline import Deadline
 from adieu.messages.url import Origin
-from adieu.net import dial
+from adieu.net.async_wire import AsyncTCPWire
+from adieu.net.lookup import lookup
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import refused_port
 from adieu.testing.socket_table import established
@@ -30,6 +33,7 @@ from support.clients import ADAPTERS, EventLog, sockets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from adieu.net.address import Address
     from support.watch import Watch
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
@@ -57,12 +61,12 @@ def over(request: pytest.FixtureRequest) -> Callable[[adieu.Wire], adieu.Adapter
     return raw if request.param == "raw" else closing
 
 
-def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: dial.Address) -> None:
+def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: Address) -> None:
     """Let every name have these addresses."""
     monkeypatch.setattr(adieu.TCPWire, "addresses", lambda *_: list(addresses))
 
 
-def at(port: int) -> dial.Address:
+def at(port: int) -> Address:
     return V4, ("127.0.0.1", port)
 
 
@@ -113,7 +117,7 @@ def test_an_origin_without_host_and_port_cannot_be_connected_to(origin: Origin) 
     "broken", [(255, ("127.0.0.1", 1)), (V4, ("224.0.0.1", 1)), (V4, ("127.0.0.1", 70_000))]
 )
 def test_an_address_that_cannot_be_tried_at_all_is_an_error_of_ours(
-    adapter: str, monkeypatch: pytest.MonkeyPatch, broken: dial.Address
+    adapter: str, monkeypatch: pytest.MonkeyPatch, broken: Address
 ) -> None:
     resolving(monkeypatch, broken)
     with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
@@ -217,7 +221,7 @@ def test_an_address_that_fails_at_once_is_no_winner(
     fault_server: FaultServer,
     adapter: str,
     monkeypatch: pytest.MonkeyPatch,
-    broken: dial.Address,
+    broken: Address,
 ) -> None:
     resolving(monkeypatch, *[broken] * 8, at(fault_server.port))
     with adieu.Client(adapter=adapter) as client:
@@ -305,8 +309,8 @@ def test_the_other_family_is_tried_when_one_refuses(
     host = "127.0.0.1" if first == "IPv6" else "::1"
     with FaultServer(host=host) as server, adieu.Client(adapter=adapter) as client:
         KNOWN_PORTS.add(server.port)
-        v4: dial.Address = (V4, ("127.0.0.1", server.port))
-        v6: dial.Address = (socket.AF_INET6, ("::1", server.port, 0, 0))
+        v4: Address = (V4, ("127.0.0.1", server.port))
+        v6: Address = (socket.AF_INET6, ("::1", server.port, 0, 0))
         resolving(monkeypatch, *([v6, v4] if first == "IPv6" else [v4, v6]))
         assert client.get(f"http://a.example:{server.port}/ok").status_code == 200
         client.close()
@@ -427,7 +431,7 @@ def test_an_address_needs_no_resolver_thread(
     def never(*_: Any) -> Any:
         raise AssertionError("a thread was started")
 
-    monkeypatch.setattr(dial, "look_up_aside", never)
+    monkeypatch.setattr("adieu.net.lookup.begin", never)
     with adieu.Client(adapter=adapter) as client:
         assert client.get(f"{fault_server.url}/ok").status_code == 200
 
@@ -438,7 +442,7 @@ def test_the_families_of_a_name_take_turns(monkeypatch: pytest.MonkeyPatch) -> N
     found += [(v6, stream, 6, "", ("::1", 80, 0, 0)), (v6, stream, 6, "", ("::3", 80, 0, 0))]
     answers: list[Any] = [*found, (v4, stream, 6, "", ("1.1.1.1", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: answers)
-    hosts = [address[0] for _, address in dial.lookup("a.example", 80)]
+    hosts = [address[0] for _, address in lookup("a.example", 80)]
     assert hosts == ["::1", "1.1.1.1", "::2", "::3"]
 
 
@@ -510,7 +514,7 @@ def test_two_origins_over_one_unix_socket_do_not_share_connections(path: str) ->
 # A wire of one's own
 
 
-class Elsewhere:
+class Elsewhere(adieu.Wire):
     """Whatever the URL says, the server is here."""
 
     def __init__(self, port: int) -> None:
@@ -525,7 +529,7 @@ class Elsewhere:
 class Pinned(adieu.TCPWire):
     """Whatever a name means elsewhere, here it is this address."""
 
-    def addresses(self, host: str, port: int, scope: adieu.ConnectScope) -> list[dial.Address]:
+    def addresses(self, host: str, port: int, scope: adieu.ConnectScope) -> list[Address]:
         return [(socket.AF_INET, ("127.0.0.1", port))]
 
 
@@ -576,7 +580,7 @@ def test_a_wire_that_fails_is_told_with_its_cause_and_what_it_gave_is_closed(
 # A peer in memory
 
 
-class Paper:
+class Paper(adieu.ByteStream):
     """A byte stream without a socket: what is sent is kept, and what was prepared is received."""
 
     def __init__(self, *answers: bytes | Exception) -> None:
@@ -606,7 +610,7 @@ class Paper:
         self.closings += 1
 
 
-class PaperWire:
+class PaperWire(adieu.Wire):
     def __init__(self, *streams: Paper) -> None:
         self.streams = deque(streams)
 
@@ -676,12 +680,44 @@ def test_a_peer_in_memory_that_speaks_unasked_is_not_used_again() -> None:
         assert b"/2" not in first.sent
 
 
+class OnlyOpens:
+    """No subclass of `Wire`, so that a misspelt member would not be noticed."""
+
+    def open(self, origin: Origin, scope: adieu.ConnectScope) -> adieu.ByteStream:
+        raise AssertionError("never asked")
+
+
+@pytest.mark.parametrize("wire", [OnlyOpens(), AsyncTCPWire(), AsyncTCPWire, "unix"])
+def test_a_sync_adapter_refuses_what_is_no_wire_when_it_is_made(wire: Any) -> None:
+    with pytest.raises(adieu.InvalidRequest, match=r"opens connections with an adieu\.Wire"):
+        HTTP1Adapter(wire)
+
+
+@pytest.mark.parametrize("wire", [OnlyOpens(), adieu.TCPWire(), adieu.UnixWire("app.sock")])
+def test_an_async_adapter_refuses_what_is_no_async_wire_when_it_is_made(wire: Any) -> None:
+    with pytest.raises(adieu.InvalidRequest, match="opens connections with an AsyncWire"):
+        AsyncHTTP1Adapter(wire)
+
+
+def test_a_wire_that_does_not_open_a_stream_is_named(fault_server: FaultServer) -> None:
+    class Wrong(adieu.Wire):
+        def open(self, origin: Origin, scope: adieu.ConnectScope) -> Any:
+            scope.own(sock := socket.create_connection(("127.0.0.1", fault_server.port)))
+            return sock
+
+    with (
+        adieu.Client(adapter=HTTP1Adapter(Wrong())) as client,
+        pytest.raises(adieu.InvalidRequest, match=r"Wrong object.*neither a ByteStream nor"),
+    ):
+        client.get("http://anywhere/")
+
+
 def test_both_ends_of_a_socketpair_make_a_peer_in_this_process(
     over: Callable[[adieu.Wire], adieu.Adapter],
 ) -> None:
     ours, theirs = socket.socketpair()
 
-    class Pair:
+    class Pair(adieu.Wire):
         def open(self, origin: Origin, scope: adieu.ConnectScope) -> adieu.ByteStream:
             scope.own(ours)
             return adieu.SocketStream(ours)

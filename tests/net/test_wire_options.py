@@ -20,7 +20,7 @@ from adieu.lifecycle.deadline import Deadline
 from adieu.messages.url import Origin
 from adieu.net._connect_checks import parse_address
 from adieu.net.async_wire import AsyncTCPWire
-from adieu.net.wire import ConnectScope
+from adieu.net.scope import ConnectScope
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import refused_port
 from servers import KNOWN_PORTS

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import adieu
 from adieu.net.async_backend import current_backend, in_trio
+from adieu.net.async_wire import AsyncWire
 from adieu_native import AsyncNativeAdapter
 from support.steering import spawn, wait
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from adieu.net.async_stream import AsyncByteStream
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
+    from adieu.net.stream import AsyncByteStream
 
 __all__ = ["Memory"]
 
 
-class Memory:
+class Memory(AsyncWire):
     """A wire to a server in the same loop: each stream is one end of a socketpair, and the loop serves the other.
 
     `GET /name` is answered with ``/name``; `accepted` counts the streams.

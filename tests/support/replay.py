@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adieu import URL, ConnectScope, Deadline, Proxy, Timeout
+from adieu import URL, ByteStream, ConnectScope, Deadline, Proxy, Timeout, Wire
 from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.steps import drive
 from adieu.net.proxies.proxy import ProxiedOrigin
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ReplayWire", "tunnel"]
 
 
-class Replay:
+class Replay(ByteStream):
     """A stream that delivers the given bytes in pieces, and then its end. `rest` are the bytes not read yet."""
 
     def __init__(self, said: bytes, piece: int) -> None:
@@ -41,7 +41,7 @@ class Replay:
         self.closed = True
 
 
-class ReplayWire:
+class ReplayWire(Wire):
     """Opens streams that all deliver the same bytes."""
 
     def __init__(self, said: bytes, piece: int = 65_536) -> None:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adieu.net.async_backend import in_trio
 from adieu.net.async_wire import AsyncTCPWire
+from adieu.net.stream import AsyncByteStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 
-    from adieu.net.async_stream import AsyncByteStream
-    from adieu.net.dial import Address
-    from adieu.net.wire import ConnectScope
+    from adieu.net.address import Address
+    from adieu.net.scope import ConnectScope
 
 __all__ = [
     "ASYNCIO_LOOPS",
@@ -354,19 +354,24 @@ def _others() -> set[Any]:
 # Wires
 
 
-class DelayedStream:
+class DelayedStream(AsyncByteStream):
     """A stream of which every operation waits before it begins and after it has finished."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: AsyncByteStream) -> None:
         self._inner = inner
-        self.readable = inner.readable
-        self.close = inner.close
-        self.forget = inner.forget
+
+    def readable(self) -> bool:
+        return self._inner.readable()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def forget(self) -> None:
+        self._inner.forget()
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         async with _wait_around():
-            data: bytes = await self._inner.recv(max_bytes, timeout)
-        return data
+            return await self._inner.recv(max_bytes, timeout)
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         async with _wait_around():
@@ -374,8 +379,7 @@ class DelayedStream:
 
     async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
         async with _wait_around():
-            done: int | bytes = await self._inner.send_or_recv(data, timeout)
-        return done
+            return await self._inner.send_or_recv(data, timeout)
 
 
 @contextlib.asynccontextmanager

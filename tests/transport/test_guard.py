@@ -16,7 +16,7 @@ import adieu
 from adieu.lifecycle.deadline import Deadline
 from adieu.net import dial
 from adieu.net.address_rules import AddressRules
-from adieu.net.wire import ConnectScope
+from adieu.net.scope import ConnectScope
 from adieu_native import AsyncNativeAdapter, NativeAdapter
 from support.clients import EventLog
 from support.places import PLACES, Place, placed
@@ -425,7 +425,7 @@ def test_names_that_adieu_resolves_for_a_proxy_are_checked(
 # Adapters that cannot be guarded
 
 
-class Deaf:
+class Deaf(adieu.Wire):
     """A wire that connects without asking the guard."""
 
     def open(self, origin: Any, scope: ConnectScope) -> Any:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import queue
 from typing import TYPE_CHECKING, Any
 
+from adieu.errors import InvalidRequest
 from adieu.http1.connection import H1Lease
 from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import drive
-from adieu.net.stream import secured
-from adieu.net.wire import TCPWire
+from adieu.net.tls.start import start_tls
+from adieu.net.wire import TCPWire, Wire
 from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
     from adieu.lifecycle.pool import CloseReport, ConnectionInfo
     from adieu.messages.request import Request
     from adieu.messages.response import Response
-    from adieu.net.wire import Wire
     from adieu.transport.adapter import Honour
     from adieu.transport.exchange import Exchange
 
@@ -65,13 +65,18 @@ class HTTP1Adapter(AdapterBase):
     def __init__(
         self, wire: Wire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
+        if wire is not None and not isinstance(wire, Wire):
+            raise InvalidRequest(
+                f"{type(self).__name__} opens connections with an adieu.Wire, which {wire!r} is not: "
+                "subclass Wire, or use the async adapter for an AsyncWire"
+            )
         self.wire = wire if wire is not None else TCPWire()
         self._configure(limits or Limits(), replay)
 
     def _configure(self, limits: Limits, replay: bool) -> None:
         self._limits = limits
         self._replay = replay
-        self._engine = Engine(self.wire, limits, _ThreadWaiter, H1Lease, secured, replay)
+        self._engine = Engine(self.wire, limits, _ThreadWaiter, H1Lease, start_tls, replay)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -98,7 +103,7 @@ class HTTP1Adapter(AdapterBase):
     @property
     def honours(self) -> frozenset[Honour]:  # type: ignore[override]
         """All settings; "guard" only if the wire asks the guard before it connects."""
-        return _ALL if getattr(self.wire, "guards", False) is True else _UNGUARDED
+        return _ALL if self.wire.guards else _UNGUARDED
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"

@@ -5,20 +5,22 @@ from __future__ import annotations
 from asyncio.events import _get_running_loop
 from typing import TYPE_CHECKING, Any
 
+from adieu.errors import InvalidRequest
 from adieu.http1.connection import AsyncH1Lease
 from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import adrive
-from adieu.net.async_backend import current_backend, has_ended, running, wrong_loop
-from adieu.net.async_wire import AsyncTCPWire, secured
+from adieu.net.async_backend import current_backend, running
+from adieu.net.async_wire import AsyncTCPWire, AsyncWire
+from adieu.net.backends.loops import has_ended, wrong_loop
+from adieu.net.tls.start import start_tls_async
 from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
     from adieu.lifecycle.pool import CloseReport, ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
-    from adieu.net.async_backend import PoolWaiter
-    from adieu.net.async_wire import AsyncWire
+    from adieu.net.backends.contract import PoolWaiter
     from adieu.transport.adapter import Honour
     from adieu.transport.exchange import AsyncExchange
 
@@ -43,6 +45,11 @@ class AsyncHTTP1Adapter(AdapterBase):
     def __init__(
         self, wire: AsyncWire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
+        if wire is not None and not isinstance(wire, AsyncWire):
+            raise InvalidRequest(
+                f"{type(self).__name__} opens connections with an AsyncWire, which {wire!r} is not: "
+                "subclass AsyncWire, or use the sync adapter for a Wire"
+            )
         self.wire = wire if wire is not None else AsyncTCPWire()
         self._configure(limits or Limits(), replay)
 
@@ -50,7 +57,7 @@ class AsyncHTTP1Adapter(AdapterBase):
         self._home: object = None
         self._limits = limits
         self._replay = replay
-        self._engine = Engine(self.wire, limits, _waiter, AsyncH1Lease, secured, replay)
+        self._engine = Engine(self.wire, limits, _waiter, AsyncH1Lease, start_tls_async, replay)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -92,7 +99,7 @@ class AsyncHTTP1Adapter(AdapterBase):
     @property
     def honours(self) -> frozenset[Honour]:  # type: ignore[override]
         """All settings; "guard" only if the wire asks the guard before it connects."""
-        return _ALL if getattr(self.wire, "guards", False) is True else _UNGUARDED
+        return _ALL if self.wire.guards else _UNGUARDED
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"

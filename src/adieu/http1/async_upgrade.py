@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from adieu.net.async_stream import AsyncByteStream
+    from adieu.net.stream import AsyncByteStream
 
 __all__ = ["AsyncUpgraded"]
 

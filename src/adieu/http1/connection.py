@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.lease import LeaseBase
     from adieu.messages.url import Origin
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
     from adieu.transport.exchange import ExchangeCore
     from adieu.transport.pool_key import PoolKey
 
@@ -56,7 +56,7 @@ class Connection(PooledConnection):
     def forget(self) -> None:
         stream = self.stream
         if stream is not None:
-            getattr(stream, "forget", stream.close)()
+            stream.forget()
 
     def __repr__(self) -> str:
         state = "not open" if self.stream is None else f"{self.uses} requests"

@@ -93,7 +93,7 @@ class Conversation:
                 else:
                     self._interim(head)
         except (Malformed, OSError, EOFError) as error:
-            if phase == "write" and lease.sent == "partly" and getattr(stream, "tls", None):
+            if phase == "write" and lease.sent == "partly" and stream.tls is not None:
                 said = yield from _pending_tls_alert(stream, error)
                 raise map_error(said, phase, lease, deadline) from said
             raise map_error(error, phase, lease, deadline) from error
@@ -137,7 +137,7 @@ class Conversation:
             rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
             while rest:
                 try:
-                    done = yield from self._send_or_recv(rest)
+                    done = yield stream.send_or_recv(rest, deadline.remaining("write"))
                 except (BrokenPipeError, ConnectionResetError):
                     return  # It has hung up; what it said before that may still be read.
                 if isinstance(done, int):
@@ -193,20 +193,6 @@ class Conversation:
         lease.got_continue = lease.got_continue or head.status == 100
         if exchange.events is not None:
             notify(exchange.events.informational, lease.connection_id, head.status)
-
-    def _send_or_recv(self, rest: memoryview) -> Steps[int | bytes]:
-        """The number of bytes of `rest` that the peer took, or the bytes that it said instead."""
-        stream, deadline = self._stream, self._deadline
-        both = getattr(stream, "send_or_recv", None)
-        if both is not None:
-            return (yield both(rest, deadline.remaining("write")))  # type: ignore[no-any-return]
-        if stream.readable():
-            try:
-                return (yield stream.recv(_READ, _POLL_TIMEOUT))  # type: ignore[no-any-return]
-            except TimeoutError:
-                pass  # A TLS record without data in it.
-        yield stream.send(bytes(rest), deadline.remaining("write"))
-        return len(rest)
 
 
 class _Reading:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.errors import ClientClosed, PoolTimeout, TransportError
+from adieu.errors import ClientClosed, InvalidRequest, PoolTimeout, TransportError
 from adieu.http1.connection import Connection
 from adieu.http1.conversation import Conversation
 from adieu.http1.error_mapping import attach_facts, map_error
@@ -25,7 +25,8 @@ from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Limits, Pool
 from adieu.messages.headers import Headers
 from adieu.net.proxies.proxy import ProxiedOrigin
-from adieu.net.wire import ConnectScope
+from adieu.net.scope import ConnectScope
+from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.transport.pool_key import pool_key, target_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from adieu.http1.connection import AsyncH1Lease, H1Lease, H1LeaseBase
     from adieu.lifecycle.steps import Steps
     from adieu.messages.request import Request
+    from adieu.net.async_wire import AsyncWire
+    from adieu.net.wire import Wire
     from adieu.transport.exchange import AnyExchange
 
 __all__ = ["Engine", "Waiter"]
@@ -67,7 +70,7 @@ class Engine:
 
     def __init__(
         self,
-        wire: Any,
+        wire: Wire | AsyncWire,
         limits: Limits,
         waiter: Callable[[], Waiter],
         lease: type[H1Lease] | type[AsyncH1Lease],
@@ -77,11 +80,11 @@ class Engine:
         self.pool: Pool[Connection] = Pool(Connection, limits)
         self._wire = wire
         # A Unix socket, or a peer in memory, is not behind anything.
-        self._is_direct = getattr(wire, "is_direct", False)
-        self._does_tls = getattr(wire, "does_tls", False)
+        self._is_direct = wire.is_direct
+        self._does_tls = wire.does_tls
         self._tunnels = Tunnels(wire, secured)
-        # What a wire that does TLS itself does with the stream that a tunnel gave, it does as it does with its own.
-        self._secured = getattr(wire, "secured", secured)
+        # A wire may have its own way of TLS, for the streams that tunnels give too.
+        self._start_tls: Callable[[Any, str, ConnectScope], Any] = wire.start_tls
         self._waiter = waiter
         self._lease = lease
         self._replay = replay
@@ -225,12 +228,16 @@ class Engine:
                 origin = origin.origin
             else:
                 stream, plain = (yield self._wire.open(origin, scope)), not self._does_tls
+            if not isinstance(stream, (ByteStream, AsyncByteStream)):
+                raise InvalidRequest(
+                    f"{self._wire!r} opened {stream!r}, which is neither a ByteStream nor an AsyncByteStream"
+                )
             connection.stream = stream
             if scope.guard is not None and not scope.checked:
                 raise scope.guard.unasked(origin, self._wire)
             if origin.scheme == "https" and plain:
                 phase = "tls"
-                connection.stream = yield self._secured(stream, origin.host.rstrip("."), scope)
+                connection.stream = yield self._start_tls(stream, origin.host.rstrip("."), scope)
             if connection.closed:
                 connection.close()
                 raise ClientClosed("the client was closed while a connection was being opened")

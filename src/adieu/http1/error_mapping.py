@@ -136,7 +136,7 @@ def _connecting(error: Exception, phase: Phase, lease: LeaseFacts) -> TransportE
     origin = lease.key
     host = getattr(origin, "host", "")
     if phase == "tls" or isinstance(error, (ssl.SSLError, ssl.CertificateError)):
-        from adieu.net.tls.config import describe_tls_error
+        from adieu.net.tls.handshake import describe_tls_error
 
         return TLSError(describe_tls_error(error, host))
     return ConnectError(f"cannot connect to {origin}: {getattr(error, 'strerror', None) or error}")

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import URL
     from adieu.net.address_rules import AddressRules
+    from adieu.net.async_wire import AsyncWire
     from adieu.net.proxies.proxy import ProxiedOrigin, Proxy
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
+    from adieu.net.wire import Wire
 
 __all__ = ["Tunnels"]
 
@@ -51,7 +53,9 @@ class Tunnels:
 
     __slots__ = ("_secured", "_sessions", "_wire")
 
-    def __init__(self, wire: Any, secured: Callable[[Any, str, ConnectScope], Any]) -> None:
+    def __init__(
+        self, wire: Wire | AsyncWire, secured: Callable[[Any, str, ConnectScope], Any]
+    ) -> None:
         self._wire = wire
         self._secured = secured
         self._sessions: dict[Proxy, DigestSession] = {}
@@ -204,13 +208,13 @@ class Tunnels:
     ) -> Steps[list[str]]:
         """The origin's first address of each family that the proxy can be told."""
         proxy, origin = via
-        look_up = getattr(self._wire, "addresses", None)
-        if look_up is None:
+        assert origin.port is not None
+        found = yield self._wire.addresses(origin.host, origin.port, scope)
+        if found is None:
             raise ProxyError(
                 f"{proxy.scheme}:// has names looked up here, which {self._wire!r} cannot: "
                 "let the proxy do it, with socks5h:// or socks4a://"
             )
-        found = yield look_up(origin.host, origin.port, scope)
         if guard is not None:
             found = guard.permitted(found, origin)
         first: dict[int, str] = {}
@@ -237,7 +241,7 @@ def _unreachable(error: Exception, via: ProxiedOrigin) -> ProxyError:
     phase: Phase = getattr(error, "phase", "connect")
     why = str(getattr(error, "strerror", None) or error)
     if isinstance(error, ssl.SSLError):
-        from adieu.net.tls.config import describe_tls_error
+        from adieu.net.tls.handshake import describe_tls_error
 
         phase, why = "tls", describe_tls_error(error, via.proxy.url.host)
     return ProxyError(f"the proxy {via.proxy} cannot be reached: {why}", phase=phase)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import InvalidRequest, InvalidURL
 
 if TYPE_CHECKING:
-    from adieu.net.dial import Address
+    from adieu.net.address import Address
 
 __all__ = [
     "FAMILIES",

@@ -16,7 +16,7 @@ from adieu.errors import GuardError, InvalidRequest
 from adieu.net.special_addresses import SPECIAL, IPAddress, IPNetwork, stands_for
 
 if TYPE_CHECKING:
-    from adieu.net.dial import Address
+    from adieu.net.address import Address
     from adieu.net.proxies.proxy import ProxiedOrigin
 
 __all__ = ["AddressRules", "Networks"]

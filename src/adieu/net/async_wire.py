@@ -8,35 +8,55 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ConnectError, InvalidRequest
 from adieu.lifecycle.steps import adrive
 from adieu.net import dial
 from adieu.net.async_backend import current_backend
+from adieu.net.lookup import lookup, lookup_in_thread
+from adieu.net.tls.start import start_tls_async
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adieu.messages.url import Origin
-    from adieu.net.async_stream import AsyncByteStream
-    from adieu.net.dial import Address
-    from adieu.net.tls.stream import AsyncTLSStream
-    from adieu.net.wire import ConnectScope
+    from adieu.net.address import Address
+    from adieu.net.scope import ConnectScope
+    from adieu.net.stream import AsyncByteStream
 
-__all__ = ["AsyncTCPWire", "AsyncUnixWire", "AsyncWire", "secured"]
+__all__ = ["AsyncTCPWire", "AsyncUnixWire", "AsyncWire"]
 
 # A Unix socket whose queue is full says so at once; how soon and how late it is asked again (seconds).
 _SOON, _SKIP_TRIES = 0.001, 0.05
 
 
-class AsyncWire(Protocol):
+class AsyncWire(ABC):
     """Opens async byte streams: see `Wire`."""
 
-    async def open(self, origin: Origin, scope: ConnectScope) -> AsyncByteStream: ...
+    does_tls: bool = False
+    guards: bool = False
+    is_direct: bool = False
+
+    @abstractmethod
+    async def open(self, origin: Origin, scope: ConnectScope) -> AsyncByteStream:
+        """See `Wire.open`."""
+
+    async def addresses(
+        self, host: str, port: int, scope: ConnectScope
+    ) -> Sequence[Address] | None:
+        """See `Wire.addresses`."""
+        return None
+
+    async def start_tls(
+        self, stream: AsyncByteStream, hostname: str, scope: ConnectScope
+    ) -> AsyncByteStream:
+        """See `Wire.start_tls`."""
+        return await start_tls_async(stream, hostname, scope)
 
 
-class AsyncTCPWire:
+class AsyncTCPWire(AsyncWire):
     """TCP: see `TCPWire`."""
 
     guards = True
@@ -62,7 +82,7 @@ class AsyncTCPWire:
         if connect is not None and (pinned := connect.pinned(host, port)) is not None:
             return pinned
         if ":" in host or host[-1].isdigit():
-            return dial.lookup(host, port)
+            return lookup(host, port)
         if connect is not None and connect.awaits:
             try:
                 return await current_backend().within(
@@ -70,10 +90,10 @@ class AsyncTCPWire:
                 )
             except TimeoutError:
                 raise scope.exceeded() from None
-        look_up = dial.lookup if connect is None else connect.look_up
+        look_up = lookup if connect is None else connect.look_up
         answer = current_backend().answer()
         scope.own(answer)
-        dial.look_up_aside(host, port, answer.give, look_up)
+        lookup_in_thread(host, port, answer.give, look_up)
         if not await answer.come(scope.remaining()):
             answer.forsake()
             raise scope.exceeded()
@@ -87,7 +107,7 @@ class AsyncTCPWire:
         return addresses
 
 
-class AsyncUnixWire:
+class AsyncUnixWire(AsyncWire):
     """A Unix domain socket at `path`."""
 
     is_direct = True
@@ -115,10 +135,3 @@ class AsyncUnixWire:
 
     def __repr__(self) -> str:
         return f"AsyncUnixWire({self.path!r})"
-
-
-async def secured(stream: Any, hostname: str, scope: ConnectScope) -> AsyncTLSStream:
-    """An async stream under TLS."""
-    from adieu.net.tls.stream import AsyncTLSStream
-
-    return await AsyncTLSStream.start(stream, hostname, scope)

@@ -15,12 +15,12 @@ from adieu._portable import portable
 from adieu._value import Value
 from adieu.errors import ConnectError, DNSError, InvalidRequest
 from adieu.net import _connect_checks as checks
-from adieu.net import dial
+from adieu.net.lookup import interleaved, lookup
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-    from adieu.net.dial import Address
+    from adieu.net.address import Address
 
 __all__ = ["Connect"]
 
@@ -135,7 +135,7 @@ class Connect(Value):
     def look_up(self, host: str, port: int) -> list[Address]:
         """What the resolver answers, or the system's if there is none. It may block."""
         if self.resolver is None:
-            return dial.lookup(host, port)
+            return lookup(host, port)
         try:
             found = self.resolver(host, port)
         except DNSError:
@@ -189,7 +189,7 @@ class Connect(Value):
             wanted = checks.FAMILIES[self.family.removeprefix("prefer-")]
             if self.family.startswith("prefer-"):
                 kept.sort(key=lambda address: address[0] != wanted)
-                kept = dial.interleaved(kept)
+                kept = interleaved(kept)
             else:
                 only.append(("family", self.family, wanted))
         for name, value, family in only:

@@ -1,7 +1,7 @@
-"""ConnectRace: from a name to addresses, and from addresses to one connected socket.
+"""From addresses to one connected socket.
 
-Every socket belongs to the scope as soon as it exists. The race between addresses is written once, as steps; what
-waits for a socket to become writable is passed in.
+Every socket belongs to the scope as soon as it exists. The race between addresses is written once, as steps; the
+function that waits for a socket to become writable is passed in.
 """
 
 from __future__ import annotations
@@ -10,38 +10,21 @@ import errno
 import os
 import selectors
 import socket
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.errors import ClientClosed, ConnectError, DNSError
-from adieu.lifecycle.lock import begin
+from adieu.errors import ClientClosed, ConnectError
+from adieu.net.closing import shut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import Origin
+    from adieu.net.address import Address
     from adieu.net.connect import Connect
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
 
-__all__ = [
-    "Address",
-    "Closable",
-    "interleaved",
-    "look_up_aside",
-    "lookup",
-    "lookup_within",
-    "new_socket",
-    "permitted",
-    "race",
-    "shut",
-    "single",
-    "writable",
-]
-
-Address = tuple[int, Any]
-LookUp = Callable[[str, int], "list[Address]"]
+__all__ = ["new_socket", "permitted", "race", "single", "writable"]
 
 _UNIX = getattr(socket, "AF_UNIX", None)
 
@@ -55,14 +38,8 @@ _UNDER_WAY = frozenset(
 _HEAD_START = 0.25
 
 
-class Closable(Protocol):
-    """Anything with a `close()`."""
-
-    def close(self) -> object: ...
-
-
 class Owner(Protocol):
-    """What sockets belong to while they are being connected: an `ConnectScope`, or the race in it."""
+    """What sockets belong to while they are being connected: a `ConnectScope`, or the race in it."""
 
     closed: bool
 
@@ -83,106 +60,6 @@ def new_socket(owner: Owner, family: int) -> socket.socket:
     if owner.connect is not None and family != _UNIX:
         owner.connect.prepare(sock)
     return sock
-
-
-def shut(thing: Closable) -> None:
-    """Close it, and wake whoever waits for it. Never raises."""
-    try:
-        if isinstance(thing, socket.socket):
-            _wake(thing)
-            # Python's own half of a socket may be missing still; the descriptor is in the other half.
-            socket.SocketType.close(thing)
-        thing.close()
-    except Exception:
-        pass  # One that cannot be closed must not keep the others open.
-
-
-def _wake(sock: socket.socket) -> None:
-    """End a `connect` or a handshake that waits in another thread, which closing a descriptor does not."""
-    try:
-        # Not the TLS socket's own shutdown, which would take its state away from a thread that reads.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass  # Not connecting (any more).
-
-
-def lookup(host: str, port: int) -> list[Address]:
-    """The addresses of a name, as the system's resolver has them, the families taking turns."""
-    try:
-        found: list[Any] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except UnicodeError as error:
-        # The resolver's own codec refuses labels that are empty or too long.
-        raise DNSError(f"the host name {host!r} cannot be looked up: {error}") from (
-            error.with_traceback(None)
-        )
-    except socket.gaierror as error:
-        raise DNSError(f"the host name {host!r} could not be resolved: {error.strerror}") from (
-            error.with_traceback(
-                None
-            )  # It would lead to the frames of whoever called; see `look_up_aside`.
-        )
-    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-    return interleaved(addresses)
-
-
-def look_up_aside(
-    host: str, port: int, answer: Callable[[Any], object], look_up: LookUp = lookup
-) -> None:
-    """Look up in a thread of its own, which gives the addresses or the exception to `answer`."""
-
-    def look() -> None:
-        try:
-            found = look_up(host, port)
-        except Exception as error:
-            # Without frames, of which this one refers to `answer`: an error that nobody takes would refer to itself.
-            answer(error.with_traceback(None))
-            return
-        answer(found)
-
-    begin(threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True))
-
-
-class _Nothing:
-    """Ends the wait for an answer: a scope that is closed closes it."""
-
-    __slots__ = ("_put",)
-
-    def __init__(self, put: Callable[[Any], object]) -> None:
-        self._put = put
-
-    def close(self) -> None:
-        self._put(ClientClosed("the client was closed while a name was being looked up"))
-
-
-def lookup_within(
-    host: str, port: int, seconds: float, scope: ConnectScope, look_up: LookUp = lookup
-) -> list[Address] | None:
-    """Look up, for so many seconds at most; None when they have passed. Closing the scope ends the wait, too."""
-    import queue
-
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    scope.own(_Nothing(answers.put))
-    look_up_aside(host, port, answers.put, look_up)
-    try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        return None
-    if isinstance(answer, Exception):
-        try:
-            raise answer
-        finally:
-            del answer  # Or the exception's traceback would refer to the exception: a cycle.
-    return answer  # type: ignore[no-any-return]
-
-
-def interleaved(addresses: list[Address]) -> list[Address]:
-    """The resolver's order, with the families taking turns (RFC 8305, section 4)."""
-    first = [a for a in addresses if a[0] == addresses[0][0]]
-    other = [a for a in addresses if a[0] != addresses[0][0]]
-    mixed: list[Address] = []
-    for index in range(max(len(first), len(other))):
-        mixed += first[index : index + 1] + other[index : index + 1]
-    return mixed
 
 
 def permitted(

@@ -1,408 +1,103 @@
-"""Byte streams over sockets: a timeout for each wait, both directions at once, and a close that any thread may call.
-
-Invariants:
-
-- One thread may be in `recv` while another is in `send`. Each direction has a lock of its own. No call takes both, so
-  that a finalizer, which may close the stream at any line of any thread, cannot cause a deadlock.
-- The socket never blocks. A thread waits in poll(), with the timeout of its own call: a timeout set on the socket would
-  be shared by both directions.
-- A descriptor is closed only when no thread waits for it: the system may give its number to another socket, and the
-  waiting thread would read that one's bytes. `close` first marks the stream as closed and shuts the connection down,
-  which wakes every thread that waits; then it waits until they have left.
-"""
+"""What an open stream of bytes is, sync and async: its operations, and defaults for those that it can do without."""
 
 from __future__ import annotations
 
-import socket
-import sys
-import threading
-from typing import TYPE_CHECKING, Any, Protocol
-
-from adieu.lifecycle.lock import is_owned, release_if_owned
-from adieu.net.polling import READ, WRITE, milliseconds, poller
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
 
-    from adieu.net.tls.stream import TLSStream
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
 
-__all__ = ["ByteStream", "SocketStream", "secured"]
+__all__ = ["AsyncByteStream", "ByteStream"]
 
+# How much of an upload is offered at once (bytes).
 _PIECE = 64 * 1024
+# How long a read may take that has something to read (seconds): a TLS record need not carry data.
+_POLL_TIMEOUT = 0.001
 
 
-class ByteStream(Protocol):
-    """An open, ordered, two-way stream of bytes.
+class _Stream(ABC):
+    __slots__ = ()
+
+    @abstractmethod
+    def readable(self) -> bool:
+        """Whether `recv` would return at once: there are bytes, or the peer has closed. Does not wait."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close. Any number of calls, from any thread; never raises. A call that waits ends with an `OSError`."""
+
+    def forget(self) -> None:
+        """Close in a forked child, without a message to the peer, with which the parent goes on. Default: `close`."""
+        self.close()
+
+    @property
+    def tls(self) -> ssl.SSLSocket | ssl.SSLObject | None:
+        """The object of `ssl` that knows certificate, version and cipher. Default: None, for a plain stream."""
+        return None
+
+
+class ByteStream(_Stream):
+    """An open, ordered, two-way stream of bytes: a base class.
 
     Timeouts are seconds (None: no limit), and end in a `TimeoutError`. Two threads may call `recv` and `send` at once.
     """
 
+    __slots__ = ()
+
+    @abstractmethod
     def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         """Some bytes, at most `max_bytes`; b"" when the peer has closed."""
-        ...
 
+    @abstractmethod
     def send(self, data: bytes, timeout: float | None) -> None:
         """Send all of `data`. The timeout is for each wait for the peer to take some more."""
-        ...
-
-    def readable(self) -> bool:
-        """Whether `recv` would return at once: there are bytes, or the peer has closed. Does not wait."""
-        ...
-
-    def close(self) -> None:
-        """Close. Any number of calls, from any thread; never raises. A call that waits ends with an `OSError`."""
-        ...
-
-
-class SocketStream:
-    """A `ByteStream` over a connected socket, plain or TLS (`ssl.SSLSocket`)."""
-
-    __slots__ = (
-        "_closed",
-        "_has_input",
-        "_limit",
-        "_reading",
-        "_recv",
-        "_send",
-        "_sock",
-        "_timeout",
-        "_wait_readable",
-        "_writing",
-    )
-
-    def __new__(cls, sock: socket.socket) -> SocketStream:
-        # ssl takes long to import; where nobody has imported it, no socket is an SSLSocket.
-        ssl = sys.modules.get("ssl")
-        is_tls = ssl is not None and isinstance(sock, ssl.SSLSocket)
-        return super().__new__(_TLSSocketStream if is_tls else cls)
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._recv = sock.recv
-        self._send = sock.send
-        # The timeout of the latest `recv`, in seconds, and as `_wait_readable` takes it.
-        self._timeout: float | None = None
-        self._limit: float | None = None
-        self._closed = False
-        self._reading = threading.RLock()
-        self._writing = threading.RLock()
-        try:
-            sock.setblocking(False)
-        except OSError:
-            pass  # Its owner has closed it meanwhile, which the first operation will find.
-        self._wait_readable = poller(sock, READ)
-        # For `readable`, which does not wait for the thread that uses the other one.
-        self._has_input: Callable[[float | None], object] | None = None
-
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        data = None
-        try:
-            with self._reading:
-                if timeout != self._timeout:
-                    self._timeout, self._limit = timeout, milliseconds(timeout)
-                while data is None:
-                    if self._closed:
-                        raise _aborted()
-                    if not self._wait_readable(self._limit):
-                        raise TimeoutError("the peer sends nothing")
-                    try:
-                        data = self._recv(max_bytes)
-                    except BlockingIOError:
-                        pass  # The system may report a socket as readable that is not.
-        except BaseException as error:
-            self._leave(error)
-            raise
-        if self._closed:
-            self._finish_close()
-            if not data:
-                raise _aborted()  # The end is our own, not the peer's.
-        return data
-
-    def send(self, data: bytes, timeout: float | None) -> None:
-        try:
-            with self._writing:
-                if self._closed:
-                    raise _aborted()
-                try:
-                    sent = self._send(data)
-                except BlockingIOError:
-                    sent = 0
-                if sent < len(data):
-                    self._send_rest(memoryview(data)[sent:], timeout)
-        except BaseException as error:
-            self._leave(error)
-            raise
-        if self._closed:
-            self._finish_close()
-
-    def _send_rest(self, rest: memoryview, timeout: float | None) -> None:
-        # Not sendall: its timeout covers the whole transfer, and a slow upload is not a dead one.
-        wait_writable = poller(self._sock, WRITE)
-        while rest:
-            if self._closed:
-                raise _aborted()
-            if not wait_writable(milliseconds(timeout)):
-                raise TimeoutError("the peer takes nothing")
-            rest = rest[self._write_now(rest) :]
 
     def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
         """Wait until the peer takes some of `data` or sends something: the number of bytes taken, or the bytes it sent.
 
         A long upload needs both: `send` alone would wait without end for a peer that answers early and stops reading.
+        By default an answer is noticed only if it is there before a piece is sent.
         """
+        if self.readable():
+            try:
+                return self.recv(_PIECE, _POLL_TIMEOUT)
+            except TimeoutError:
+                pass  # A TLS record without data in it.
         piece = data[:_PIECE]
-        expired = False
-        try:
-            while True:
-                if self.readable():
-                    with self._reading:
-                        answer = self._read_now(_PIECE)
-                    if answer is not None:
-                        return answer
-                with self._writing:
-                    taken = self._write_now(piece)
-                if taken:
-                    return taken
-                if expired:
-                    raise TimeoutError("the peer takes nothing and sends nothing")
-                with self._reading:
-                    if not self._closed:
-                        wait = poller(self._sock, READ | WRITE)
-                        expired = not wait(milliseconds(timeout))
-        except BaseException as error:
-            self._leave(error)
-            raise
+        self.send(bytes(piece), timeout)
+        return len(piece)
 
-    def _read_now(self, max_bytes: int) -> bytes | None:
-        """Bytes that are there without waiting, b"" at the peer's end; None: nothing is there."""
-        if self._closed:
-            raise _aborted()
-        try:
-            return self._recv(max_bytes)
-        except BlockingIOError:
-            return None
+    def start_tls(self, hostname: str, scope: ConnectScope) -> ByteStream | None:
+        """The same connection under TLS, as `scope.tls` wants it, after the handshake.
 
-    def _write_now(self, data: memoryview) -> int:
-        """Send what the system takes without waiting: the number of bytes."""
-        if self._closed:
-            raise _aborted()
-        try:
-            return self._send(data)
-        except BlockingIOError:
-            return 0
-
-    def readable(self) -> bool:
-        if self._closed:
-            return True
-        if self._has_input is None:
-            self._has_input = poller(self._sock, READ)
-        return bool(self._has_input(0))
-
-    @property
-    def tls(self) -> ssl.SSLSocket | None:
-        """The `SSLSocket` that knows certificate, version and cipher; None: this is plain."""
+        Default: None, for a stream that has no way of its own. TLS then goes over it, through memory buffers.
+        """
         return None
 
-    def close(self) -> None:
-        self._closed = True
-        sock = self._sock
-        try:
-            # Not the TLS socket's own shutdown, which would take its state away from a thread that reads.
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        except OSError:
-            pass  # The peer was faster, or it is closed already.
-        self._finish_close()
 
-    def _finish_close(self) -> None:
-        """Close the descriptor, after the threads that use it have left: each of them is awake already."""
-        if is_owned(self._reading) or is_owned(self._writing):
-            # A finalizer or a signal handler, in the middle of a call of its own thread, which does this as it leaves.
-            return
-        try:
-            with self._reading:
-                pass  # No thread enters `recv` any more.
-            with self._writing:
-                self._sock.close()
-        except OSError:
-            pass  # The descriptor is gone all the same.
-        except BaseException:
-            self._release()
-            raise
+class AsyncByteStream(_Stream):
+    """A `ByteStream` whose waits are awaited: a base class. Closing is not awaited: it never waits."""
 
-    def _leave(self, error: BaseException) -> None:
-        """Clean up after an operation that raised. Of one that `close` ended, say so."""
-        self._release()
-        if self._closed:
-            self._finish_close()
-            if isinstance(error, OSError):
-                raise _aborted() from None
+    __slots__ = ()
 
-    def _release(self) -> None:
-        release_if_owned(self._reading)
-        release_if_owned(self._writing)
+    @abstractmethod
+    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+        """See `ByteStream.recv`."""
 
-    def forget(self) -> None:
-        """Close the descriptor of a forked child, without a shutdown, which the parent's connection would feel."""
-        self._closed = True
-        try:
-            self._sock.close()
-        except OSError:
-            pass
+    @abstractmethod
+    async def send(self, data: bytes, timeout: float | None) -> None:
+        """See `ByteStream.send`."""
 
-    def start_tls(self, hostname: str, scope: ConnectScope) -> SocketStream | TLSStream:
-        """The same connection under TLS, as `scope.tls` wants it, with the handshake done."""
-        if self.tls is not None:
-            # It is under TLS to a proxy already, and OpenSSL would encrypt past that.
-            from adieu.net.tls.stream import TLSStream
-
-            return TLSStream.start(self, hostname, scope)
-        from adieu.net.tls.config import TLSConfig, handshake
-
-        config = scope.tls or TLSConfig()
-        sock = config.context_for().wrap_socket(
-            self._sock,
-            server_hostname=config.name_for(hostname),
-            do_handshake_on_connect=False,
-            # A stream cut without close_notify may have been cut by anybody (RFC 9112, section 9.8): not an end.
-            suppress_ragged_eofs=False,
-        )
-        scope.own(sock)
-        sock.settimeout(scope.remaining())
-        handshake(sock, config)
-        return SocketStream(sock)
-
-
-class _TLSSocketStream(SocketStream):
-    """A `SocketStream` over an `ssl.SSLSocket`, after its handshake.
-
-    OpenSSL's object for a connection must not be used by two threads at once, and only some releases of Python protect
-    it. So every operation on it runs under a lock, and never waits there: one that cannot go on raises an error that
-    names what it needs, and the wait for that happens outside, while the other direction may go on.
-    """
-
-    __slots__ = ("_ended", "_session", "_tls")
-
-    def __init__(self, sock: ssl.SSLSocket) -> None:
-        super().__init__(sock)
-        self._tls = sock
-        # Taken for each single operation, by a thread that has the lock of its direction.
-        self._session = threading.RLock()
-        # The peer has sent its close_notify. It may have left the connection open, so a wait might not end.
-        self._ended = False
-
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        data = None
-        try:
-            with self._reading:
-                while data is None:
-                    if not self._has_decrypted() and not self._wait_readable(milliseconds(timeout)):
-                        raise TimeoutError("the peer sends nothing")
-                    try:
-                        data = self._read(max_bytes)
-                    except OSError as error:
-                        # Part of a record, or one that carries no data: a session ticket, new keys.
-                        if _needed(error) != READ:
-                            self._wait_for(error, timeout)
-        except BaseException as error:
-            self._leave(error)
-            raise
-        if self._closed:
-            self._finish_close()
-        return data
-
-    def send(self, data: bytes, timeout: float | None) -> None:
-        try:
-            with self._writing:
-                rest: bytes | memoryview = data
-                while True:
-                    try:
-                        sent = self._write(rest)
-                    except OSError as error:
-                        # OpenSSL wants the same data again after the wait.
-                        self._wait_for(error, timeout)
-                        continue
-                    if sent == len(rest):
-                        break
-                    rest = memoryview(rest)[sent:]
-        except BaseException as error:
-            self._leave(error)
-            raise
-        if self._closed:
-            self._finish_close()
-
-    def _has_decrypted(self) -> bool:
-        """Whether a read would not wait, whatever the socket says."""
-        with self._session:
-            return self._ended or self._closed or self._tls.pending() > 0
-
-    def _read(self, max_bytes: int) -> bytes:
-        if self._closed:
-            raise _aborted()
-        with self._session:
-            data = self._recv(max_bytes)
-        if not data:
-            self._ended = True
-        return data
-
-    def _write(self, data: bytes | memoryview) -> int:
-        if self._closed:
-            raise _aborted()
-        with self._session:
-            return self._send(data)
-
-    def _wait_for(self, error: OSError, timeout: float | None) -> None:
-        """Wait until an operation that could not go on can be tried again; raise `error` if it has failed for good."""
-        events = _needed(error)
-        if not events:
-            raise error
-        if not self._closed and not poller(self._tls, events)(milliseconds(timeout)):
-            raise TimeoutError("the peer takes nothing")
-
-    def _read_now(self, max_bytes: int) -> bytes | None:
-        try:
-            return self._read(max_bytes)
-        except OSError as error:
-            if not _needed(error):
-                raise
-            return None
-
-    def _write_now(self, data: memoryview) -> int:
-        try:
-            return self._write(data)
-        except OSError as error:
-            if not _needed(error):
-                raise
-            return 0
-
-    def readable(self) -> bool:
-        return self._has_decrypted() or super().readable()
-
-    @property
-    def tls(self) -> ssl.SSLSocket:
-        return self._tls
-
-    def _release(self) -> None:
-        release_if_owned(self._session)
-        super()._release()
-
-
-def _needed(error: OSError) -> int:
-    """What an operation of TLS waits for: `READ` or `WRITE`; 0: it has failed."""
-    # By name, because this module does without ssl for plain connections.
-    return {"SSLWantReadError": READ, "SSLWantWriteError": WRITE}.get(type(error).__name__, 0)
-
-
-def _aborted() -> ConnectionAbortedError:
-    return ConnectionAbortedError("the connection was closed")
-
-
-def secured(stream: Any, hostname: str, scope: ConnectScope) -> Any:
-    """A sync stream under TLS: its own way, if it has one, or through memory buffers."""
-    start = getattr(stream, "start_tls", None)
-    if start is not None:
-        return start(hostname, scope)
-    from adieu.net.tls.stream import TLSStream
-
-    return TLSStream.start(stream, hostname, scope)
+    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+        """See `ByteStream.send_or_recv`."""
+        if self.readable():
+            try:
+                return await self.recv(_PIECE, _POLL_TIMEOUT)
+            except TimeoutError:
+                pass  # A TLS record without data in it.
+        piece = data[:_PIECE]
+        await self.send(bytes(piece), timeout)
+        return len(piece)

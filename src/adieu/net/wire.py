@@ -9,105 +9,55 @@ from __future__ import annotations
 
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from adieu.errors import ClientClosed, ConnectError, InvalidRequest, RequestTimeout
+from adieu.errors import ConnectError, InvalidRequest
 from adieu.lifecycle.steps import drive
 from adieu.net import dial
-from adieu.net.stream import ByteStream, SocketStream
+from adieu.net.lookup import lookup, lookup_within
+from adieu.net.socket_stream import SocketStream
+from adieu.net.tls.start import start_tls
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.deadline import Deadline
     from adieu.messages.url import Origin
-    from adieu.net.address_rules import AddressRules
-    from adieu.net.connect import Connect
-    from adieu.net.dial import Address, Closable
-    from adieu.net.tls.config import TLSConfig
+    from adieu.net.address import Address
+    from adieu.net.scope import ConnectScope
+    from adieu.net.stream import ByteStream
 
-__all__ = ["ConnectScope", "TCPWire", "UnixWire", "Wire"]
-
-
-class ConnectScope:
-    """Owner of everything that opening one stream creates, until the stream stands.
-
-    `tls` says how to encrypt, `connect` how to connect, `guard` which addresses are allowed, `remaining()` how long a
-    wait may last. `closed`: it was ended, perhaps from another thread. `checked`: the guard was asked.
-    """
-
-    __slots__ = (
-        "_deadline",
-        "_ends_at",
-        "_owned",
-        "checked",
-        "closed",
-        "connect",
-        "guard",
-        "tls",
-    )
-
-    def __init__(
-        self,
-        deadline: Deadline,
-        tls: TLSConfig | None,
-        connect: Connect | None = None,
-        guard: AddressRules | None = None,
-    ) -> None:
-        self._deadline = deadline
-        limit = deadline.timeout.connect
-        self._ends_at = None if limit is None else deadline.now() + limit
-        self.tls = tls
-        self.connect = connect
-        self.guard = guard
-        self.checked = False
-        self._owned: list[Closable] = []
-        self.closed = False
-
-    def remaining(self) -> float | None:
-        """Seconds left for the name, the connection and TLS together (None: no limit); raises when none is."""
-        whole = self._deadline.remaining("connect")
-        if self._ends_at is None:
-            return whole
-        left = self._ends_at - self._deadline.now()
-        if left <= 0:
-            raise self._deadline.exceeded("connect")
-        return left if whole is None or left < whole else whole
-
-    def exceeded(self) -> RequestTimeout:
-        """The error to raise when `remaining()` has passed."""
-        return self._deadline.exceeded("connect")
-
-    def own(self, thing: Closable) -> None:
-        """Take over something with a `close()`, as soon as it exists."""
-        self._owned.append(thing)
-        if self.closed:
-            dial.shut(thing)
-            raise ClientClosed("the client was closed while a connection was being opened")
-
-    def close(self) -> None:
-        """Close whatever has been made so far. Never raises; any number of calls."""
-        self.closed = True
-        for thing in reversed(self._owned):  # What watches a socket goes before the socket.
-            dial.shut(thing)
+__all__ = ["TCPWire", "UnixWire", "Wire"]
 
 
-class Wire(Protocol):
-    """Opens byte streams: the middle level of writing an adapter.
+class Wire(ABC):
+    """Opens byte streams: a base class, the middle level of writing an adapter. `open` is the one required method."""
 
-    For an https origin the engine adds TLS on top, unless the wire has an attribute `does_tls` that is true. Under a
-    `Guard`, only what `dial.permitted` lets through may be connected to; a wire that asks it has a true `guards`.
+    does_tls: bool = False
+    """For an https origin, `open` gives a stream that is under TLS already. Default: the engine adds TLS."""
 
-    To reach a proxy, a wire is asked for an origin of the scheme "tcp", and gives a plain stream. One that does TLS has
-    `secured(stream, hostname, scope)` as well, for origins behind a tunnel; one with a true `is_direct` goes past all
-    proxies.
-    """
+    guards: bool = False
+    """The wire connects only to what `dial.permitted` lets through, so that a `Guard` can be put around it."""
 
+    is_direct: bool = False
+    """The wire goes past all proxies."""
+
+    @abstractmethod
     def open(self, origin: Origin, scope: ConnectScope) -> ByteStream:
-        """A stream to this origin. Raises `OSError` or a `ConnectError`; what was given to `scope` is closed then."""
-        ...
+        """A stream to this origin. Raises `OSError` or a `ConnectError`; what was given to `scope` is closed then.
+
+        To reach a proxy, a wire is asked for an origin of the scheme "tcp", and gives a plain stream.
+        """
+
+    def addresses(self, host: str, port: int, scope: ConnectScope) -> Sequence[Address] | None:
+        """The addresses of a host, for proxies that must be given one. Default: None, for a wire that looks up none."""
+        return None
+
+    def start_tls(self, stream: ByteStream, hostname: str, scope: ConnectScope) -> ByteStream:
+        """A stream to an origin under TLS, after the handshake. A wire that does TLS may do it in its own way here."""
+        return start_tls(stream, hostname, scope)
 
 
-class TCPWire:
+class TCPWire(Wire):
     """TCP, over IPv6 and IPv4: addresses are tried in turn, each with a short head start (RFC 8305)."""
 
     guards = True
@@ -139,18 +89,18 @@ class TCPWire:
             return pinned
         if ":" in host or host[-1].isdigit():
             # A name cannot end in a digit (WHATWG): an address needs no resolver.
-            return dial.lookup(host, port)
-        look_up = dial.lookup if connect is None else connect.look_up
+            return lookup(host, port)
+        look_up = lookup if connect is None else connect.look_up
         seconds = scope.remaining()
         if seconds is None:
             return look_up(host, port)
-        answers = dial.lookup_within(host, port, seconds, scope, look_up)
+        answers = lookup_within(host, port, seconds, scope.own, look_up)
         if answers is None:
             raise scope.exceeded()
         return answers
 
 
-class UnixWire:
+class UnixWire(Wire):
     """A Unix domain socket at `path`; the origin of the URL only fills the Host header."""
 
     is_direct = True

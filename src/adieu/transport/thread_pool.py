@@ -27,7 +27,7 @@ from adieu.net.async_backend import current_backend
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from adieu.net.async_backend import ThreadResult
+    from adieu.net.backends.contract import ThreadResult
 
 __all__ = ["Outcome", "ThreadSlot", "Threads", "answer", "taken"]
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.pool import CloseReport
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
-    from adieu.net.async_backend import ThreadResult
+    from adieu.net.backends.contract import ThreadResult
     from adieu.transport.adapter import Adapter
 
 __all__ = ["ThreadAdapter", "to_async"]

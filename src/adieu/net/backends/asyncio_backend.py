@@ -6,19 +6,18 @@ import asyncio
 from asyncio.events import _get_running_loop
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from adieu.net import dial
-from adieu.net.async_stream import AsyncSocketStream
 from adieu.net.backends.asyncio_proactor import AsyncCompletionStream, polled, watches
+from adieu.net.backends.asyncio_stream import AsyncSocketStream
 from adieu.net.backends.asyncio_wait import Wait
-from adieu.net.backends.nonblocking import shutdown_quietly
 from adieu.net.backends.race import RacingSockets
+from adieu.net.closing import shut, shutdown_quietly
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterable
 
-    from adieu.net.async_backend import ConnectRace, PoolWaiter, ThreadResult
-    from adieu.net.wire import ConnectScope
+    from adieu.net.backends.contract import ConnectRace, PoolWaiter, ThreadResult
+    from adieu.net.scope import ConnectScope
 
 __all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
 
@@ -277,4 +276,4 @@ class _Dialling(RacingSockets):
         self._unwatch()
         self._wait.close()
         for sock in self._sockets:
-            dial.shut(sock)
+            shut(sock)

@@ -11,8 +11,8 @@ import select
 import types
 from typing import TYPE_CHECKING, Any
 
-from adieu.net.async_backend import wrong_loop
-from adieu.net.async_stream import AsyncSocketStream
+from adieu.net.backends.asyncio_stream import AsyncSocketStream
+from adieu.net.backends.loops import wrong_loop
 from adieu.net.backends.nonblocking import PIECE
 
 if TYPE_CHECKING:

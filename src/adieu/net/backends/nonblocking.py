@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import select
-import socket
 from typing import TYPE_CHECKING
 
+from adieu.net.polling import READ, poller
+from adieu.net.stream import AsyncByteStream
+
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
-__all__ = ["PIECE", "NonBlockingSocket", "shutdown_quietly"]
+__all__ = ["PIECE", "NonBlockingSocket"]
 
 PIECE = 64 * 1024
 """How much of an upload is offered to the system at once (bytes)."""
 
 
-class NonBlockingSocket:
-    """A connected, non-blocking socket."""
+class NonBlockingSocket(AsyncByteStream):
+    """A connected, non-blocking socket. Subclasses wait for it."""
 
     __slots__ = ("_closed", "_poll", "_recv", "_sock")
 
@@ -24,17 +26,13 @@ class NonBlockingSocket:
         self._sock = sock
         self._recv = sock.recv
         self._closed = False
-        self._poll: Callable[[int], object] | None = None
+        self._poll: Callable[[float | None], object] | None = None
 
     def readable(self) -> bool:
         if self._closed:
             return True
         if self._poll is None:
-            if not hasattr(select, "poll"):  # Windows
-                return bool(select.select([self._sock], [], [], 0)[0])
-            poll = select.poll()
-            poll.register(self._sock, select.POLLIN)
-            self._poll = poll.poll
+            self._poll = poller(self._sock, READ)
         return bool(self._poll(0))
 
     def _send_some(self, data: bytes | memoryview) -> int:
@@ -60,11 +58,3 @@ class NonBlockingSocket:
             self._sock.close()
         except OSError:
             pass
-
-
-def shutdown_quietly(sock: socket.socket) -> None:
-    """Tell the peer at once, while the descriptor has to wait for the thread of its event loop."""
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # The peer was faster, or another thread was.

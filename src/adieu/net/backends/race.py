@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from adieu.errors import RequestTimeout
     from adieu.net.connect import Connect
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
 
 __all__ = ["RacingSockets"]
 

@@ -12,17 +12,16 @@ import trio
 from trio import sleep
 from trio.lowlevel import current_trio_token, wait_writable
 
-from adieu.net import dial
-from adieu.net.backends.nonblocking import shutdown_quietly
 from adieu.net.backends.race import RacingSockets
 from adieu.net.backends.trio_stream import TrioSocketStream, here, scope_of, unwatch
+from adieu.net.closing import shut, shutdown_quietly
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterable
 
-    from adieu.net.async_backend import ConnectRace, PoolWaiter, ThreadResult
-    from adieu.net.wire import ConnectScope
+    from adieu.net.backends.contract import ConnectRace, PoolWaiter, ThreadResult
+    from adieu.net.scope import ConnectScope
 
 __all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
 
@@ -191,4 +190,4 @@ class _Dialling(RacingSockets):
     def _close(self) -> None:
         for sock in self._sockets:
             unwatch(sock, self._token)
-            dial.shut(sock)
+            shut(sock)

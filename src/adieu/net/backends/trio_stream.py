@@ -20,8 +20,9 @@ from trio.lowlevel import (
     wait_writable,
 )
 
-from adieu.net.async_backend import wrong_loop
-from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket, shutdown_quietly
+from adieu.net.backends.loops import wrong_loop
+from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket
+from adieu.net.closing import shutdown_quietly
 
 if TYPE_CHECKING:
     import socket

@@ -14,7 +14,7 @@ from adieu.errors import ProxyError
 if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.net.proxies.proxy import ProxiedOrigin
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
 
 __all__ = ["ask", "resolves_here"]
 

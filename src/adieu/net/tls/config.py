@@ -19,14 +19,13 @@ from adieu.errors import InvalidRequest
 from adieu.lifecycle.lock import locked, process_lock
 from adieu.net.tls import _checks as checks
 from adieu.net.tls.context import build as _build
-from adieu.net.tls.handshake import describe_tls_error, handshake
 
 if TYPE_CHECKING:
     import ssl
 
     from adieu.net.tls._checks import Cert, Loaded, Path
 
-__all__ = ["InsecureRequestWarning", "TLSConfig", "describe_tls_error", "handshake"]
+__all__ = ["InsecureRequestWarning", "TLSConfig"]
 
 
 class InsecureRequestWarning(UserWarning):

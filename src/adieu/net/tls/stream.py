@@ -1,6 +1,6 @@
 """TLS as a layer over any byte stream, through memory buffers: written once, as steps, for sync and async.
 
-Sync sockets do not need it (`SocketStream.start_tls` lets OpenSSL use the descriptor); async streams, and streams that
+Sockets do not need it (`SocketStream.start_tls` lets OpenSSL use the descriptor); async streams, and streams that
 are no sockets, do.
 
 Invariants:
@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.lifecycle.lock import release_if_owned
 from adieu.lifecycle.steps import Steps, adrive, drive
+from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.handshake import handshake
 
 if TYPE_CHECKING:
-    from adieu.net.wire import ConnectScope
+    from adieu.net.scope import ConnectScope
 
 __all__ = ["AsyncTLSStream", "TLSStream"]
 
@@ -50,7 +51,9 @@ class _Layer:
         "_unsent",
     )
 
-    def __init__(self, below: Any, hostname: str, scope: ConnectScope) -> None:
+    def __init__(
+        self, below: ByteStream | AsyncByteStream, hostname: str, scope: ConnectScope
+    ) -> None:
         self._below = below
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
@@ -131,9 +134,6 @@ class _Layer:
 
     def _write_or_read(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
         """See `SocketStream.send_or_recv`. What was encrypted has to go as it is, so it is kept until it has gone."""
-        both = getattr(self._below, "send_or_recv", None)
-        if both is None:
-            return (yield from self._glance_and_write(data, timeout))
         if (answer := self._decrypted(_BLOCK)) is not None:
             return answer
         while not self._unsent:
@@ -145,7 +145,7 @@ class _Layer:
                 yield from self._flush(timeout)
                 yield from self._fill(timeout)
         while self._unsent:
-            done = yield both(self._unsent, timeout)
+            done = yield self._below.send_or_recv(self._unsent, timeout)
             if isinstance(done, int):
                 self._unsent = self._unsent[done:]
                 continue
@@ -153,16 +153,6 @@ class _Layer:
             if (answer := self._decrypted(_BLOCK)) is not None:
                 return answer
         return self._taken
-
-    def _glance_and_write(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
-        if self.readable():
-            try:
-                return (yield from self._read(_BLOCK, _POLL_TIMEOUT))
-            except TimeoutError:
-                pass  # A record without data in it.
-        data = data[:_BLOCK]
-        yield from self._write(data, timeout)
-        return len(data)
 
     def _flush(self, timeout: float | None) -> Steps[None]:
         """Send what OpenSSL has to say."""
@@ -215,22 +205,21 @@ class _Layer:
         self._below.close()
 
     def forget(self) -> None:
-        forget = getattr(self._below, "forget", self._below.close)
-        forget()
+        self._below.forget()
 
 
-class TLSStream(_Layer):
+class TLSStream(_Layer, ByteStream):
     """A `ByteStream` with TLS over another one."""
 
     __slots__ = ("_reading", "_writing")
 
-    def __init__(self, below: Any, hostname: str, scope: ConnectScope) -> None:
+    def __init__(self, below: ByteStream, hostname: str, scope: ConnectScope) -> None:
         super().__init__(below, hostname, scope)
         self._reading = threading.RLock()
         self._writing = threading.RLock()
 
     @classmethod
-    def start(cls, below: Any, hostname: str, scope: ConnectScope) -> TLSStream:
+    def start(cls, below: ByteStream, hostname: str, scope: ConnectScope) -> TLSStream:
         """The secured stream, after the handshake."""
         stream = cls(below, hostname, scope)
         drive(stream._handshake(scope))
@@ -267,13 +256,15 @@ class TLSStream(_Layer):
             release_if_owned(lock)
 
 
-class AsyncTLSStream(_Layer):
+class AsyncTLSStream(_Layer, AsyncByteStream):
     """An `AsyncByteStream` with TLS over another one."""
 
     __slots__ = ()
 
     @classmethod
-    async def start(cls, below: Any, hostname: str, scope: ConnectScope) -> AsyncTLSStream:
+    async def start(
+        cls, below: AsyncByteStream, hostname: str, scope: ConnectScope
+    ) -> AsyncTLSStream:
         """The secured stream, after the handshake."""
         stream = cls(below, hostname, scope)
         await adrive(stream._handshake(scope))

@@ -12,33 +12,22 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.events import _get_running_loop
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from adieu.net.async_backend import wrong_loop
 from adieu.net.backends.asyncio_wait import Wait
-from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket, shutdown_quietly
+from adieu.net.backends.loops import wrong_loop
+from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket
+from adieu.net.closing import shutdown_quietly
 
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["AsyncByteStream", "AsyncSocketStream"]
+__all__ = ["AsyncSocketStream"]
 
 # So many operations in a row may succeed without waiting; then the other tasks get their turn.
 _MAX_READS_PER_TURN = 16
 # After an answer that was not there at once, so many are waited for without trying.
 _SKIP_TRIES = 15
-
-
-class AsyncByteStream(Protocol):
-    """A `ByteStream` whose waits are awaited. Closing is not: it never waits."""
-
-    async def recv(self, max_bytes: int, timeout: float | None) -> bytes: ...
-
-    async def send(self, data: bytes, timeout: float | None) -> None: ...
-
-    def readable(self) -> bool: ...
-
-    def close(self) -> None: ...
 
 
 class AsyncSocketStream(NonBlockingSocket):

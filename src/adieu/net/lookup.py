@@ -1,0 +1,105 @@
+"""From a name to addresses: the system's resolver, which blocks, in this thread or in one of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from adieu.errors import ClientClosed, DNSError
+from adieu.lifecycle.lock import begin
+
+if TYPE_CHECKING:
+    from adieu.net.address import Address
+    from adieu.net.closing import Closable
+
+__all__ = ["LookUp", "interleaved", "lookup", "lookup_in_thread", "lookup_within"]
+
+LookUp: TypeAlias = "Callable[[str, int], list[Address]]"
+
+
+def lookup(host: str, port: int) -> list[Address]:
+    """The addresses of a name, as the system's resolver has them, the families taking turns."""
+    try:
+        found: list[Any] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except UnicodeError as error:
+        # The resolver's own codec refuses labels that are empty or too long.
+        raise DNSError(f"the host name {host!r} cannot be looked up: {error}") from (
+            error.with_traceback(None)
+        )
+    except socket.gaierror as error:
+        raise DNSError(f"the host name {host!r} could not be resolved: {error.strerror}") from (
+            error.with_traceback(
+                None
+            )  # It would lead to the frames of whoever called; see `lookup_in_thread`.
+        )
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    return interleaved(addresses)
+
+
+def lookup_in_thread(
+    host: str, port: int, answer: Callable[[Any], object], look_up: LookUp = lookup
+) -> None:
+    """Look up in a thread of its own, which gives the addresses or the exception to `answer`."""
+
+    def look() -> None:
+        try:
+            found = look_up(host, port)
+        except Exception as error:
+            # Without frames, of which this one refers to `answer`: an error that nobody takes would refer to itself.
+            answer(error.with_traceback(None))
+            return
+        answer(found)
+
+    begin(threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True))
+
+
+class _Nothing:
+    """Ends the wait for an answer: a scope that is closed closes it."""
+
+    __slots__ = ("_put",)
+
+    def __init__(self, put: Callable[[Any], object]) -> None:
+        self._put = put
+
+    def close(self) -> None:
+        self._put(ClientClosed("the client was closed while a name was being looked up"))
+
+
+def lookup_within(
+    host: str,
+    port: int,
+    seconds: float,
+    own: Callable[[Closable], object],
+    look_up: LookUp = lookup,
+) -> list[Address] | None:
+    """Look up, for so many seconds at most; None when they have passed.
+
+    `own` gets an object whose `close()` ends the wait.
+    """
+    import queue
+
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    own(_Nothing(answers.put))
+    lookup_in_thread(host, port, answers.put, look_up)
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        return None
+    if isinstance(answer, Exception):
+        try:
+            raise answer
+        finally:
+            del answer  # Or the exception's traceback would refer to the exception: a cycle.
+    return answer  # type: ignore[no-any-return]
+
+
+def interleaved(addresses: list[Address]) -> list[Address]:
+    """The resolver's order, with the families taking turns (RFC 8305, section 4)."""
+    first = [a for a in addresses if a[0] == addresses[0][0]]
+    other = [a for a in addresses if a[0] != addresses[0][0]]
+    mixed: list[Address] = []
+    for index in range(max(len(first), len(other))):
+        mixed += first[index : index + 1] + other[index : index + 1]
+    return mixed
