@@ -262,13 +262,21 @@ class Call:
         response.request = request
         response.seconds = self.deadline.elapsed()
         body = response.body
-        if body is not None and body.complete_without_body():
+        if body is not None and body.is_empty:
             # Not even a redirect keeps its connection for a body that it does not have.
+            yield from body.complete_empty()
             response.received(body.take(), body.trailers)
         defaults.cookies.learn(request.url, response.headers, defaults.base_url)
-        for hook in after:
-            yield client.hooked(hook, response)
+        if after:
+            yield from self._show(after, exchange, response)
         return response
+
+    def _show(self, hooks: Any, exchange: AnyExchange, response: Any) -> Steps[None]:
+        """Give the response to the hooks, which may read, wrap or close it."""
+        for hook in hooks:
+            yield self.client.hooked(hook, response)
+        if response.source is not None:
+            exchange.take_source(response)  # One has wrapped content that was in memory.
 
     def _connection_settings(self, mount: Mount, url: URL) -> ConnectionSettings:
         settings = self.settings

@@ -76,6 +76,8 @@ class _EventStream:
         # attributes, each written in one store, where one for both would need a lock.
         self._accepted = False
         self._closed = False
+        # The error that ended the stream: from then on the next event is an error, never a clean end.
+        self._failure: str | None = None
 
     @property
     def last_event_id(self) -> str:
@@ -88,6 +90,8 @@ class _EventStream:
 
     def _next(self) -> Steps[ServerSentEvent | None]:
         """The next event; None at the end."""
+        if self._failure is not None:
+            raise BodyClosed(f"this stream of events failed before, with {self._failure}")
         try:
             while (event := next(self._events, None)) is None and not self._closed:
                 yield from self._receive()
@@ -96,6 +100,7 @@ class _EventStream:
             self._close()
             if closed and isinstance(error, (BodyClosed, TransportError)):
                 return None  # Another thread or task closed the stream: that is its end.
+            self._failure = f"{type(error).__name__}: {error}".removesuffix(": ")
             raise
         if event is not None:
             self._failures = 0

@@ -27,6 +27,7 @@ from adieu.lifecycle.cleanup import (
     CLOSE,
     REFUSE,
     RELEASE,
+    STREAM,
     CleanupPolicy,
     Drain,
     Prefetch,
@@ -147,7 +148,7 @@ class BodyBase:
         """Put a lease around the one that the body is read through: `wrap(lease)` makes it."""
         lease = self.lease
         if lease is None or lease is not self.exchange.lease:
-            raise self._refusal()
+            raise self.refusal()
         wrapped = wrap(lease)
         self.exchange.wrap(wrapped)
         self.lease = wrapped
@@ -167,16 +168,21 @@ class BodyBase:
         """The client closes: end the lease now; a reader gets `ClientClosed`."""
         self._settle(_Event.CLIENT_CLOSED, CLIENT_CLOSED)
 
-    def complete_without_body(self) -> bool:
-        """At the head: a message without a body (HEAD, 204, 304, length 0) ends here, under every policy.
-
-        True if this is one.
-        """
+    @property
+    def is_empty(self) -> bool:
+        """The message has no body (HEAD, 204, 304, length 0): it ends with its head, under every policy."""
         lease = self.lease
-        if self.state is BodyState.OPEN and lease is not None and lease.framing == "none":
+        return self.state is BodyState.OPEN and lease is not None and lease.framing == "none"
+
+    def complete_empty(self) -> Steps[None]:
+        """End an empty body. A function around it runs: it may refuse to get no bytes, or add some."""
+        lease = self.lease
+        if lease is None:
+            return
+        if lease.is_wrapped:
+            yield from self._read_ahead(lease, Read())
+        else:
             self._complete(lease)
-            return True
-        return False
 
     def take_buffered(self, streaming: bool) -> bool | None:
         """Read ahead what is here already, where the policy could say nothing else.
@@ -247,6 +253,8 @@ class BodyBase:
         """Carry out a Read; True if the body is complete."""
         limit, seconds, ahead = wish.max_bytes, wish.max_seconds, self._ahead
         deadline = self.exchange.deadline if seconds is None else self._within(seconds)
+        if seconds is not None and lease.is_wrapped and wish.otherwise is STREAM:
+            return False  # The function could not go on after the policy's patience has ended within it.
         size = self.size_ahead
         remaining = lease.remaining
         bound, refused = self.exchange.max_body, False
@@ -288,7 +296,7 @@ class BodyBase:
             self._reading = False
         if not chunk:
             if self.state is not BodyState.OPEN:
-                raise self._refusal()  # Not the body has ended: another thread or task ended the lease.
+                raise self.refusal()  # Not the body has ended: another thread or task ended the lease.
             self._complete(lease)
         return chunk
 
@@ -339,9 +347,10 @@ class BodyBase:
         self._settle(_Event.TAKEN)
         if self.state is BodyState.ENDED:
             return b""
-        raise self._refusal()
+        raise self.refusal()
 
-    def _refusal(self) -> Exception:
+    def refusal(self) -> Exception:
+        """What a reader gets of a body that gives no bytes any more."""
         if self.state is BodyState.CUT_OFF:
             return ClientClosed("the client was closed while this body was open")
         if self.state is BodyState.FAILED:
@@ -365,12 +374,12 @@ class BodyBase:
         self._settle(_Event.LEFT, why)
 
     def _drain(self, lease: AnyLease, wish: Drain) -> Steps[None]:
-        if lease.framing == "close" or (lease.remaining or 0) > wish.max_bytes:
-            return  # Not worth beginning: the end is the close, or it is known to be too far away.
         deadline = self._within(wish.max_seconds)
         size = 0
         try:
             inner = lease.stop_wrapping()
+            if inner.framing == "close" or (inner.remaining or 0) > wish.max_bytes:
+                return  # Not worth beginning: the end is the close, or it is known to be too far away.
             while size <= wish.max_bytes:
                 chunk = yield inner.read(deadline)
                 if not chunk:

@@ -72,6 +72,14 @@ class LeaseBase:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define finish(reuse, why)")
 
+    @property
+    def is_wrapped(self) -> bool:
+        """Its bytes go through a function of `response.wrap`, which a read that times out ends for good."""
+        return False
+
+    def adopt(self, method: str, url: object) -> None:
+        """An exchange becomes the owner of what was given as the body of a response: see `messages.source`."""
+
     def peek(self) -> bytes | None:
         """Body bytes that are here already, b"" at the end; None: `read` would have to wait, or might."""
         return None

@@ -49,7 +49,7 @@ class Pinned(ExchangeBase):
         super().own(lease)
         if former is not None:
             if former.pin is PinState.COMPLETE and former.lease is not None:
-                lease.inherit(former.lease)
+                lease.inherit(former.lease.stop_wrapping())
             former.release()
             self.former = None
 

@@ -2,15 +2,23 @@
 
 Theory of operation. The function gets an iterator over the raw bytes of the inner lease, and gives an iterator over the
 bytes that the reader is to get: a tee, a progress counter, a decrypter, a bound. The wrapped lease pulls from that
-iterator. The inner lease ends when the outer one does: at the end, when the body is closed or dropped, and when the
-function raises. A connection is used again only if the function has read its body to the end.
+iterator, and calls the function when the first bytes are wanted. The inner lease ends when the outer one does: at the
+end, when the body is closed or dropped, and when the function raises. A connection is used again only if its body was
+read to the end, by the function or by a drain.
 
 References go one way: lease -> iterator -> feed -> inner lease, so that nothing waits for the collector.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, InvalidRequest
@@ -34,16 +42,19 @@ class _Feed(Iterator[bytes]):
 
     __slots__ = ("deadline", "ended", "lease")
 
-    deadline: Deadline
+    # That of the read under way; None: of a response that no exchange owns.
+    deadline: Deadline | None
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Any) -> None:
         self.lease = lease
         self.ended = False
 
     def __next__(self) -> bytes:
-        if not self.ended and (chunk := self.lease.read(self.deadline)):
-            return chunk
-        self.ended = True
+        if not self.ended:
+            chunk: bytes = self.lease.read(self.deadline)
+            if chunk:
+                return chunk
+            self.ended = True
         raise StopIteration
 
 
@@ -52,16 +63,18 @@ class _AsyncFeed(AsyncIterator[bytes]):
 
     __slots__ = ("deadline", "ended", "lease")
 
-    deadline: Deadline
+    deadline: Deadline | None
 
-    def __init__(self, lease: AsyncLease) -> None:
+    def __init__(self, lease: Any) -> None:
         self.lease = lease
         self.ended = False
 
     async def __anext__(self) -> bytes:
-        if not self.ended and (chunk := await self.lease.read(self.deadline)):
-            return chunk
-        self.ended = True
+        if not self.ended:
+            chunk: bytes = await self.lease.read(self.deadline)
+            if chunk:
+                return chunk
+            self.ended = True
         raise StopAsyncIteration
 
 
@@ -71,6 +84,12 @@ class _Facts:
     __slots__ = ()
 
     _feed: Any
+    # The function has given all its bytes, although it has not read all of the body.
+    _stopped_early: bool
+
+    @property
+    def is_wrapped(self) -> bool:
+        return True
 
     @property
     def framing(self) -> Framing:
@@ -85,7 +104,7 @@ class _Facts:
     @property
     def reusable(self) -> bool:
         reusable: bool = self._feed.lease.reusable
-        return reusable
+        return reusable and not self._stopped_early
 
     @property
     def reused(self) -> bool:
@@ -107,6 +126,9 @@ class _Facts:
         trailers: list[tuple[str, str]] | None = self._feed.lease.trailers
         return trailers
 
+    def adopt(self, method: str, url: object) -> None:
+        self._feed.lease.adopt(method, url)
+
     def note_opened_at(self, place: str | None) -> None:
         self._feed.lease.note_opened_at(place)
 
@@ -118,34 +140,52 @@ class _Facts:
 class WrappedLease(_Facts, Lease):
     """A lease whose bytes go through a function."""
 
-    __slots__ = ("_feed", "_pieces")
+    __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
 
     def __init__(self, lease: Lease, function: Wrap) -> None:
         self._feed = _Feed(lease)
-        self._pieces: Iterator[bytes] | None = iter(function(self._feed))
+        # None once it has been called, and once the lease has ended.
+        self._function: Wrap | None = function
+        self._pieces: Iterator[bytes] | None = None
+        self._stopped_early = False
 
-    def read(self, deadline: Deadline) -> bytes:
-        pieces = self._pieces
-        if pieces is None:
-            raise BodyClosed("this body was closed before it was read to its end")
+    def read(self, deadline: Deadline | None) -> bytes:
         self._feed.deadline = deadline
-        for piece in pieces:
-            if piece:
-                return _checked(piece)
+        try:
+            for piece in self._begun():
+                if chunk := _checked(piece):
+                    return chunk
+        except BaseException:
+            self._end_pieces()  # An iterator that has failed would end cleanly when it is asked again.
+            raise
+        self._stopped_early = not self._feed.ended
         return b""
 
+    def _begun(self) -> Iterator[bytes]:
+        if (begun := self._pieces) is not None:
+            return begun
+        function, self._function = self._function, None
+        if function is None:
+            raise _closed()
+        pieces = function(self._feed)
+        if not isinstance(pieces, Iterable):
+            raise _wrong(pieces, "an iterable of bytes")
+        self._pieces = begun = iter(pieces)
+        return begun
+
     def stop_wrapping(self) -> Lease:
-        self._close_pieces()
+        self._end_pieces()
         inner: Lease = self._feed.lease.stop_wrapping()
         return inner
 
     def finish(self, reuse: bool, why: str) -> None:
         try:
-            self._close_pieces()
+            self._end_pieces()
         finally:
-            self._feed.lease.finish(reuse and self._feed.ended, why)
+            self._feed.lease.finish(reuse, why)
 
-    def _close_pieces(self) -> None:
+    def _end_pieces(self) -> None:
+        self._function = None
         pieces, self._pieces = self._pieces, None
         close = getattr(pieces, "close", None)  # Generators have it; other iterators need not.
         if close is not None:
@@ -155,41 +195,68 @@ class WrappedLease(_Facts, Lease):
 class AsyncWrappedLease(_Facts, AsyncLease):
     """An async lease whose bytes go through a function."""
 
-    __slots__ = ("_feed", "_pieces")
+    __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
 
     def __init__(self, lease: AsyncLease, function: AsyncWrap) -> None:
         self._feed = _AsyncFeed(lease)
-        self._pieces: AsyncIterator[bytes] | None = aiter(function(self._feed))
+        # None once it has been called, and once the lease has ended.
+        self._function: AsyncWrap | None = function
+        self._pieces: AsyncIterator[bytes] | None = None
+        self._stopped_early = False
 
-    async def read(self, deadline: Deadline) -> bytes:
-        pieces = self._pieces
-        if pieces is None:
-            raise BodyClosed("this body was closed before it was read to its end")
+    async def read(self, deadline: Deadline | None) -> bytes:
         self._feed.deadline = deadline
-        # Not `async for`, which would not tell the end of the iterator from an empty piece.
-        while (piece := await anext(pieces, None)) is not None:
-            if piece:
-                return _checked(piece)
+        try:
+            async for piece in self._begun():
+                if chunk := _checked(piece):
+                    return chunk
+        except BaseException:
+            self._end_pieces()  # See `WrappedLease.read`.
+            raise
+        self._stopped_early = not self._feed.ended
         return b""
 
+    def _begun(self) -> AsyncIterator[bytes]:
+        if (begun := self._pieces) is not None:
+            return begun
+        function, self._function = self._function, None
+        if function is None:
+            raise _closed()
+        pieces = function(self._feed)
+        if not isinstance(pieces, AsyncIterable):
+            raise _wrong(pieces, "an async iterable of bytes")
+        self._pieces = begun = aiter(pieces)
+        return begun
+
     def stop_wrapping(self) -> AsyncLease:
-        self._close_pieces()
+        self._end_pieces()
         inner: AsyncLease = self._feed.lease.stop_wrapping()
         return inner
 
     def finish(self, reuse: bool, why: str) -> None:
         try:
-            self._close_pieces()
+            self._end_pieces()
         finally:
-            self._feed.lease.finish(reuse and self._feed.ended, why)
+            self._feed.lease.finish(reuse, why)
 
-    def _close_pieces(self) -> None:
+    def _end_pieces(self) -> None:
+        self._function = None
         pieces, self._pieces = self._pieces, None
-        close = getattr(
-            pieces, "aclose", None
-        )  # Async generators have it; other iterators need not.
+        close = getattr(pieces, "aclose", None)  # Async generators have it; others need not.
         if close is not None:
             notify(_close_async_generator, close)
+
+
+def _closed() -> BodyClosed:
+    return BodyClosed("this body was closed before it was read to its end")
+
+
+def _wrong(pieces: object, wanted: str) -> InvalidRequest:
+    if isinstance(pieces, Coroutine):
+        pieces.close()  # Or Python would warn that it was never awaited.
+    return InvalidRequest(
+        f"the function given to response.wrap() has to return {wanted}, not {type(pieces).__name__}"
+    )
 
 
 def _checked(piece: bytes) -> bytes:

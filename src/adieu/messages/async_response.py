@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.lifecycle.wrapped import AsyncWrappedLease
-from adieu.messages.pieces import AsyncPieces
+from adieu.messages.pieces import AsyncPieces, Decoded
 from adieu.messages.response_head import MAX_EVENT, ResponseHead
 from adieu.messages.source import AsyncSourceLease, is_source
 
@@ -133,21 +133,11 @@ class AsyncResponse(ResponseHead):
 
     def wrap(self, function: AsyncWrap, *, decoded: bool = False) -> Self:
         """Let the body go through an async function, usually an async generator function: see `Response.wrap`."""
-        decoder = self._prepare_wrap(decoded)
+        decoder = self._decoder() if decoded else None
         wrap = function if decoder is None else _after_decoding(decoder, function)
-        body = self.body
-        if self._raw is None and body is not None:
-            body.complete_without_body()
-            if body.lease is not None:
-                body.wrap(partial(AsyncWrappedLease, function=wrap))
-                return self
-            self.received(body.take(), body.trailers)
-        source: AsyncSourceLease | None = self.source
-        if source is None:
-            source = AsyncSourceLease((self._raw,) if self._raw else ())
-        source.wrap(wrap)
-        self.source, self.body = source, None
-        self._raw = self._content = self._text = None
+        self._wrap(partial(AsyncWrappedLease, function=wrap))
+        if decoder is not None:
+            self._say_decoded()
         return self
 
     # -- ends --------------------------------------------------------------------------------------------------------
@@ -180,11 +170,12 @@ class AsyncResponse(ResponseHead):
 
 
 def _after_decoding(decoder: Decoder, function: AsyncWrap) -> AsyncWrap:
-    async def decoded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        async for chunk in chunks:
-            for piece in decoder.pieces(chunk):
-                yield piece
-        for piece in decoder.pieces(None):
-            yield piece
+    def wrap(chunks: AsyncIterator[bytes]) -> AsyncIterable[bytes]:
+        pull = partial(anext, chunks, b"")
+        return function(AsyncPieces(lambda: (Decoded(decoder), None), pull, _ignore))
 
-    return lambda chunks: function(decoded(chunks))
+    return wrap
+
+
+async def _ignore(error: Exception) -> None:
+    """The reader of the wrapped body gets it."""

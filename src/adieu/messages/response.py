@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 
 from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.lifecycle.wrapped import WrappedLease
-from adieu.messages.pieces import Pieces
+from adieu.messages.pieces import Decoded, Pieces
 from adieu.messages.response_head import MAX_BODY, MAX_EVENT, ResponseHead, StatusError
 from adieu.messages.source import SourceLease, is_source
 
@@ -161,21 +161,11 @@ class Response(ResponseHead):
 
         Raises `BodyClosed` if the body was closed, or read in pieces, before.
         """
-        decoder = self._prepare_wrap(decoded)
+        decoder = self._decoder() if decoded else None
         wrap = function if decoder is None else _after_decoding(decoder, function)
-        body = self.body
-        if self._raw is None and body is not None:
-            body.complete_without_body()
-            if body.lease is not None:
-                body.wrap(partial(WrappedLease, function=wrap))
-                return self
-            self.received(body.take(), body.trailers)
-        source: SourceLease | None = self.source
-        if source is None:
-            source = SourceLease((self._raw,) if self._raw else ())
-        source.wrap(wrap)
-        self.source, self.body = source, None
-        self._raw = self._content = self._text = None
+        self._wrap(partial(WrappedLease, function=wrap))
+        if decoder is not None:
+            self._say_decoded()
         return self
 
     # -- ends --------------------------------------------------------------------------------------------------------
@@ -208,9 +198,13 @@ class Response(ResponseHead):
 
 
 def _after_decoding(decoder: Decoder, function: Wrap) -> Wrap:
-    def decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            yield from decoder.pieces(chunk)
-        yield from decoder.pieces(None)
+    def wrap(chunks: Iterator[bytes]) -> Iterable[bytes]:
+        return function(
+            Pieces(lambda: (Decoded(decoder), None), partial(next, chunks, b""), _ignore)
+        )
 
-    return lambda chunks: function(decoded(chunks))
+    return wrap
+
+
+def _ignore(error: Exception) -> None:
+    """The reader of the wrapped body gets it."""

@@ -10,6 +10,7 @@ from adieu.messages.headers import Headers
 from adieu.messages.pieces import Decoded, Events, Lines, Raw, Sized, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from typing_extensions import Self
@@ -257,7 +258,8 @@ class ResponseHead:
     def received(self, chunks: list[bytes], trailers: list[tuple[str, str]] | None = None) -> None:
         """The whole raw body, and what came after it, handed over by its reader."""
         self._raw = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._trailers = trailers
+        if trailers is not None:
+            self._trailers = trailers
 
     def copy(self) -> Self:
         """The same response for another call: with headers and extras of its own, and no request.
@@ -276,8 +278,7 @@ class ResponseHead:
         )
         other._is_copy = True
         other.take_facts(self)
-        other._raw, other._content, other._encoding = self._raw, self._content, self._encoding
-        other._trailers = self._trailers
+        other._raw, other._content = self._raw, self._content
         other.source = self.source
         body = self.body
         if self._raw is None and body is not None and body.gives_bytes:
@@ -287,8 +288,10 @@ class ResponseHead:
         return other
 
     def take_facts(self, other: ResponseHead) -> None:
-        """Take over what is known besides the head and the content: extras, an upgrade, whether reading has begun."""
+        """Take over what is known besides the head and the content, and whether reading has begun."""
         self.upgraded = other.upgraded
+        self._encoding = other._encoding
+        self._trailers = other._trailers
         self._extras = other._extras and dict(other._extras)
         self._streamed = other._streamed
 
@@ -393,15 +396,30 @@ class ResponseHead:
             return IncrementalText(None, self._encoding)
         return IncrementalText(self.headers.get("content-type"))
 
-    def _prepare_wrap(self, decoded: bool) -> Decoder | None:
-        """Before a function goes around the body: it must be whole. With `decoded`, its head says so afterwards."""
+    def _wrap(self, lease: Callable[[Any], Any]) -> None:
+        """Put `lease(inner)` between the body, which must be whole, and its reader."""
+        body = self.body
         if self._raw is None:
             self._refuse_rest()
-        decoder = self._decoder() if decoded else None
-        if decoder is not None:
-            self.headers.pop("content-encoding", None)
-            self.headers.pop("content-length", None)
-        return decoder
+            if body is not None:
+                if body.lease is not None:
+                    body.wrap(lease)
+                    return
+                if not body.gives_bytes:
+                    raise body.refusal()
+                self.received(body.take(), body.trailers)
+        source = self.source
+        if source is None:
+            if self._raw is None:
+                raise BodyClosed("the body of this response was not kept")
+            source = self._source_of((self._raw,) if self._raw else ())
+        self.source, self.body = lease(source), None
+        self._raw = self._content = self._text = None
+
+    def _say_decoded(self) -> None:
+        """The content coding is undone before anybody reads: the head no longer names it, or the coded length."""
+        self.headers.pop("content-encoding", None)
+        self.headers.pop("content-length", None)
 
     def _as_json(self, content: bytes, **options: Any) -> Any:
         import json

@@ -13,6 +13,7 @@ from adieu.errors import AdieuError, BodyClosed, InvalidRequest, ReadError
 from adieu.lifecycle.lease import AsyncLease, Lease
 
 if TYPE_CHECKING:
+    from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
 
 __all__ = ["AsyncSourceLease", "SourceLease", "close_now", "is_source"]
@@ -30,18 +31,21 @@ def is_source(body: object, *, awaited: bool) -> bool:
 class _Source:
     """What sync and async share: the thing that was given, its end, and the texts of errors."""
 
-    __slots__ = ("_adopted", "_close", "_pieces", "_received", "_source", "_subject", "_wraps")
+    __slots__ = ("_adopted", "_close", "_pieces", "_received", "_source", "_subject")
 
     def __init__(self, source: Any, close: Callable[[], object] | None = None) -> None:
         self._source = source
         self._close = close
         # Made at the first read.
         self._pieces: Any = None
-        # Functions around the pieces, the innermost first.
-        self._wraps: list[Any] = []
         self._received = 0
         self._subject = "a response made by hand"
         self._adopted = False
+
+    @property
+    def framing(self) -> Framing:
+        source = self._source
+        return "none" if isinstance(source, tuple) and not source else "close"
 
     @property
     def received(self) -> int:
@@ -57,17 +61,12 @@ class _Source:
         self._adopted = True
         self._subject = f"{method} {url}"
 
-    def wrap(self, function: Any) -> None:
-        """Let the pieces go through a function: see `adieu.lifecycle.wrapped`."""
-        self._wraps.append(function)
-
     def finish(self, reuse: bool, why: str) -> None:
         source, self._source = self._source, None
         close, self._close = self._close, None
         pieces, self._pieces = self._pieces, None
         if source is None:
             return
-        # The functions around it first: a generator that is closed may still look at what it was given.
         for end in (partial(close_now, pieces), close or partial(close_now, source)):
             try:
                 end()
@@ -79,13 +78,16 @@ class _Source:
             raise BodyClosed("this body was closed before it was read to its end")
         return self._source
 
-    def _failed(self, error: Exception) -> ReadError:
-        return ReadError(
-            f"the body that an adapter gave for {self._subject} failed with {type(error).__name__}: {error}",
-            phase="body",
-            request_sent="wholly",
-            response_started=True,
-        )
+    def _fail(self, error: BaseException) -> None:
+        """Raise what reading has failed with. A generator that has failed would end cleanly when it is asked again."""
+        self.finish(False, "failed")
+        if isinstance(error, Exception) and not isinstance(error, AdieuError):
+            raise ReadError(
+                f"the body that an adapter gave for {self._subject} failed with {type(error).__name__}: {error}",
+                phase="body",
+                request_sent="wholly",
+                response_started=True,
+            ) from error
 
 
 class SourceLease(_Source, Lease):
@@ -100,15 +102,11 @@ class SourceLease(_Source, Lease):
             deadline.remaining("read")
         try:
             if self._pieces is None:
-                pieces = _pieces(source)
-                for function in self._wraps:
-                    pieces = _nonempty(function(pieces))
-                self._pieces = pieces
+                self._pieces = _pieces(source)
             chunk: bytes = next(self._pieces, b"")
-        except AdieuError:
+        except BaseException as error:
+            self._fail(error)
             raise
-        except Exception as error:
-            raise self._failed(error) from error
         self._received += len(chunk)
         return chunk
 
@@ -128,15 +126,11 @@ class AsyncSourceLease(_Source, AsyncLease):
             deadline.remaining("read")
         try:
             if self._pieces is None:
-                pieces = _async_pieces(source)
-                for function in self._wraps:
-                    pieces = _AsyncNonempty(function(pieces))
-                self._pieces = pieces
+                self._pieces = _async_pieces(source)
             chunk: bytes = await anext(self._pieces, b"")
-        except AdieuError:
+        except BaseException as error:
+            self._fail(error)
             raise
-        except Exception as error:
-            raise self._failed(error) from error
         self._received += len(chunk)
         return chunk
 

@@ -90,20 +90,27 @@ class ExchangeCore(ExchangeBase):
         if lease is not None and not carries:
             # It answered with another response than the one that came over its connection.
             yield self._new_body(lease).close("replaced")
-        return response if own else self.adopt(response)
+        if not own:
+            return self.adopt(response)
+        if response.source is not None:
+            self.take_source(response)  # It was wrapped when its content was in memory.
+        return response
 
     def adopt(self, response: Any) -> Any:
         """A copy of a response that belongs to this exchange, which owns the file, iterator or stream in it."""
         copied = response.copy()
         copied.max_body = self.max_body
         self.status = copied.status_code
-        source = copied.source
-        if source is not None:
-            copied.source = None
-            source.adopt(self.method, self.url)
-            self.own(source)
-            copied.attach(self._new_body(source))
+        if copied.source is not None:
+            self.take_source(copied)
         return copied
+
+    def take_source(self, response: Any) -> None:
+        """Own the file, iterator or stream that a response of this exchange is read from."""
+        source, response.source = response.source, None
+        source.adopt(self.method, self.url)
+        self.own(source)
+        response.attach(self._new_body(source))
 
     def _new_body(self, lease: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} is not an exchange that can be used")

@@ -231,6 +231,14 @@ class _ThreadLease(AsyncLease):
         finally:
             self._slot.leave()
 
+    def stop_wrapping(self) -> AsyncLease:
+        self.lease = self.lease.stop_wrapping()
+        return self
+
+    @property
+    def is_wrapped(self) -> bool:
+        return self.lease.is_wrapped
+
     @property
     def reusable(self) -> bool:
         return self.lease.reusable
