@@ -145,8 +145,9 @@ class Response(ResponseHead):
 
         `function` gets an iterator over the bytes as they come from the wire, or, with `decoded`, with their content
         coding undone (`headers` then names no coding and no length any more). It gives an iterable of the bytes that
-        the reader is to get; a generator function is the usual form. The bytes are pulled when the body is read. When
-        the body is closed, dropped or fails, the generator is closed, and so is what it reads from.
+        the reader is to get; a generator function is the usual form. It is called when the body is read. When the body
+        is closed, dropped or fails, the generator is closed, and so is what it reads from. What it tells the user goes
+        into `extras`, taken before: a function that refers to the response itself makes a reference cycle.
 
         ```python
         class Counting(adieu.Middleware):

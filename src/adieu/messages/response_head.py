@@ -54,7 +54,7 @@ class ResponseHead:
         "_content",
         "_encoding",
         "_extras",
-        "_is_copy",
+        "_for_one_call",
         "_raw",
         "_streamed",
         "_text",
@@ -101,8 +101,8 @@ class ResponseHead:
         self._encoding: str | None = None
         self._extras: dict[str, Any] | None = None
         self._trailers: list[tuple[str, str]] | None = None
-        # It was made for one call, by `copy`.
-        self._is_copy = False
+        # It was made for one call: by `copy`, or by an exchange that gave it a body.
+        self._for_one_call = False
         # Bounds what is read whole; set by the exchange.
         self.max_body: int | None = MAX_BODY
         if body is None:
@@ -248,7 +248,7 @@ class ResponseHead:
         """It was made for this exchange, and no user has seen it: it may be given facts of the call."""
         if self.body is not None:
             return self.body.exchange is exchange
-        return self._is_copy and self.request is None
+        return self._for_one_call and self.request is None
 
     def attach(self, body: Any) -> None:
         """The content is still on its way, and comes through this body."""
@@ -276,7 +276,7 @@ class ResponseHead:
             reason=self.reason,
             http_version=self.http_version,
         )
-        other._is_copy = True
+        other._for_one_call = True
         other.take_facts(self)
         other._raw, other._content = self._raw, self._content
         other.source = self.source
@@ -287,12 +287,15 @@ class ResponseHead:
             other.body = body
         return other
 
-    def take_facts(self, other: ResponseHead) -> None:
-        """Take over what is known besides the head and the content, and whether reading has begun."""
+    def take_facts(self, other: ResponseHead, shared: bool = False) -> None:
+        """Take over what is known besides the head and the content, and whether reading has begun.
+
+        `shared`: both are one response, in two forms, so that facts that are left later go to both.
+        """
         self.upgraded = other.upgraded
         self._encoding = other._encoding
         self._trailers = other._trailers
-        self._extras = other._extras and dict(other._extras)
+        self._extras = other.extras if shared else other._extras and dict(other._extras)
         self._streamed = other._streamed
 
     def _rest_as_source(self) -> Any:
@@ -413,6 +416,7 @@ class ResponseHead:
             if self._raw is None:
                 raise BodyClosed("the body of this response was not kept")
             source = self._source_of((self._raw,) if self._raw else ())
+        self._for_one_call = self._for_one_call or body is not None
         self.source, self.body = lease(source), None
         self._raw = self._content = self._text = None
 

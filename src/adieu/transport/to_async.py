@@ -314,7 +314,7 @@ def _async_response(response: Response, exchange: AsyncExchange) -> AsyncRespons
     )
     if body is None and exchange.lease is None:
         other.attach(None)  # It was closed unread.
-    other.take_facts(response)
+    other.take_facts(response, shared=True)
     return other
 
 
