@@ -147,10 +147,9 @@ def _is_json(response: Any) -> bool:
 
 class Again(adieu.Middleware):
     def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
-        for _ in range(3):
+        response = self.inner.send(request, exchange)
+        while _is_json(response) and response.json()["again"]:
             response = self.inner.send(request, exchange)
-            if not _is_json(response) or not response.json()["again"]:
-                break
         return response
 
 
@@ -158,10 +157,9 @@ class AsyncAgain(adieu.AsyncMiddleware):
     async def send(
         self, request: adieu.Request, exchange: adieu.AsyncExchange
     ) -> adieu.AsyncResponse:
-        for _ in range(3):
+        response = await self.inner.send(request, exchange)
+        while _is_json(response) and b"true" in await response.read():
             response = await self.inner.send(request, exchange)
-            if not _is_json(response) or b"true" not in await response.read():
-                break
         return response
 
 
