@@ -39,20 +39,27 @@ __all__ = ["Client"]
 class Client(ClientBase):
     """Sends requests over the adapter that is mounted for their URL.
 
-    `base_url` is put before relative URLs; `params` and `headers` go with every request. `adapter` is a name
-    ("native", "urllib3", "h11", "close", or any installed one) or an object; `cleanup` is the policy for how
-    connections end; `limits` bounds the pool of an adapter chosen by name. `timeout` is a `Timeout`, seconds for each
-    wait, or None for
-    no limit at all. `verify` is True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`;
-    `cert` a client certificate; `tls`, a `TLSConfig`, says all about TLS, and `connect`, a `Connect`, how connections
-    are made. `events` listens to what happens to connections; `event_hooks` holds lists of functions
-    that get every "request" before it is sent and every "response" before it is returned. `max_body` bounds bodies that
-    are read whole (bytes, decoded; 1 GiB): a longer one, or a decompression bomb, is `BodyTooLarge`. None: no bound.
-    `proxy` is a proxy's URL, an `adieu.Proxy`, a mapping from patterns to these, or None; left out, the environment
-    decides (`http_proxy`, `no_proxy` and so on), once, at the first request. `cookies` is a jar, or what it begins with
-    (see `Cookies`); False keeps none. `retry` is how often what failed is sent again: a number, or a `Retry`.
-    `auth` is (user name, password) for Basic, `BearerAuth`, `DigestAuth`, `NetrcAuth`, an `Auth` or a function; it goes
-    to the origin of `base_url` alone, or without one to the origin of the URL that is called.
+    All settings may be left out. Each is an attribute, too: assigned, it holds from the next call on (`adapter` and
+    `limits` cannot be assigned). A wrong value is an `InvalidRequest`, whenever it is given.
+
+    - `base_url`: what relative URLs are put below. `params`, `headers`: what goes with every request.
+    - `adapter`: a name ("native", "urllib3", "h11", "close", or any installed one) or an object. `limits`: bounds the
+      pool of an adapter chosen by name.
+    - `cleanup`: the policy for how connections end.
+    - `timeout`: a `Timeout`, seconds for each wait, or None for no limit at all.
+    - `verify`: True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`. `cert`: a client
+      certificate. `tls`: a `TLSConfig`, instead of these two. `connect`: a `Connect`, how connections are made.
+    - `proxy`: a proxy's URL, an `adieu.Proxy`, a mapping from patterns to these, or None. Left out, the environment
+      decides (`http_proxy`, `no_proxy` and so on), once, at the first request.
+    - `auth`: (user name, password) for Basic, `BearerAuth`, `DigestAuth`, `NetrcAuth`, an `Auth` or a function. It goes
+      to the origin of `base_url` alone, or without one to the origin of the URL that is called.
+    - `cookies`: a jar, or what it begins with (see `Cookies`); False keeps none.
+    - `follow_redirects`: True or False. `max_redirects`: how many hops.
+    - `retry`: how often what failed is sent again, a number or a `Retry`.
+    - `max_body`: bounds bodies that are read whole (bytes, decoded; 1 GiB): a longer one, or a decompression bomb, is
+      `BodyTooLarge`. None: no bound.
+    - `events`: listens to what happens to connections. `event_hooks`: lists of functions that get every "request"
+      before it is sent and every "response" before it is returned.
 
     A client may be shared between threads. Pickled, and copied, it is its settings: what arrives is a new client,
     without connections. The secrets (auth, cookies, passwords of proxies and keys) are among them: treat the pickle as
