@@ -10,6 +10,7 @@ import pytest
 
 import adieu
 from adieu.transport.mounts import Mount
+from adieu_h11 import H11Adapter
 from servers import FullHole
 from support.clients import ADAPTERS, EventLog, forget, sockets
 
@@ -226,6 +227,40 @@ def test_an_adapter_that_fails_at_the_end_keeps_no_other_open(
     client.get(f"{fault_server.url}/ok")
     with pytest.raises(failure):
         client.close()
+    assert sockets(fault_server) == 0
+
+
+class Counting(adieu.Middleware):
+    """Returns from `close` what it is told to."""
+
+    def __init__(self, counts: object) -> None:
+        super().__init__(H11Adapter())
+        self.counts = counts
+
+    def close(self) -> Any:
+        self.inner.close()
+        return self.counts
+
+
+@pytest.mark.parametrize(
+    ("counts", "report"),
+    [
+        ((), (0, 0)),
+        ((3,), (0, 0)),
+        (("many", "more"), (0, 0)),
+        (5, (0, 0)),
+        ((2, 1), (2, 1)),
+        (adieu.CloseReport(2, 1), (2, 1)),
+    ],
+)
+def test_an_adapter_may_return_anything_and_is_counted_if_that_is_counts(
+    fault_server: FaultServer, counts: object, report: tuple[int, int]
+) -> None:
+    client = adieu.Client(adapter="h11")
+    client.mount("http://a.example", Counting(counts))
+    client.get(f"{fault_server.url}/ok")
+    closed = client.close()
+    assert (closed.idle - 1, closed.in_use) == report
     assert sockets(fault_server) == 0
 
 

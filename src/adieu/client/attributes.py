@@ -216,19 +216,35 @@ _SETTINGS: dict[str, Setting[Any, Any]] = {
     for name, setting in vars(SettingAttributes).items()
     if isinstance(setting, Setting)
 }
+_DEFAULTS: dict[str, Any] = {
+    name: setting.check(setting.default) for name, setting in _SETTINGS.items()
+}
+_DEFAULTS["tls"] = None
 CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
 
 
-def settings_of(options: Mapping[str, Any]) -> ClientSettings:
+def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSettings:
     """The settings that these options of a client make. Raises `InvalidRequest`, and `TypeError` for unknown ones."""
+    fields = _DEFAULTS.copy()
+    fields["adapter"] = default_adapter
+    # These change in place, so each client has its own.
+    fields["cookies"] = ClientCookies()
+    fields["headers"] = ClientHeaders()
+    fields["proxy"] = Routes()
+    if not options:
+        return ClientSettings.of(fields)
     checks.refuse_unknown(options, CLIENT_OPTIONS)
-    fields = {
-        name: setting.check(options.get(name, setting.default))
-        for name, setting in _SETTINGS.items()
-    }
-    base: Any = fields["base_url"]
-    cookies = _cookies(options.get("cookies"), base)
-    return ClientSettings({**fields, "cookies": cookies, "tls": checks.tls_of(options)})
+    for name, value in options.items():
+        if name in _SETTINGS:
+            fields[name] = _SETTINGS[name].check(value)
+    if fields["adapter"] is None:
+        fields["adapter"] = default_adapter
+    if "cookies" in options:
+        fields["cookies"] = _cookies(options["cookies"], fields["base_url"])
+    fields["tls"] = checks.tls_of(options)
+    settings = ClientSettings.of(fields)
+    settings.check_together()
+    return settings
 
 
 _CLIENTS = ("adieu.client.client", "adieu.client.async_client")

@@ -80,26 +80,27 @@ class ClientBase(SettingAttributes):
         raise NotImplementedError
 
     def __init__(self, base_url: URL | str | None = None, **options: Unpack[ClientOptions]) -> None:
-        given: dict[str, Any] = {**options, "base_url": base_url}
-        if given.get("adapter") is None:
-            given["adapter"] = self.default_adapter
-        self._begin_with(settings_of(given), [])
+        given: dict[str, Any] = dict(options)
+        if base_url is not None:
+            given["base_url"] = base_url
+        settings = settings_of(given, self.default_adapter)
+        if given:
+            self._check_kind(settings)
+        self._begin_with(settings)
 
-    def _begin_with(self, settings: ClientSettings, mounts: list[Mount]) -> None:
+    def _begin_with(self, settings: ClientSettings) -> None:
         """Become a client of these settings, that is open and has done nothing."""
-        self._check_kind(settings)
         adapter: Any = settings.adapter
         default = Mount(None, self._chosen(adapter, settings.limits), None)
-        vars(self).update(
-            _plain=CallSettings(settings), _mounts=Mounts(default), _open=WeakSet(), _closed=False
-        )
-        for mount in mounts:
-            self._mounts.add(mount)
+        store = object.__setattr__
+        store(self, "_plain", CallSettings(settings))
+        store(self, "_mounts", Mounts(default))
+        store(self, "_open", WeakSet())
+        store(self, "_closed", False)
 
     def _check_kind(self, settings: ClientSettings) -> None:
-        if self.awaits:
-            return
-        for hook in (*settings.event_hooks[0], *settings.event_hooks[1]):
+        before, after = settings.event_hooks
+        for hook in () if self.awaits else before + after:
             if is_awaited(hook):
                 raise InvalidRequest(
                     f"event_hooks: {hook!r} has to be awaited: it needs an AsyncClient"
@@ -201,7 +202,7 @@ class ClientBase(SettingAttributes):
             body.cut_off()  # The client was closed in the meantime, and did not see this one.
 
     def _closing(self) -> Steps[CloseReport]:
-        self._closed = True
+        object.__setattr__(self, "_closed", True)
         return (yield from closing(self._watched(), self._adapters))
 
     def _watched(self) -> list[BodyBase]:
@@ -274,7 +275,9 @@ class ClientBase(SettingAttributes):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state["own"])
-        self._begin_with(state["settings"], state["mounts"])
+        self._begin_with(state["settings"])
+        for mount in state["mounts"]:
+            self._mounts.add(mount)
 
     def __copy__(self) -> Self:
         # By way of pickle: so nothing is shared that one of them could close.

@@ -81,7 +81,10 @@ class ClientHeaders:
 
     _live: LiveHeaders | None = None
 
-    def __init__(self, own: HeaderChanges | None) -> None:
+    def __init__(self, own: HeaderChanges | None = None) -> None:
+        self._own: HeaderChanges | None = None
+        if own is None:
+            return
         # Copied: a generator could be read once, and what the caller does with a mapping afterwards is his alone.
         copied: Any = own
         if isinstance(own, Headers):
@@ -91,7 +94,7 @@ class ClientHeaders:
         elif isinstance(own, Iterable) and not isinstance(own, (str, bytes)):
             copied = list(own)
         merge(Headers(), copied)  # Refused here if they cannot be sent.
-        self._own: HeaderChanges | None = copied
+        self._own = copied
 
     @property
     def live(self) -> LiveHeaders:
@@ -135,7 +138,9 @@ class ClientCookies:
 
     jar: Cookies | None = None
 
-    def __init__(self, cookies: CookiesLike | Literal[False] | None, base: URL | None) -> None:
+    def __init__(
+        self, cookies: CookiesLike | Literal[False] | None = None, base: URL | None = None
+    ) -> None:
         self.kept = cookies is not False
         if cookies is not None and cookies is not False:
             self.jar = as_jar(cookies, base)

@@ -42,27 +42,6 @@ __all__ = ["CALL_OPTIONS", "PORTABLE_INSTEAD", "SEND_OPTIONS", "CallSettings", "
 class ClientSettings(Value):
     """What a client is: its settings, checked. Pickled, it is all of a client but its mounts."""
 
-    __slots__ = (
-        "adapter",
-        "auth",
-        "base_url",
-        "cleanup",
-        "connect",
-        "cookies",
-        "event_hooks",
-        "events",
-        "follow_redirects",
-        "headers",
-        "limits",
-        "max_body",
-        "max_redirects",
-        "params",
-        "proxy",
-        "retry",
-        "timeout",
-        "tls",
-    )
-
     adapter: Adapter | AsyncAdapter | str | None
     auth: Auth | None
     base_url: URL | None
@@ -82,13 +61,24 @@ class ClientSettings(Value):
     timeout: Timeout
     tls: TLSConfig | None
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        """`fields`: the value of every setting, as its check returned it."""
-        self._set(**fields)
-        self._check_together()
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Settings around this dict of all of them, each as its check returned it."""
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", fields)
+        return made
 
-    def _check_together(self) -> None:
-        """Refuse settings that contradict each other."""
+    def _fields(self) -> dict[str, Any]:
+        return vars(self).copy()
+
+    def replace(self, **changes: Any) -> Self:
+        """The same settings with others, which were checked one by one."""
+        other = self.of({**vars(self), **changes})
+        other.check_together()
+        return other
+
+    def check_together(self) -> None:
+        """Raise `InvalidRequest` for settings that contradict each other."""
         if self.auth is not None:
             if "authorization" in self.headers:
                 raise InvalidRequest(
@@ -102,10 +92,6 @@ class ClientSettings(Value):
             raise InvalidRequest(
                 f"limits= is for an adapter chosen by name; {self.adapter!r} has limits of its own: give them to it"
             )
-
-    def replace(self, **changes: Any) -> Self:
-        """The same settings with others, which were checked one by one."""
-        return type(self)({**self._fields(), **changes})
 
     def scoped_auth(self) -> ScopedAuth | Auth | None:
         """The client's credentials, bound to the origin of its base URL if it has one."""
@@ -154,7 +140,7 @@ class CallSettings:
         self.client = client
         # What the call was given; NOT_GIVEN: the client's credentials hold.
         self.auth: Auth | object | None = NOT_GIVEN
-        self.client_auth = client.scoped_auth()
+        self.client_auth = None if client.auth is None else client.scoped_auth()
         self.cleanup: CleanupPolicy | None = None
         # Besides those of the client.
         self.cookies: CookiesLike | None = None
