@@ -1,4 +1,4 @@
-"""What a client does is the same over every adapter, sync and async."""
+"""A client behaves the same over every adapter, sync and async."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-shots: a call in a client of its own, and no socket open when it has returned or raised."""
+"""One-shot functions: a call in a client of its own, and no open socket after it has returned or raised."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def without_collector() -> Iterator[None]:
-    """Nothing here may rely on the cyclic collector."""
+    """The tests here must not rely on the cyclic collector."""
     gc.disable()
     yield
     gc.enable()
@@ -81,7 +81,7 @@ PATHS = [
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    # What is surplus after a head without a body would be the body.
+    # Bytes after a head without a body are surplus.
     [*(("GET", path) for path in PATHS), *(("HEAD", path) for path in PATHS if path != "/surplus")],
 )
 def test_twenty_calls_leave_no_socket_while_their_answers_are_kept(
@@ -147,7 +147,7 @@ def test_a_decode_error_comes_with_no_socket_open(fault_server: FaultServer, ada
     assert sockets(fault_server) == 0
 
 
-def test_a_call_takes_what_a_client_and_a_request_take(
+def test_a_call_takes_the_options_of_a_client_and_of_a_request(
     fault_server: FaultServer, adapter: str
 ) -> None:
     seen: list[object] = []
@@ -260,7 +260,7 @@ class Outliving(adieu.ReleaseOnRead):
 @pytest.mark.parametrize(
     "policy", [adieu.ReleaseOnRead(), adieu.CloseOnExit(), adieu.Prefetch(), Outliving()], ids=repr
 )
-def test_a_stream_ends_with_its_block_whatever_the_policy(
+def test_a_stream_ends_with_its_block_under_every_policy(
     fault_server: FaultServer, adapter: str, policy: adieu.CleanupPolicy
 ) -> None:
     url = f"{fault_server.url}/bytes?n=300000"
@@ -297,7 +297,7 @@ def test_a_stream_that_cannot_begin_leaves_nothing_open(
     assert sockets(fault_server) == 0
 
 
-def test_a_stream_is_nothing_until_its_block_is_entered(fault_server: FaultServer) -> None:
+def test_a_stream_sends_nothing_before_its_block_is_entered(fault_server: FaultServer) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         waiting = adieu.stream("GET", f"{fault_server.url}/ok")

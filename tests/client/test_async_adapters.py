@@ -1,6 +1,6 @@
-"""Writing an async adapter: a function, or all of it. (A wire of one's own is `peers.Memory`, on which others stand.)
+"""Writing an async adapter: a function, or a whole adapter. (`support.async_peers.Memory` is a wire of its own.)
 
-What a client does with leases and errors is the same code as in sync; an async adapter has the same words, awaited.
+An async adapter has the same methods as a sync one, awaited; the client's code for leases and errors is the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.lifecycle
 every_loop = pytest.mark.parametrize("loop", LOOPS)
 
 
-# A function ----------------------------------------------------------------------------------------------------------
+# A function
 
 
 @adieu.adapter
@@ -40,7 +40,7 @@ async def hello(request: adieu.Request) -> adieu.AsyncResponse:
 @every_loop
 def test_a_function_that_is_awaited_is_an_async_adapter(loop: str) -> None:
     async def main() -> None:
-        # It holds nothing, so it may serve one client after the other.
+        # It has no resource, so it may serve one client after another.
         for _ in range(2):
             async with adieu.AsyncClient() as client:
                 client.mount("mock://", hello)
@@ -52,7 +52,7 @@ def test_a_function_that_is_awaited_is_an_async_adapter(loop: str) -> None:
     assert repr(hello) == "adapter(hello)"
 
 
-def test_it_may_be_an_object_and_take_the_exchange_and_name_its_schemes() -> None:
+def test_it_may_be_an_object_that_takes_the_exchange_and_names_its_schemes() -> None:
     class Telling:
         async def __call__(
             self, request: adieu.Request, exchange: adieu.AsyncExchange
@@ -71,7 +71,7 @@ def test_it_may_be_an_object_and_take_the_exchange_and_name_its_schemes() -> Non
     run(main())
 
 
-def test_what_it_raises_is_wrapped_with_its_cause() -> None:
+def test_its_errors_are_wrapped_with_their_cause() -> None:
     native = LookupError("nobody knows")
 
     @adieu.adapter
@@ -87,11 +87,11 @@ def test_what_it_raises_is_wrapped_with_its_cause() -> None:
     run(main())
 
 
-# All of it -----------------------------------------------------------------------------------------------------------
+# All of it
 
 
 class LineAdapter:
-    """A whole adapter, of another protocol: one line out, and whatever comes in, over a connection of its own."""
+    """A whole adapter for another protocol: it sends one line and reads the answer, over a connection of its own."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -174,7 +174,7 @@ def test_a_whole_adapter_of_thirty_lines_leaves_nothing_open(
 
 
 @every_loop
-def test_a_lease_that_nobody_ended_ends_in_the_finalizer_and_is_reported(
+def test_a_finalizer_ends_and_reports_a_lease_that_is_still_open(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     adapter = LineAdapter(fault_server.port)

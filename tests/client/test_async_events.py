@@ -1,4 +1,4 @@
-"""What an async client tells a listener: each start has its one end, wherever the call is cancelled."""
+"""The events of an async client: each start has exactly one end, wherever the call is cancelled."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_start_has_one_end_wherever_a_call_is_cancelled(
         return cut.happened
 
     async def main() -> None:
-        # Without a mode it is never cancelled: so many waits there are not.
+        # The number of waits is higher than there are, so it is never cancelled.
         for nth in range(1 if mode else _MOST_WAITS, _MOST_WAITS + 1):
             if not await cut_at(nth):
                 return

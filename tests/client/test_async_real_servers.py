@@ -1,4 +1,4 @@
-"""The servers that people have: uvicorn, aiohttp's and hypercorn in Python, and nginx."""
+"""Real servers: uvicorn, aiohttp's and hypercorn in Python, and nginx."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGE = 3_000_000
 
 
 async def _application(scope: Any, receive: Any, send: Any) -> None:
-    """`/small`, `/large` without a length, `/echo` the number of bytes that came, `/never` half a body, `/close`."""
+    """`/small`, `/large` without a length, `/echo` the number of received bytes, `/never` half a body, `/close`."""
     if scope["type"] != "http":
         return
     path = scope["path"]
@@ -53,7 +53,7 @@ async def _application(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _listening(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a server listens there."""
     for _ in range(1000):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -192,12 +192,12 @@ def _running(
         thread.join(10)
 
 
-# What a server in Python leaves to its collector is not what is shown here.
+# Objects that a server in Python leaves to its collector are not part of the test.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_server_in_python_is_asked_everything(
+def test_a_server_in_python_answers_every_kind_of_request(
     name: str, tls: bool, loop: str, authority: Authority, census: Watch
 ) -> None:
     with _running(SERVERS[name], authority, tls) as port:
@@ -234,7 +234,9 @@ async def _ask(url: str, authority: Authority, census: Watch) -> None:
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_nginx_is_asked_everything(loop: str, tls: bool, nginx: Nginx, census: Watch) -> None:
+def test_nginx_answers_every_kind_of_request(
+    loop: str, tls: bool, nginx: Nginx, census: Watch
+) -> None:
     async def main() -> None:
         url = nginx.https_url if tls else nginx.url
         limits = adieu.Limits(connections=2)

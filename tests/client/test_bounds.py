@@ -1,4 +1,4 @@
-"""`max_body`: what is read whole is bounded, as it comes and as it decodes; a stream is not."""
+"""`max_body` limits a body that is read whole, as received and as decoded, but not a stream."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEXT = gzipped(b"line of text %d\n" * 5000)
 
 @pytest.mark.parametrize("n", [1001, 200_000, 5_000_000])
 @pytest.mark.parametrize("path", ["/bytes", "/chunked", "/until-close"])
-def test_a_longer_body_is_refused_and_its_connection_is_gone(
+def test_a_longer_body_is_refused_and_its_connection_closed(
     stage: Stage, path: str, n: int
 ) -> None:
     size = "&size=60000" if path == "/chunked" else ""
@@ -53,10 +53,10 @@ def test_reading_a_stream_whole_is_bounded_too(stage: Stage, policy: Any, n: int
         stage.next_works(client)
 
 
-def test_what_is_announced_is_refused_before_it_comes(stage: Stage) -> None:
+def test_a_body_with_a_longer_announced_length_is_refused_before_it_is_read(stage: Stage) -> None:
     with stage.block(stage.one(max_body=1000)) as client:
         with pytest.raises(adieu.BodyTooLarge, match="has 2000000 bytes, more than max_body=1000"):
-            # The rest never comes: nobody waits for it.
+            # The rest never comes, and adieu does not wait for it.
             stage.get(client, "/stall-body?n=2000000&sent=0&seconds=60")
         stage.next_works(client)
 
@@ -85,19 +85,19 @@ def test_a_bomb_is_refused_by_size_and_by_ratio(stage: Stage) -> None:
         stage.next_works(client)
 
 
-def test_the_policys_own_bound_and_this_one_hold_together(stage: Stage) -> None:
+def test_the_bound_of_the_policy_and_this_one_both_hold(stage: Stage) -> None:
     with stage.block(stage.one(max_body=1000)) as client:
         with pytest.raises(adieu.BodyTooLarge, match="100 are allowed"):
             stage.get(client, "/bytes?n=5000", cleanup=adieu.Prefetch(100))
         with pytest.raises(adieu.BodyTooLarge, match="max_body=1000"):
             stage.get(client, "/bytes?n=500000", cleanup=adieu.Prefetch(1_000_000))
-        # Who asked for a stream of what is longer gets it.
+        # A policy that hands out longer bodies as streams still does.
         response = stage.get(client, "/bytes?n=500000", cleanup=adieu.PrefetchUpTo(1_000_000))
         assert sum(map(len, stage.runner.each(response.iter_bytes()))) == 500_000
         stage.next_works(client)
 
 
-def test_the_default_is_a_bound_and_the_call_beats_the_client(stage: Stage) -> None:
+def test_there_is_a_default_and_the_call_wins_over_the_client(stage: Stage) -> None:
     assert MAX_BODY == 1024 * MIB
     with stage.block(stage.one(max_body=10)) as client:
         response = stage.get(client, "/bytes?n=1000", max_body=2000)
@@ -111,14 +111,14 @@ def test_the_default_is_a_bound_and_the_call_beats_the_client(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("bound", [-1, 1.5, "1", True])
-def test_what_is_no_number_of_bytes_is_refused(bound: Any) -> None:
+def test_an_invalid_number_of_bytes_is_refused(bound: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match="max_body is a number of bytes, or None"):
         adieu.Client(max_body=bound)
     with adieu.Client() as client, pytest.raises(adieu.InvalidRequest, match="max_body"):
         client.get("http://127.0.0.1:1/", max_body=bound)
 
 
-def test_zero_lets_nothing_but_empty_bodies_through(stage: Stage) -> None:
+def test_zero_allows_empty_bodies_only(stage: Stage) -> None:
     with stage.block(stage.one(max_body=0)) as client:
         assert stage.get(client, "/empty").content == b""
         assert stage.get(client, "/bytes?n=1000", "HEAD").content == b""
@@ -126,7 +126,7 @@ def test_zero_lets_nothing_but_empty_bodies_through(stage: Stage) -> None:
             stage.get(client, "/bytes?n=1")
 
 
-def test_a_one_shot_takes_it(fault_server: Any) -> None:
+def test_a_one_shot_function_takes_it(fault_server: Any) -> None:
     with pytest.raises(adieu.BodyTooLarge) as caught:
         adieu.get(fault_server.url + "/bytes?n=1000", max_body=999)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

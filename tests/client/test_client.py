@@ -1,4 +1,4 @@
-"""The client: how a call's settings become a request, and what many threads may do with it at once."""
+"""The client: from the settings of a call to a request, and use by many threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 @adieu.adapter
 def mirror(request: adieu.Request) -> adieu.Response:
-    """Answers with what it was asked, without a socket."""
+    """Answers with the request, without a socket."""
     facts = {
         "method": request.method,
         "url": str(request.url),
@@ -40,7 +40,7 @@ def mirror(request: adieu.Request) -> adieu.Response:
 
 
 class Mirror(adieu.Middleware):
-    """The same, for one client: closing that one leaves the function for the next."""
+    """The same for one client; the function stays open for the next one."""
 
     def __init__(self) -> None:
         super().__init__(mirror)
@@ -92,7 +92,7 @@ def fields(facts: dict[str, Any]) -> dict[str, str]:
         ("https://a.example/v1", "HTTP://B.example", "http://b.example/"),
         ("https://a.example/v1", " https://b.example/x", "https://b.example/x"),
         ("https://a.example/v1", "mock://b/x", "mock://b/x"),
-        # Nothing that begins with the base's host by accident leaves it.
+        # A path that looks like another host does not change the host.
         ("https://a.example", "\\\\b.example/x", "https://a.example///b.example/x"),
         ("https://a.example", ".b.example/x", "https://a.example/.b.example/x"),
         ("https://a.example", "@b.example/x", "https://a.example/@b.example/x"),
@@ -166,7 +166,7 @@ def test_parameters_that_are_no_fields_are_refused(params: Any) -> None:
         client.get("https://a.example/", params=params)
 
 
-def test_every_request_says_who_asks_and_what_is_understood() -> None:
+def test_every_request_has_a_user_agent_and_the_accepted_codings() -> None:
     with adieu.Client(adapter=Mirror()) as client:
         sent = fields(asked(client, "GET", "https://a.example/"))
         assert sent["user-agent"] == f"adieu/{adieu.__version__}"
@@ -193,13 +193,13 @@ def test_none_removes_a_default_field() -> None:
         assert fields(asked(client, "GET", "https://a.example/"))["x-a"] == "1"
 
 
-def test_repeated_fields_take_the_place_of_a_default_together() -> None:
+def test_repeated_fields_replace_a_default_together() -> None:
     with adieu.Client(adapter=Mirror(), headers={"x-a": "0"}) as client:
         facts = asked(client, "GET", "https://a.example/", headers=[("x-a", "1"), ("X-A", "2")])
         assert [value for name, value in facts["headers"] if name.lower() == "x-a"] == ["1", "2"]
 
 
-def test_what_a_caller_does_to_headers_does_not_change_the_client() -> None:
+def test_changing_the_given_headers_later_does_not_change_the_client() -> None:
     given = adieu.Headers({"x-a": "1"})
     with adieu.Client(adapter=Mirror(), headers=given) as client:
         given["x-a"] = "2"
@@ -230,7 +230,7 @@ def test_defaults_arrive_over_every_adapter(fault_server: FaultServer, adapter: 
     assert sent["x-b"] == "2"
     assert sent["content-type"] == "application/json"
     assert sent["content-length"] == "7"
-    # Not one field twice, whatever library carries them.
+    # No field is sent twice, over any adapter.
     assert len(sent) == len(echoed["headers"])
 
 
@@ -264,7 +264,7 @@ def test_head_has_a_name_too(fault_server: FaultServer, adapter: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["", "GET /", "a b", "ü", "G" * 65, None, 7, "CONNECT"])
-def test_a_method_that_is_none_is_refused(method: Any) -> None:
+def test_an_invalid_method_is_refused(method: Any) -> None:
     with adieu.Client(adapter=Mirror()) as client, pytest.raises(adieu.InvalidRequest):
         client.request(method, "https://a.example/")
 
@@ -309,7 +309,7 @@ def test_no_content_announces_none(nothing: dict[str, Any]) -> None:
     with adieu.Client(adapter=Mirror()) as client:
         sent = fields(asked(client, "GET", "https://a.example/", **nothing))
         assert not {"content-length", "transfer-encoding", "content-type"} & sent.keys()
-        # RFC 9110, section 8.6: what is expected to have content says that it has none.
+        # RFC 9110, section 8.6: a method that usually has content announces its absence.
         sent = fields(asked(client, "POST", "https://a.example/", **nothing))
         assert sent["content-length"] == "0"
 
@@ -322,7 +322,7 @@ def test_a_request_has_one_content() -> None:
         client.post("https://a.example/", json={}, data={"a": 1})
 
 
-def test_a_length_that_is_not_the_contents_own_is_refused() -> None:
+def test_a_wrong_content_length_is_refused() -> None:
     with (
         adieu.Client(adapter=Mirror()) as client,
         pytest.raises(adieu.InvalidRequest, match="Content-Length"),
@@ -405,7 +405,7 @@ def test_userinfo_becomes_basic_and_leaves_the_url(
         assert "@" not in repr(response.request)
 
 
-def test_the_userinfo_of_a_base_url_goes_with_what_is_below_it_alone() -> None:
+def test_the_userinfo_of_a_base_url_is_used_only_below_it() -> None:
     with adieu.Client(base_url="https://user:password@a.example/v1", adapter=Mirror()) as client:
         for path in ("", "items", "?q=1"):
             facts = asked(client, "GET", path)
@@ -415,7 +415,7 @@ def test_the_userinfo_of_a_base_url_goes_with_what_is_below_it_alone() -> None:
         assert "password" not in repr(client)
 
 
-def test_an_own_authorization_field_is_stronger_than_userinfo() -> None:
+def test_an_authorization_field_wins_over_userinfo() -> None:
     with adieu.Client(adapter=Mirror()) as client:
         headers = {"authorization": "Bearer t"}
         facts = asked(client, "GET", "https://user:password@a.example/", headers=headers)
@@ -436,7 +436,7 @@ def test_every_form_of_a_timeout_is_taken_by_client_and_call(
 
 
 @pytest.mark.parametrize("timeout", [0, -1, True, "5", float("nan"), (3, 5), [1]])
-def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(
+def test_an_invalid_timeout_is_refused_before_anything_is_sent(
     fault_server: FaultServer, timeout: Any
 ) -> None:
     with pytest.raises(adieu.InvalidRequest, match="timeout"):
@@ -492,7 +492,7 @@ _CLASSES = [adieu.Prefetch, adieu.CloseOnExit, adieu.CleanupPolicy]
 
 
 @pytest.mark.parametrize("policy", [*_CLASSES, "close", True, object()])
-def test_a_policy_that_is_none_is_refused_with_a_hint(policy: Any) -> None:
+def test_an_invalid_policy_is_refused_with_a_hint(policy: Any) -> None:
     hint = "parentheses" if policy in _CLASSES else "takes a CleanupPolicy"
     with pytest.raises(adieu.InvalidRequest, match=hint):
         adieu.Client(adapter=Mirror(), cleanup=policy)
@@ -521,10 +521,10 @@ def test_a_call_may_have_a_policy_of_its_own(
     assert sockets(fault_server) == 0
 
 
-# What it shows
+# Connections and repr
 
 
-def test_connections_tells_what_each_connection_does(
+def test_connections_lists_the_state_of_each_connection(
     fault_server: FaultServer, adapter: str
 ) -> None:
     with adieu.Client(adapter=adapter, cleanup=adieu.ReleaseOnRead()) as client:
@@ -574,7 +574,7 @@ def test_a_client_is_printed_with_its_base() -> None:
 
 
 @pytest.mark.parametrize("most", [None, 5], ids=["a connection each", "five connections"])
-def test_twenty_threads_get_each_their_own_answers(
+def test_each_of_twenty_threads_gets_its_own_answers(
     fault_server: FaultServer, adapter: str, most: int | None
 ) -> None:
     threads, each = 20, 50
@@ -613,9 +613,7 @@ def test_twenty_threads_get_each_their_own_answers(
 # References
 
 
-def test_what_a_call_leaves_behind_needs_no_collector(
-    fault_server: FaultServer, adapter: str
-) -> None:
+def test_the_objects_of_a_call_need_no_collector(fault_server: FaultServer, adapter: str) -> None:
     gc.disable()
     try:
         with adieu.Client(adapter=adapter) as client:

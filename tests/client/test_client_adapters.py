@@ -86,7 +86,7 @@ def test_a_name_is_an_adapter_made_at_its_first_use(
         assert mount.made is first
 
 
-def test_the_native_adapter_is_what_a_client_is_made_with(fault_server: FaultServer) -> None:
+def test_the_native_adapter_is_the_default(fault_server: FaultServer) -> None:
     with adieu.Client() as client:
         client.get(f"{fault_server.url}/ok")
         assert type(client.mounts.select(adieu.URL(fault_server.url)).made).__name__ == (
@@ -104,7 +104,7 @@ def test_an_unknown_name_lists_the_known_ones(fault_server: FaultServer) -> None
     assert fault_server.accepted == 0
 
 
-def test_an_unknown_name_can_be_mounted_and_harms_only_who_goes_there(
+def test_an_unknown_name_can_be_mounted_and_fails_only_for_its_urls(
     fault_server: FaultServer, adapter: str
 ) -> None:
     with adieu.Client(adapter=adapter) as client:
@@ -151,7 +151,9 @@ def test_a_third_party_adapter_is_listed_among_the_known() -> None:
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(("name", "error"), [("gone", ImportError), ("torn", AttributeError)])
-def test_a_broken_package_says_what_it_lacks(name: str, error: type[Exception]) -> None:
+def test_the_error_of_a_broken_package_names_the_missing_module(
+    name: str, error: type[Exception]
+) -> None:
     with adieu.Client(adapter=name) as client, pytest.raises(error, match=r"adieu_paper|NotThere"):
         client.get("https://example.org/")
 
@@ -240,7 +242,7 @@ def test_a_class_is_not_an_adapter_and_the_error_says_so(wrong: Any) -> None:
 
 
 class Awaited:
-    """An async adapter, as people write one."""
+    """An async adapter of a user."""
 
     async def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.AsyncResponse:
         return adieu.AsyncResponse(200)
@@ -250,7 +252,7 @@ class Awaited:
 
 
 class Called:
-    """A sync one."""
+    """A sync adapter of a user."""
 
     def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         return adieu.Response(200)
@@ -287,7 +289,7 @@ def test_an_async_adapter_is_refused_by_a_sync_client(made: Any) -> None:
 
 
 @pytest.mark.parametrize("made", [Called, adieu.Guard], ids=lambda made: made.__name__)
-def test_a_sync_adapter_is_refused_by_an_async_client_which_says_what_helps(made: Any) -> None:
+def test_an_async_client_refuses_a_sync_adapter_and_names_to_async(made: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match=r"adieu\.to_async\(adapter\)"):
         adieu.AsyncClient(adapter=made())
 
@@ -295,7 +297,7 @@ def test_a_sync_adapter_is_refused_by_an_async_client_which_says_what_helps(made
 @pytest.mark.parametrize(
     "adapter", [Awaited(), Timed(), adieu.to_async(Called())], ids=["plain", "wrapped", "to_async"]
 )
-def test_an_async_client_takes_what_is_awaited_however_it_is_wrapped(adapter: Any) -> None:
+def test_an_async_client_accepts_wrapped_async_methods(adapter: Any) -> None:
     async def main() -> int:
         async with adieu.AsyncClient(adapter=adapter) as client:
             return (await client.get("http://example.org/")).status_code

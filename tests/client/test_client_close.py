@@ -1,4 +1,4 @@
-"""Closing a client: what it finds, what it cuts off, what may outlive it, and that nothing stays open."""
+"""Closing a client: its report, bodies that it cuts off or that survive, and that nothing stays open."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 
 class Finishing(adieu.ReleaseOnRead):
-    """Lets a body that is open be read to its end after its client was closed."""
+    """Lets open bodies be read to their end after the client was closed."""
 
     def on_client_close(self, view: adieu.View) -> Any:
         return adieu.STREAM
 
 
 def in_a_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Work in a thread; what it returned or raised is in the list when the thread has ended."""
+    """Do the work in a thread; after its end the list has the result or the error."""
     results: list[object] = []
 
     def run() -> None:
@@ -51,7 +51,7 @@ def in_a_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[obje
     return thread, results
 
 
-# The verdict
+# The report
 
 
 def test_a_client_that_was_never_used_closes_nothing() -> None:
@@ -80,7 +80,7 @@ def test_idle_connections_are_counted_and_closed(fault_server: FaultServer, adap
 @pytest.mark.parametrize(
     "policy", [adieu.ReleaseOnRead(), adieu.CloseOnExit(), adieu.NoKeepAlive(adieu.ReleaseOnRead())]
 )
-def test_what_is_in_use_is_cut_off_and_named(
+def test_connections_in_use_are_cut_off_and_named(
     fault_server: FaultServer, adapter: str, policy: adieu.CleanupPolicy
 ) -> None:
     client = adieu.Client(adapter=adapter, cleanup=policy)
@@ -117,7 +117,9 @@ def test_closing_again_finds_nothing(fault_server: FaultServer, adapter: str) ->
     assert sockets(fault_server) == 0
 
 
-def test_what_was_read_before_stays_readable(fault_server: FaultServer, adapter: str) -> None:
+def test_content_that_was_read_before_stays_readable(
+    fault_server: FaultServer, adapter: str
+) -> None:
     with adieu.Client(adapter=adapter) as client:
         whole = client.get(f"{fault_server.url}/bytes?n=1000")
         with client.stream("GET", f"{fault_server.url}/bytes?n=1000") as streamed:
@@ -127,10 +129,10 @@ def test_what_was_read_before_stays_readable(fault_server: FaultServer, adapter:
     assert small.json()["request"] == 3
 
 
-# What may outlive the client
+# Bodies that survive the client
 
 
-def test_a_body_may_outlive_its_client_and_is_closed_at_its_end(
+def test_a_body_may_survive_its_client_and_is_closed_at_its_end(
     fault_server: FaultServer, adapter: str
 ) -> None:
     event_log = EventLog()
@@ -147,7 +149,7 @@ def test_a_body_may_outlive_its_client_and_is_closed_at_its_end(
 
 
 @pytest.mark.parametrize("way", ["close", "exit", "exception", "abandon", "truncated", "timeout"])
-def test_a_body_that_outlives_its_client_is_closed_however_it_is_left(
+def test_a_body_that_survives_its_client_is_closed_however_it_is_left(
     fault_server: FaultServer, adapter: str, way: str
 ) -> None:
     paths = {"truncated": "/truncated?n=300000&sent=200000", "timeout": "/stall-body?n=300000"}
@@ -173,7 +175,7 @@ def test_a_body_that_outlives_its_client_is_closed_however_it_is_left(
     assert sockets(fault_server) == 0
 
 
-def test_only_the_bodies_whose_policy_says_so_outlive_the_client(
+def test_only_bodies_whose_policy_says_so_survive_the_client(
     fault_server: FaultServer, adapter: str
 ) -> None:
     client = adieu.Client(adapter=adapter, cleanup=adieu.ReleaseOnRead())
@@ -188,11 +190,11 @@ def test_only_the_bodies_whose_policy_says_so_outlive_the_client(
     assert sockets(fault_server) == 0
 
 
-# Robust
+# Errors while closing
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError, KeyboardInterrupt])
-def test_a_policy_that_fails_at_the_end_keeps_nothing_open(
+def test_an_error_of_a_policy_at_the_close_keeps_nothing_open(
     fault_server: FaultServer, adapter: str, failure: type[BaseException]
 ) -> None:
     class Broken(adieu.ReleaseOnRead):
@@ -209,7 +211,7 @@ def test_a_policy_that_fails_at_the_end_keeps_nothing_open(
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError, KeyboardInterrupt])
-def test_an_adapter_that_fails_at_the_end_keeps_no_other_open(
+def test_an_error_of_one_adapters_close_does_not_prevent_the_others(
     fault_server: FaultServer, adapter: str, failure: type[BaseException]
 ) -> None:
     class Broken(adieu.Middleware):
@@ -276,7 +278,7 @@ def test_the_block_is_left_with_its_own_error(fault_server: FaultServer, adapter
 # Use after close
 
 
-def test_a_closed_client_refuses_everything(fault_server: FaultServer, adapter: str) -> None:
+def test_a_closed_client_refuses_every_call(fault_server: FaultServer, adapter: str) -> None:
     client = adieu.Client(adapter=adapter)
     request = client.build_request("GET", f"{fault_server.url}/ok")
     client.close()
@@ -293,7 +295,7 @@ def test_a_closed_client_refuses_everything(fault_server: FaultServer, adapter: 
     assert client.connections() == []
 
 
-def test_a_client_that_is_closed_by_a_hook_goes_no_further(
+def test_a_client_that_is_closed_by_a_hook_sends_nothing_more(
     fault_server: FaultServer, adapter: str
 ) -> None:
     clients: list[adieu.Client] = []
@@ -323,7 +325,7 @@ def test_a_client_that_is_closed_by_a_hook_goes_no_further(
         ("/redirect?n=2&stall=30&body=1000", adieu.ReleaseOnRead(within=30)),
     ],
 )
-def test_whoever_waits_in_another_thread_is_told_that_the_client_was_closed(
+def test_a_wait_in_another_thread_raises_that_the_client_was_closed(
     fault_server: FaultServer, adapter: str, path: str, policy: adieu.CleanupPolicy | None
 ) -> None:
     def slowly(peer: Any, request: Any) -> Any:
@@ -334,11 +336,11 @@ def test_whoever_waits_in_another_thread_is_told_that_the_client_was_closed(
 
     fault_server.on("/until-close-slowly", slowly)
     if "redirect" in path and adapter == "close":
-        path = "/stall-head?seconds=30"  # Without keep-alive there is nothing to wait for in a redirect.
+        path = "/stall-head?seconds=30"  # Without keep-alive a redirect has no wait.
     client = adieu.Client(adapter=adapter, cleanup=policy)
     thread, results = in_a_thread(lambda: client.get(fault_server.url + path).read())
     fault_server.wait_until(lambda: fault_server.served)
-    time.sleep(0.1)  # So that it waits; if it does not yet, it will be told all the same.
+    time.sleep(0.1)  # Let it reach its wait; even if it has not, it must raise the same.
     begun = time.monotonic()
     client.close()
     thread.join(10)
@@ -349,9 +351,7 @@ def test_whoever_waits_in_another_thread_is_told_that_the_client_was_closed(
     assert sockets(fault_server) == 0
 
 
-def test_whoever_waits_for_a_connection_is_told_too(
-    fault_server: FaultServer, adapter: str
-) -> None:
+def test_a_wait_for_a_connection_raises_it_too(fault_server: FaultServer, adapter: str) -> None:
     client = adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1), timeout=30)
     held = client.stream("GET", f"{fault_server.url}/bytes?n=300000")
     thread, results = in_a_thread(lambda: client.get(f"{fault_server.url}/ok"))
@@ -363,7 +363,7 @@ def test_whoever_waits_for_a_connection_is_told_too(
     assert sockets(fault_server) == 0
 
 
-def test_whoever_connects_is_told_too(adapter: str, census: Watch) -> None:
+def test_connecting_raises_it_too(adapter: str, census: Watch) -> None:
     with FullHole() as hole:
         census.also(hole.port)
         client = adieu.Client(adapter=adapter, timeout=30)
@@ -372,7 +372,7 @@ def test_whoever_connects_is_told_too(adapter: str, census: Watch) -> None:
         until = time.monotonic() + 5
         while not client.connections() and time.monotonic() < until:
             time.sleep(0.01)
-        time.sleep(0.1)  # So that it waits; if it does not yet, it will be told all the same.
+        time.sleep(0.1)  # Let it reach its wait; even if it has not, it must raise the same.
         client.close()
         thread.join(10)
         assert isinstance(results[0], adieu.ClientClosed), repr(results)
@@ -444,7 +444,7 @@ def test_a_client_that_is_closed_while_many_threads_use_it_leaves_nothing_open(
 def test_an_adapter_that_is_first_used_while_the_client_closes_is_closed_too(
     fault_server: FaultServer, adapter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Making an adapter takes time (an import); meanwhile another thread may close the client."""
+    """Making an adapter takes time (an import), in which another thread may close the client."""
     making, closed = threading.Event(), threading.Event()
     make = vars(Mount)["adapter"].fget
 

@@ -1,4 +1,4 @@
-"""What a client tells while it works: events about connections, in pairs, and hooks for requests and responses."""
+"""The events of a client, in pairs, and the hooks for requests and responses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def adapter(request: pytest.FixtureRequest) -> str:
 # Events
 
 
-def test_a_success_is_told_in_order(fault_server: FaultServer, adapter: str) -> None:
+def test_the_events_of_a_success_come_in_order(fault_server: FaultServer, adapter: str) -> None:
     event_log = EventLog()
     with adieu.Client(adapter=adapter, events=event_log) as client:
         client.get(f"{fault_server.url}/ok")
@@ -108,7 +108,7 @@ def test_every_start_has_one_end(
             with pytest.raises(error):
                 client.get(fault_server.url + path, **options).read()
         event_log.check(over=False)
-        # Nothing is in use any more: the one connection there may be is free.
+        # No connection is in use any more, so the only allowed one is free.
         client.get(f"{fault_server.url}/ok")
         event_log.check(over=False)
     event_log.check()
@@ -133,7 +133,7 @@ def _some_garbage() -> str:
     "policy", [adieu.ReleaseOnRead(), adieu.CloseOnExit(), adieu.Prefetch()], ids=repr
 )
 @pytest.mark.parametrize("path", ["/bytes?n=300000", "/chunked?n=2000", "/stall-body?seconds=9"])
-def test_however_a_stream_is_left_its_lease_has_one_end(
+def test_the_lease_of_a_stream_has_one_end_however_it_is_left(
     fault_server: FaultServer, adapter: str, way: str, policy: adieu.CleanupPolicy, path: str
 ) -> None:
     if way == "read" and "stall" in path:
@@ -171,7 +171,7 @@ def _leave(client: adieu.Client, url: str, way: str) -> None:
                 del pieces
 
 
-def test_a_connection_that_is_refused_is_told_with_its_reason(adapter: str) -> None:
+def test_the_event_of_a_refused_connection_has_its_reason(adapter: str) -> None:
     event_log = EventLog()
     client = adieu.Client(adapter=adapter, events=event_log)
     with refused_port() as port, client, pytest.raises(adieu.ConnectError):
@@ -183,7 +183,7 @@ def test_a_connection_that_is_refused_is_told_with_its_reason(adapter: str) -> N
     event_log.check()
 
 
-def test_a_connection_that_is_not_made_in_time_is_told_the_same_way(adapter: str) -> None:
+def test_the_event_of_a_connect_timeout_has_its_reason(adapter: str) -> None:
     event_log = EventLog()
     client = adieu.Client(adapter=adapter, events=event_log, timeout=0.1)
     with FullHole() as hole, client, pytest.raises(adieu.ConnectTimeout):
@@ -207,7 +207,7 @@ def test_a_stale_connection_is_closed_and_another_one_leased(
     assert event_log.replays == []
 
 
-def test_a_replay_is_told_and_each_of_its_two_leases_ends(
+def test_a_replay_is_an_event_and_each_of_its_two_leases_ends(
     fault_server: FaultServer, adapter: str
 ) -> None:
     event_log = EventLog()
@@ -224,7 +224,7 @@ def test_a_replay_is_told_and_each_of_its_two_leases_ends(
         assert event_log.close_reasons() == ["died while idle", "client closed"]
 
 
-def test_1xx_responses_are_told(fault_server: FaultServer, adapter: str) -> None:
+def test_1xx_responses_are_events(fault_server: FaultServer, adapter: str) -> None:
     event_log = EventLog()
     with adieu.Client(adapter=adapter, events=event_log) as client:
         client.get(f"{fault_server.url}/early-hints?n=3")
@@ -233,7 +233,7 @@ def test_1xx_responses_are_told(fault_server: FaultServer, adapter: str) -> None
     event_log.check()
 
 
-def test_a_listener_that_raises_breaks_nothing(
+def test_an_error_of_a_listener_has_no_effect(
     fault_server: FaultServer, adapter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported: list[Any] = []
@@ -259,7 +259,7 @@ EVENTS = ["connect_started", "connected", "leased", "informational"]
 
 @pytest.mark.parametrize("point", EVENTS)
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_an_interrupt_at_any_point_ends_what_was_started(
+def test_after_an_interrupt_at_any_point_every_start_has_an_end(
     fault_server: FaultServer, adapter: str, point: str, interrupt: type[BaseException]
 ) -> None:
     class Interrupting(EventLog):
@@ -286,7 +286,7 @@ def test_an_interrupt_at_any_point_ends_what_was_started(
 
 
 def interrupting(fault_server: FaultServer, after: int | None) -> None:
-    """Let the path /interrupt interrupt the main thread, which is the client's, after so many bytes of its body."""
+    """Have the path /interrupt interrupt the main thread, which runs the client, after this many bytes of its body."""
     main = threading.main_thread().ident
     assert main is not None
     assert threading.current_thread() is threading.main_thread()
@@ -295,7 +295,7 @@ def interrupting(fault_server: FaultServer, after: int | None) -> None:
         if after is not None:
             peer.start(200, [("content-length", "1000")])
             peer.body(b"x" * after)
-        # Long enough for the client to be in its wait, whatever it does before.
+        # Long enough for the client to reach its wait.
         peer.rest(0.2)
         signal.pthread_kill(main, signal.SIGINT)
         peer.pause(30)
@@ -306,7 +306,7 @@ def interrupting(fault_server: FaultServer, after: int | None) -> None:
 
 @posix
 @pytest.mark.parametrize("after", [None, 500], ids=["head", "body"])
-def test_a_real_interrupt_while_waiting_ends_what_was_started(
+def test_after_a_real_interrupt_while_waiting_every_start_has_an_end(
     fault_server: FaultServer, adapter: str, after: int | None
 ) -> None:
     interrupting(fault_server, after)
@@ -351,14 +351,14 @@ def test_each_exchange_ends_with_its_status_or_the_kind_of_its_error(
         client.get("/status/404")
         with pytest.raises(adieu.ReadTimeout):
             client.get("/stall-head", timeout=0.05)
-        with pytest.raises(adieu.BodyTruncated):  # Which has an answer, and then breaks.
+        with pytest.raises(adieu.BodyTruncated):  # It has an answer, and then fails.
             client.get("/truncated")
         with pytest.raises(adieu.InvalidURL):  # There was no exchange.
             client.get("ftp://nowhere/")
     assert event_log.ends == [302, 302, 200, 404, "ReadTimeout", 200]
 
 
-def test_with_nobody_listening_the_same_happens(fault_server: FaultServer, adapter: str) -> None:
+def test_calls_without_a_listener_behave_the_same(fault_server: FaultServer, adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
         client.get(f"{fault_server.url}/early-hints")
         with pytest.raises(adieu.PeerClosed):
@@ -417,7 +417,7 @@ def test_a_response_hook_may_close_the_body(fault_server: FaultServer, adapter: 
 @pytest.mark.parametrize("error", [ValueError, adieu.ReadTimeout, KeyboardInterrupt])
 @pytest.mark.parametrize("hop", [0, 1])
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_hook_that_raises_holds_nothing_and_is_not_mistaken_for_the_adapter(
+def test_an_error_of_a_hook_keeps_no_connection_and_is_not_wrapped(
     fault_server: FaultServer,
     adapter: str,
     kind: str,
@@ -443,7 +443,7 @@ def test_a_hook_that_raises_holds_nothing_and_is_not_mistaken_for_the_adapter(
         with pytest.raises(error, match="does not like it") as caught:
             client.request("GET", url) if not stream else client.stream("GET", url)
         assert type(caught.value) is error
-        # While the error, and through the hook the response, are still held:
+        # While the error, and the response through the hook, are still referenced:
         assert sockets(fault_server) <= (hop if kind == "request" else 0)
         event_log.check(over=False)
         assert [line.state for line in client.connections()] in ([], ["idle"])
@@ -474,7 +474,7 @@ def test_an_unknown_kind_of_hook_is_refused(name: str) -> None:
         adieu.Client(adapter="native", event_hooks={name: []})
 
 
-def test_no_hooks_are_no_hooks(fault_server: FaultServer) -> None:
+def test_an_empty_list_of_hooks_is_accepted(fault_server: FaultServer) -> None:
     nothing: list[Any] = [None, {}, {"request": []}]
     for hooks in nothing:
         with adieu.Client(adapter="native", event_hooks=hooks) as client:

@@ -1,4 +1,4 @@
-"""Many tasks on one client: none is lost, none overtakes, none pays for how many there are."""
+"""Many tasks on one client: none is lost, none overtakes, and a call costs the same with any number of tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.lifecycle
 def test_ten_thousand_requests_by_a_thousand_tasks_share_fifty_connections(
     loop: str, census: Watch
 ) -> None:
-    """None is answered with another's answer, and the tasks are served in turn."""
+    """Each gets its own answer, and the tasks are served in turn."""
     tasks, each, connections = 1000, 10, 50
     served: list[int] = []
     own: Counter[int] = Counter()
@@ -53,7 +53,7 @@ def test_ten_thousand_requests_by_a_thousand_tasks_share_fifty_connections(
     assert accepted <= connections
     assert len(served) == tasks * each
     assert set(own.values()) == {each}
-    # First come, first served: when the last of them gets its nth answer, nobody is far ahead.
+    # First come, first served: when the last task gets its nth answer, no other is far ahead.
     rounds = [served[start : start + tasks] for start in range(0, len(served), tasks)]
     behind = 0
     seen: Counter[int] = Counter()
@@ -102,7 +102,7 @@ def test_waiters_are_served_in_the_order_in_which_they_came(
             waiting = []
             for number in range(20):
                 waiting.append(spawn(one(client, number)))
-                await sleep(0)  # Trio starts in no order what is to be started at once.
+                await sleep(0)  # Trio starts tasks of the same moment in any order.
             for number in (3, 7, 19):
                 waiting[number].cancel()
             await held.close()
@@ -116,7 +116,7 @@ def test_waiters_are_served_in_the_order_in_which_they_came(
 def test_a_place_that_was_given_to_a_cancelled_waiter_goes_to_the_next(
     loop: str, fault_server: FaultServer
 ) -> None:
-    """The wake-up and the cancellation come in one turn of the loop: nobody may wait for ever."""
+    """The wake-up and the cancellation come in one turn of the loop: no task may wait for ever."""
 
     async def main() -> None:
         limits = adieu.Limits(connections=1)
@@ -127,7 +127,7 @@ def test_a_place_that_was_given_to_a_cancelled_waiter_goes_to_the_next(
                 for _ in range(3):
                     waiting.append(spawn(client.get("/ok")))
                     await sleep(0)
-                await held.close()  # The first of them has the place now, and does not know it yet.
+                await held.close()  # The first of them has the place now, and has not resumed yet.
                 waiting[0].cancel()
                 done = await gather(*waiting, return_exceptions=True)
                 assert isinstance(done[0], asyncio.CancelledError)
@@ -137,7 +137,7 @@ def test_a_place_that_was_given_to_a_cancelled_waiter_goes_to_the_next(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_pool_timeout_names_who_holds_the_connections(
+def test_a_pool_timeout_names_the_requests_that_hold_the_connections(
     loop: str, fault_server: FaultServer
 ) -> None:
     async def main() -> None:
@@ -151,7 +151,7 @@ def test_a_pool_timeout_names_who_holds_the_connections(
                     await client.get("/ok")
             assert (await client.get("/ok")).status_code == 200
         error = caught.value
-        # In either order: they were opened nearly at once, and each is asked for how long at an instant of its own.
+        # In either order: they were opened at nearly the same time, and each duration is taken at its own moment.
         paths = {holder.partition("bytes?")[2].split()[0] for holder in error.holders}
         assert (len(error.holders), paths) == (2, {"n=1000000", "n=2000000"})
         assert f"opened at {__file__}" in str(error)
@@ -164,7 +164,7 @@ def test_a_pool_timeout_names_who_holds_the_connections(
 def test_a_fast_download_does_not_starve_the_other_tasks(
     loop: str, fault_server: FaultServer
 ) -> None:
-    """Bytes that are always there already would let the task that reads them run for ever."""
+    """If bytes are always available, the task that reads them could run for ever."""
 
     async def main() -> None:
         ticks = 0
@@ -181,7 +181,7 @@ def test_a_fast_download_does_not_starve_the_other_tasks(
                 size = sum([len(piece) async for piece in response.iter_bytes()])
             other.cancel()
         assert size == 50_000_000
-        # At most sixteen reads of 256 KiB between two turns of another.
+        # At most sixteen reads of 256 KiB between two turns of another task.
         assert ticks >= size / (16 * 256 * 1024)
 
     run(main(), LOOPS[loop])
@@ -212,7 +212,7 @@ def test_a_fast_upload_does_not_starve_the_other_tasks(
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_each_end_of_a_lease_wakes_one_task(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A herd that is woken for one place goes back to sleep, all but one, and is woken again for the next."""
+    """If all waiters woke for one place, all but one would go back to sleep and wake again for the next."""
     woken: list[object] = []
 
     async def main() -> None:
@@ -233,7 +233,7 @@ def test_each_end_of_a_lease_wakes_one_task(loop: str, monkeypatch: pytest.Monke
 
 
 def test_a_request_costs_the_same_however_many_are_under_way() -> None:
-    """The strict figure, 1.15, is the benchmark's to show; here a walk through all connections would be found."""
+    """The benchmark has the strict limit, 1.15; this test would find a walk through all connections."""
 
     async def cost(client: adieu.AsyncClient, tasks: int) -> float:
         async def worker() -> None:

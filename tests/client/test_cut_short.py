@@ -1,4 +1,4 @@
-"""A body that is not all there is an error, whatever it was that should have said where it ends."""
+"""An incomplete body is an error, however its end is marked."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_gzip_that_ends_too_early_is_an_error_read_whole_or_in_pieces(
         stage.next_works(client)
 
 
-def test_the_codings_that_are_asked_for_are_those_that_are_undone(stage: Stage) -> None:
+def test_the_accepted_codings_are_those_that_are_decoded(stage: Stage) -> None:
     assert accept_encoding() == "gzip, deflate, br, zstd"
     with stage.block(stage.one()) as client:
         facts = stage.get(client, "/echo").json()
         assert dict(map(tuple, facts["headers"]))["Accept-Encoding"] == accept_encoding()
 
 
-def test_tls_that_ends_without_goodbye_is_an_error_and_with_one_an_end(
+def test_tls_that_ends_without_close_notify_is_an_error_and_with_it_an_end(
     stage: Stage, tls_server: TLSServer
 ) -> None:
     verify = str(tls_server.ca_path)

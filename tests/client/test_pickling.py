@@ -1,4 +1,4 @@
-"""What is public can be pickled, or is on a list that says why not; what cannot be, says so and names the setting."""
+"""Public objects can be pickled, or are on a list with the reason; an error names the setting that cannot be."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.lifecycle
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 
 
-# What settings are made of, at the top of a module, as pickle wants it.
+# The values of settings, at the top of a module, as pickle requires.
 
 
 @adieu.adapter
@@ -150,7 +150,7 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "View": lambda: adieu.View("GET", "http://a/", 200, "length", 1, 2, True, False, 0.1, 0),
 }
 
-# Public, and nobody's setting: what is running, what is open, and protocols, of which there are no objects.
+# Public objects that are no settings: running or open ones, and protocols, which have no instances.
 LIVES_HERE = {
     "Adapter": "a protocol",
     "AdapterBase": "a base class",
@@ -187,7 +187,7 @@ MORE: dict[str, Callable[[], Any]] = {
 
 
 def facts(thing: Any) -> Any:
-    """What is to be the same at the other end."""
+    """The state that has to be the same afterwards."""
     if isinstance(thing, adieu.Request):
         head = thing.method, thing.url, thing.headers.multi_items()
         body = b"".join(thing.content.chunks())
@@ -203,14 +203,16 @@ def facts(thing: Any) -> Any:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", [*SAMPLES, *MORE])
-def test_it_travels_and_is_the_same(name: str, protocol: int) -> None:
+def test_a_pickled_object_is_restored(name: str, protocol: int) -> None:
     thing = {**SAMPLES, **MORE}[name]()
     arrived = pickle.loads(pickle.dumps(thing, protocol))
     assert facts(arrived) == facts(thing)
     assert isinstance(arrived, type(thing))
     if isinstance(thing, (Token, Own, Listener, adieu.LogEvents)):
         assert vars(arrived) == vars(thing)
-    if isinstance(thing, (tuple, Value)) and name != "Retry":  # Its budget begins anew.
+    if (
+        isinstance(thing, (tuple, Value)) and name != "Retry"
+    ):  # The budget of the restored one is full.
         assert arrived == thing
 
 
@@ -223,7 +225,7 @@ def test_no_public_class_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("constant", [adieu.CLOSE, adieu.REFUSE, adieu.RELEASE, adieu.STREAM])
-def test_an_action_stays_itself(constant: Any) -> None:
+def test_a_pickled_action_is_the_same_object(constant: Any) -> None:
     assert pickle.loads(pickle.dumps(constant)) is constant
 
 
@@ -238,7 +240,7 @@ def _every_error() -> list[type[adieu.AdieuError]]:
 @pytest.mark.parametrize(
     "kind", _every_error(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}"
 )
-def test_every_error_travels_with_its_facts(kind: Any, protocol: int) -> None:
+def test_every_error_is_pickled_with_its_facts(kind: Any, protocol: int) -> None:
     given: dict[str, Any] = {}
     if issubclass(kind, adieu.TransportError):
         given = {
@@ -269,7 +271,7 @@ def test_every_error_travels_with_its_facts(kind: Any, protocol: int) -> None:
 
 
 def test_every_fact_of_an_error_is_among_them() -> None:
-    """A class that gets a fact of its own gets it here, too."""
+    """A new fact of a class must be added here too."""
     known = {"received", "expected", "refused", "holders", "status", "reason", "answer", "response"}
     for kind in _every_error():
         own = set(inspect.signature(kind.__init__).parameters)
@@ -277,7 +279,7 @@ def test_every_fact_of_an_error_is_among_them() -> None:
 
 
 @pytest.mark.parametrize("runner", [adieu.Client, adieu.AsyncClient])
-def test_every_setting_of_a_client_travels(runner: Any, tmp_path: Path) -> None:
+def test_every_setting_of_a_client_is_pickled(runner: Any, tmp_path: Path) -> None:
     adapter = "native"
     settings: dict[str, Any] = {
         "base_url": "https://u:p@a.example/v1",
@@ -298,7 +300,7 @@ def test_every_setting_of_a_client_travels(runner: Any, tmp_path: Path) -> None:
         "proxy": {"https://*.example": adieu.Proxy("http://p.example:1", auth=("u", "p"))},
         "retry": adieu.Retry(2),
     }
-    # These two go into `tls`; a user name in the base URL leaves no place for the third.
+    # The first two become `tls`; the third cannot be combined with a user name in the base URL.
     assert settings.keys() | {"verify", "cert", "auth"} == CLIENT_OPTIONS
     client = runner(**settings)
     client.mount(
@@ -326,7 +328,7 @@ def test_every_setting_of_a_client_travels(runner: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize("way", ["pickle", "copy", "deepcopy"])
-def test_a_twin_shares_settings_and_nothing_that_is_open(
+def test_a_copy_shares_settings_and_no_open_resource(
     adapter: str, way: str, fault_server: FaultServer
 ) -> None:
     ways: dict[str, Callable[[Any], Any]] = {
@@ -339,21 +341,21 @@ def test_a_twin_shares_settings_and_nothing_that_is_open(
         fault_server.url, adapter=adapter, event_hooks=hooks, cookies={"a": "1"}
     ) as client:
         with client.stream("GET", "/bytes?n=100000") as held:
-            twin = ways[way](client)
-            assert twin.connections() == []
-            with twin:
-                sent = dict(twin.get("/echo").json()["headers"])
+            restored = ways[way](client)
+            assert restored.connections() == []
+            with restored:
+                sent = dict(restored.get("/echo").json()["headers"])
                 assert sent["X-Hook"] == "was here"
                 assert sent["Cookie"] == "a=1"
-                twin.cookies.set("b", "2")
+                restored.cookies.set("b", "2")
             assert len(held.read()) == 100_000
         assert [cookie.name for cookie in client.cookies] == ["a"]
         assert client.get("/ok").status_code == 200
-    with ways[way](client) as again:  # A closed one has settings, too.
+    with ways[way](client) as again:  # A closed client has settings too.
         assert again.get("/ok").status_code == 200
 
 
-def test_a_subclass_takes_its_own_attributes_along() -> None:
+def test_the_attributes_of_a_subclass_are_pickled() -> None:
     with OwnClient("mine", headers={"X-A": "1"}) as client:
         arrived = pickle.loads(pickle.dumps(client))
     assert arrived.name == "mine"
@@ -364,7 +366,9 @@ def route(client: adieu.Client, url: adieu.URL) -> adieu.Proxy | None:
     return client._settings.proxy.select(url)
 
 
-def test_the_environment_decides_where_the_client_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restored_client_uses_the_environment_of_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("http_proxy", "http://here.example:1")
     client = adieu.Client()
     url = adieu.URL("http://a.example/")
@@ -449,7 +453,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_travel_says_what_it_is(name: str) -> None:
+def test_the_error_names_the_part_that_cannot_be_pickled(name: str) -> None:
     make, named = REFUSED[name]
     thing = make()
     with pytest.raises(TypeError) as info:
@@ -470,7 +474,7 @@ async def _pieces() -> Any:
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-def test_an_answer_travels_whatever_was_asked(
+def test_a_response_can_be_pickled_whatever_its_request_was(
     adapter: str, fault_server: FaultServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "upload"
@@ -492,7 +496,7 @@ def test_an_answer_travels_whatever_was_asked(
             cut.read()
 
 
-def test_netrc_travels_with_what_its_file_said(tmp_path: Path) -> None:
+def test_netrc_is_pickled_with_the_content_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "netrc"
     path.write_text("machine a.example login me password secret\n")
     path.chmod(0o600)

@@ -76,7 +76,7 @@ class Listener(adieu.Events):
 def stage(
     request: pytest.FixtureRequest, fault_server: FaultServer, census: Watch
 ) -> Iterator[Retrying]:
-    """Every mode, adapter and way to retry; no socket is left at the end."""
+    """Every mode, adapter and way to retry; no socket may be open at the end."""
     mode, adapter, how = request.param
     runner = RUNNERS[mode]()
     yield Retrying(how, runner, adapter, None, fault_server, census)

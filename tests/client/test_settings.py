@@ -67,7 +67,7 @@ WRONG: dict[str, list[Any]] = {
     "tls": [5, {}, True, adieu.TLSConfig, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)],
     "verify": [5, 1, None, "/there/is/no/such.pem", b"no PEM", ""],
 }
-# What is no option of a client, and what changes with the request alone.
+# Names that are no options of a client, and options of requests only.
 FOR_CALLS = {"extras"}
 FIXED = {"adapter", "limits"}
 CASES = [
@@ -234,7 +234,7 @@ def test_a_function_that_is_awaited_is_no_hook_of_a_sync_client() -> None:
     assert adieu.AsyncClient(event_hooks=hooks).event_hooks["response"] == (hook,)
 
 
-# -- what is assigned holds for the next call --------------------------------------------------------------------------
+# -- what is assigned holds for the next call
 
 
 def test_header_fields_change_in_place(side: Sync) -> None:
@@ -347,7 +347,7 @@ def test_cookies_that_can_be_read_once_go_with_every_request_of_a_map() -> None:
     assert [request.headers["cookie"] for request in side.sent] == ["a=1", "a=1"]
 
 
-def test_what_an_exchange_is_made_of(side: Sync) -> None:
+def test_the_settings_of_an_exchange(side: Sync) -> None:
     client = side.client()
     values: dict[str, Any] = {
         "timeout": adieu.Timeout(total=9),
@@ -423,7 +423,7 @@ def test_all_is_any_scheme_for_a_proxy(side: Sync) -> None:
         side.client(proxy={"socks5://": PROXY})
 
 
-# -- TLS ---------------------------------------------------------------------------------------------------------------
+# -- TLS
 
 
 @pytest.fixture(scope="module")
@@ -498,7 +498,7 @@ def test_a_certificate_of_a_call_is_for_the_origin_of_its_url(side: Sync, pem: P
     assert side.exchanges[-1].connection.tls == adieu.TLSConfig(cert=cert)
 
 
-# -- attributes --------------------------------------------------------------------------------------------------------
+# -- attributes
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,9 @@ def test_a_certificate_of_a_call_is_for_the_origin_of_its_url(side: Sync, pem: P
         ("allow_redirects", "follow_redirects"),
     ],
 )
-def test_what_is_no_setting_cannot_be_assigned(side: Sync, name: str, meant: str) -> None:
+def test_an_attribute_that_is_no_setting_cannot_be_assigned(
+    side: Sync, name: str, meant: str
+) -> None:
     client = side.client()
     with pytest.raises(AttributeError, match=rf"has no setting '{name}': did you mean {meant}\?"):
         setattr(client, name, 5)
@@ -543,7 +545,7 @@ def test_a_subclass_has_attributes_of_its_own() -> None:
             client.timeuot = 5
 
 
-def test_requests_are_built_of_what_they_are_made_of_alone(side: Sync) -> None:
+def test_build_request_takes_request_options_only(side: Sync) -> None:
     client = side.client()
     with pytest.raises(TypeError, match="unknown option 'timeout'; known are content, data, "):
         client.build_request("GET", "https://a.example/", timeout=5)

@@ -1,4 +1,4 @@
-"""What has been given away in pieces is never taken for the content."""
+"""The rest of a body that was read in pieces is never taken for its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over a connection is the same over every adapter, sync and async."""
+"""The messages on a connection are the same over every adapter, sync and async."""
 
 from __future__ import annotations
 

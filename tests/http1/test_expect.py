@@ -24,7 +24,7 @@ class Untouched:
         raise AssertionError("the content was read")
 
 
-def test_the_content_follows_the_invitation(stage: Stage) -> None:
+def test_the_content_follows_the_100(stage: Stage) -> None:
     invited: list[float] = []
     came: list[float] = []
     early: list[bytes] = []
@@ -75,7 +75,7 @@ def test_an_interim_answer_before_the_final_one_does_not_hide_it(stage: Stage) -
         stage.next_works(client)
 
 
-def test_an_early_answer_after_a_100_stops_an_upload_that_nobody_reads(stage: Stage) -> None:
+def test_an_early_answer_after_a_100_stops_the_upload(stage: Stage) -> None:
     over = threading.Event()
 
     def changes_its_mind(peer: Peer, request: Request) -> Ending:

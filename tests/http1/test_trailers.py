@@ -1,4 +1,4 @@
-"""Trailer fields: there when the body has ended, kept apart from the head (RFC 9110, section 6.5)."""
+"""Trailer fields: available after the end of the body, apart from the head (RFC 9110, section 6.5)."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_trailers_are_there_when_the_body_has_ended(
             assert zlib.crc32(stage.read(response)) == int(response.trailers["X-Checksum"])
             assert response.trailers.multi_items()[1] == ("x-second", "2")
             assert "x-checksum" not in response.headers
-        # The next one on the same connection has none.
+        # The next response on the same connection has none.
         response = stage.get(client, "/chunked?n=10")
         stage.read(response)
         assert not response.trailers
         stage.next_works(client)
 
 
-def test_until_the_end_has_come_there_are_none(stage: Stage) -> None:
+def test_before_the_end_of_the_body_there_are_none(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         url = "/chunked?n=300000&size=60000&trailers=1"
         with stage.block(client.stream("GET", url)) as response:
@@ -50,7 +50,7 @@ def test_until_the_end_has_come_there_are_none(stage: Stage) -> None:
         assert response.trailers["x-second"] == "2"
 
 
-def test_what_frames_or_describes_a_message_is_ignored(stage: Stage) -> None:
+def test_fields_that_frame_or_describe_a_message_are_ignored(stage: Stage) -> None:
     stage.server.reply(
         "/sly",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
@@ -72,7 +72,7 @@ def test_a_response_made_by_hand_has_none() -> None:
 
 
 def raw_request(stage: Stage) -> list[bytes]:
-    """What comes of the requests for /raw, byte by byte."""
+    """The received bytes of the requests for /raw."""
     came: list[bytes] = []
 
     def reads(peer: Peer, request: Request) -> Ending:
@@ -101,7 +101,7 @@ def test_trailers_follow_the_content(stage: Stage) -> None:
         assert request.header("content-length") is None
 
 
-def test_a_function_gives_them_when_the_content_has_been_sent(stage: Stage) -> None:
+def test_a_function_returns_them_after_the_content_was_sent(stage: Stage) -> None:
     came = raw_request(stage)
     digest = hashlib.md5(usedforsecurity=False)
 
@@ -127,7 +127,7 @@ def test_a_redirect_sends_them_again(stage: Stage) -> None:
     assert came == [b"1\r\na\r\n0\r\nx: y\r\n\r\n"]
 
 
-def test_what_a_function_raises_or_gives_wrongly_ends_the_exchange(stage: Stage) -> None:
+def test_an_error_or_a_wrong_result_of_the_function_ends_the_exchange(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         with pytest.raises(adieu.ContentError, match="ZeroDivisionError"):
             stage.get(client, "/ok", "PUT", content=b"a", trailers=lambda: 1 / 0)
@@ -145,7 +145,7 @@ def test_what_a_function_raises_or_gives_wrongly_ends_the_exchange(stage: Stage)
         ({"trailers": {"x": "a"}}, "trailers= come after content, and this request has none"),
     ],
 )
-def test_what_can_be_no_trailer_is_refused_before_anything_is_sent(
+def test_an_invalid_trailer_is_refused_before_anything_is_sent(
     options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(adieu.InvalidRequest, match=text):

@@ -1,4 +1,4 @@
-"""A connection that speaks another protocol from now on is handed over as a byte stream (RFC 9110, 7.8 and 9.3.6)."""
+"""A connection that changes to another protocol becomes a byte stream of the user (RFC 9110, 7.8 and 9.3.6)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_after_a_101_the_stream_is_the_users(stage: Stage) -> None:
         for word in (b"one", b"two"):
             stage.run(stream.send(word))
             assert stage.run(stream.recv()) == word.upper()
-        # It has left its pool, whose one place is free.
+        # It has left its pool, so the only place there is free.
         stage.next_works(client)
         stage.run(client.close())
         stage.run(stream.send(b"still here"))
@@ -47,7 +47,7 @@ def test_after_a_101_the_stream_is_the_users(stage: Stage) -> None:
     assert stage.nothing_open()
 
 
-def test_what_came_with_the_head_comes_first(stage: Stage) -> None:
+def test_bytes_that_came_with_the_head_come_first(stage: Stage) -> None:
     def eager(peer: Peer, request: Request) -> Ending:
         head = b"HTTP/1.1 101 Go\r\nUpgrade: shout\r\nConnection: upgrade\r\n\r\n"
         peer.send(head + b"hello")
@@ -66,14 +66,14 @@ def test_what_came_with_the_head_comes_first(stage: Stage) -> None:
         assert stage.run(stream.recv()) == b""
 
 
-def test_a_stream_waits_no_longer_than_it_is_told(stage: Stage) -> None:
+def test_a_stream_waits_no_longer_than_its_timeout(stage: Stage) -> None:
     with stage.block(stage.one()) as client, stage.block(upgraded(stage, client)) as stream:
         assert isinstance(
             caught(TimeoutError, lambda: stage.run(stream.recv(timeout=0.05))), TimeoutError
         )
 
 
-def test_an_upgrade_that_nobody_asked_for_is_an_error(stage: Stage) -> None:
+def test_an_unrequested_upgrade_is_an_error(stage: Stage) -> None:
     stage.server.reply("/unasked", b"HTTP/1.1 101 Go\r\nUpgrade: shout\r\n\r\n")
     with stage.block(stage.one()) as client:
         caught(adieu.ProtocolError, stage.get, client, "/unasked")
@@ -156,7 +156,7 @@ def test_a_task_sends_while_another_one_waits_in_recv(
 
 @contextmanager
 def echoing() -> Iterator[str]:
-    """A server of no HTTP: it says what it hears, once."""
+    """A server without HTTP: it sends the received bytes back, once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -193,7 +193,7 @@ def test_a_proxy_that_refuses_gives_a_response(stage: Stage, status: int) -> Non
         with stage.block(stage.one()) as client:
             response = stage.get(client, proxy.url, "CONNECT", headers=headers)
             if status == 200:
-                # The answer that opens a tunnel has no content, whatever it says.
+                # The answer that opens a tunnel has no content, even if it announces one.
                 with stage.block(response.upgraded) as stream:
                     assert stage.run(stream.recv()) == b"no"
             else:
@@ -211,7 +211,7 @@ def test_a_proxy_that_refuses_gives_a_response(stage: Stage, status: int) -> Non
         {"headers": {"Host": "a:1"}, "content": b"x"},
     ],
 )
-def test_a_connect_says_where_it_leads(stage: Stage, options: dict[str, Any]) -> None:
+def test_a_connect_without_a_target_or_with_a_proxy_is_refused(stage: Stage, options: dict[str, Any]) -> None:
     with stage.block(stage.one()) as client:
         error = caught(adieu.InvalidRequest, stage.get, client, "/", "CONNECT", **options)
         assert "headers={'Host': 'db.example.org:5432'}" in str(error)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def taken_apart(facts: dict[str, Any]) -> dict[str, bytes]:
-    """The parts that came, by name, as the e-mail parser of the standard library reads them."""
+    """The received parts, by name, read by the e-mail parser of the standard library."""
     headers = {name.lower(): value for name, value in facts["headers"]}
     raw = f"Content-Type: {headers['content-type']}\r\n\r\n".encode()
     message: Any = message_from_bytes(raw + facts["body"].encode("latin-1"))
@@ -106,7 +106,7 @@ def test_an_upload_that_is_answered_early_ends_with_the_answer(stage: Stage, kin
 
     def early(peer: Peer, request: Request) -> Ending:
         peer.reply(413, b"too much")
-        over.wait(5)  # It reads nothing: a client that only writes would wait for ever.
+        over.wait(5)  # The server reads nothing, so a client that only writes would wait for ever.
         return "drop"
 
     stage.server.on("/early-413", early, early=True)
@@ -136,7 +136,7 @@ def test_an_upload_that_is_cut_off_is_an_error(stage: Stage, kind: str, ending: 
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), OSError("disk")])
-def test_a_part_that_fails_is_told_as_the_contents_fault(stage: Stage, error: Exception) -> None:
+def test_an_error_of_a_part_is_a_content_error(stage: Stage, error: Exception) -> None:
     def failing() -> Iterator[bytes]:
         yield b"x" * 10
         raise error
@@ -237,9 +237,9 @@ print(*grown)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no resource.getrusage")
-# ADIEU_TEST_TRANSFER_MIB=10240 makes it 10 GiB each way, in less than a minute: `pytest -s` shows what it took.
+# ADIEU_TEST_TRANSFER_MIB=10240 makes it 10 GiB in each direction, in less than a minute: `pytest -s` shows the cost.
 @pytest.mark.timeout(600)
-def test_large_transfers_either_way_take_constant_memory() -> None:
+def test_large_transfers_in_both_directions_take_constant_memory() -> None:
     mib = int(os.environ.get("ADIEU_TEST_TRANSFER_MIB", "150"))
     done = subprocess.run(
         [sys.executable, "-c", _MEMORY, str(mib << 20)],
