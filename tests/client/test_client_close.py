@@ -125,6 +125,7 @@ def test_content_that_was_read_before_stays_readable(
         with client.stream("GET", f"{fault_server.url}/bytes?n=1000") as streamed:
             streamed.read()
         small = client.get(f"{fault_server.url}/ok", cleanup=adieu.ReleaseOnRead())
+        small.read()
     assert len(whole.content) == len(streamed.content) == 1000
     assert small.json()["request"] == 3
 
