@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from adieu.testing.faults import FaultServer
 from servers import KNOWN_PORTS, Authority, CherootTen, Nginx, TLSServer
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)
+
+# A deadline for each example would measure the load of the machine.
+settings.register_profile("adieu", deadline=None)
+settings.load_profile("adieu")
 
 # A process that a shell runs in the background ignores Ctrl-C, and so would the calls that these tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -7,7 +7,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adieu.messages.fields.date import parse_date
@@ -80,7 +80,6 @@ def test_an_incomplete_or_impossible_date_is_none(text: str) -> None:
     assert parse_date(text) is None
 
 
-@settings(deadline=None)
 @given(st.integers(-11644473600, 253402300799))
 def test_dates_written_by_strftime_are_read_back(when: int) -> None:
     text = time.strftime("%d %b %Y %H:%M:%S", time.gmtime(when))
@@ -93,14 +92,12 @@ def test_dates_written_by_the_email_package_are_read_back() -> None:
     assert parse_date(formatdate(1_700_000_000, usegmt=True)) == 1_700_000_000
 
 
-@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_a_date_or_none(text: str) -> None:
     found = parse_date(text)
     assert found is None or isinstance(found, float)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import adieu
@@ -160,7 +160,6 @@ def test_a_file_that_is_missing_is_an_os_error(tmp_path: Path) -> None:
         Cookies.load(tmp_path / "none.txt")
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=200) | st.text(alphabet="a\t\n/FALSETRUE0#.", max_size=200).map(str.encode)
 )
@@ -172,7 +171,6 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
         pass
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.text(alphabet=st.sampled_from("ab#=;/. \t-09\xe4\xa0\x85"), min_size=1, max_size=40).map(

@@ -602,7 +602,7 @@ def test_an_unused_jar_loads_nothing() -> None:
 # Any input
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(

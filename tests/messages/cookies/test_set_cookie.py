@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adieu.messages.cookies.set_cookie import SetCookie, parse_set_cookie
@@ -151,7 +151,6 @@ def test_a_number_of_a_thousand_digits_is_a_long_time() -> None:
     assert parse_set_cookie("a=b; max-age=" + "9" * 100_000) == parse_set_cookie("a=b")
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab=; \t,./\"'$-09\x00\x7f\xe4Path"), max_size=80))
 def test_no_text_breaks_the_parser(field: str) -> None:
     found = parse_set_cookie(field)
@@ -165,7 +164,6 @@ def test_no_text_breaks_the_parser(field: str) -> None:
         )
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_text_of_any_kind_is_a_cookie_or_none(field: str) -> None:
     parse_set_cookie(field)

@@ -274,7 +274,7 @@ content_types = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.binary(max_size=60)
     | st.text(max_size=20).map(lambda text: text.encode("utf-16", "replace")),
@@ -289,7 +289,7 @@ def test_any_bytes_in_any_pieces_are_the_text_of_the_whole(
     assert in_pieces(pieces, content_type) == decode_text(data, content_type)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(), st.integers(0, 3))
 def test_no_content_type_raises(text: str, wrapping: int) -> None:
     for content_type in (

@@ -468,7 +468,7 @@ codings = st.sampled_from([*ENCODERS, "gzip, gzip", "gzip, deflate"])
 places = st.lists(st.integers(0, 1 << 16), max_size=6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(codings, st.binary(max_size=300), places, st.integers(1, 500))
 def test_any_bytes_in_any_pieces_give_one_result_or_a_decode_error(
     name: str, data: bytes, edges: list[int], max_length: int
@@ -477,7 +477,7 @@ def test_any_bytes_in_any_pieces_give_one_result_or_a_decode_error(
     assert results[0] == results[1] or ("zstd" in name and None in results)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     codings,
     st.builds(bytes.__mul__, st.binary(max_size=300), st.sampled_from([1, 3, 400])),

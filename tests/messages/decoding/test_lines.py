@@ -61,7 +61,7 @@ def test_a_long_line_in_many_pieces_takes_linear_time() -> None:
     assert_linear(split, 5_000)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.text(alphabet="ab\r\n\u2028", max_size=6), max_size=12))
 def test_lines_do_not_depend_on_the_pieces(pieces: list[str]) -> None:
     text = "".join(pieces)

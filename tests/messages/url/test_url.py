@@ -311,7 +311,7 @@ def assert_ready_for_the_wire(u: URL) -> None:
     assert again.origin == u.origin
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(_ANY_TEXT)
 @example("https://a\\@b")
 @example("http://\u3002/")
@@ -327,7 +327,7 @@ def test_any_text_is_a_url_that_round_trips_or_is_refused(text: str) -> None:
     assert_ready_for_the_wire(u)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(["http://h/a/b?q", "mock:///x", "data:,x", "https://u:p@h/"]), _ANY_TEXT)
 def test_any_reference_gives_a_url_that_round_trips_or_is_refused(base: str, text: str) -> None:
     try:
@@ -337,7 +337,7 @@ def test_any_reference_gives_a_url_that_round_trips_or_is_refused(base: str, tex
     assert_ready_for_the_wire(u)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_HOSTILE, st.text(), st.text(), st.text(), st.text())
 def test_any_parts_give_a_url_that_round_trips_or_are_refused(
     host: str, path: str, query: str, username: str, password: str
