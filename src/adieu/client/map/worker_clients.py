@@ -84,27 +84,26 @@ class BorrowedClient(Generic[C]):
         self._cached: _CachedClient[C] | None = None
 
     def __enter__(self) -> C:
-        cached: _CachedClient[C] = locked(_lock, _borrow, self._packed)
-        self._cached = cached
+        self._cached = cached = locked(_lock, self._borrow)
         return cached.client
 
     def __exit__(self, *error: object) -> None:
         assert self._cached is not None
         locked(_lock, self._cached.give_back)
 
-
-def _borrow(packed: PackedClient[C]) -> _CachedClient[C]:
-    global _evictor
-    cached = _clients.get(packed)
-    if cached is None:
-        client = pickle.loads(packed.settings)  # noqa: S301 - pickled by the process that uses it
-        _clients[packed] = cached = _CachedClient(client)
-    cached.users += 1
-    # In a forked child the parent's thread is not alive.
-    if _evictor is None or not _evictor.is_alive():
-        _evictor = Thread(target=_evict_until_empty, name="adieu-map-clients", daemon=True)
-        _evictor.start()
-    return cached
+    def _borrow(self) -> _CachedClient[C]:
+        global _evictor
+        packed = self._packed
+        cached: _CachedClient[C] | None = _clients.get(packed)
+        if cached is None:
+            client: C = pickle.loads(packed.settings)  # noqa: S301 - from the process that uses it
+            _clients[packed] = cached = _CachedClient(client)
+        cached.users += 1
+        # In a forked child the parent's thread is not alive.
+        if _evictor is None or not _evictor.is_alive():
+            _evictor = Thread(target=_evict_until_empty, name="adieu-map-clients", daemon=True)
+            _evictor.start()
+        return cached
 
 
 def _evict_until_empty() -> None:
