@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import threading
-import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from support.stage import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from adieu.testing.faults import Ending, Peer, Request
     from support.watch import Watch
 
 
@@ -154,18 +154,26 @@ def test_an_endless_source_is_read_no_faster_than_its_outcomes(
 
 def test_a_map_that_is_left_is_waited_for_only_here(executor: Executor, census: Watch) -> None:
     """A request in this process is cancelled; one elsewhere ends by itself, and the map does not wait for it."""
-    timeout = adieu.Timeout(read=3, connect=5)
-    with FaultServer() as server, adieu.Client(server.url, timeout=timeout) as client:
+    left = threading.Event()
+
+    def stall(peer: Peer, request: Request) -> Ending:
+        while not left.is_set():
+            peer.pause(0.01)
+        peer.reply(200)
+        return "keep"
+
+    # Longer than pytest's own timeout: if the map waits for the stalled requests, the test fails.
+    with FaultServer() as server, adieu.Client(server.url, timeout=90) as client:
         KNOWN_PORTS.add(server.port)
-        begun = time.monotonic()
-        with client.map(["/ok", *["/stall-head"] * 3], limit=4, executor=executor) as outcomes:
+        server.on("/stall", stall)
+        with client.map(["/ok", *["/stall"] * 3], limit=4, executor=executor) as outcomes:
             assert next(outcomes).result().status_code == 200
             eventually(lambda: server.accepted >= 2)
         with pytest.raises(StopIteration):
             next(outcomes)
-        assert time.monotonic() - begun < 3
         assert not [line for line in client.connections() if line.state != "idle"]
         assert client.get("/ok").status_code == 200
+        left.set()
         again = client.map(["/ok"] * 3, executor=executor)
         assert [outcome.result().status_code for outcome in again] == [200] * 3
     assert census.count() == 0
@@ -276,31 +284,42 @@ def test_a_request_that_has_not_begun_is_cancelled() -> None:
 # The clients that a worker process keeps
 
 
+class Clock:
+    """A clock that the test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Idle clients are closed after 0.2 s, and at the end none is kept."""
-    monkeypatch.setattr(worker_clients, "IDLE_TIMEOUT", 0.2)
-    monkeypatch.setattr(worker_clients, "_EVICT_INTERVAL", 0.02)
-    yield
-    until = time.monotonic() + 5
-    while worker_clients._clients and time.monotonic() < until:
-        time.sleep(0.01)
-    assert worker_clients._clients == {}
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """The clock of the worker clients. At the end all of them are closed."""
+    clock = Clock()
+    monkeypatch.setattr(worker_clients, "monotonic", clock)
+    monkeypatch.setattr(worker_clients, "_EVICT_INTERVAL", 0.002)
+    yield clock
+    clock.now += worker_clients.IDLE_TIMEOUT
+    eventually(lambda: not worker_clients._clients)
 
 
 def test_an_idle_client_is_closed_and_the_evicting_thread_ends(
-    fault_server: FaultServer, census: Watch, short_timeouts: None
+    fault_server: FaultServer, census: Watch, clock: Clock
 ) -> None:
     client = adieu.Client(fault_server.url)
     with BorrowedClient(pack(client)) as own, BorrowedClient(pack(client)) as same:
         assert own is same
         assert own is not client
         assert own.get("/ok").status_code == 200
-        time.sleep(0.4)
+        clock.now += 2 * worker_clients.IDLE_TIMEOUT
+        worker_clients._evict_idle()
         assert not own.is_closed
+    worker_clients._evict_idle()
     assert not own.is_closed
     with BorrowedClient(pack(client)) as same:
         assert own is same
+    clock.now += worker_clients.IDLE_TIMEOUT
     eventually(lambda: own.is_closed)
     eventually(
         lambda: not any(thread.name == "adieu-map-clients" for thread in threading.enumerate())
@@ -308,13 +327,14 @@ def test_an_idle_client_is_closed_and_the_evicting_thread_ends(
     with BorrowedClient(pack(client)) as another:
         assert another is not own
         assert another.get("/ok").status_code == 200
+    clock.now += worker_clients.IDLE_TIMEOUT
     eventually(lambda: another.is_closed)
     client.close()
     assert census.count() == 0
 
 
 def test_two_clients_of_equal_settings_share_nothing(
-    fault_server: FaultServer, short_timeouts: None
+    fault_server: FaultServer, clock: Clock
 ) -> None:
     """A user who signed in with one client must not be signed in with the other."""
     with adieu.Client(fault_server.url) as one, adieu.Client(fault_server.url) as two:

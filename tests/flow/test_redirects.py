@@ -7,7 +7,6 @@ import io
 import pickle
 import socket
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -517,12 +516,10 @@ def test_the_body_of_a_redirect_is_never_read_without_bound(
     with adieu.Client(
         adapter=adapter, cleanup=policy, limits=adieu.Limits(connections=1)
     ) as client:
-        begun = time.monotonic()
         with client.stream("GET", f"{fault_server.url}/from") as response:
             assert response.status_code == 200
             assert len(response.history) == 1
             assert response.json()["request"] == 2
-        assert time.monotonic() - begun < 2
         assert redirect.ended.wait(5)
         # The policy drains a part, and the sockets' buffers hold another part.
         assert redirect.sent < 10_000_000
@@ -544,11 +541,11 @@ def test_a_small_body_of_a_redirect_is_drained_and_its_connection_kept(
 def test_a_redirect_whose_body_stalls_is_followed_in_time(
     fault_server: FaultServer, adapter: str
 ) -> None:
-    with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
-        begun = time.monotonic()
-        response = client.get(f"{fault_server.url}/redirect?body=1000&stall=30")
+    # Longer than pytest's own timeout, as the stall is: if the client waits for the body, the test fails.
+    limits = adieu.Limits(connections=1)
+    with adieu.Client(adapter=adapter, limits=limits, timeout=90) as client:
+        response = client.get(f"{fault_server.url}/redirect?body=1000&stall=60")
         assert response.status_code == 200
-        assert time.monotonic() - begun < 2
     assert sockets(fault_server) == 0
 
 
