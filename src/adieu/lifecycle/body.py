@@ -11,7 +11,7 @@ the connection early, and are given out as if they still came from it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import (
@@ -47,25 +47,28 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBody", "Body", "BodyBase", "BodyState"]
 
 
-class BodyState(Enum):
+# Both are numbers: the hash of other enumerations is a Python call, and each request looks into the table twice.
+
+
+class BodyState(IntEnum):
     """What a reader of the body gets next."""
 
-    OPEN = "open"  # bytes from the connection
-    BUFFERED = "buffered"  # bytes that were read ahead; all of them are here, and the connection has been given back
-    ENDED = "ended"  # the end: all bytes have been given out
-    CLOSED = "closed"  # BodyClosed: it was closed before its end
-    FAILED = "failed"  # BodyClosed: a read failed, so what came before is not the whole
-    CUT_OFF = "cut off"  # ClientClosed: the client was closed while the body was open
+    OPEN = 0  # bytes from the connection
+    BUFFERED = 1  # bytes that were read ahead; all of them are here, and the connection has been given back
+    ENDED = 2  # the end: all bytes have been given out
+    CLOSED = 3  # BodyClosed: it was closed before its end
+    FAILED = 4  # BodyClosed: a read failed, so what came before is not the whole
+    CUT_OFF = 5  # ClientClosed: the client was closed while the body was open
 
 
-class _Event(Enum):
+class _Event(IntEnum):
     """What can happen to a body."""
 
-    COMPLETE = "the end of the message was read"
-    TAKEN = "all bytes have been given out"
-    LEFT = "the rest is not wanted"
-    FAILED = "a read failed"
-    CLIENT_CLOSED = "the client was closed"
+    COMPLETE = 0  # the end of the message was read
+    TAKEN = 1  # all bytes have been given out
+    LEFT = 2  # the rest is not wanted
+    FAILED = 3  # a read failed
+    CLIENT_CLOSED = 4
 
 
 # (state, event): the next state. What is not listed changes nothing: an end that has happened is final.
@@ -431,7 +434,7 @@ class BodyBase:
             self.lease = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.exchange.method} {self.exchange.url}: {self.state.value}>"
+        return f"<{type(self).__name__} of {self.exchange.method} {self.exchange.url}: {self.state.name}>"
 
 
 class Body(BodyBase):

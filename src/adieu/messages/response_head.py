@@ -267,19 +267,20 @@ class ResponseHead:
         Content in memory is shared. A body that is read in pieces can be read once: it goes to the first copy that a
         call takes over. The copy of a response that is still open on a connection reads it through that response.
         """
+        # Every slot by itself, because the constructor would look at all of it once more.
         kind = type(self)
         other = kind.__new__(kind)
-        ResponseHead.__init__(
-            other,
+        other.status_code, other.reason, other.http_version = (
             self.status_code,
-            self.headers.copy(),
-            reason=self.reason,
-            http_version=self.http_version,
+            self.reason,
+            self.http_version,
         )
-        other._for_one_call = True
-        other.take_facts(self)
-        other._raw, other._content = self._raw, self._content
+        other.headers = self.headers.copy()
+        other.history, other.request, other.seconds, other.body = (), None, None, None
+        other._raw, other._content, other._text = self._raw, self._content, None
+        other._for_one_call, other.max_body = True, self.max_body
         other.source = self.source
+        other.take_facts(self)
         body = self.body
         if self._raw is None and body is not None and body.gives_bytes:
             other.source = self._rest_as_source()
