@@ -31,9 +31,7 @@ _CONTENT_FIELDS = (
 )
 
 
-def follow(
-    request: Request, max_redirects: int, allow_downgrade: bool = False
-) -> Generator[Request, ResponseHead, None]:
+def follow(request: Request, max_redirects: int) -> Generator[Request, ResponseHead, None]:
     """Yield the requests of a call, one after the other, and receive their responses. Ends when one is no redirect."""
     hops = 0
     while True:
@@ -47,15 +45,15 @@ def follow(
                 f"{request.method} {request.url} redirects once more, after {hops} redirects (max_redirects)"
             )
         hops += 1
-        request = redirected(request, response, allow_downgrade)
+        request = redirected(request, response)
 
 
-def redirected(request: Request, response: ResponseHead, allow_downgrade: bool = False) -> Request:
+def redirected(request: Request, response: ResponseHead) -> Request:
     """The request that a redirect asks for. Raises `RedirectError` if that is impossible or refused."""
     status = response.status_code
     location = response.headers.get_list("location")[0]
     target = _target(request.url, location)
-    if request.url.scheme == "https" and target.scheme != "https" and not allow_downgrade:
+    if request.url.scheme == "https" and target.scheme != "https":
         raise RedirectError(
             f"{request.url} redirects from https to {target.scheme}:// ({target}); "
             "the request could be read on its way"
