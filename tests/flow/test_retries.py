@@ -326,7 +326,7 @@ def test_retry_takes_a_setting_a_number_or_none() -> None:
         (lambda: Retry(statuses=503), r"are a set: write \{503\}"),  # type: ignore[arg-type]
         (lambda: Retry(methods="POST"), r"are a set: write \{'POST'\}"),
         (lambda: Retry(statuses=["503"]), "holds ints, not '503'"),  # type: ignore[list-item]
-        (lambda: Retry(budget=5), "budget of a Retry is a RetryBudget or None, not 5"),
+        (lambda: Retry(budget=5), "budget of a Retry is a RetryBudget or None, not 5"),  # type: ignore[arg-type]
         (lambda: RetryBudget(-1), "tokens of a RetryBudget is a number from 0, not -1"),
         (lambda: RetryBudget(refill=float("inf")), "refill of a RetryBudget"),
         (lambda: adieu.RetryAdapter(adieu.adapter(Response), 0), "without retries, use the adapter itself"),  # type: ignore[arg-type]

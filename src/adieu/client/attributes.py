@@ -10,6 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
+from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.client import _checks as checks
 from adieu.client.base_url import as_base
 from adieu.client.live import ClientCookies, ClientHeaders
@@ -17,7 +18,6 @@ from adieu.client.settings import CallSettings, ClientSettings
 from adieu.lifecycle.cleanup import Prefetch
 from adieu.lifecycle.deadline import Timeout
 from adieu.lifecycle.lock import locked, process_lock
-from adieu.messages.request import NOT_GIVEN
 from adieu.messages.response import MAX_BODY
 from adieu.transport.routes import Routes
 
@@ -161,7 +161,7 @@ class SettingAttributes:
     params: Setting[FormFields | None, FormFields | None] = Setting(
         None, checks.checked_params, _shown_params
     )
-    proxy: Setting[ProxySetting | object, ProxySetting | object] = Setting(
+    proxy: Setting[ProxySetting | NotGiven, ProxySetting | NotGiven] = Setting(
         NOT_GIVEN, Routes, lambda routes: routes.setting
     )
     retry: Setting[Retry | int | None, Retry | None] = Setting(None, checks.checked_retry)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from adieu._not_given import NOT_GIVEN
 from adieu._portable import portable
 from adieu.client._checks import (
     checked_cleanup,
@@ -29,7 +30,7 @@ from adieu.client.settings import (
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.flow.cookies import for_one_call
 from adieu.messages.headers import merge
-from adieu.messages.request import NOT_GIVEN, Request
+from adieu.messages.request import Request
 from adieu.messages.url import URL
 from adieu.transport.adapter import base_of, is_awaited
 from adieu.transport.mounts import Mount, Mounts, Pattern

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu._portable import portable
 from adieu._value import Value
 from adieu.client import _checks as checks
 from adieu.client.live import ClientCookies, ClientHeaders
 from adieu.client.options import REQUEST_OPTIONS
 from adieu.errors import InvalidRequest
-from adieu.messages.request import NOT_GIVEN
 from adieu.transport.routes import Routes
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class CallSettings:
     def __init__(self, client: ClientSettings) -> None:
         self.client = client
         # What the call was given; NOT_GIVEN: the client's credentials hold.
-        self.auth: Auth | object | None = NOT_GIVEN
+        self.auth: Auth | NotGiven | None = NOT_GIVEN
         self.client_auth = None if client.auth is None else client.scoped_auth()
         self.cleanup: CleanupPolicy | None = None
         # Besides those of the client.

@@ -11,9 +11,10 @@ import re
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
+from adieu._not_given import NOT_GIVEN
 from adieu._value import Value
 from adieu.errors import InvalidRequest
-from adieu.messages.request import NOT_GIVEN, Request
+from adieu.messages.request import Request
 
 if TYPE_CHECKING:
     import os

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from time import time
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu._value import Value
 from adieu.errors import (
     ConnectError,
@@ -29,11 +30,11 @@ from adieu.errors import (
 from adieu.flow.retry_budget import RetryBudget
 from adieu.lifecycle.events import Events, notify
 from adieu.messages.fields.date import parse_date
-from adieu.messages.request import NOT_GIVEN, Request
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock, Deadline
     from adieu.lifecycle.steps import Steps
+    from adieu.messages.request import Request
     from adieu.messages.response_head import ResponseHead
 
 __all__ = ["Attempts", "Retry", "retried"]
@@ -80,7 +81,7 @@ class Retry(Value):
         methods: Iterable[str] = IDEMPOTENT,
         backoff: float = 0.2,
         longest: float = 60.0,
-        budget: RetryBudget | object | None = NOT_GIVEN,
+        budget: RetryBudget | NotGiven | None = NOT_GIVEN,
     ) -> None:
         if type(limit) is not int or limit < 0:
             raise InvalidRequest(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from adieu._not_given import NOT_GIVEN
 from adieu.errors import InvalidRequest
 from adieu.messages.content.encode import encode_content, with_trailers
 from adieu.messages.content.value import NO_CONTENT, Content
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from adieu.messages.fields.trailers import TrailersLike
     from adieu.messages.url.form import FormFields
 
-__all__ = ["NOT_GIVEN", "HeadersLike", "Request", "tunnel_target"]
+__all__ = ["HeadersLike", "Request", "tunnel_target"]
 
 HeadersLike: TypeAlias = HeaderFields
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.errors import InvalidRequest, MountError
-from adieu.messages.request import NOT_GIVEN
 from adieu.net.proxies.environment import Environment
 from adieu.net.proxies.proxy import Proxy, ProxyLike
 from adieu.transport.mounts import Pattern
@@ -38,21 +38,20 @@ class Routes:
 
     __slots__ = ("_direct", "_environment", "_known", "_only", "_patterns")
 
-    def __init__(self, proxy: ProxySetting | object = NOT_GIVEN) -> None:
+    def __init__(self, proxy: ProxySetting | NotGiven = NOT_GIVEN) -> None:
         self._known: dict[Origin, Proxy | None] = {}
         # Nothing is to be decided.
         self._direct = proxy is None
         self._only: Proxy | None = None
         self._patterns: list[tuple[Pattern, Proxy | None]] | None = None
         self._environment: Environment | None = None
-        given: Any = proxy
         if isinstance(proxy, Mapping):
             self._patterns = _patterns(proxy)
         elif proxy is not None and proxy is not NOT_GIVEN:
-            self._only = Proxy.of(given)
+            self._only = Proxy.of(proxy)
 
     @property
-    def setting(self) -> ProxySetting | object:
+    def setting(self) -> ProxySetting | NotGiven:
         """What `proxy=` was given, checked; NOT_GIVEN: the environment decides."""
         if self._patterns is not None:
             return {str(pattern): proxy for pattern, proxy in self._patterns}
