@@ -296,7 +296,7 @@ def interrupting(fault_server: FaultServer, after: int | None) -> None:
             peer.start(200, [("content-length", "1000")])
             peer.body(b"x" * after)
         # Long enough for the client to reach its wait.
-        peer.rest(0.2)
+        peer.wait(0.2)
         signal.pthread_kill(main, signal.SIGINT)
         peer.pause(30)
         return "close"

@@ -34,7 +34,7 @@ def test_the_content_follows_the_100(stage: Stage) -> None:
         early.append(bytes(peer._buffer))
         invited.append(monotonic())
         peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
-        peer.read_body(request, invite=False)
+        peer.read_body(request, send_continue=False)
         came.append(monotonic())
         peer.reply(200, request.body)
         return "keep"

@@ -45,7 +45,7 @@ def _drip(peer: Peer) -> Ending:
     peer.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1000\r\n\r\n")
     for _ in range(1000):
         peer.send(b"x")
-        peer.rest(0.02)
+        peer.wait(0.02)
     return "close"
 
 

@@ -127,10 +127,10 @@ def _idle_408(peer: Peer, request: Request) -> Ending:
 
 
 def _one_by_one(peer: Peer, request: Request, data: bytes) -> None:
-    rest = request.seconds("seconds", 5) / max(len(data), 1)
+    pause = request.seconds("seconds", 5) / max(len(data), 1)
     for at in range(len(data)):
         peer.send(data[at : at + 1])
-        peer.pause(rest)
+        peer.pause(pause)
 
 
 @route("/drip")
@@ -171,14 +171,14 @@ def _stall_body(peer: Peer, request: Request) -> Ending:
 def _stall_read(peer: Peer, request: Request) -> Ending:
     # A small window: the client's writes block after kilobytes rather than after megabytes.
     peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    peer.rest(request.seconds("seconds", 5))
+    peer.wait(request.seconds("seconds", 5))
     return "reset"
 
 
 @route("/slow-read", early=True)
 def _slow_read(peer: Peer, request: Request) -> Ending:
-    rest, piece = request.seconds("seconds", 0.01), request.count("piece", 4096, 1 << 16)
-    peer.read_body(request, between=lambda: peer.rest(rest), piece=max(piece, 1))
+    pause, piece = request.seconds("seconds", 0.01), request.count("piece", 4096, 1 << 16)
+    peer.read_body(request, before_read=lambda: peer.wait(pause), piece=max(piece, 1))
     return ok(peer, request)
 
 
@@ -228,7 +228,7 @@ def _early(peer: Peer, request: Request) -> Ending:
     headers = [] if keep else [("connection", "close")]
     peer.reply(request.count("status", 413, 999), b"early", headers)
     if keep:
-        peer.read_body(request, invite=False)
+        peer.read_body(request, send_continue=False)
         return "keep"
     if linger:
         peer.linger()
@@ -237,7 +237,7 @@ def _early(peer: Peer, request: Request) -> Ending:
 
 @route("/expect-ignored", early=True)
 def _expect_ignored(peer: Peer, request: Request) -> Ending:
-    peer.read_body(request, invite=False)
+    peer.read_body(request, send_continue=False)
     return ok(peer, request)
 
 

@@ -91,32 +91,32 @@ class Peer:
         self,
         request: Request,
         *,
-        invite: bool = True,
-        between: Callable[[], None] = lambda: None,
+        send_continue: bool = True,
+        before_read: Callable[[], None] = lambda: None,
         piece: int = _PIECE,
     ) -> None:
         """Read the body to its end.
 
-        `invite`: answer ``Expect: 100-continue`` first (RFC 9110, section 10.1.1). `between` is called before each read
-        of at most `piece` bytes.
+        `send_continue`: answer ``Expect: 100-continue`` first (RFC 9110, section 10.1.1). `before_read` is called before
+        each read of at most `piece` bytes.
         """
         if request.body_read:
             return
         expected = (request.header("expect") or "").lower() == "100-continue"
-        if invite and expected and not self._buffer:
+        if send_continue and expected and not self._buffer:
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         coding, length = request.header("transfer-encoding"), request.header("content-length")
         if coding is not None:
             if coding.lower() != "chunked" or length is not None:
                 raise Refused("the framing of the request is ambiguous")
-            self._read_chunks(request, between, piece)
+            self._read_chunks(request, before_read, piece)
         elif length is not None:
             if not re.fullmatch("[0-9]+", length):
                 raise Refused(f"content-length {length!r} is not a number")
-            self._read_bytes(request, int(length), between, piece)
+            self._read_bytes(request, int(length), before_read, piece)
         request.body_read = True
 
-    def _read_chunks(self, request: Request, between: Callable[[], None], piece: int) -> None:
+    def _read_chunks(self, request: Request, before_read: Callable[[], None], piece: int) -> None:
         while True:
             size = _CHUNK.fullmatch(self._until(b"\r\n", MAX_HEAD))
             if size is None:
@@ -124,17 +124,17 @@ class Peer:
             length = int(size[1], 16)
             if not length:
                 break
-            self._read_bytes(request, length, between, piece)
+            self._read_bytes(request, length, before_read, piece)
             if self._until(b"\r\n", 2) != b"\r\n":
                 raise Refused("a chunk is longer than its size")
         while self._until(b"\r\n", MAX_HEAD) != b"\r\n":  # Trailer fields.
             pass
 
     def _read_bytes(
-        self, request: Request, length: int, between: Callable[[], None], piece: int
+        self, request: Request, length: int, before_read: Callable[[], None], piece: int
     ) -> None:
         while length:
-            between()
+            before_read()
             if not self._buffer:
                 self._fill(None, piece)
             taken = bytes(self._buffer[: min(length, piece)])
@@ -219,14 +219,14 @@ class Peer:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if len(self._buffer) >= MAX_KEPT:
-                self.rest(left)
+                self.wait(left)
                 return
             try:
                 self._fill(left)
             except TimeoutError:
                 return
 
-    def rest(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait without reading anything, so the client's writes fill the buffers."""
         if self._closing.wait(seconds):
             raise HungUp

@@ -189,7 +189,7 @@ def _deflate(peer: Peer, request: Request) -> Ending:
 @route("/continue", early=True)
 def _continue(peer: Peer, request: Request) -> Ending:
     peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-    peer.read_body(request, invite=False)
+    peer.read_body(request, send_continue=False)
     return echo(peer, request)
 
 
