@@ -97,8 +97,8 @@ class Peer:
     ) -> None:
         """Read the body to its end.
 
-        `send_continue`: answer ``Expect: 100-continue`` first (RFC 9110, section 10.1.1). `before_read` is called before
-        each read of at most `piece` bytes.
+        `send_continue`: answer ``Expect: 100-continue`` first (RFC 9110, section 10.1.1). `before_read` is called
+        before each read of at most `piece` bytes.
         """
         if request.body_read:
             return
