@@ -206,12 +206,12 @@ def test_settings_that_contradict_each_other_are_refused(side: Sync) -> None:
     auth = ("user", "password")
     with pytest.raises(adieu.InvalidRequest, match=r"limits= is for an adapter chosen by name"):
         side.client(limits=adieu.Limits(3))
-    with pytest.raises(adieu.InvalidRequest, match="tls= says all there is to say"):
+    with pytest.raises(adieu.InvalidRequest, match="tls= has all TLS settings"):
         side.client(tls=adieu.TLSConfig(), verify=False)
     client = side.client("https://a.example", headers={"Authorization": "x"})
     with pytest.raises(adieu.InvalidRequest, match="auth= and an Authorization header"):
         client.auth = auth
-    with pytest.raises(adieu.InvalidRequest, match="tls= says all there is to say"):
+    with pytest.raises(adieu.InvalidRequest, match="tls= has all TLS settings"):
         side.get(client, tls=adieu.TLSConfig(), verify=False)
     del client.headers["authorization"]
     client.auth = auth
@@ -403,6 +403,8 @@ def test_redirects_retries_and_proxies(side: Sync) -> None:
     side.get(client)
     assert side.exchanges[-1].connection.route == adieu.Proxy(PROXY)
     client.proxy = {"all://*.example": PROXY, "https://b.example": None}
+    with pytest.raises(TypeError):
+        client.proxy["https://b.example"] = PROXY
     client.proxy = client.proxy
     for url, proxied in (("http://a.example", True), ("https://b.example", False)):
         side.get(client, url)

@@ -596,7 +596,7 @@ def test_a_mount_may_have_settings_of_its_own(
 @pytest.mark.parametrize("kind", [adieu.Client, adieu.AsyncClient])
 def test_settings_that_contradict_each_other_are_refused(kind: Any, ca_file: str) -> None:
     for other in ({"verify": ca_file}, {"cert": ca_file}):
-        with pytest.raises(adieu.InvalidRequest, match="tls= says all there is to say"):
+        with pytest.raises(adieu.InvalidRequest, match="tls= has all TLS settings"):
             kind(tls=TLSConfig(), **other)
     with pytest.raises(adieu.InvalidRequest, match=r"tls= is an adieu\.TLSConfig, not bool"):
         kind(tls=True)

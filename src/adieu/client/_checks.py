@@ -147,7 +147,7 @@ def checked_max_redirects(number: int) -> int:
 
 
 def checked_params(params: FormFields | None) -> FormFields | None:
-    """The parameters, copied: what the caller does with his own afterwards changes no request."""
+    """The parameters, copied: the caller may change his own later."""
     if params is None:
         return None
     copied: FormFields
@@ -186,7 +186,7 @@ def checked_timeout(timeout: Timeout | float | None) -> Timeout:
 
 @lru_cache(maxsize=64, typed=True)
 def _seconds(seconds: float) -> Timeout:
-    """Most programs give the same few numbers to all of their calls."""
+    """Cached, because most programs use the same few numbers in all of their calls."""
     return Timeout.of(seconds)
 
 
@@ -194,20 +194,20 @@ def _seconds(seconds: float) -> Timeout:
 
 
 def tls_of(options: Mapping[str, Any]) -> TLSConfig | None:
-    """The TLS settings in `tls`, or in `verify` and `cert`, of a client's options; None: the defaults."""
+    """The TLS settings of a client's options `tls`, or `verify` and `cert`. None: the defaults."""
     tls = checked_tls(options.get("tls"))
     return changed_tls(tls, options) if tls is None else tls_alone(tls, options)
 
 
 def tls_alone(tls: TLSConfig, options: Mapping[str, Any]) -> TLSConfig:
-    """These settings, which leave no place for `verify` and `cert` beside them."""
+    """These settings. Raises `InvalidRequest` if `verify` or `cert` are given too."""
     if options.get("verify", True) is not True or options.get("cert") is not None:
-        raise InvalidRequest("tls= says all there is to say: give verify and cert to its TLSConfig")
+        raise InvalidRequest("tls= has all TLS settings: give verify and cert to its TLSConfig")
     return tls
 
 
 def changed_tls(tls: TLSConfig | None, options: Mapping[str, Any]) -> TLSConfig | None:
-    """The settings with another `verify` or `cert`, where the options have them."""
+    """The settings, with the `verify` and `cert` of the options if they are given."""
     changes: dict[str, Any] = {}
     if "verify" in options:
         verify = options["verify"]
@@ -228,7 +228,7 @@ _PLAIN: dict[str, object] = {"verify": True, "context": None, "cert": None}
 
 
 def _is_context(verify: object) -> bool:
-    """Whether it is an SSLContext; nothing is one before somebody has imported `ssl`."""
+    """Whether it is an `ssl.SSLContext`. Before `ssl` is imported there are none."""
     ssl = sys.modules.get("ssl")
     return ssl is not None and isinstance(verify, ssl.SSLContext)
 
@@ -251,7 +251,7 @@ def _instance(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """What was given instead: a class by its name, an object by its type, which shows no secret."""
+    """A wrong value for an error text: the name of its type, because the value may be a secret."""
     if isinstance(value, type):
         return f"the class {value.__name__}{_instance(value)}"
     return type(value).__name__

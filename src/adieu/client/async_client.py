@@ -16,6 +16,7 @@ from adieu.transport.exchange import AsyncExchange, AsyncPinnedExchange
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Generator
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -195,8 +196,8 @@ class AsyncClient(ClientBase):
 
         return AsyncMap(send, requests, limit)
 
-    async def hooked(self, hook: Hook, subject: Any) -> None:
-        """Call one hook, and await what it gives if that is awaitable."""
+    async def hooked(self, hook: Hook, subject: object) -> None:
+        """Call one hook, and await what it returns if that is awaitable."""
         given = hook(subject)
         if isinstance(given, Awaitable):
             await given
@@ -227,7 +228,7 @@ class AsyncClient(ClientBase):
         await self.close()
 
     def __del__(self) -> None:
-        # Left behind by its event loop, without which nothing of it can go on: it ends here, and is reported once.
+        # Its event loop has ended, and no connection works without it: close them here, and warn once.
         if self._closed:
             return
         for adapter in self._adapters():
@@ -241,7 +242,9 @@ class AsyncClient(ClientBase):
                 pass
             finally:
                 closing.close()
-            if all(line.lease is None for line in connections):  # Who holds one reports itself.
+            if all(
+                line.lease is None for line in connections
+            ):  # A response that holds one warns by itself.
                 warnings.warn(
                     "an AsyncClient was not closed before its event loop ended; open connections: "
                     f"{len(connections)}. Use it in `async with`, or `await client.close()`.",
@@ -251,11 +254,13 @@ class AsyncClient(ClientBase):
 
 
 class _Streaming:
-    """A stream that has not been asked for yet."""
+    """A call to `AsyncClient.stream`, which is awaited or used in `async with`."""
 
     __slots__ = ("_client", "_method", "_options", "_response", "_url")
 
-    def __init__(self, client: AsyncClient, method: str, url: URL | str, options: Any) -> None:
+    def __init__(
+        self, client: AsyncClient, method: str, url: URL | str, options: CallOptions
+    ) -> None:
         self._client = client
         self._method = method
         self._url = url
@@ -267,7 +272,7 @@ class _Streaming:
         response: AsyncResponse = await adrive(steps)
         return response
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, Any, AsyncResponse]:
         return self._open().__await__()
 
     async def __aenter__(self) -> AsyncResponse:

@@ -1,6 +1,6 @@
-"""The settings of a client as its attributes: the one list of them, each with its default and its check.
+"""The settings of a client as its attributes. `SettingAttributes` lists them, each with its default and its check.
 
-A setting is checked when the client is made and when it is assigned, by the same check. What is no setting cannot be
+The same check runs when a client is made and when the attribute is assigned. A name that is not listed cannot be
 assigned.
 """
 
@@ -55,10 +55,10 @@ _CHANGING = process_lock()
 
 
 class Setting(Generic[Given, Read]):
-    """A setting as an attribute of a client: read, it is the current value; assigned, it holds from the next call on.
+    """A setting as an attribute of a client. An assigned value applies from the next call on.
 
-    `default`: what it is when it is left out; `check`: gives the value ready for use, or raises `InvalidRequest`;
-    `read`: gives what is shown of that value.
+    `default`: the value if none is given. `check`: returns a value in the form in which it is used, or raises
+    `InvalidRequest`. `read`: returns the value of the attribute from that form.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Setting(Generic[Given, Read]):
 
 
 class _FixedSetting(Setting[Given, Read]):
-    """A setting that holds for the whole life of a client."""
+    """A setting that cannot be assigned."""
 
     def __set__(self, client: SettingAttributes, given: Given) -> NoReturn:
         raise AttributeError(
@@ -115,7 +115,7 @@ class SettingAttributes:
     """The attributes of a client that are settings."""
 
     _plain: CallSettings
-    """For calls without options. Changing a setting replaces it."""
+    """The settings of calls without options. A change of a setting replaces it."""
 
     @property
     def _settings(self) -> ClientSettings:
@@ -123,8 +123,7 @@ class SettingAttributes:
         return self._plain.client
 
     def _change(self, name: str, checked: object) -> None:
-        """Let the next call have this value."""
-        # Under a lock, so that of two threads that change two settings none loses its change. Readers need none.
+        # The lock keeps two threads that change two settings from undoing each other's change. Readers need no lock.
         locked(_CHANGING, self._replace, name, checked)
 
     def _replace(self, name: str, checked: object) -> None:
@@ -133,7 +132,7 @@ class SettingAttributes:
         self._plain = CallSettings(settings)
 
     def _check_kind(self, settings: ClientSettings) -> None:
-        """Refuse what this kind of client, sync or async, cannot carry out."""
+        """Raise `InvalidRequest` for settings that this kind of client, sync or async, cannot use."""
         raise NotImplementedError
 
     adapter: Setting[Adapter | AsyncAdapter | str | None, Adapter | AsyncAdapter | str | None] = (
@@ -173,7 +172,7 @@ class SettingAttributes:
 
     @property
     def cookies(self) -> Cookies:
-        """The jar: cookies that responses set, and those that you put in. Made when it is first needed."""
+        """The jar: the cookies that responses set, and those that you put in. Made when it is first needed."""
         settings = self._settings
         return settings.cookies.jar_for(settings.base_url)
 
@@ -192,7 +191,7 @@ class SettingAttributes:
 
     @property
     def verify(self) -> bool | str | bytes | ssl.SSLContext:
-        """Which servers are trusted. To assign it leaves the other TLS settings as they are."""
+        """Which servers are trusted: one of the settings in `tls`. Assigning it keeps the others."""
         tls = self._settings.tls
         return True if tls is None else tls.context or tls.verify
 
@@ -202,7 +201,7 @@ class SettingAttributes:
 
     @property
     def cert(self) -> Cert | None:
-        """The client's own certificate. To assign it leaves the other TLS settings as they are."""
+        """The client certificate: one of the settings in `tls`. Assigning it keeps the others."""
         tls = self._settings.tls
         return None if tls is None else tls.cert
 
@@ -224,10 +223,10 @@ CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
 
 
 def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSettings:
-    """The settings that these options of a client make. Raises `InvalidRequest`, and `TypeError` for unknown ones."""
+    """The settings of a client with these options. Raises `InvalidRequest`, and `TypeError` for an unknown option."""
     fields = _DEFAULTS.copy()
     fields["adapter"] = default_adapter
-    # These change in place, so each client has its own.
+    # These can change, so each client has its own.
     fields["cookies"] = ClientCookies()
     fields["headers"] = ClientHeaders()
     fields["proxy"] = Routes()
@@ -248,7 +247,7 @@ def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSetti
 
 
 _CLIENTS = ("adieu.client.client", "adieu.client.async_client")
-# As other clients call them.
+# The names of these settings in other libraries.
 _ELSEWHERE = {
     "allow_redirects": "follow_redirects",
     "hooks": "event_hooks",
@@ -262,10 +261,10 @@ _ELSEWHERE = {
 
 
 def refuse_attribute(kind: type, name: str) -> None:
-    """Raise `AttributeError`, naming the nearest setting, for an attribute that clients do not have.
+    """Raise `AttributeError`, with the nearest setting, for an attribute that clients do not have.
 
-    A subclass may have attributes of its own: there only what looks like a misspelt setting is refused. To have one of
-    such a name, it gives it a value in its class body.
+    A subclass may have attributes of its own, so there only names that resemble a setting are refused, unless they have
+    a value in the class body.
     """
     meant = _meant(name)
     own = kind.__module__ not in _CLIENTS
@@ -281,7 +280,7 @@ def refuse_attribute(kind: type, name: str) -> None:
 
 @lru_cache(maxsize=256)
 def _meant(name: str) -> str | None:
-    """The setting that somebody may have meant by this name."""
+    """The setting whose name this one resembles."""
     from difflib import get_close_matches
 
     return _ELSEWHERE.get(name) or next(

@@ -1,4 +1,4 @@
-"""What sync and async clients share: settings, mounts, how a request is built and its call begins. No waiting."""
+"""The base of sync and async clients: settings, mounts, and how a call begins. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ from adieu.transport.mounts import Mount, Mounts, Pattern
 from adieu.transport.registry import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from typing_extensions import Self, Unpack
 
     from adieu.client.closing import CloseReport
@@ -54,12 +52,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientBase"]
 
-# What an instance holds of its own making, beside the settings.
+# The attributes of every client that are not pickled under their names.
 _STATE = ("_closed", "_mounts", "_open", "_plain")
 
 
 class ClientBase(SettingAttributes):
-    """The settings of a client, and its calls as steps. Subclasses drive them."""
+    """The settings of a client, and its calls as steps. `Client` and `AsyncClient` drive the steps."""
 
     exchange: type[AnyExchange]
     pinned_exchange: type[PinnedExchange | AsyncPinnedExchange]
@@ -67,21 +65,21 @@ class ClientBase(SettingAttributes):
     default_adapter: str
     adapter_group: str
 
-    # Until it is made: what was refused half way has nothing to close, and its finalizer nothing to report.
+    # True until the constructor ends: a client whose settings were refused has nothing to close.
     _closed = True
     _mounts: Mounts
     _open: WeakSet[BodyBase]
 
-    def hooked(self, hook: Hook, subject: Any) -> Any:
+    def hooked(self, hook: Hook, subject: object) -> object:
         """Call one hook (async: an awaitable)."""
         raise NotImplementedError
 
-    def pause(self, seconds: float) -> Any:
+    def pause(self, seconds: float) -> object:
         """Wait, holding nothing (async: an awaitable)."""
         raise NotImplementedError
 
     def __init__(self, base_url: URL | str | None = None, **options: Unpack[ClientOptions]) -> None:
-        given: dict[str, Any] = dict(options)
+        given: dict[str, object] = dict(options)
         if base_url is not None:
             given["base_url"] = base_url
         settings = settings_of(given, self.default_adapter)
@@ -90,9 +88,8 @@ class ClientBase(SettingAttributes):
         self._begin_with(settings)
 
     def _begin_with(self, settings: ClientSettings) -> None:
-        """Become a client of these settings, that is open and has done nothing."""
-        adapter: Any = settings.adapter
-        default = Mount(None, self._chosen(adapter, settings.limits), None)
+        """Make this an open client with these settings."""
+        default = Mount(None, self._chosen(settings.adapter, settings.limits), None)
         store = object.__setattr__
         store(self, "_plain", CallSettings(settings))
         store(self, "_mounts", Mounts(default))
@@ -117,12 +114,13 @@ class ClientBase(SettingAttributes):
     ) -> Request:
         """The request that `request()` would send: with the client's base URL, parameters and headers."""
         refuse_unknown(options, REQUEST_OPTIONS)
-        return self._build(method, url, options)
+        return self._build(self._settings, method, url, options)
 
-    def _build(self, method: str, url: URL | str, options: Mapping[str, Any]) -> Request:
+    def _build(
+        self, settings: ClientSettings, method: str, url: URL | str, options: RequestOptions
+    ) -> Request:
         if self._closed:
             raise ClientClosed("this client is closed")
-        settings = self._plain.client
         if settings.base_url is not None and type(url) is not URL:
             url = joined(settings.base_url, url)
         target = url if type(url) is URL else URL(url)
@@ -161,14 +159,15 @@ class ClientBase(SettingAttributes):
         self._plain.merged(options)
 
     def _beginning(
-        self, method: str, url: URL | str, options: Mapping[str, Any], stream: bool
+        self, method: str, url: URL | str, options: CallOptions, stream: bool
     ) -> Steps[Any]:
         settings = self._plain
         if options:
             refuse_unknown(options, CALL_OPTIONS)
             if not SEND_OPTIONS.isdisjoint(options):
                 settings = settings.merged(options)
-        return self._sending(self._build(method, url, options), stream, settings)
+        request = self._build(settings.client, method, url, options)
+        return self._sending(request, stream, settings)
 
     def _sending(
         self,
@@ -180,7 +179,7 @@ class ClientBase(SettingAttributes):
         if self._closed:
             raise ClientClosed("this client is closed")
         if request.content.is_async and not self.awaits:
-            request.content.chunks()  # It raises, and says why.
+            request.content.chunks()  # Raises the error that explains it.
         home = request.url if settings.cert_is_own else settings.client.base_url or request.url
         credentials = None
         if (
@@ -197,10 +196,10 @@ class ClientBase(SettingAttributes):
         return begun.run(request, settings.max_redirects)
 
     def watch(self, body: BodyBase) -> None:
-        """A body is handed out open. Its client knows it, weakly, to be able to end it."""
+        """Remember, weakly, a body that is returned open, so that `close` can end it."""
         self._open.add(body)
         if self._closed:
-            body.cut_off()  # The client was closed in the meantime, and did not see this one.
+            body.cut_off()  # The client was closed in the meantime, and has not ended this one.
 
     def _closing(self) -> Steps[CloseReport]:
         object.__setattr__(self, "_closed", True)
@@ -211,7 +210,7 @@ class ClientBase(SettingAttributes):
             try:
                 return list(self._open)
             except RuntimeError:
-                pass  # Another thread added one meanwhile. What comes after `_closed` was set ends itself: see `watch`.
+                pass  # Another thread added one meanwhile. `watch` ends those that are added after `_closed` was set.
 
     # -- mounts ------------------------------------------------------------------------------------------------------
 
@@ -224,14 +223,14 @@ class ClientBase(SettingAttributes):
         tls: TLSConfig | None = None,
         connect: Connect | None = None,
     ) -> None:
-        """Let an adapter serve every URL that matches the pattern, with settings of their own where some are given.
+        """Let an adapter serve every URL that matches the pattern, with the settings of the mount if some are given.
 
         Patterns: `https://api.example.org/v1/`, `https://*.example.org/`, `http://localhost:*/`, `mock://`. The most
-        specific one wins, and every hop of a call selects again; `client.mounts.explain(url)` tells which, and why.
+        specific one wins, and every hop of a call selects again; `client.mounts.explain(url)` shows which, and why.
         Raises `MountError` if the pattern is not understood or mounted already.
         """
         if self._closed:
-            raise ClientClosed("this client is closed, and would never close what is mounted now")
+            raise ClientClosed("this client is closed, and would never close the mounted adapter")
         self._mounts.add(
             Mount(
                 Pattern.parse(pattern),
@@ -251,7 +250,7 @@ class ClientBase(SettingAttributes):
         return self._mounts
 
     def connections(self) -> list[ConnectionInfo]:
-        """What every connection is doing now: idle, or leased for which request, since when, opened where."""
+        """The state of every connection: idle, or leased for which request, since when, opened where."""
         lines: list[ConnectionInfo] = []
         for adapter in self._adapters():
             lines += base_of(adapter).connections()
@@ -262,8 +261,8 @@ class ClientBase(SettingAttributes):
 
     # -- elsewhere -----------------------------------------------------------------------------------------------------
 
-    def __getstate__(self) -> dict[str, Any]:
-        # What the client was given, secrets too, and the cookies in its jar; nothing else that it has done.
+    def __getstate__(self) -> tuple[ClientSettings, list[Mount], dict[str, object]]:
+        # The settings, with their secrets and the cookies in the jar, the mounts, and the attributes of a subclass.
         mounts = [mount for mount in self._mounts if mount.pattern]
         for mount in mounts:
             portable(
@@ -272,16 +271,17 @@ class ClientBase(SettingAttributes):
         own = {name: value for name, value in vars(self).items() if name not in _STATE}
         for name, value in own.items():
             portable(f"{name}= of a client", value, PORTABLE_INSTEAD)
-        return {"settings": self._settings, "mounts": mounts, "own": own}
+        return self._settings, mounts, own
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state["own"])
-        self._begin_with(state["settings"])
-        for mount in state["mounts"]:
+    def __setstate__(self, state: tuple[ClientSettings, list[Mount], dict[str, object]]) -> None:
+        settings, mounts, own = state
+        vars(self).update(own)
+        self._begin_with(settings)
+        for mount in mounts:
             self._mounts.add(mount)
 
     def __copy__(self) -> Self:
-        # By way of pickle: so nothing is shared that one of them could close.
+        # Pickled and unpickled, the copy shares nothing that one of the two clients could close.
         import pickle
 
         copied: Self = pickle.loads(pickle.dumps(self))  # noqa: S301 - what was pickled in the same line

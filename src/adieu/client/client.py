@@ -1,13 +1,12 @@
-"""The sync client: thin. It owns settings and mounts; it makes an exchange, lets an adapter fill it, and sees it ended.
+"""The sync client.
 
-The client never keeps a response and is never referred to by one. What is still open is known through weak references
-alone, so that `close()` can end it.
+A client keeps no response, and no response refers to a client. `close()` finds open bodies by weak references.
 """
 
 from __future__ import annotations
 
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
@@ -255,11 +254,11 @@ class Client(ClientBase):
 
         return Map(requests, limit, ThreadWorkers(sender))
 
-    def _begin(self, method: str, url: URL | str, options: Any, stream: bool) -> Response:
+    def _begin(self, method: str, url: URL | str, options: CallOptions, stream: bool) -> Response:
         response: Response = drive(self._beginning(method, url, options, stream))
         return response
 
-    def hooked(self, hook: Hook, subject: Any) -> None:
+    def hooked(self, hook: Hook, subject: object) -> None:
         """Call one hook."""
         hook(subject)
 

@@ -1,7 +1,7 @@
 """The two settings of a client that change in place: its header fields, and its cookies.
 
-Both are made when they are first needed: what can be decoded (Accept-Encoding) is not cheap to find out, and most
-clients never see a cookie.
+Both are made when they are first needed: finding out which codings can be decoded (Accept-Encoding) is not cheap, and
+most clients never get a cookie.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["ClientCookies", "ClientHeaders", "LiveHeaders"]
 
 
 def _defaults() -> Headers:
-    """What every client sends unless it says otherwise."""
+    """The fields that a client sends if it has no others."""
     from adieu.messages.decoding.decoder import accept_encoding
 
     return Headers.from_wire(
@@ -39,10 +39,10 @@ def _defaults() -> Headers:
 
 
 class LiveHeaders(Headers):
-    """`client.headers`: the fields that go with every request. A change holds for the next one.
+    """`client.headers`: the fields that go with every request. A change applies to the next one.
 
-    Requests copy `snapshot`, which every change replaces and none alters: a thread that copies it while another one
-    changes the headers gets all of a change or nothing of it.
+    Requests copy `snapshot`. A change replaces the snapshot and never alters it, so a thread that copies it meanwhile
+    gets the whole change or nothing of it.
     """
 
     __slots__ = ("snapshot",)
@@ -54,7 +54,7 @@ class LiveHeaders(Headers):
 
     def _publish(self) -> None:
         snapshot = self.copy()
-        snapshot.get("host")  # It builds the index, which every copy carries along.
+        snapshot.get("host")  # Builds the index, which every copy then has.
         self.snapshot = snapshot
 
     def add(self, name: str, value: FieldValue) -> None:
@@ -85,7 +85,7 @@ class ClientHeaders:
         self._own: HeaderChanges | None = None
         if own is None:
             return
-        # Copied: a generator could be read once, and what the caller does with a mapping afterwards is his alone.
+        # Copied, because a generator can be read only once, and because the caller may change a mapping later.
         copied: Any = own
         if isinstance(own, Headers):
             copied = own.copy()
@@ -93,7 +93,7 @@ class ClientHeaders:
             copied = dict(own)
         elif isinstance(own, Iterable) and not isinstance(own, (str, bytes)):
             copied = list(own)
-        merge(Headers(), copied)  # Refused here if they cannot be sent.
+        merge(Headers(), copied)  # Raises `InvalidHeader` for fields that cannot be sent.
         self._own = copied
 
     @property
@@ -101,7 +101,7 @@ class ClientHeaders:
         """All the fields, to be read and changed."""
         live = self._live
         if live is None:
-            # C, and so atomic: two threads that come here get the same headers.
+            # `setdefault` is atomic, so two threads get the same headers.
             live = vars(self).setdefault("_live", LiveHeaders(merge(_defaults(), self._own)))
         return live
 
@@ -116,7 +116,7 @@ class ClientHeaders:
         return name in merge(Headers(), self._changes())
 
     def _changes(self) -> HeaderChanges | None:
-        """What differs from the defaults; None as a value removes one."""
+        """The differences from the defaults; None as a value removes a field."""
         live = self._live
         if live is None:
             return self._own
@@ -126,7 +126,7 @@ class ClientHeaders:
         return [*removed, *(field for field in live.multi_items() if field not in default_fields)]
 
     def __getstate__(self) -> dict[str, Any]:
-        # The defaults are made anew where it arrives: another process may decode other codings.
+        # The process that unpickles this makes its own defaults: it may be able to decode other codings.
         return {"_own": self._changes()}
 
     def __repr__(self) -> str:
@@ -134,7 +134,7 @@ class ClientHeaders:
 
 
 class ClientCookies:
-    """The jar of a client, once there is one; or that it shall have none."""
+    """The jar of a client, once it is needed. `kept` False: the client keeps no cookies."""
 
     jar: Cookies | None = None
 
@@ -146,18 +146,18 @@ class ClientCookies:
             self.jar = as_jar(cookies, base)
 
     def jar_for(self, base: URL | None) -> Cookies:
-        """The jar, made if there is none yet. Raises `InvalidRequest` if there shall be none."""
+        """The jar, made if there is none yet. Raises `InvalidRequest` if the client keeps no cookies."""
         jar = self.jar
         if jar is None:
             if not self.kept:
                 raise InvalidRequest("this client keeps no cookies: it was made with cookies=False")
             from adieu.messages.cookies.jar import Cookies
 
-            # C, and so atomic: two threads that come here get the same jar.
+            # `setdefault` is atomic, so two threads get the same jar.
             jar = vars(self).setdefault("jar", Cookies(url=base))
         return jar
 
     def learn(self, url: URL, headers: Headers, base: URL | None) -> None:
-        """Keep the cookies that a response sets. Most set none, and nothing else is looked for."""
+        """Store the cookies that a response sets."""
         if headers.has("set-cookie") and self.kept:
             self.jar_for(base).store(url, headers.get_list("set-cookie"))

@@ -1,13 +1,14 @@
-"""Settings as values: `ClientSettings` is everything that a client is, `CallSettings` what holds for one call.
+"""Settings as values: `ClientSettings` are all settings of a client, `CallSettings` those of one call.
 
-A client holds one `CallSettings`, the one for calls without options, and that refers to its `ClientSettings`. To change
-a setting is to check it as at construction, and to put another `CallSettings` in its place with one store: a call uses
-the same settings from its beginning to its end. `adieu.client.attributes` lists what a client can be given.
+A client has one `CallSettings`, for calls without options, which refers to the `ClientSettings`. Changing a setting
+replaces it with one store, so a call has the same settings from its beginning to its end. A new option of a call is an
+entry in `SendOptions`, and here a field, its check and its line in `_MERGES`. `adieu.client.attributes` lists the
+settings of a client.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu._portable import portable
@@ -40,9 +41,9 @@ __all__ = ["CALL_OPTIONS", "PORTABLE_INSTEAD", "SEND_OPTIONS", "CallSettings", "
 
 
 class ClientSettings(Value):
-    """What a client is: its settings, checked. Pickled, it is all of a client but its mounts."""
+    """The settings of a client, checked. A pickled client is these settings and its mounts."""
 
-    adapter: Adapter | AsyncAdapter | str | None
+    adapter: Adapter | AsyncAdapter | str
     auth: Auth | None
     base_url: URL | None
     cleanup: CleanupPolicy
@@ -62,16 +63,16 @@ class ClientSettings(Value):
     tls: TLSConfig | None
 
     @classmethod
-    def of(cls, fields: dict[str, Any]) -> Self:
+    def of(cls, fields: dict[str, object]) -> Self:
         """Settings around this dict of all of them, each as its check returned it."""
         made = cls.__new__(cls)
         object.__setattr__(made, "__dict__", fields)
         return made
 
-    def _fields(self) -> dict[str, Any]:
+    def _fields(self) -> dict[str, object]:
         return vars(self).copy()
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """The same settings with others, which were checked one by one."""
         other = self.of({**vars(self), **changes})
         other.check_together()
@@ -88,7 +89,7 @@ class ClientSettings(Value):
                 raise InvalidRequest(
                     "auth= and a user name in base_url were given: which of the two is to be sent?"
                 )
-        if self.limits is not None and not isinstance(self.adapter, (str, type(None))):
+        if self.limits is not None and not isinstance(self.adapter, str):
             raise InvalidRequest(
                 f"limits= is for an adapter chosen by name; {self.adapter!r} has limits of its own: give them to it"
             )
@@ -101,7 +102,7 @@ class ClientSettings(Value):
 
         return ScopedAuth(self.auth, self.base_url.origin)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         state = self._fields()
         for name, value in state.items():
             what = value.jar if isinstance(value, ClientCookies) else value
@@ -113,10 +114,10 @@ PORTABLE_INSTEAD = "functions can be, if they stand at the top of a module"
 
 
 class CallSettings:
-    """What holds for one call: the client's settings with the call's options over them.
+    """The settings of one call: the client's, with the call's options over them.
 
-    `cleanup` and `tls` are the call's own, or None: then a mount's hold, or those of the `client`. It is made once, by
-    `merged`, and never changed; calls without options share the one of their client.
+    `cleanup` and `tls` are those of the call; where they are None, the mount's apply, or those of the `client`. Made
+    once, by `merged`, and never changed; calls without options share the one of their client.
     """
 
     __slots__ = (
@@ -138,11 +139,11 @@ class CallSettings:
 
     def __init__(self, client: ClientSettings) -> None:
         self.client = client
-        # What the call was given; NOT_GIVEN: the client's credentials hold.
+        # The call's `auth=`; NOT_GIVEN: `client_auth` applies.
         self.auth: Auth | NotGiven | None = NOT_GIVEN
         self.client_auth = None if client.auth is None else client.scoped_auth()
         self.cleanup: CleanupPolicy | None = None
-        # Besides those of the client.
+        # The call's own, besides those of the client.
         self.cookies: CookiesLike | None = None
         self.extras: Mapping[str, object] | None = None
         self.max_body = client.max_body
@@ -152,12 +153,12 @@ class CallSettings:
         self.routes = client.proxy
         self.timeout = client.timeout
         self.tls: TLSConfig | None = None
-        # The certificate in `tls` was given for this call, and so for the origin of its URL.
+        # The certificate in `tls` was given to this call, so it is for the origin of the call's URL.
         self.cert_is_own = False
-        # Neither the call nor the client has TLS settings: most have none.
+        # Neither the call nor the client has TLS settings.
         self.default_tls = client.tls is None
 
-    def merged(self, options: Mapping[str, Any]) -> CallSettings:
+    def merged(self, options: SendOptions) -> CallSettings:
         """These settings, of a client, with the options of one call over them."""
         call = CallSettings(self.client)
         for name in options:
@@ -167,7 +168,7 @@ class CallSettings:
         return call
 
 
-# Each takes one option over into the settings of a call.
+# Each of these checks one option and puts it into the settings of a call.
 
 
 def _merge_auth(call: CallSettings, options: SendOptions) -> None:
@@ -227,7 +228,7 @@ def _merge_tls(call: CallSettings, options: SendOptions) -> None:
     call.default_tls = call.tls is None and call.client.tls is None
 
 
-_MERGES: dict[str, Callable[[CallSettings, Any], None]] = {
+_MERGES: dict[str, Callable[[CallSettings, SendOptions], None]] = {
     "auth": _merge_auth,
     "cert": _merge_tls,
     "cleanup": _merge_cleanup,

@@ -1,6 +1,6 @@
-"""Adapters as people give them, most of them by name: the entry points that installed packages offer.
+"""Finds adapters by name, among the entry points of the installed packages.
 
-Sync ones are in the group `adieu.adapters`, async ones in `adieu.async_adapters`.
+Sync adapters are in the group `adieu.adapters`, async ones in `adieu.async_adapters`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _found: dict[tuple[str, str], Callable[..., Any]] = {}
 
 
 def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]:
-    """What makes the adapter of this name. Raises `UnknownAdapter`, with the names there are."""
+    """The class or function that makes adapters of this name. Raises `UnknownAdapter`, with the known names."""
     key = (group, name)
     if key not in _found:
-        # Costs tens of milliseconds once, and loads the e-mail parser: not before somebody asks for a name.
+        # Imported here, because it takes tens of milliseconds and loads the e-mail parser.
         from importlib.metadata import entry_points
 
         points = {point.name: point for point in entry_points(group=group)}
@@ -39,7 +39,7 @@ def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]
 
 
 def inner_adapter(inner: Any, limits: Any, default: str, group: str = "adieu.adapters") -> Any:
-    """What an adapter goes around: `inner`, or the default one with `limits`. Both: `InvalidRequest`."""
+    """The adapter inside another one: `inner`, or the default one with `limits`. Both: `InvalidRequest`."""
     if inner is None:
         return find_adapter(default, group)(limits=limits)
     if limits is not None:
@@ -52,7 +52,7 @@ def inner_adapter(inner: Any, limits: Any, default: str, group: str = "adieu.ada
 def chosen(
     adapter: Adapter | AsyncAdapter | str, group: str, limits: Limits | None, awaits: bool
 ) -> Any:
-    """What a client mounts: the adapter, checked, or what makes the one of this name when it is first used.
+    """The adapter, checked, or for a name a `NamedAdapter`, which makes the adapter at its first use.
 
     `awaits`: the client is an async one.
     """
@@ -62,7 +62,7 @@ def chosen(
 
 
 class NamedAdapter:
-    """An adapter chosen by name, which is made when it is first used."""
+    """The name of an adapter, from which the adapter is made at its first use."""
 
     __slots__ = ("group", "limits", "name")
 

@@ -1,13 +1,14 @@
-"""Routes: which way a request goes, directly or through which proxy. Decided by the client, never by an adapter.
+"""Routes: whether a request goes directly or through a proxy, and which. The client decides, not the adapter.
 
-Rules of the room: an explicit setting beats the environment, always and altogether: once `proxy=` is given,
-`http_proxy` and its kin, `no_proxy` too, are not looked at. The decision is made on an origin, and kept for it.
+If `proxy=` is given, the environment is ignored: `http_proxy` and the like, and `no_proxy` too. The decision depends on
+the origin alone, and is remembered for it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adieu._not_given import NOT_GIVEN, NotGiven
@@ -21,26 +22,26 @@ if TYPE_CHECKING:
 
 __all__ = ["ProxySetting", "Routes"]
 
-_MOST = 1024
+_CACHED_ORIGINS = 1024
 _SCHEMES = ("http", "https", "all", "*")
 
 ProxySetting: TypeAlias = ProxyLike | Mapping[str, ProxyLike | None] | None
-"""What `proxy=` takes: one proxy for everything, a mapping from patterns to proxies, or None for the direct way."""
+"""The values of `proxy=`: one proxy for all requests, a mapping from patterns to proxies, or None for no proxy."""
 
 
 class Routes:
     """The routes of a client, or of one call.
 
-    `proxy` is a proxy or its URL; a mapping from patterns, written as for mounts but without paths, to proxies (None:
-    the direct way; what no pattern matches goes directly, too); or None: always directly. Left out, the environment
-    decides, which is read when the first request is made. Raises `InvalidRequest` or `MountError`.
+    `proxy` is a proxy or its URL; a mapping from patterns, written as for mounts but without paths, to proxies or None
+    (origins with None, and those that no pattern matches, are reached directly); or None for no proxy at all. If it is
+    not given, the environment decides; it is read at the first request. Raises `InvalidRequest` or `MountError`.
     """
 
     __slots__ = ("_direct", "_environment", "_known", "_only", "_patterns")
 
     def __init__(self, proxy: ProxySetting | NotGiven = NOT_GIVEN) -> None:
         self._known: dict[Origin, Proxy | None] = {}
-        # Nothing is to be decided.
+        # No request has a proxy.
         self._direct = proxy is None
         self._only: Proxy | None = None
         self._patterns: list[tuple[Pattern, Proxy | None]] | None = None
@@ -52,15 +53,15 @@ class Routes:
 
     @property
     def setting(self) -> ProxySetting | NotGiven:
-        """What `proxy=` was given, checked; NOT_GIVEN: the environment decides."""
+        """The value of `proxy=`, checked; NOT_GIVEN: the environment decides."""
         if self._patterns is not None:
-            return {str(pattern): proxy for pattern, proxy in self._patterns}
+            return MappingProxyType({str(pattern): proxy for pattern, proxy in self._patterns})
         if self._only is not None:
             return self._only
         return None if self._direct and self._environment is None else NOT_GIVEN
 
     def __getstate__(self) -> tuple[Any, ...]:
-        # What the environment has decided is decided anew elsewhere, by the environment there.
+        # Without decisions of the environment: the process that unpickles this has its own.
         return self._direct and self._environment is None, self._only, self._patterns
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -68,15 +69,15 @@ class Routes:
         self._direct, self._only, self._patterns = state
 
     def select(self, url: URL) -> Proxy | None:
-        """The proxy for a request to this URL; None: none, it goes directly."""
+        """The proxy for a request to this URL. None: the request goes directly."""
         if self._direct:
             return None
         try:
             return self._known[url.origin]
         except KeyError:
-            return self._decided(url)
+            return self._decide(url)
 
-    def _decided(self, url: URL) -> Proxy | None:
+    def _decide(self, url: URL) -> Proxy | None:
         if self._only is not None:
             found: Proxy | None = self._only
         elif self._patterns is not None:
@@ -93,7 +94,7 @@ class Routes:
                 self._environment = Environment(os.environ)
                 self._direct = not self._environment
             found = self._environment.proxy_for(url.origin)
-        if len(self._known) >= _MOST:
+        if len(self._known) >= _CACHED_ORIGINS:
             self._known = {}
         self._known[url.origin] = found
         return found
@@ -114,12 +115,12 @@ def _patterns(
 
 
 def _pattern(text: object) -> Pattern:
-    """A pattern for proxies, whose scheme is one that goes through proxies, or any: `all` and `*`."""
+    """A pattern for proxies. Its scheme is `http`, `https`, or `all` or `*` for both."""
     scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
     if separator and scheme.lower() not in _SCHEMES:
         raise InvalidRequest(
-            f"proxy={text!r}: nothing goes through a proxy for {scheme}://; a pattern begins with http://, "
-            "https://, or all:// (also written *://)"
+            f"proxy={text!r}: no adapter sends requests for {scheme}:// through a proxy; a pattern begins with "
+            "http://, https://, or all:// (also written *://)"
         )
     try:
         return Pattern.parse(f"*://{rest}" if scheme.lower() == "all" else text)
