@@ -1,4 +1,4 @@
-"""What becomes of an async client's connection after a 101: see `Upgraded`."""
+"""An async client's connection after a 101: see `Upgraded`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AsyncUpgraded:
         self._closed = False
 
     async def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
-        """The next bytes, b"" when the peer has closed. What came with the 101 comes first. Timeouts in seconds."""
+        """The next bytes, b"" when the peer has closed. Those that came with the 101 come first. Seconds."""
         if self._leftover:
             data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
             return data

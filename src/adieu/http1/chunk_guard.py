@@ -20,7 +20,7 @@ State = Literal["size", "data", "after", "trailers", "done"]
 
 
 class LooseChunk(Exception):
-    """A framing line is not what the RFC says."""
+    """A framing line breaks the rules of the RFC."""
 
 
 class ChunkGuard:

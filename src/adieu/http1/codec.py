@@ -1,8 +1,8 @@
-"""The codec: HTTP/1.1 messages into bytes and back. h11 does it; this room adds what h11 leaves to its user.
+"""The codec: HTTP/1.1 messages into bytes and back, by h11, and the checks that h11 leaves to its user.
 
-That is: one place where h11's names end and ours begin, and the strictness of a client that shares connections between
-answers. A reply that two parsers could read differently is refused, because the difference is somebody's next response
-(RFC 9112, section 11.2): a length beside a transfer coding, a bare CR or LF in the head, an unknown version.
+No other module uses h11. The checks are those of a client whose responses share connections: a reply that two parsers
+could read differently is refused, because the difference would be read as the next response (RFC 9112, section 11.2):
+a length beside a transfer coding, a bare CR or LF in the head, an unknown version.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Codec:
         self._asked = method, target, fields
         # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        # What has come and is not handed on yet: of a head, of a body that is counted here, or after its end.
+        # Bytes that have come and are not handed on yet: of a head, of a body that is counted here, or after its end.
         self._buffered = b""
         self._closed = False
         # None until the final head is there.
@@ -137,7 +137,7 @@ class Codec:
         parser = self._parser
         try:
             if buffered[9:10] == b"1" and parser.our_state is h11.IDLE:
-                # Only an interim response depends on what was asked for: an upgrade that nobody wanted is refused.
+                # Only an interim response depends on the request: an upgrade that it did not ask for is refused.
                 parser.send(_h11_request(*self._asked))
             parser.receive_data(data)
             event = parser.next_event()
@@ -182,7 +182,7 @@ class Codec:
             elif says == "keep-alive":
                 keep_for = _hint(value)
         if chunked and (length is not None or version == b"1.0"):
-            # RFC 9112, sections 6.1 and 6.3: an attack or an error, and nobody can know where it ends.
+            # RFC 9112, sections 6.1 and 6.3: an attack or an error, and its end cannot be known.
             raise Malformed(
                 "it sent Transfer-Encoding together with Content-Length, or in HTTP/1.0"
             )
@@ -258,7 +258,7 @@ class Codec:
         return bool(self._buffered)
 
     def final_head_begun(self) -> bool:
-        """What has arrived of the next head is none that another one follows: the peer answers."""
+        """The bytes that have arrived begin a final head: the peer answers."""
         begun = self._buffered
         return len(begun) > 11 and (begun[9:10] != b"1" or begun[9:12] == b"101")
 
@@ -303,7 +303,8 @@ def _lines(head: bytes) -> int:
 def _check_folds(head: bytes) -> None:
     """There are fewer fields than lines: some are folded, or say the same length twice, of which h11 keeps one."""
     if b"\n " in head or b"\n\t" in head:
-        # RFC 9112, section 5.2 has it unfolded. No server folds any more; who smuggles a field past a filter does.
+        # RFC 9112, section 5.2 has it unfolded. No server folds any more; an attacker does, to hide a field from a
+        # filter.
         raise Malformed("its head has a folded line")
 
 

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection, and the lease of it: what the pool keeps, and what an exchange holds."""
+"""One HTTP/1.1 connection, which the pool keeps, and the lease of it, which an exchange holds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Connection(PooledConnection):
         self.codec = Codec()
         self.stream: Any = None
         self.scope: ConnectScope | None = None
-        # Closed before it was open, perhaps: then nobody may open it any more.
+        # It may be closed before it is open: then it must not be opened any more.
         self.closed = False
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class Connection(PooledConnection):
 
 
 class H1LeaseBase(PoolLease[Connection]):
-    """A connection for one exchange. Its facts are what errors tell and what policies see."""
+    """A connection for one exchange. Its facts are those that errors tell and policies see."""
 
     __slots__ = (
         "framing",
@@ -87,7 +87,7 @@ class H1LeaseBase(PoolLease[Connection]):
     reused: bool
 
     upgraded: Callable[[Any, bytes], object] = Upgraded
-    """Makes what the user gets of a connection that is no HTTP connection any more."""
+    """Makes the object that a user gets for an upgraded connection."""
 
     def __init__(
         self, pool: Pool[Connection], exchange: ExchangeCore, key: Origin | PoolKey
@@ -149,7 +149,7 @@ class H1LeaseBase(PoolLease[Connection]):
     def finish(self, reuse: bool, why: str) -> None:
         connection = self.connection
         if reuse and connection is not None and not connection.codec.is_reusable():
-            # RFC 9112, section 9.3: what came after the end belongs to nobody, least of all to the next request.
+            # RFC 9112, section 9.3: bytes after the end belong to no message, least of all to the next response.
             reuse, why = False, "surplus bytes"
         super().finish(reuse, why)
 

@@ -101,7 +101,7 @@ class Conversation:
         return head
 
     def _addressed(self, fields: list[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
-        """Target and fields of what a proxy is asked: to forward this, or, by the user's own CONNECT, for a tunnel."""
+        """Target and fields of a request to a proxy: to forward it, or, by the user's own CONNECT, to open a tunnel."""
         request = self._request
         via = target_of(self._lease.key)
         proxy = via.proxy if isinstance(via, ProxiedOrigin) and via.forwards else None
@@ -139,7 +139,7 @@ class Conversation:
                 try:
                     done = yield stream.send_or_recv(rest, deadline.remaining("write"))
                 except (BrokenPipeError, ConnectionResetError):
-                    return  # It has hung up; what it said before that may still be read.
+                    return  # It has hung up; an answer that it sent before may still be read.
                 if isinstance(done, int):
                     rest = rest[done:]
                     continue
@@ -175,7 +175,7 @@ class Conversation:
         return True
 
     def _final_head_begun(self) -> bool:
-        """Whether a final head has begun to arrive; interim ones that came before it are told, and done with."""
+        """Whether a final head has begun to arrive; interim heads before it are reported, and dropped."""
         codec = self._codec
         while not codec.final_head_begun():
             head = codec.head()
@@ -196,7 +196,7 @@ class Conversation:
 
 
 class _Reading:
-    """What the user's content raises while it is read is no fault of the connection, even if it is an OSError."""
+    """Errors that the user's content raises while it is read are no errors of the connection, not even an OSError."""
 
     __slots__ = ("_request",)
 
@@ -214,7 +214,7 @@ class _Reading:
 
 
 def _pending_tls_alert(stream: Any, error: Exception) -> Steps[Exception]:
-    """What a TLS peer said before it hung up, if it did; else the error of the write.
+    """The TLS alert that a peer sent before it hung up, if it did; else the error of the write.
 
     In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section 4.4.2), so
     its alert is found where the first answer is expected, and the request may be cut off before that.
@@ -228,7 +228,7 @@ def _pending_tls_alert(stream: Any, error: Exception) -> Steps[Exception]:
 
 
 def _fields(request: Request, exchange: ExchangeCore) -> list[tuple[str, str]]:
-    """The header fields as sent: Host first (RFC 9110, section 7.2), then the request's, then what the policy adds."""
+    """The header fields as sent: Host first (RFC 9110, section 7.2), then the request's, then those of the policy."""
     headers = request.headers
     fields = headers.multi_items()
     if "host" not in headers:

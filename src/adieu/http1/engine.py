@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Waiter"]
 
-# RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
+# RFC 9110, section 9.2.2: sent twice, these have the effect of being sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
-# How long a full pool is waited for before the collector is asked (seconds).
+# How long to wait in a full pool before the collector runs (seconds).
 _PATIENCE = 0.05
-# How long it is not asked again, at least (seconds), and how many times as long as it took.
+# Minimum pause between forced collections (seconds), and as a multiple of the last one's duration.
 _COLLECT_REST = 0.5
 _COLLECT_PART = 20
 
@@ -127,7 +127,7 @@ class Engine:
     def _resend_fresh(
         self, lease: H1LeaseBase, request: Request, exchange: AnyExchange, why: str
     ) -> Steps[Head]:
-        """The same request on a connection that nobody has used, in the place of this one."""
+        """Send the same request once more, on a connection that was never used, in the place of this one."""
         self.pool.replace(lease, why, fresh=True)
         lease.started = False
         if not self._take_live(lease, exchange):
@@ -137,7 +137,7 @@ class Engine:
     # -- a connection ------------------------------------------------------------------------------------------------
 
     def _queue(self, lease: H1LeaseBase, exchange: AnyExchange) -> Steps[None]:
-        """Wait until somebody ends a lease, which hands its place over to the one that has waited longest."""
+        """Wait until another lease ends: its place goes to the lease that has waited longest."""
         waiter = self._waiter()
         lease.wake = waiter.wake
         limit = exchange.deadline.remaining("pool")
@@ -146,7 +146,7 @@ class Engine:
         patience = _PATIENCE
         while not pool.served(lease):
             if lease.ended:
-                # From outside: whoever asked for it has gone, and has nobody to be told but this thread.
+                # Another thread ended it, as `to_async` and `map` do when their caller has stopped waiting.
                 raise ClientClosed(
                     f"{exchange.method} {exchange.url} was ended while it waited for a connection"
                 )
@@ -161,14 +161,14 @@ class Engine:
     def _collect_abandoned(self) -> float:
         """Responses dropped in a reference cycle are found by the collector alone, which may be far or switched off.
 
-        So before a pool of streams is called full, it is asked; but it may not take more than its part of the time.
-        Gives the seconds until it is worth asking again.
+        So it runs before a `PoolTimeout`, but for no more than a small part of the time. Returns the seconds until it
+        is worth running again.
         """
         now = monotonic()
         if now >= self._collect_at and any(
             line.lease is not None and line.lease.opened_at for line in self.pool.snapshot()
         ):
-            self._collect_at = now + _COLLECT_REST  # First: of many who wait, one asks.
+            self._collect_at = now + _COLLECT_REST  # First: of many waiting exchanges, one collects.
             try:
                 gc.collect()
             except ValueError:
@@ -195,7 +195,7 @@ class Engine:
         connection = lease.connection
         assert connection is not None
         while connection.stream is not None and connection.stream.readable():
-            # Idle and readable: the peer has closed, or says something that nobody asked for. Neither can be used.
+            # Idle and readable: the peer has closed, or sent bytes that answer no request. Neither can be used.
             self.pool.replace(lease, "stale")
             connection = lease.connection
             assert connection is not None
@@ -221,7 +221,7 @@ class Engine:
             if events is not None:
                 notify(events.connect_started, connection.id, str(origin))
             if connection.closed:
-                # Since it was leased. From here on the one who closes it closes the scope, and so what it makes.
+                # It was closed after it was leased. From here on, closing it closes the scope, with all that it made.
                 raise ClientClosed("the client was closed before a connection was opened")
             if type(origin) is ProxiedOrigin:
                 stream, plain = (yield from self._tunnels.open(origin, scope)), True
@@ -253,9 +253,10 @@ class Engine:
             notify(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
 
     def _may_replay(self, lease: H1LeaseBase, request: Request, error: TransportError) -> bool:
-        """A kept-alive connection may die at the very moment it is used again, and that is nobody's fault.
+        """Whether to replay a request: a kept-alive connection may die at the very moment it is used again.
 
-        RFC 9110, section 9.2.2: replay only what is safe to send twice, only when nothing of an answer came, once.
+        RFC 9110, section 9.2.2: replay once, only a request that is safe to send twice, and only if no byte of a
+        response came.
         """
         return (
             self._replay
@@ -269,7 +270,7 @@ class Engine:
         )
 
     def _may_answer(self, lease: H1LeaseBase, request: Request, head: Head) -> bool:
-        """Whether a proxy that forwards wants Digest credentials, which nobody can know before it has asked."""
+        """Whether a proxy that forwards wants Digest credentials, which need its challenge first."""
         via = target_of(lease.key)
         return (
             type(via) is ProxiedOrigin

@@ -1,4 +1,4 @@
-"""From what broke to an error with facts: one place, for every adapter that stands on the engine."""
+"""From native errors to errors with facts: one place, for every adapter that uses the engine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WAITS: dict[Phase, Wait] = {
 
 
 class LeaseFacts(Protocol):
-    """What an error tells of the lease on which it happened."""
+    """The facts of a lease that an error tells."""
 
     @property
     def method(self) -> str: ...
@@ -68,9 +68,9 @@ class LeaseFacts(Protocol):
 def map_error(
     error: Exception, phase: Phase, lease: LeaseFacts, deadline: Deadline | None = None
 ) -> TransportError:
-    """The error of ours that tells what happened. The native one becomes its cause.
+    """The error of adieu for a native error, which becomes its cause.
 
-    What is an error of ours already is raised here: as a cause of itself it would be a reference cycle.
+    An error that is adieu's already is raised here: as a cause of itself it would be a reference cycle.
     """
     clock = deadline or lease.since
     what: TransportError
@@ -119,7 +119,7 @@ def is_alert(error: Exception) -> bool:
 
 
 def attach_facts(error: TransportError, lease: LeaseFacts) -> TransportError:
-    """Add what the lease knows."""
+    """Add the facts of the lease."""
     error.method = lease.method
     error.url = str(lease.url)
     error.reused = lease.reused if lease.connection is not None else None

@@ -1,12 +1,12 @@
 """Ways through proxies: from a wire that reaches the proxy to a stream that ends at the origin, as steps.
 
 Theory of operation. The wire is asked for a plain stream to the proxy, as for any origin; TLS to the proxy, CONNECT and
-SOCKS go over that stream, whatever made it, so every wire works behind every proxy. TLS to the origin comes after, by
-the one who opens connections, with the settings it has without a proxy: in a tunnel nothing else changes. A request to
+SOCKS go over that stream, whatever made it, so every wire works behind every proxy. TLS to the origin comes after, made
+by the engine with the settings that it has without a proxy: in a tunnel nothing else changes. A request to
 an http origin is not tunnelled but handed to the proxy, with its whole URL (RFC 9112, section 3.2.2).
 
-Rules of the room: everything made on the way belongs to the scope. What is the proxy's (credentials, fields) is
-written here and nowhere else: into CONNECT, and into requests that the proxy forwards.
+Invariants: everything made on the way belongs to the scope. Credentials and fields for the proxy are written here and
+nowhere else: into CONNECT, and into requests that the proxy forwards.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["Tunnels"]
 
 _MAX_INFORMATIONAL = 32
 _READ = 16 * 1024
-# How much of the body of a refusal is told, and how long it is waited for (bytes, seconds).
+# How much of the body of a refusal an error quotes, and how long to wait for it (bytes, seconds).
 _EXCERPT = 1024
 _A_MOMENT = 0.25
 # How much of anything that the proxy says goes into a text.
@@ -69,7 +69,7 @@ class Tunnels:
             return (yield from self._open(via, scope))
         except TimeoutError as error:
             late = error if isinstance(error, RequestTimeout) else scope.exceeded()
-            # Which of the two it waited for, nobody sees from the URL.
+            # The URL alone does not tell whether the proxy or the origin was late.
             late.args = (f"{late.args[0]}, on the way through the proxy {via.proxy}",)
             try:
                 raise late
@@ -77,7 +77,7 @@ class Tunnels:
                 del late  # Or the exception's traceback would refer to the exception: a cycle.
 
     def _open(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[Any]:
-        # Whom it is for is what a guard judges; where the proxy is, the user has said.
+        # A guard judges the origin; the user has chosen the proxy.
         guard, scope.guard = scope.guard, None
         if via.proxy.is_socks:
             return (yield from self._socks(via, scope, guard))
@@ -89,7 +89,7 @@ class Tunnels:
         codec = Codec()
         head = yield from self._connect(codec, stream, via, scope)
         if head.status == 407 and self.challenged(via.proxy, head):
-            # On a new connection, so that nobody has to read the rest of what came with the challenge.
+            # On a new connection: the rest of the body that came with the challenge need not be read.
             stream.close()
             stream = yield from self._reach(via, scope)
             head = yield from self._connect(codec, stream, via, scope)
@@ -105,7 +105,7 @@ class Tunnels:
             )
         return stream
 
-    # -- what is told to the proxy ---------------------------------------------------------------------------------
+    # -- requests to the proxy -------------------------------------------------------------------------------------
 
     def forwarded(self, proxy: Proxy, method: str, url: URL, fields: Fields) -> tuple[str, Fields]:
         """Target and fields of a request as this proxy is to forward it."""
@@ -206,7 +206,7 @@ class Tunnels:
     def _addresses(
         self, via: ProxiedOrigin, scope: ConnectScope, guard: AddressRules | None
     ) -> Steps[list[str]]:
-        """The origin's first address of each family that the proxy can be told."""
+        """The origin's first address of each family that the proxy's protocol has room for."""
         proxy, origin = via
         assert origin.port is not None
         found = yield self._wire.addresses(origin.host, origin.port, scope)
@@ -227,7 +227,7 @@ class Tunnels:
 
 
 def _for_proxy(tls: Any) -> Any:
-    """What the client says of TLS, as far as it is meant for everybody: a proxy is shown no client certificate."""
+    """The client's TLS settings without what is for origins alone: a proxy is shown no client certificate."""
     return tls.for_proxy() if tls is not None else None
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a connection that speaks another protocol after a 101 (RFC 9110, section 7.8): it is the user's."""
+"""A connection that speaks another protocol after a 101 (RFC 9110, section 7.8): it is the user's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Upgraded:
         self._closed = False
 
     def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
-        """The next bytes, b"" when the peer has closed. What came with the 101 comes first. Timeouts in seconds."""
+        """The next bytes, b"" when the peer has closed. Those that came with the 101 come first. Seconds."""
         if self._leftover:
             data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
             return data

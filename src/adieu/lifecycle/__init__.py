@@ -1,5 +1,5 @@
-"""The ground floor: who owns a connection, and how it ends.
+"""The lowest layer: what owns a connection, and how it ends.
 
-Here live the exchange and its lease, the cleanup policies and the body that carries them out, the pool's
-bookkeeping, the clocks, and what happened when. What may not live here: HTTP, sockets, sync or async waiting.
+It holds the exchange and its lease, the cleanup policies and the body that carries them out, the pool's bookkeeping,
+the clocks and the events. It knows no HTTP, opens no sockets, and does not wait.
 """

@@ -1,10 +1,10 @@
 """Cleanup policies: how a lease ends, as a value that the user chooses.
 
 Theory of operation: a policy decides and never acts. Its hooks get a snapshot (`View`) and return an action, which is
-data; the body carries the action out, once, for sync and async alike. A policy never sees the connection, so it
-cannot leak one; it does no I/O, so one object serves every client and thread. What a policy may not do is not
-forbidden but impossible: a connection that is not reusable is closed whatever the policy says, and broken wires,
-timeouts, cancellation and interrupts close it without asking.
+data; the body carries the action out, once, for sync and async alike. A policy never sees the connection, so it cannot
+leak one; it does no I/O, so one object serves every client and thread. Some things no policy can do: a connection that
+is not reusable is closed whatever the policy says, and broken wires, timeouts, cancellation and interrupts close it
+without asking.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What happens to connections, told to whoever listens.
+"""Events: what happens to connections, reported to listeners.
 
-Rules of the room: arguments are numbers, strings and nothing that holds a socket, so a listener that keeps them leaks
+Invariants: arguments are numbers and strings, nothing that holds a socket, so a listener that keeps them leaks
 nothing. Listeners are called synchronously and must not block. Every `*_started` is followed by exactly one matching
 end, whether the exchange succeeds, fails, is cancelled or interrupted: `leased` by `released` or `closed`,
-`connect_started` by `connected` or `connect_failed`. With nobody listening an event costs one `is not None`.
+`connect_started` by `connected` or `connect_failed`. Without a listener an event costs one `is not None`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 __all__ = ["CLIENT_CLOSED", "Events", "LeaseInfo", "notify"]
 
 CLIENT_CLOSED: Final = "client closed"
-"""Why a connection is closed with its client, which shall open no other in its place."""
+"""The reason of connections that are closed with their client, which opens no others in their place."""
 
 
 class LeaseInfo(NamedTuple):
@@ -33,7 +33,7 @@ class LeaseInfo(NamedTuple):
 
 
 class Events:
-    """Overwrite what interests you and give it to a client: `Client(events=...)`.
+    """Overwrite the methods that interest you, and give an instance to a client: `Client(events=...)`.
 
     `connection` is a number that is unique within the process. An exception that a method raises is reported through
     `sys.unraisablehook` and otherwise ignored: a listener cannot break a request.
@@ -90,7 +90,7 @@ class Events:
 
 
 def notify(method: Callable[..., object], *facts: Any) -> None:
-    """Call a listener. What it raises is reported as Python reports errors in finalizers, and stops nothing."""
+    """Call a listener. An exception is reported as Python reports those of finalizers, and stops nothing."""
     try:
         method(*facts)
     except Exception as error:
@@ -99,7 +99,7 @@ def notify(method: Callable[..., object], *facts: Any) -> None:
 
 
 class _Unraisable(NamedTuple):
-    """What `sys.unraisablehook` reads, by name."""
+    """The attributes that `sys.unraisablehook` reads."""
 
     exc_type: type[BaseException]
     exc_value: BaseException

@@ -1,9 +1,9 @@
 """Locks, threads and interrupts.
 
 A lock that is taken in a `with` block was safe from Ctrl-C up to CPython 3.13, and is on PyPy: taking a lock that is
-written in C, and entering the block, were one instruction. In 3.14 they are two, and an interrupt that falls in between
-leaves the lock taken for good (of interrupts in a loop that does nothing else, three in ten do). So who holds a lock
-for more than its own thread's sake looks after it when anything has been raised:
+written in C, and entering the block, were one instruction. In 3.14 they are two, and an interrupt that falls in
+between leaves the lock taken for good (of interrupts in a loop that does nothing else, three in ten do). So code that
+holds a lock which other threads wait for has to check the lock when anything was raised:
 
 ```python
 try:
@@ -14,7 +14,7 @@ except BaseException:
     raise
 ```
 
-`locked` does that for work that is a function, where a call more costs nobody anything.
+`locked` does that for work that is a function, where one more call does not matter.
 
 `Thread.start` waits for the thread's own first steps, with locks that are Python: an interrupt there leaves a thread
 behind that never takes its first step and never ends. Only the main thread is interrupted, so another one starts them.
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 def locked(lock: Any, work: Callable[..., _T], *facts: Any) -> _T:
-    """What `work(*facts)` gives, with this `threading.RLock` taken meanwhile."""
+    """Call `work(*facts)` with this `threading.RLock` held, and return its result."""
     try:
         with lock:
             return work(*facts)
@@ -46,19 +46,19 @@ def locked(lock: Any, work: Callable[..., _T], *facts: Any) -> _T:
 
 
 def is_owned(lock: Any) -> bool:
-    """Whether the calling thread has this `threading.RLock`. What `threading.Condition` asks it, too."""
+    """Whether the calling thread holds this `threading.RLock`. `threading.Condition` uses the same method."""
     owned: bool = lock._is_owned()
     return owned
 
 
 def release_if_owned(lock: Any) -> None:
-    """Let go of a lock that was not held before the block, if the calling thread has it still."""
+    """Release a lock that was not held before the block, if the calling thread holds it still."""
     if lock._is_owned():
         lock.release()
 
 
 def process_lock() -> Any:
-    """An RLock for what a process has once. It is free in a forked child, where the thread that had it is not."""
+    """An RLock for state that a process has once. It is free in a forked child, where its holder does not run."""
     lock: Any = threading.RLock()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lock._at_fork_reinit)
@@ -74,7 +74,7 @@ def begin(thread: threading.Thread) -> None:
 
 
 def start_in_helper(thread: threading.Thread, begun: Callable[[], object] = bool) -> None:
-    """Have another thread start it, and then call `begun`."""
+    """Start a thread in a helper thread, which then calls `begun`."""
 
     def start() -> None:
         try:

@@ -5,15 +5,15 @@ None while it is idle. Every change of owner is one store into that table; every
 connections, the counters) is an index that is checked against it, so an interrupt between two lines can leave an index
 stale but never a connection without an owner.
 
-Changes are posted to an inbox and worked off by whoever holds the lock, each until it is done: a step interrupted in
-the middle is taken up again by the next caller, and every step may run twice. The lock is an `RLock`, which is C:
-an interrupt cannot make it lose its count, as it can with `Condition`, `Event` and `queue.Queue`, which are Python.
-A finalizer may run at any line, also at one that holds the lock; it sees that its own thread is at work below it,
-leaves its step in the inbox and returns. So ending a lease never waits for anything.
+Changes are posted to an inbox. The thread that holds the lock carries them out, each until it is done: a step that was
+interrupted in the middle is repeated by the next caller, so every step may run twice. The lock is an `RLock`, which is
+C: an interrupt cannot make it lose its count, as it can with `Condition`, `Event` and `queue.Queue`, which are Python.
+A finalizer may run at any line, also at one that holds the lock; it sees that its own thread holds the lock, leaves
+its step in the inbox and returns. So ending a lease never waits for anything.
 
-What takes longer or runs foreign code (closing a connection, waking a waiter) is put aside and done after the lock is
-free, and stays put aside until it has been done. So it may be done twice, but for what a listener is told: that has one
-token, and whoever draws it tells.
+Work that takes longer or runs foreign code (closing a connection, waking a waiter, notifying a listener) is deferred
+until the lock is free, and stays in the list until it has been done. So it may be done twice, except for notifications:
+each has one token, and only the thread that draws it notifies.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class ConnectionInfo(NamedTuple):
 
 
 class PooledConnection:
-    """What the pool keeps on a connection. `close()` must be idempotent, must not raise, block or wait."""
+    """A connection as the pool knows it. `close()` must be idempotent, and must not raise, block or wait."""
 
     __slots__ = (
         "events",
@@ -146,11 +146,11 @@ class PooledConnection:
         self.opened_at = now
         self.idle_since = now
         self.uses = 0
-        # Seconds the server said that it keeps an idle connection (its Keep-Alive hint), less a margin.
+        # Seconds for which the server keeps an idle connection, by its Keep-Alive hint, less a margin.
         self.keep_for: float | None = None
         # The listener of the client that leased it last.
         self.events: Events | None = None
-        # The token for telling it of the end.
+        # The token for notifying it of the end.
         self.notify_once = [True]
 
     def close(self) -> None:
@@ -177,7 +177,7 @@ class PoolLease(LeaseBase, Generic[C]):
 
     __slots__ = ("connection", "key", "notify_once", "pool", "queue_ticket", "state", "wake")
 
-    # The token for telling a listener of the release; made when there is one to be told.
+    # The token for notifying a listener of the release; made when there is a listener.
     notify_once: list[bool]
 
     def __init__(self, pool: Pool[C], key: Hashable) -> None:
@@ -185,7 +185,7 @@ class PoolLease(LeaseBase, Generic[C]):
         self.key = key
         self.connection: C | None = None
         self.state = LeaseState.ACTIVE
-        # What tells a waiting exchange that it has a connection now, or that the pool is closed.
+        # Wakes a waiting exchange when it has a connection, or the pool is closed.
         self.wake: Callable[[], object] | None = None
         # Its number in the queue, once it has to wait.
         self.queue_ticket = 0
@@ -253,8 +253,8 @@ class Pool(Generic[C]):
         lock = self._lock
         try:
             with lock:
-                # Nothing to catch up with, as nearly always. Should an interrupt fall in here, whoever made the lease
-                # ends it, so it need not be taken up again as the steps in the inbox are.
+                # The inbox is nearly always empty. If an interrupt falls in here, the owner of the lease ends it, so
+                # this step need not be repeated, as those in the inbox are.
                 if not self._inbox and lease.connection is None:
                     self._take_newest(lease)
         except BaseException:
@@ -282,7 +282,7 @@ class Pool(Generic[C]):
         if self.holds(lease):
             return True
         if self._inbox:
-            # What an interrupt left behind, and what this lease may be waiting for.
+            # Steps that an interrupt left behind; this lease may be waiting for one of them.
             self._work()
             if self.holds(lease):
                 return True
@@ -299,7 +299,7 @@ class Pool(Generic[C]):
         return conn is not None and self._owners.get(conn) is lease
 
     def finish(self, lease: PoolLease[C], reuse: bool, why: str) -> None:
-        """End a lease. What it does when called again, from wherever, is nothing."""
+        """End a lease. Calling it again, from any thread, changes nothing."""
         lock = self._lock
         if self._inbox or is_owned(lock):
             self._post(self._end_lease, lease, reuse, why)
@@ -326,7 +326,7 @@ class Pool(Generic[C]):
         return CloseReport(counts[0], counts[1])
 
     def snapshot(self) -> list[ConnectionInfo]:
-        """What every connection is doing now."""
+        """One line for each connection: what it is doing now."""
         now = self._clock()
         lines = []
         for conn, lease in list(self._owners.items()):
@@ -350,7 +350,7 @@ class Pool(Generic[C]):
         except Exception:
             raise
         except BaseException:
-            # An interrupt. What it cut short is done before it is told: nobody else may ever come by.
+            # An interrupt. The step that it cut short is done first: there may never be another caller.
             self._work()
             raise
 
@@ -393,7 +393,7 @@ class Pool(Generic[C]):
     # -- steps: run with the lock held, may run twice, never wait ------------------------------------------------------
 
     def _take_newest(self, lease: PoolLease[C]) -> None:
-        """The case that is not to cost anything: there is a good idle connection, and nobody waits for one."""
+        """The common case, which has to be cheap: there is a good idle connection, and no lease waits for one."""
         stack = self._idle.get(lease.key)
         if not stack or lease.state is _ENDED or self._closed or self._waiting:
             return
@@ -444,7 +444,7 @@ class Pool(Generic[C]):
         if limits.connections is None or len(rows) < limits.connections:
             return False
         if not any(self._idle.values()):
-            return True  # Of the idle ones none is missing there. Who waits asks at the end of every lease.
+            return True  # `_idle` is complete, so empty means full; every finished lease re-serves the waiters.
         # An idle connection to somewhere else makes room: the one that has waited longest.
         spare = [conn for conn, lease in rows.items() if lease is None]
         if not spare:
@@ -458,7 +458,7 @@ class Pool(Generic[C]):
         if lease.connection is conn:
             lease.connection = None
         if lease.state is not _ENDED and not self.holds(lease) and not self._closed:
-            # Its own row has just become free, and nobody can have come in between.
+            # Its own place has just become free, and the lock is still held.
             self._serve(lease, self._clock(), fresh)
 
     def _transfer(self, lease: PoolLease[C], former: PoolLease[C]) -> None:
@@ -497,16 +497,16 @@ class Pool(Generic[C]):
             else:
                 self._drop(conn, why)
         elif lease.queue_ticket and conn is None and lease.wake is not None:
-            # It waits in the queue, perhaps in a thread: it shall not wait for what it will never get.
+            # It waits in the queue, perhaps in a thread: it will never get a connection, so it is woken.
             self._deferred.append(lease.wake)
         if now >= self._next_sweep:
             self._sweep(now)
         if self._waiting and why != CLIENT_CLOSED:
-            # Not only by who has just made room: an earlier one may have been interrupted before it came to this.
+            # At the end of every lease: an earlier one may have been interrupted before it served the waiters.
             self._serve_waiting(now)
 
     def _serve_waiting(self, now: float) -> None:
-        """Hand what is free straight to the leases that waited longest: nobody overtakes, nobody wakes in vain."""
+        """Hand free places straight to the leases that waited longest: none is overtaken, none is woken in vain."""
         queues = list(self._waiting.items())
         if len(queues) > 1:
             queues.sort(key=_turn)
@@ -534,7 +534,7 @@ class Pool(Generic[C]):
         self._waiting.clear()
 
     def _drop(self, conn: C, why: str) -> None:
-        """Nobody owns it any more: first into what is to be closed, then out of the table."""
+        """A connection has no owner any more: first into the list of deferred work, then out of the table."""
         self._deferred.append(conn.close)
         self._notify(conn, conn.notify_once, "closed", why)
         self._owners.pop(conn, None)
@@ -564,13 +564,13 @@ class Pool(Generic[C]):
         return None
 
     def _sweep(self, now: float) -> None:
-        """Close what has been idle too long, now and then and on somebody's call: no thread, no timer."""
+        """Close connections that were idle too long, now and then and in a caller's thread: no timer, no thread."""
         limit = self._limits.idle
         self._next_sweep = now + (limit if limit is not None and limit < 2.0 else 2.0)
         for conn, lease in list(self._owners.items()):
             if lease is None and (why := self._expired(conn, now)) is not None:
                 self._drop(conn, why)
-        # What was dropped from the table is in its origin's stack still, and that origin may never be asked for again.
+        # A dropped connection is in its origin's stack still, and there may never be a request to that origin again.
         rows = self._owners
         for key, stack in list(self._idle.items()):
             kept = [conn for conn in stack if rows.get(conn, conn) is None]
@@ -579,16 +579,16 @@ class Pool(Generic[C]):
             else:
                 del self._idle[key]
 
-    # -- ends that nobody announced ------------------------------------------------------------------------------------
+    # -- forks and finalizers ------------------------------------------------------------------------------------------
 
     def after_fork(self) -> None:
-        """In a forked child: the parent's connections are not ours. Forget them without a word on the wire."""
+        """In a forked child, the connections are the parent's: forget them without sending anything."""
         rows, self._owners = self._owners, {}
         self._lock = threading.RLock()
         self._idle.clear()
         self._waiting.clear()
         self._inbox.clear()
-        # What was about to be closed is out of the table already.
+        # Connections that were about to be closed are out of the table already.
         dropped = [getattr(job, "__self__", None) for job in self._deferred]
         self._deferred.clear()
         for conn in (*rows, *dropped):
@@ -596,7 +596,7 @@ class Pool(Generic[C]):
                 conn.forget()
 
     def __del__(self) -> None:
-        # A client that was never closed: idle connections end silently, since nobody can miss them.
+        # A client that was never closed: idle connections end silently, because none is in use.
         for conn in list(getattr(self, "_owners", ())):
             conn.close()
 

@@ -1,7 +1,7 @@
 """One algorithm, two drivers: how sync and async run the same steps.
 
-Steps are a generator that calls a stream, a lease or a queue and yields what the call gave. A sync call has done its
-work by then, so its driver hands the result straight back. An async call gave an awaitable, so its driver awaits it
+Steps are a generator that calls a stream, a lease or a queue and yields the value of the call. A sync call has done its
+work by then, so its driver hands the result straight back. An async call returned an awaitable, so its driver awaits it
 first. Nothing else differs, so nothing else is written twice.
 """
 
@@ -27,7 +27,7 @@ def drive(steps: Steps[T]) -> T:
         result: T = end.value
         return result
     except BaseException:
-        # An interrupt that fell between two steps has not been seen by them, and they own what must end now.
+        # The steps have not seen an interrupt that fell between two of them, and they own things that must end now.
         steps.close()
         raise
 
