@@ -13,7 +13,7 @@ __all__ = ["AsyncH11Adapter", "H11Adapter"]
 
 
 def __getattr__(name: str) -> object:
-    # Who sends synchronously does not pay for asyncio.
+    # Sync programs need not import asyncio.
     if name == "AsyncH11Adapter":
         from adieu_h11.asynchronous import AsyncH11Adapter
 

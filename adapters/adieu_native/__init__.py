@@ -13,7 +13,7 @@ __all__ = ["AsyncNativeAdapter", "NativeAdapter"]
 
 
 def __getattr__(name: str) -> object:
-    # Who sends synchronously does not pay for asyncio.
+    # Sync programs need not import asyncio.
     if name == "AsyncNativeAdapter":
         from adieu_native.asynchronous import AsyncNativeAdapter
 

@@ -211,7 +211,7 @@ __all__ = [
 ]
 
 
-# What not everybody uses is loaded by who does; some of it needs asyncio, or ssl.
+# Loaded at their first use, because most programs need few of them; some import asyncio, or ssl.
 _LATER = {
     "AsyncGuard": "adieu.transport.guard",
     "AsyncRetryAdapter": "adieu.client.retry_adapter",
@@ -237,9 +237,9 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    room = _LATER.get(name)
-    if room is None:
+    module = _LATER.get(name)
+    if module is None:
         raise AttributeError(f"module 'adieu' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(room), name)
+    return getattr(import_module(module), name)

@@ -211,7 +211,9 @@ def test_a_proxy_that_refuses_gives_a_response(stage: Stage, status: int) -> Non
         {"headers": {"Host": "a:1"}, "content": b"x"},
     ],
 )
-def test_a_connect_without_a_target_or_with_a_proxy_is_refused(stage: Stage, options: dict[str, Any]) -> None:
+def test_a_connect_without_a_target_or_with_a_proxy_is_refused(
+    stage: Stage, options: dict[str, Any]
+) -> None:
     with stage.block(stage.one()) as client:
         error = caught(adieu.InvalidRequest, stage.get, client, "/", "CONNECT", **options)
         assert "headers={'Host': 'db.example.org:5432'}" in str(error)

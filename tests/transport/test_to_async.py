@@ -668,7 +668,7 @@ def test_a_lease_that_is_made_after_the_cancellation_is_ended_at_once() -> None:
             await so(lambda: lease.ends)
             assert lease.ends[0] == (False, "cancelled")
             await so(lambda: raised)
-            assert "nobody waits for GET http://inner.test/" in str(raised[0])
+            assert "GET http://inner.test/ was given up by its caller" in str(raised[0])
 
     run(main())
 

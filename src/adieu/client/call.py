@@ -1,7 +1,7 @@
-"""One call, from a request to a response that its policy has settled: as steps, for both colours.
+"""One call, from a request to a response that its policy has settled: as steps, for sync and async.
 
 The call is the owner of the exchange that is under way. Whatever raises, in an adapter, a hook, a policy or between two
-lines, passes through one `except BaseException`, and the exchange is over before the error is told.
+lines, passes through one `except BaseException`, and the exchange is over before the error is raised.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _UNREAD = (BodyState.OPEN, BodyState.BUFFERED)
 
 
 class CallOwner(Protocol):
-    """What a call needs of its client: the kinds of exchanges, the mounts, and how to wait."""
+    """The parts of a client that a call uses: the kinds of exchanges, the mounts, and how to wait."""
 
     exchange: type[AnyExchange]
     pinned_exchange: type[PinnedExchange | AsyncPinnedExchange]
@@ -157,7 +157,7 @@ class Call:
             response = yield from self._authenticated(request)
 
     def _authenticated(self, request: Request) -> Steps[Any]:
-        """The answer to a request, whose origin may have to know who is asking: see `adieu.flow.auth`."""
+        """The answer to a request, with its credentials if the origin is theirs: see `adieu.flow.auth`."""
         send = self._hop if self.settings.retry is None else self._retried
         credentials = self.credentials
         if credentials is not None and credentials.origin == request.url.origin:
@@ -195,7 +195,7 @@ class Call:
             exchange.end(False, "retry")
 
     def _waiting(self, seconds: float) -> Steps[None]:
-        """In pieces, so that who closes the client does not wait for one who waits to use it."""
+        """Wait in short steps, so that a call notices soon that its client was closed."""
         while not self.client.is_closed:
             if seconds <= 0:
                 return
@@ -205,7 +205,7 @@ class Call:
         raise ClientClosed("the client was closed while a request was to be sent once more")
 
     def _discard_response(self, response: Any, why: Why) -> Steps[None]:
-        """Nobody will see this body: it is drained within the policy's bound, or its connection is closed."""
+        """End a body that the user will not see: drained within the policy's bound, or its connection closed."""
         if response.body is not None:
             yield response.body.close(why)
         response.history = self._history
@@ -224,7 +224,7 @@ class Call:
         mount = _mounted(client, request)
         adapter = mount.adapter
         if client.is_closed:
-            # By a hook, or while the adapter was being made, which `close` then did not see.
+            # A hook may have closed the client, or it was closed while the adapter was being created.
             yield adapter.close()
             raise ClientClosed(f"the client was closed during {request.method} {request.url}")
         connection = self._connection_settings(mount, request.url)
@@ -309,10 +309,10 @@ def _is_settled(response: Any, exchange: AnyExchange) -> bool:
 
 
 def _wrap_adapter_error(adapter: object, exchange: AnyExchange, error: Exception) -> TransportError:
-    """What an adapter raised unmapped, as an error of ours."""
+    """An adieu error for one that an adapter raised unmapped."""
     return TransportError(
         f"{adapter!r} failed with {type(error).__name__}: {error}",
-        request_sent="partly",  # For all that is known: so nobody takes it for safe to send again.
+        request_sent="partly",  # As far as is known: such a request is not safe to send again.
         method=exchange.method,
         url=str(exchange.url),
     )
@@ -335,7 +335,7 @@ def _tell_end(
 
 def _mounted(client: CallOwner, request: Request) -> Mount:
     mount = client.mounts.select(request.url)
-    adapter = mount.adapter  # An adapter tells its schemes when it is made.
+    adapter = mount.adapter  # Its schemes are known once it is made.
     if mount.schemes and request.url.scheme not in mount.schemes:
         raise InvalidURL(
             f"{request.url} cannot be sent: {adapter!r} serves {', '.join(mount.schemes)}; "

@@ -34,7 +34,7 @@ def closing(
             if wish is not STREAM or not (lease is None or lease.survive_close()):
                 body.cut_off()
         except BaseException as error:
-            # The policy's own, or an interrupt: told when everything is closed.
+            # The policy's own, or an interrupt: raised when everything is closed.
             failure = error
             body.cut_off()
     idle = in_use = 0

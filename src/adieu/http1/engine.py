@@ -168,7 +168,9 @@ class Engine:
         if now >= self._collect_at and any(
             line.lease is not None and line.lease.opened_at for line in self.pool.snapshot()
         ):
-            self._collect_at = now + _COLLECT_REST  # First: of many waiting exchanges, one collects.
+            self._collect_at = (
+                now + _COLLECT_REST
+            )  # First: of many waiting exchanges, one collects.
             try:
                 gc.collect()
             except ValueError:

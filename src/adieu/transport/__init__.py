@@ -1,10 +1,7 @@
-"""What an adapter is, where it is mounted, and how the bytes that it moves are opened.
+"""The adapter contract: what sends a request, and where it is mounted.
 
-An adapter sends one request over some transport and answers with a response (`adapter`). Mounts
-choose one, and perhaps a cleanup policy, by the parts of a URL (`mounts`); adapters are found by
-name when they are first used (`registry`). Below them a wire opens byte streams: TCP, a Unix socket,
-a tunnel (`wire`, `stream`), over TLS if the origin wants it (`tls`).
-
-No HTTP is spoken here: that is `adieu.http1`. These rooms import `adieu.messages`,
-`adieu.lifecycle` and `adieu.errors`, and no adapter.
+An adapter sends one request over some transport and answers with a response (`adapter`, `exchange`). Mounts choose an
+adapter, and perhaps a cleanup policy, by the parts of a URL (`mounts`); adapters are found by name when they are first
+used (`registry`). Routes choose a proxy (`routes`), guards refuse addresses (`guard`), and `to_async` makes an async
+adapter of a sync one. No HTTP is spoken here: that is `adieu.http1`.
 """

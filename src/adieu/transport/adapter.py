@@ -1,11 +1,12 @@
-"""What an adapter is: it sends one request over some transport, and answers with a response.
+"""Adapters: each sends one request over some transport, and answers with a response.
 
 The contract, for people who write one:
 - `send` gets the request and the exchange that owns it. A connection's lease goes to `exchange.own(lease)` as soon as
   there is one, and `exchange.respond(status, headers)` makes the response that is read through it.
 - If `send` raises, the client ends what the exchange owns; an adapter need not clean up after itself.
 - `close` is idempotent, ends every connection, and makes a later `send` raise `ClientClosed`.
-- What else an adapter can do, it says by the members of `AdapterBase`. An object with `send` and `close` alone is an
+- `AdapterBase` has the members by which an adapter says what else it can do. An object with `send` and `close` alone
+is an
   adapter, too: it gets the defaults.
 """
 
@@ -69,7 +70,7 @@ AnyAdapter = Adapter | AsyncAdapter
 
 
 class AdapterBase:
-    """What an adapter can say of itself, sync or async. Each member has the careful answer as its default."""
+    """The members of an adapter besides `send` and `close`, sync or async, each with the careful default."""
 
     schemes: Sequence[str] = ()
     """The schemes of URLs that it serves; empty: any."""
@@ -101,7 +102,7 @@ class AdapterBase:
 
 
 class _Unknown(AdapterBase):
-    """What is known of an adapter that has `send` and `close` alone: nothing."""
+    """The base of an adapter that has `send` and `close` alone: all defaults."""
 
 
 _UNKNOWN = _Unknown()
@@ -109,7 +110,7 @@ _KNOWN: WeakSet[AdapterBase] = WeakSet()
 
 
 def base_of(adapter: object) -> AdapterBase:
-    """What an adapter says of itself; the defaults, if it is no `AdapterBase`."""
+    """The adapter itself, if it is an `AdapterBase`; else one with all defaults."""
     return adapter if isinstance(adapter, AdapterBase) else _UNKNOWN
 
 
@@ -159,7 +160,7 @@ AsyncAnswering = Union[
 
 
 class _OneFunction(AdapterBase):
-    """What is known of an adapter that is one function."""
+    """The parts of an adapter of one function that sync and async share."""
 
     is_local = True
 
@@ -210,7 +211,7 @@ class AsyncFunctionAdapter(_OneFunction):
 
 
 def _adopted(response: Any, exchange: Any) -> Any:
-    """A copy that belongs to the exchange. What is no response is left for the client to refuse."""
+    """A copy that belongs to the exchange. The client refuses an object that is no response."""
     from adieu.messages.response_head import ResponseHead
 
     if not isinstance(response, ResponseHead) or response.belongs_to(exchange):
@@ -265,7 +266,7 @@ def is_awaited(function: Any) -> bool | None:
 
 
 class Wrapper(AdapterBase):
-    """The base of adapters around another one: they say of themselves what the inner one says."""
+    """The base of adapters around another one: each member gives that of the inner adapter."""
 
     inner: Any
 

@@ -1,6 +1,6 @@
-"""What can go wrong with an app that is called in this process: it raises, or it does not keep to its interface.
+"""Errors of an app that is called in this process: it raises an exception, or it breaks the rules of its interface.
 
-For the adapters that call one. What each adds is the interface's name, and an error of its own for what breaks it.
+For adapters that call an app. Each adds the name of the interface, and an error of its own for a broken rule.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class AppError(TransportError):
 
 
 class AppFacts(Generic[V]):
-    """What is known of one call of an app, for the errors that tell of it.
+    """The facts of one call of an app, for its errors.
 
-    `fault`: the first thing that the app did and may not do. The app may catch what it is told then; the client is told
-    all the same.
+    `fault`: the first rule that the app broke. The app gets an exception then, which it may catch; the client gets the
+    error in any case.
     """
 
     interface: ClassVar[str]
-    """What the app has to keep to."""
+    """The name of the interface."""
     violated: type[V]
-    """The error for an app that does not."""
+    """The error for an app that breaks its rules."""
 
     __slots__ = ("_since", "fault", "method", "request_sent", "response_started", "url")
 
@@ -62,7 +62,7 @@ class AppFacts(Generic[V]):
         return self.violation()
 
     def violation(self) -> V:
-        """The error for what the app did."""
+        """The error for the rule that the app broke."""
         return self.state(
             self.violated(
                 f"the app does not keep to {self.interface} in {self.method} {self.url}: {self.fault}",
@@ -71,7 +71,7 @@ class AppFacts(Generic[V]):
         )
 
     def raised(self, error: BaseException) -> AppError:
-        """The error for what the app raised."""
+        """The error for an exception of the app."""
         return self.state(
             AppError(
                 f"the app raised {type(error).__name__} while it answered "

@@ -1,7 +1,7 @@
 """The exchange, as adapters see it: what to honour, and how to answer.
 
-`lifecycle.exchange` owns the lease and knows no HTTP. Here the exchange gets what the transport needs: the settings of
-its connection, and `respond`, which makes the response that belongs to it.
+`lifecycle.exchange` owns the lease and knows no HTTP. Here the exchange gets the settings of its connection, and
+`respond`, which makes the response that belongs to it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ __all__ = [
 
 
 class ExchangeCore(ExchangeBase):
-    """What the exchanges of sync and async adapters share.
+    """The parts of an exchange that sync and async share.
 
     `connection`: the settings that its connection has to be made with; an adapter that cannot honour one of them says
-    so by `honours`, and is not asked. `extras`: what the caller passes to an adapter by name; unknown names are
+    so by `honours`, and is not asked. `extras`: values that the caller passes to an adapter by name; unknown names are
     ignored.
     """
 
@@ -67,7 +67,7 @@ class ExchangeCore(ExchangeBase):
         self.extras = extras
 
     def copy_settings(self, other: ExchangeCore) -> None:
-        """Take over all settings of another exchange. Its lease, and what it has answered, stay where they are."""
+        """Take over all settings of another exchange, but neither its lease nor its status."""
         self.method = other.method
         self.url = other.url
         self.deadline = other.deadline
@@ -79,7 +79,7 @@ class ExchangeCore(ExchangeBase):
         self.extras = other.extras
 
     def settle(self, response: Any) -> Steps[Any]:
-        """The response to this exchange, from what an adapter has returned; a lease that it leaves behind ends.
+        """The response to this exchange, from the one that an adapter returned; a lease that it leaves behind ends.
 
         A response that was made by hand, or for another exchange, is copied: the adapter may return it once more.
         """

@@ -147,14 +147,14 @@ class Mount:
         # An adapter chosen by name is made, and imported, when it is first used.
         self._named = adapter if isinstance(adapter, NamedAdapter) else None
         self._adapter = None if isinstance(adapter, NamedAdapter) else adapter
-        # What the adapter serves, once there is one; empty: it does not say.
+        # The schemes that the adapter serves, once there is one; empty: any.
         self.schemes: tuple[str, ...] = () if self._adapter is None else _schemes(self._adapter)
 
     @property
     def adapter(self) -> Adapter:
         adapter = self._adapter
         if adapter is None:
-            # Two threads that both made one would leave one that nobody closes.
+            # If two threads made one each, one of the two would never be closed.
             adapter = locked(_MAKING, self._first_use)
         return adapter
 
@@ -235,7 +235,7 @@ class Mounts:
         return self._default
 
     def _candidates(self, url: URL) -> tuple[Mount, ...]:
-        # First: what is found among the mounts of before must not be kept among those of after.
+        # First, before the mounts are read: a result from the old mounts must not go into the new cache.
         known = self._by_origin
         found = tuple(
             mount

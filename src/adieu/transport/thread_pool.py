@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "ThreadSlot", "Threads", "answer", "taken"]
 
 Call = list[Any]
-"""An answer, and the function whose outcome it wants to be. Who makes the call takes the function out."""
+"""A `ThreadResult`, and the function whose outcome it gets. The thread that calls takes the function out."""
 Outcome = list[Any]
-"""A result, and an error or None. Who hands them on takes them out."""
+"""A result, and an error or None. The code that passes them on takes them out."""
 
 
 class ThreadSlot:
@@ -52,7 +52,7 @@ class ThreadSlot:
         self.since = monotonic()
 
     def call(self, function: Callable[[], object]) -> ThreadResult:
-        """Have the thread call this; see `taken`. Whoever stops waiting for it leaves the thread to itself."""
+        """Have the thread call this; see `taken`. The call goes on if its caller stops waiting."""
         wanted = answer()
         self._calls.put([wanted, function])
         if self._left:
@@ -67,7 +67,7 @@ class ThreadSlot:
             function()
 
     def claim(self) -> bool:
-        """Win the slot: the thread for which it is time, or whoever does not want it to begin any more."""
+        """Win the slot: only the first to claim it may begin it, or end it before it has begun."""
         try:
             return self._claims.pop()
         except IndexError:
@@ -77,17 +77,17 @@ class ThreadSlot:
         """No further call will be made. Any number of times, from any thread."""
         if self.claim():
             self._left = True
-            self._refuse()  # What was to be called is let go of now, and not when a thread comes by.
+            self._refuse()  # Functions that wait to be called are dropped now, not when a thread is free.
         else:
             self._calls.put(None)
 
     def give_up(self, error: Callable[[], BaseException]) -> None:
-        """End a slot that has not had its turn: what waits for it gets the error."""
+        """End a slot that has no thread yet: its callers get the error."""
         if self.claim():
             self._left = True
             self._refuse(error())
 
-    def carry(self) -> None:
+    def run_calls(self) -> None:
         """In the thread: make the calls, until the slot is left."""
         while True:
             call = self._calls.get()
@@ -166,11 +166,11 @@ class Threads:
     def holders(self) -> list[str]:
         """What every thread is used for, longest first."""
         now = monotonic()
-        seats = sorted(self._busy.copy(), key=lambda slot: slot.since)
-        return [f"{slot.name} for {now - slot.since:.1f} s" for slot in seats]
+        slots = sorted(self._busy.copy(), key=lambda slot: slot.since)
+        return [f"{slot.name} for {now - slot.since:.1f} s" for slot in slots]
 
     def stop(self, stopped: Callable[[], BaseException]) -> None:
-        """Let the threads end: idle ones now, the others after the call that they make; who waits gets an error."""
+        """Let the threads end: idle ones now, the others after their call; slots that wait get an error."""
         self._stopped = True
         while True:
             try:
@@ -206,14 +206,14 @@ def _work(
             return
         if slot.claim():
             busy[slot] = this
-            slot.carry()
+            slot.run_calls()
             del busy[slot]
         del slot
         idle.append(None)
 
 
 def answer() -> ThreadResult:
-    """A place for an outcome, in the event loop that runs here. What comes too late is let go of there, too."""
+    """A place for an outcome, in the event loop that runs here. An outcome that comes too late is dropped there."""
     return current_backend().answer(list.clear)
 
 

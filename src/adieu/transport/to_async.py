@@ -1,13 +1,13 @@
-"""From a sync adapter to an async one, by threads: for adapters that nobody has written a second time.
+"""From a sync adapter to an async one, by threads: for adapters that have no async twin.
 
-Never by itself: `AsyncClient(adapter=to_async(...))` says it. One thread carries one exchange (see `threads`), so the
-number of threads bounds the exchanges under way, streams that are open included.
+A client never does this by itself: `AsyncClient(adapter=to_async(...))` asks for it. One thread carries one exchange
+(see `thread_pool`), so the number of threads bounds the exchanges under way, open streams included.
 
 Theory of operation. The sync adapter is called in a thread, with an exchange made for it, whose leases belong to the
-real exchange the moment they are owned. So whatever ends the real one (a cancelled task, a timeout, the closing client,
-a finalizer) ends the sync lease, from whatever thread, as the `Lease` protocol allows; and that is what gets the thread
-out of its wait. Nobody waits for a thread to notice: what it brings home too late is thrown away, and a lease that it
-gets too late is ended on the spot.
+real exchange the moment they are owned. So whatever ends the real one (a cancelled task, a timeout, the closing
+client, a finalizer) ends the sync lease, from any thread, as the `Lease` contract allows; and the end of the lease
+ends the wait of the thread. The caller does not wait for the thread: a result that comes too late is dropped, and a
+lease that comes too late is ended at once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def to_async(adapter: Adapter, *, threads: int = 10) -> ThreadAdapter:
     Each exchange has a thread to itself until its body has ended; further ones wait for `Timeout.pool` at most, first
     come, first served. Cancelling a task ends its exchange at once; its thread follows as soon as the adapter notices.
     Closing the async adapter closes the sync one. Content of a request that is an async iterable is refused, and
-    `response.upgraded` is the sync adapter's. Raises `InvalidRequest` for what is no sync adapter.
+    `response.upgraded` is the sync adapter's. Raises `InvalidRequest` for an object that is no sync adapter.
 
     ```python
     client = adieu.AsyncClient(adapter=adieu.to_async(Urllib3Adapter(), threads=20))
@@ -86,12 +86,12 @@ class ThreadAdapter(Wrapper):
             sending = slot.call(partial(_send, self.inner, request, relay))
             self._threads.take(slot, self._refusal)
             if limit is not None and not await sending.come(limit):
-                # What has a thread by now may take as long as the other limits say.
+                # An exchange that has a thread by now may take as long as the other limits say.
                 slot.give_up(partial(self._exhausted, exchange.deadline))
             respond: Callable[[AsyncExchange], AsyncResponse] = await taken(sending)
             response = respond(exchange)
         except BaseException as error:
-            relay.forsake(type(error).__name__)
+            relay.give_up(type(error).__name__)
             slot.leave()
             raise
         if exchange.lease is None:
@@ -113,7 +113,7 @@ class ThreadAdapter(Wrapper):
         return ClientClosed(f"{self!r} is closed")
 
     async def close(self) -> CloseReport | None:
-        """Close the sync adapter, in a thread of its own: all the others may be waiting. What it returns is returned.
+        """Close the sync adapter, in a thread of its own, because all others may be waiting; gives what that returns.
 
         Threads that this gets out of their waits have ended when it returns; one that its adapter cannot interrupt is
         left to end by itself.
@@ -132,7 +132,7 @@ class ThreadAdapter(Wrapper):
             report: CloseReport | None = await taken(done)
         finally:
             if said:
-                thread.join(_GRACE)  # It has said its last word.
+                thread.join(_GRACE)  # It has delivered its result, and is about to end.
         return report
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -150,7 +150,7 @@ class ThreadAdapter(Wrapper):
 class _Relay(Exchange):
     """The exchange as the sync adapter sees it, in its thread. What it owns, the real one owns."""
 
-    __slots__ = ("_forsaken", "_outer", "_owned", "_slot")
+    __slots__ = ("_given_up", "_outer", "_owned", "_slot")
 
     def __init__(self, outer: AsyncExchange, slot: ThreadSlot) -> None:
         super().__init__(outer.method, outer.url, outer.deadline, outer.policy)
@@ -158,7 +158,7 @@ class _Relay(Exchange):
         self._outer = outer
         self._slot = slot
         self._owned: _ThreadLease | None = None
-        self._forsaken = False
+        self._given_up = False
 
     def own(self, lease: Lease) -> None:  # type: ignore[override]
         if lease is self.lease:
@@ -170,40 +170,40 @@ class _Relay(Exchange):
         super().wrap(lease)
         owned = self._owned
         if owned is None or self._outer.lease is not owned:
-            raise ClientClosed(f"nobody waits for {self.method} {self.url} any more")
+            raise ClientClosed(f"{self.method} {self.url} was given up by its caller")
         owned.lease = lease
 
     def _share(self, lease: Lease) -> None:
         """Let the real exchange own the lease, too."""
         outer, former = self._outer, self._owned
-        if not self._forsaken:
+        if not self._given_up:
             self._owned = owned = _ThreadLease(lease, self._slot)
             if former is not None and outer.lease is former:
                 outer.lease = owned  # Its sync lease is over; `outer.own` would end its slot, too, which is needed.
             else:
                 outer.own(owned)
-            # Asked again, because `forsake` may have looked just before that.
-            if not self._forsaken:
+            # Asked again, because `give_up` may have looked just before that.
+            if not self._given_up:
                 return
             if outer.lease is owned:
                 outer.lease = None
         super().end(False, "cancelled")
-        raise ClientClosed(f"nobody waits for {self.method} {self.url} any more")
+        raise ClientClosed(f"{self.method} {self.url} was given up by its caller")
 
-    def forsake(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
         """In the event loop: the caller has stopped waiting."""
-        self._forsaken = True
+        self._given_up = True
         self._outer.end(False, why)
 
     def hand_over(self) -> None:
-        """The adapter has returned: what it changed of the exchange, the real one has to learn."""
-        if self._forsaken:
+        """The adapter has returned: its changes of the exchange go to the real one."""
+        if self._given_up:
             return
         self._outer.policy = self.policy
         if self.lease is None:
             self._outer.end(False, "ended by the adapter")
 
-    def let_go(self) -> None:
+    def disown(self) -> None:
         """The real exchange alone owns the lease from now on."""
         self.lease = None
 
@@ -290,7 +290,7 @@ class _ThreadLease(AsyncLease):
 def _send(
     adapter: Adapter, request: Request, relay: _Relay
 ) -> Callable[[AsyncExchange], AsyncResponse]:
-    """In the thread: one sending. What it returns makes the async response, in the event loop."""
+    """In the thread: send once. Returns a function that makes the async response, for the event loop."""
     try:
         response = adapter.send(request, relay)
         if not isinstance(response, Response):
@@ -299,11 +299,11 @@ def _send(
         relay.hand_over()
         return partial(_async_response, response)
     finally:
-        relay.let_go()
+        relay.disown()
 
 
 def _async_response(response: Response, exchange: AsyncExchange) -> AsyncResponse:
-    """The response of the sync adapter, for async readers; what is left of its body comes through the thread."""
+    """The response of the sync adapter for async readers; the rest of its body comes through the thread."""
     body = b"".join(response.iter_raw()) if response.is_read else None
     other = exchange.respond(
         response.status_code,
