@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adieu.client._checks import refuse_unknown
+from adieu.client.call_settings import CALL_OPTIONS
 from adieu.client.client import Client
-from adieu.client.settings import CALL_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

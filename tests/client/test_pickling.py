@@ -13,7 +13,7 @@ import pytest
 
 import adieu
 from adieu._value import Value
-from adieu.client.attributes import CLIENT_OPTIONS
+from adieu.client.settings import CLIENT_OPTIONS
 from adieu.net.async_wire import AsyncTCPWire, AsyncUnixWire
 from adieu_asgi import AsyncASGIAdapter
 from adieu_close import AsyncCloseAdapter, CloseAdapter

@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 import adieu
-from adieu.client.attributes import CLIENT_OPTIONS
-from adieu.client.settings import CALL_OPTIONS, SEND_OPTIONS
+from adieu.client.call_settings import CALL_OPTIONS, SEND_OPTIONS
+from adieu.client.settings import CLIENT_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,20 +15,16 @@ from adieu.client._checks import (
     checked_tls,
     refuse_unknown,
 )
-from adieu.client.attributes import SettingAttributes, refuse_attribute, settings_of
 from adieu.client.base_url import joined
 from adieu.client.call import Call
+from adieu.client.call_settings import CALL_OPTIONS, SEND_OPTIONS, CallSettings
 from adieu.client.closing import closing
 from adieu.client.options import REQUEST_OPTIONS
-from adieu.client.settings import (
-    CALL_OPTIONS,
-    PORTABLE_INSTEAD,
-    SEND_OPTIONS,
-    CallSettings,
-    ClientSettings,
-)
+from adieu.client.settings import PORTABLE_INSTEAD, ClientSettings, SettingAttributes, settings_of
+from adieu.client.unknown_attributes import refuse_attribute
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.flow.cookies import for_one_call
+from adieu.lifecycle.lock import locked, process_lock
 from adieu.messages.headers import merge
 from adieu.messages.request import Request
 from adieu.messages.url import URL
@@ -55,6 +51,8 @@ __all__ = ["ClientBase"]
 # The attributes of every client that are not pickled under their names.
 _STATE = ("_closed", "_mounts", "_open", "_plain")
 
+_CHANGING = process_lock()
+
 
 class ClientBase(SettingAttributes):
     """The settings of a client, and its calls as steps. `Client` and `AsyncClient` drive the steps."""
@@ -67,6 +65,8 @@ class ClientBase(SettingAttributes):
 
     # True until the constructor ends: a client whose settings were refused has nothing to close.
     _closed = True
+    # The settings of calls without options. A change of a setting replaces it.
+    _plain: CallSettings
     _mounts: Mounts
     _open: WeakSet[BodyBase]
 
@@ -97,12 +97,26 @@ class ClientBase(SettingAttributes):
         store(self, "_closed", False)
 
     def _check_kind(self, settings: ClientSettings) -> None:
+        """Raise `InvalidRequest` for settings that this kind of client, sync or async, cannot use."""
         before, after = settings.event_hooks
         for hook in () if self.awaits else before + after:
             if is_awaited(hook):
                 raise InvalidRequest(
                     f"event_hooks: {hook!r} has to be awaited: it needs an AsyncClient"
                 )
+
+    @property
+    def _settings(self) -> ClientSettings:
+        return self._plain.client
+
+    def _change(self, name: str, checked: object) -> None:
+        # The lock keeps two threads that change two settings from undoing each other's change. Readers need no lock.
+        locked(_CHANGING, self._replace, name, checked)
+
+    def _replace(self, name: str, checked: object) -> None:
+        settings = self._settings.replace(**{name: checked})
+        self._check_kind(settings)
+        self._plain = CallSettings(settings)
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in vars(self) or hasattr(type(self), name)):

@@ -26,8 +26,8 @@ from adieu.net.connection_settings import DEFAULT, ConnectionSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adieu.client.call_settings import CallSettings
     from adieu.client.options import Hook
-    from adieu.client.settings import CallSettings
     from adieu.flow.auth import ScopedAuth
     from adieu.lifecycle.body import BodyBase
     from adieu.lifecycle.cleanup import Why

@@ -1,43 +1,67 @@
-"""Settings as values: `ClientSettings` are all settings of a client, `CallSettings` those of one call.
+"""The settings of a client: their values, their defaults, and their checks.
 
-A client has one `CallSettings`, for calls without options, which refers to the `ClientSettings`. Changing a setting
-replaces it with one store, so a call has the same settings from its beginning to its end. A new option of a call is an
-entry in `SendOptions`, and here a field, its check and its line in `_MERGES`. `adieu.client.attributes` lists the
-settings of a client.
+`ClientSettings` is all settings of a client as one value. `SettingAttributes` lists the settings as attributes of a
+client. The same check runs when a client is made and when the attribute is assigned. A new option of a client is an
+entry in `ClientOptions`, and here a field and a line in the list.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu._portable import portable
 from adieu._value import Value
 from adieu.client import _checks as checks
+from adieu.client.base_url import as_base
 from adieu.client.live import ClientCookies, ClientHeaders
-from adieu.client.options import REQUEST_OPTIONS
 from adieu.errors import InvalidRequest
+from adieu.lifecycle.cleanup import Prefetch
+from adieu.lifecycle.deadline import Timeout
+from adieu.messages.response import MAX_BODY
 from adieu.transport.routes import Routes
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
+    from typing import Literal
 
     from typing_extensions import Self
 
-    from adieu.client.options import CookiesLike, Hooks, SendOptions
-    from adieu.flow.auth import Auth, ScopedAuth
+    from adieu.client.options import CookiesLike, Hook, Hooks, HooksLike, Verify
+    from adieu.flow.auth import Auth, AuthLike, ScopedAuth
     from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.deadline import Timeout
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.pool import Limits
+    from adieu.messages.cookies.jar import Cookies
+    from adieu.messages.headers import HeaderChanges, Headers
     from adieu.messages.url import URL
     from adieu.messages.url.form import FormFields
     from adieu.net.connect import Connect
+    from adieu.net.tls._checks import Cert
     from adieu.net.tls.config import TLSConfig
     from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.routes import ProxySetting
 
-__all__ = ["CALL_OPTIONS", "PORTABLE_INSTEAD", "SEND_OPTIONS", "CallSettings", "ClientSettings"]
+__all__ = [
+    "CLIENT_OPTIONS",
+    "PORTABLE_INSTEAD",
+    "ClientSettings",
+    "Setting",
+    "SettingAttributes",
+    "settings_of",
+]
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
+
+_DEFAULT_POLICY = Prefetch()
+_DEFAULT_TIMEOUT = Timeout()
+
+
+PORTABLE_INSTEAD = "functions can be, if they stand at the top of a module"
 
 
 class ClientSettings(Value):
@@ -113,134 +137,181 @@ class ClientSettings(Value):
 PORTABLE_INSTEAD = "functions can be, if they stand at the top of a module"
 
 
-class CallSettings:
-    """The settings of one call: the client's, with the call's options over them.
+class Setting(Generic[Given, Read]):
+    """A setting as an attribute of a client. An assigned value applies from the next call on.
 
-    `cleanup` and `tls` are those of the call; where they are None, the mount's apply, or those of the `client`. Made
-    once, by `merged`, and never changed; calls without options share the one of their client.
+    `default`: the value if none is given. `check`: returns a value in the form in which it is used, or raises
+    `InvalidRequest`. `read`: returns the value of the attribute from that form.
     """
 
-    __slots__ = (
-        "auth",
-        "cert_is_own",
-        "cleanup",
-        "client",
-        "client_auth",
-        "cookies",
-        "default_tls",
-        "extras",
-        "max_body",
-        "max_redirects",
-        "retry",
-        "routes",
-        "timeout",
-        "tls",
+    def __init__(
+        self,
+        default: Given,
+        check: Callable[[Given], object],
+        read: Callable[[Any], object] | None = None,
+    ) -> None:
+        self.default = default
+        self.check = check
+        self._read = read
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: SettingAttributes, owner: type) -> Read: ...
+    def __get__(self, client: SettingAttributes | None, owner: type) -> Any:
+        if client is None:
+            return self
+        value = getattr(client._settings, self._name)
+        return value if self._read is None else self._read(value)
+
+    def __set__(self, client: SettingAttributes, given: Given) -> None:
+        client._change(self._name, self.check(given))
+
+
+class _FixedSetting(Setting[Given, Read]):
+    """A setting that cannot be assigned."""
+
+    def __set__(self, client: SettingAttributes, given: Given) -> NoReturn:
+        raise AttributeError(
+            f"{self._name} cannot change after the client was made: make another client, or mount another adapter, "
+            "with limits of its own, by client.mount(pattern, adapter)"
+        )
+
+
+def _cookies(cookies: CookiesLike | Literal[False] | None, base: URL | None) -> ClientCookies:
+    return ClientCookies(cookies if cookies is False else checks.checked_cookies(cookies), base)
+
+
+def _shown_hooks(hooks: Hooks) -> Mapping[str, tuple[Hook, ...]]:
+    return MappingProxyType({"request": hooks[0], "response": hooks[1]})
+
+
+def _shown_params(params: Any) -> Any:
+    return MappingProxyType(params) if isinstance(params, dict) else params
+
+
+class SettingAttributes:
+    """The attributes of a client that are settings."""
+
+    @property
+    def _settings(self) -> ClientSettings:
+        """All settings of this client, as one value."""
+        raise NotImplementedError
+
+    def _change(self, name: str, checked: object) -> None:
+        """Replace one setting by a value that was checked. It applies from the next call on."""
+        raise NotImplementedError
+
+    adapter: Setting[Adapter | AsyncAdapter | str | None, Adapter | AsyncAdapter | str | None] = (
+        _FixedSetting(None, lambda given: given)
+    )
+    auth: Setting[AuthLike | None, Auth | None] = Setting(None, checks.checked_auth)
+    base_url: Setting[URL | str | None, URL | None] = Setting(None, as_base)
+    cleanup: Setting[CleanupPolicy | None, CleanupPolicy] = Setting(
+        None, lambda given: checks.checked_cleanup(given) or _DEFAULT_POLICY
+    )
+    connect: Setting[Connect | None, Connect | None] = Setting(None, checks.checked_connect)
+    event_hooks: Setting[HooksLike | None, Mapping[str, tuple[Hook, ...]]] = Setting(
+        None, checks.checked_hooks, _shown_hooks
+    )
+    events: Setting[Events | None, Events | None] = Setting(None, checks.checked_events)
+    follow_redirects: Setting[bool, bool] = Setting(
+        True, lambda given: checks.checked_flag("follow_redirects", given)
+    )
+    headers: Setting[HeaderChanges | None, Headers] = Setting(
+        None, ClientHeaders, lambda headers: headers.live
+    )
+    limits: Setting[Limits | None, Limits | None] = _FixedSetting(None, checks.checked_limits)
+    max_body: Setting[int | None, int | None] = Setting(MAX_BODY, checks.checked_max_body)
+    max_redirects: Setting[int, int] = Setting(20, checks.checked_max_redirects)
+    params: Setting[FormFields | None, FormFields | None] = Setting(
+        None, checks.checked_params, _shown_params
+    )
+    proxy: Setting[ProxySetting | NotGiven, ProxySetting | NotGiven] = Setting(
+        NOT_GIVEN, Routes, lambda routes: routes.setting
+    )
+    retry: Setting[Retry | int | None, Retry | None] = Setting(None, checks.checked_retry)
+    timeout: Setting[Timeout | float | None, Timeout] = Setting(
+        _DEFAULT_TIMEOUT, checks.checked_timeout
     )
 
-    def __init__(self, client: ClientSettings) -> None:
-        self.client = client
-        # The call's `auth=`; NOT_GIVEN: `client_auth` applies.
-        self.auth: Auth | NotGiven | None = NOT_GIVEN
-        self.client_auth = None if client.auth is None else client.scoped_auth()
-        self.cleanup: CleanupPolicy | None = None
-        # The call's own, besides those of the client.
-        self.cookies: CookiesLike | None = None
-        self.extras: Mapping[str, object] | None = None
-        self.max_body = client.max_body
-        # None: redirects are not followed.
-        self.max_redirects = client.max_redirects if client.follow_redirects else None
-        self.retry = client.retry
-        self.routes = client.proxy
-        self.timeout = client.timeout
-        self.tls: TLSConfig | None = None
-        # The certificate in `tls` was given to this call, so it is for the origin of the call's URL.
-        self.cert_is_own = False
-        # Neither the call nor the client has TLS settings.
-        self.default_tls = client.tls is None
+    # -- those that are read and assigned in another form --------------------------------------------------------------
 
-    def merged(self, options: SendOptions) -> CallSettings:
-        """These settings, of a client, with the options of one call over them."""
-        call = CallSettings(self.client)
-        for name in options:
-            merge = _MERGES.get(name)
-            if merge is not None:
-                merge(call, options)
-        return call
+    @property
+    def cookies(self) -> Cookies:
+        """The jar: the cookies that responses set, and those that you put in. Made when it is first needed."""
+        settings = self._settings
+        return settings.cookies.jar_for(settings.base_url)
 
+    @cookies.setter
+    def cookies(self, given: CookiesLike | Literal[False] | None) -> None:
+        self._change("cookies", _cookies(given, self._settings.base_url))
 
-# Each of these checks one option and puts it into the settings of a call.
+    @property
+    def tls(self) -> TLSConfig | None:
+        """The TLS settings; None: the defaults. `verify` and `cert` are two of them."""
+        return self._settings.tls
 
+    @tls.setter
+    def tls(self, given: TLSConfig | None) -> None:
+        self._change("tls", checks.checked_tls(given))
 
-def _merge_auth(call: CallSettings, options: SendOptions) -> None:
-    call.auth = checks.checked_auth(options["auth"])
+    @property
+    def verify(self) -> bool | str | bytes | ssl.SSLContext:
+        """Which servers are trusted: one of the settings in `tls`. Assigning it keeps the others."""
+        tls = self._settings.tls
+        return True if tls is None else tls.context or tls.verify
 
+    @verify.setter
+    def verify(self, given: Verify) -> None:
+        self._change("tls", checks.changed_tls(self._settings.tls, {"verify": given}))
 
-def _merge_cleanup(call: CallSettings, options: SendOptions) -> None:
-    call.cleanup = checks.checked_cleanup(options["cleanup"])
+    @property
+    def cert(self) -> Cert | None:
+        """The client certificate: one of the settings in `tls`. Assigning it keeps the others."""
+        tls = self._settings.tls
+        return None if tls is None else tls.cert
 
-
-def _merge_cookies(call: CallSettings, options: SendOptions) -> None:
-    call.cookies = checks.checked_cookies(options["cookies"])
+    @cert.setter
+    def cert(self, given: Cert | None) -> None:
+        self._change("tls", checks.changed_tls(self._settings.tls, {"cert": given}))
 
 
-def _merge_extras(call: CallSettings, options: SendOptions) -> None:
-    call.extras = checks.checked_extras(options["extras"])
-
-
-def _merge_follow_redirects(call: CallSettings, options: SendOptions) -> None:
-    given = options["follow_redirects"]
-    if given is not None:
-        following = checks.checked_flag("follow_redirects", given)
-        call.max_redirects = call.client.max_redirects if following else None
-
-
-def _merge_max_body(call: CallSettings, options: SendOptions) -> None:
-    call.max_body = checks.checked_max_body(options["max_body"])
-
-
-def _merge_proxy(call: CallSettings, options: SendOptions) -> None:
-    call.routes = Routes(options["proxy"])
-
-
-def _merge_retry(call: CallSettings, options: SendOptions) -> None:
-    call.retry = checks.checked_retry(options["retry"], call.client.retry)
-
-
-def _merge_timeout(call: CallSettings, options: SendOptions) -> None:
-    call.timeout = checks.checked_timeout(options["timeout"])
-
-
-def _merge_tls(call: CallSettings, options: SendOptions) -> None:
-    """`tls`, `verify` and `cert` together, when the first of them is met."""
-    if call.tls is not None:
-        return
-    own = checks.checked_tls(options.get("tls"))
-    if own is not None:
-        call.tls = checks.tls_alone(own, options)
-    else:
-        given: dict[str, object] = {}
-        if "verify" in options:
-            given["verify"] = options["verify"]
-        if options.get("cert") is not None:
-            given["cert"] = options.get("cert")
-        call.tls = checks.changed_tls(call.client.tls, given)
-    call.cert_is_own = own is not None or options.get("cert") is not None
-    call.default_tls = call.tls is None and call.client.tls is None
-
-
-_MERGES: dict[str, Callable[[CallSettings, SendOptions], None]] = {
-    "auth": _merge_auth,
-    "cert": _merge_tls,
-    "cleanup": _merge_cleanup,
-    "cookies": _merge_cookies,
-    "extras": _merge_extras,
-    "follow_redirects": _merge_follow_redirects,
-    "max_body": _merge_max_body,
-    "proxy": _merge_proxy,
-    "retry": _merge_retry,
-    "timeout": _merge_timeout,
-    "tls": _merge_tls,
-    "verify": _merge_tls,
+_SETTINGS: dict[str, Setting[Any, Any]] = {
+    name: setting
+    for name, setting in vars(SettingAttributes).items()
+    if isinstance(setting, Setting)
 }
-SEND_OPTIONS = frozenset(_MERGES)
-CALL_OPTIONS = SEND_OPTIONS | REQUEST_OPTIONS
+_DEFAULTS: dict[str, Any] = {
+    name: setting.check(setting.default) for name, setting in _SETTINGS.items()
+}
+_DEFAULTS["tls"] = None
+CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
+
+
+def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSettings:
+    """The settings of a client with these options. Raises `InvalidRequest`, and `TypeError` for an unknown option."""
+    fields = _DEFAULTS.copy()
+    fields["adapter"] = default_adapter
+    # These can change, so each client has its own.
+    fields["cookies"] = ClientCookies()
+    fields["headers"] = ClientHeaders()
+    fields["proxy"] = Routes()
+    if not options:
+        return ClientSettings.of(fields)
+    checks.refuse_unknown(options, CLIENT_OPTIONS)
+    for name, value in options.items():
+        if name in _SETTINGS:
+            fields[name] = _SETTINGS[name].check(value)
+    if fields["adapter"] is None:
+        fields["adapter"] = default_adapter
+    if "cookies" in options:
+        fields["cookies"] = _cookies(options["cookies"], fields["base_url"])
+    fields["tls"] = checks.tls_of(options)
+    settings = ClientSettings.of(fields)
+    settings.check_together()
+    return settings

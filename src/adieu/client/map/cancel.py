@@ -15,7 +15,7 @@ from adieu.errors import ClientClosed
 from adieu.lifecycle.deadline import Deadline
 
 if TYPE_CHECKING:
-    from adieu.client.settings import CallSettings
+    from adieu.client.call_settings import CallSettings
     from adieu.lifecycle.deadline import Timeout, Wait
     from adieu.lifecycle.steps import Steps
     from adieu.transport.exchange import AnyExchange

@@ -12,11 +12,11 @@ from adieu.messages.request import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adieu.client.call_settings import CallSettings
     from adieu.client.map.cancel import CancelHandle
     from adieu.client.map.outcome import Wanted
     from adieu.client.map.worker_clients import PackedClient
     from adieu.client.options import SendOptions
-    from adieu.client.settings import CallSettings
     from adieu.lifecycle.steps import Steps
     from adieu.messages.response import Response
     from adieu.messages.url import URL
