@@ -24,7 +24,7 @@ from adieu.messages.response import ResponseHead
 from adieu.net.connection_settings import DEFAULT, ConnectionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from adieu.client.call_settings import CallSettings
     from adieu.client.options import Hook
@@ -36,7 +36,12 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.messages.url import URL
     from adieu.net.tls.config import TLSConfig
-    from adieu.transport.exchange import AnyExchange, AsyncPinnedExchange, PinnedExchange
+    from adieu.transport.exchange import (
+        AnyExchange,
+        AnyResponse,
+        AsyncPinnedExchange,
+        PinnedExchange,
+    )
     from adieu.transport.mounts import Mount, Mounts
 
 __all__ = ["Call"]
@@ -57,8 +62,8 @@ class CallOwner(Protocol):
     def mounts(self) -> Mounts: ...
     @property
     def is_closed(self) -> bool: ...
-    def hooked(self, hook: Hook, subject: Any) -> Any: ...
-    def pause(self, seconds: float) -> Any: ...
+    def hooked(self, hook: Hook, subject: object) -> object: ...
+    def pause(self, seconds: float) -> object: ...
     def watch(self, body: BodyBase) -> None: ...
 
 
@@ -109,7 +114,7 @@ class Call:
         # The responses that were not the last one.
         self._history: tuple[Any, ...] = ()
 
-    def run(self, request: Request, max_redirects: int | None) -> Steps[Any]:
+    def run(self, request: Request, max_redirects: int | None) -> Steps[AnyResponse]:
         """Send, follow redirects (None: do not), and give the final response to its policy."""
         try:
             response = yield from self._authenticated(request)
@@ -140,7 +145,9 @@ class Call:
             raise
         return response
 
-    def _follow(self, request: Request, response: Any, max_redirects: int) -> Steps[Any]:
+    def _follow(
+        self, request: Request, response: AnyResponse, max_redirects: int
+    ) -> Steps[AnyResponse]:
         """The hops after the first."""
         steps = follow(request, max_redirects)
         next(steps)
@@ -156,7 +163,7 @@ class Call:
             yield from self._discard_response(response, "redirect")
             response = yield from self._authenticated(request)
 
-    def _authenticated(self, request: Request) -> Steps[Any]:
+    def _authenticated(self, request: Request) -> Steps[AnyResponse]:
         """The answer to a request, with its credentials if the origin is theirs: see `adieu.flow.auth`."""
         send = self._hop if self.settings.retry is None else self._retried
         credentials = self.credentials
@@ -167,7 +174,7 @@ class Call:
             return self._on_one_connection(steps) if credentials.auth.same_connection else steps
         return send(request)
 
-    def _on_one_connection(self, steps: Steps[Any]) -> Steps[Any]:
+    def _on_one_connection(self, steps: Steps[AnyResponse]) -> Steps[AnyResponse]:
         try:
             self._kind = self.client.pinned_exchange
             response = yield from steps
@@ -177,7 +184,7 @@ class Call:
             self._exchange.release()
         return response
 
-    def _retried(self, request: Request) -> Steps[Any]:
+    def _retried(self, request: Request) -> Steps[AnyResponse]:
         """One exchange, or as many as it takes within the setting for retries: see `adieu.flow.retries`."""
         from adieu.flow.retries import Attempts, retried
 
@@ -186,7 +193,7 @@ class Call:
         attempts = Attempts(settings.retry, request, self.deadline, settings.client.events)
         return retried(attempts, lambda: self._hop(request), self._given_up, self._waiting)
 
-    def _given_up(self, response: Any) -> Steps[None]:
+    def _given_up(self, response: AnyResponse | None) -> Steps[None]:
         """An attempt is over, with this response or (None) an error, and there will be another."""
         exchange = self._exchange
         if response is not None:
@@ -204,14 +211,14 @@ class Call:
             seconds -= piece
         raise ClientClosed("the client was closed while a request was to be sent once more")
 
-    def _discard_response(self, response: Any, why: Why) -> Steps[None]:
+    def _discard_response(self, response: AnyResponse, why: Why) -> Steps[None]:
         """End a body that the user will not see: drained within the policy's bound, or its connection closed."""
         if response.body is not None:
             yield response.body.close(why)
         response.history = self._history
         self._history = (*self._history, response)
 
-    def _hop(self, request: Request) -> Steps[Any]:
+    def _hop(self, request: Request) -> Steps[AnyResponse]:
         """One exchange: from a request to a response head, whose body the exchange owns."""
         client, settings = self.client, self.settings
         defaults = settings.client
@@ -248,7 +255,7 @@ class Call:
         events = exchange.events
         began = 0.0 if events is None else self.deadline.elapsed()
         try:
-            response: Any = yield adapter.send(request, exchange)
+            response: AnyResponse = yield adapter.send(request, exchange)
             if not _is_settled(response, exchange):
                 response = yield from exchange.settle(response)
         except BaseException as error:
@@ -270,7 +277,9 @@ class Call:
             yield from self._show(after, exchange, response)
         return response
 
-    def _show(self, hooks: Any, exchange: AnyExchange, response: Any) -> Steps[None]:
+    def _show(
+        self, hooks: Iterable[Hook], exchange: AnyExchange, response: AnyResponse
+    ) -> Steps[None]:
         """Give the response to the hooks, which may read, wrap or close it."""
         for hook in hooks:
             yield self.client.hooked(hook, response)
@@ -300,7 +309,7 @@ class Call:
         return tls.without_client_cert()
 
 
-def _is_settled(response: Any, exchange: AnyExchange) -> bool:
+def _is_settled(response: object, exchange: AnyExchange) -> bool:
     """Whether this is the exchange's own response, read through the one lease that it has. Most are."""
     if not isinstance(response, ResponseHead):
         raise TypeError(f"it returned {type(response).__name__}, not a Response")

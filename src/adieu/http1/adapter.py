@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
 from adieu.http1.connection import H1Lease
@@ -78,19 +78,18 @@ class HTTP1Adapter(AdapterBase):
         self._replay = replay
         self._engine = Engine(self.wire, limits, _ThreadWaiter, H1Lease, start_tls, replay)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {
             name: value for name, value in vars(self).items() if name not in ("_engine", "_home")
         }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._configure(self._limits, self._replay)
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send one request; the response's body is read through the exchange's lease."""
-        response: Response = drive(self._engine.send(request, exchange))
-        return response
+        return drive(self._engine.send(request, exchange))
 
     def close(self) -> CloseReport:
         """Close every connection, and report how many were idle and in use."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio.events import _get_running_loop
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
 from adieu.http1.connection import AsyncH1Lease
@@ -59,12 +59,12 @@ class AsyncHTTP1Adapter(AdapterBase):
         self._replay = replay
         self._engine = Engine(self.wire, limits, _waiter, AsyncH1Lease, start_tls_async, replay)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {
             name: value for name, value in vars(self).items() if name not in ("_engine", "_home")
         }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._configure(self._limits, self._replay)
 
@@ -73,8 +73,7 @@ class AsyncHTTP1Adapter(AdapterBase):
         loop = _get_running_loop()
         if loop is None or loop is not self._home:
             self._bind()
-        response: AsyncResponse = await adrive(self._engine.send(request, exchange))
-        return response
+        return await adrive(self._engine.send(request, exchange))
 
     def _bind(self) -> None:
         home = running()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.lease import LeaseBase
     from adieu.messages.url import Origin
     from adieu.net.scope import ConnectScope
+    from adieu.net.stream import AnyStream
     from adieu.transport.exchange import ExchangeCore
     from adieu.transport.pool_key import PoolKey
 
@@ -40,7 +41,7 @@ class Connection(PooledConnection):
     def __init__(self, key: Hashable, number: int, now: float) -> None:
         super().__init__(key, number, now)
         self.codec = Codec()
-        self.stream: Any = None
+        self.stream: AnyStream | None = None
         self.scope: ConnectScope | None = None
         # It may be closed before it is open: then it must not be opened any more.
         self.closed = False
@@ -86,7 +87,7 @@ class H1LeaseBase(PoolLease[Connection]):
     received: int
     reused: bool
 
-    upgraded: Callable[[Any, bytes], object] = Upgraded
+    upgraded: Callable[[Any, bytes], Upgraded | AsyncUpgraded] = Upgraded
     """Makes the object that a user gets for an upgraded connection."""
 
     def __init__(
@@ -195,6 +196,7 @@ class H1LeaseBase(PoolLease[Connection]):
             while (chunk := self._count(codec.body())) is None:
                 large = self.remaining is not None and self.remaining > _LARGE_READ
                 size = _LARGE_READ if large else _SMALL_READ
+                assert connection.stream is not None
                 data = yield connection.stream.recv(size, deadline.remaining("read"))
                 if not data and not self.pool.holds(self):
                     # Not the peer's end, which would be a proper end for a body without a length.

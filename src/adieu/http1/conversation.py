@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from adieu.http1.tunnel import Tunnels
     from adieu.lifecycle.steps import Steps
     from adieu.messages.request import Request
+    from adieu.net.stream import AnyStream
     from adieu.transport.exchange import ExchangeCore
 
 __all__ = ["Conversation"]
@@ -49,6 +50,7 @@ class Conversation:
     ) -> None:
         connection = lease.connection
         assert connection is not None
+        assert connection.stream is not None
         self._lease = lease
         self._request = request
         self._exchange = exchange
@@ -213,7 +215,7 @@ class _Reading:
             ) from error
 
 
-def _pending_tls_alert(stream: Any, error: Exception) -> Steps[Exception]:
+def _pending_tls_alert(stream: AnyStream, error: Exception) -> Steps[Exception]:
     """The TLS alert that a peer sent before it hung up, if it did; else the error of the write.
 
     In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section 4.4.2), so

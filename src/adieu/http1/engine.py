@@ -14,13 +14,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, overload
 
 from adieu.errors import ClientClosed, InvalidRequest, PoolTimeout, TransportError
 from adieu.http1.connection import Connection
 from adieu.http1.conversation import Conversation
 from adieu.http1.error_mapping import attach_facts, map_error
-from adieu.http1.tunnel import Tunnels
+from adieu.http1.tunnel import StartTLS, Tunnels
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Limits, Pool
 from adieu.messages.headers import Headers
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from adieu.http1.codec import Head
     from adieu.http1.connection import AsyncH1Lease, H1Lease, H1LeaseBase
     from adieu.lifecycle.steps import Steps
+    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
+    from adieu.messages.response import Response
     from adieu.net.async_wire import AsyncWire
     from adieu.net.wire import Wire
-    from adieu.transport.exchange import AnyExchange
+    from adieu.transport.exchange import AnyExchange, AsyncExchange, Exchange
 
 __all__ = ["Engine", "Waiter"]
 
@@ -57,7 +59,7 @@ class Waiter(Protocol):
         """The turn has come. Called from any thread, perhaps twice; never raises."""
         ...
 
-    def wait(self, seconds: float | None) -> Any:
+    def wait(self, seconds: float | None) -> object:
         """Wait until `wake`, at most so long (async: an awaitable)."""
         ...
 
@@ -74,7 +76,7 @@ class Engine:
         limits: Limits,
         waiter: Callable[[], Waiter],
         lease: type[H1Lease] | type[AsyncH1Lease],
-        secured: Callable[[Any, str, ConnectScope], Any],
+        secured: StartTLS,
         replay: bool,
     ) -> None:
         self.pool: Pool[Connection] = Pool(Connection, limits)
@@ -84,13 +86,19 @@ class Engine:
         self._does_tls = wire.does_tls
         self._tunnels = Tunnels(wire, secured)
         # A wire may have its own way of TLS, for the streams that tunnels give too.
-        self._start_tls: Callable[[Any, str, ConnectScope], Any] = wire.start_tls
+        self._start_tls: StartTLS = wire.start_tls
         self._waiter = waiter
         self._lease = lease
         self._replay = replay
         self._collect_at = 0.0
 
-    def send(self, request: Request, exchange: AnyExchange) -> Steps[Any]:
+    @overload
+    def send(self, request: Request, exchange: Exchange) -> Steps[Response]: ...
+    @overload
+    def send(self, request: Request, exchange: AsyncExchange) -> Steps[AsyncResponse]: ...
+    def send(
+        self, request: Request, exchange: AnyExchange
+    ) -> Steps[Response] | Steps[AsyncResponse]:
         """Send the request and receive the final head."""
         pool = self.pool
         settings = exchange.connection
@@ -212,7 +220,7 @@ class Engine:
     def _open(self, lease: H1LeaseBase, exchange: AnyExchange) -> Steps[None]:
         connection = lease.connection
         assert connection is not None
-        origin: Any = target_of(lease.key)
+        target = target_of(lease.key)
         events = exchange.events
         settings = exchange.connection
         scope = connection.scope = ConnectScope(
@@ -221,14 +229,15 @@ class Engine:
         phase: Phase = "connect"
         try:
             if events is not None:
-                notify(events.connect_started, connection.id, str(origin))
+                notify(events.connect_started, connection.id, str(target))
             if connection.closed:
                 # It was closed after it was leased. From here on, closing it closes the scope, with all that it made.
                 raise ClientClosed("the client was closed before a connection was opened")
-            if type(origin) is ProxiedOrigin:
-                stream, plain = (yield from self._tunnels.open(origin, scope)), True
-                origin = origin.origin
+            if isinstance(target, ProxiedOrigin):
+                origin = target.origin
+                stream, plain = (yield from self._tunnels.open(target, scope)), True
             else:
+                origin = target
                 stream, plain = (yield self._wire.open(origin, scope)), not self._does_tls
             if not isinstance(stream, (ByteStream, AsyncByteStream)):
                 raise InvalidRequest(

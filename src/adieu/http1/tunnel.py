@@ -11,20 +11,19 @@ nowhere else: into CONNECT, and into requests that the proxy forwards.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ConnectError, ProxyError, RequestTimeout
 from adieu.http1.codec import Codec, Head, Malformed
-from adieu.messages.fields.challenge import parse_challenges
+from adieu.messages.fields.challenge import Challenge, parse_challenges
 from adieu.messages.fields.digest import DigestSession
 from adieu.messages.headers import Headers
 from adieu.messages.url import Origin
 from adieu.net.proxies import socks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from adieu.errors import Phase
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import URL
@@ -32,9 +31,11 @@ if TYPE_CHECKING:
     from adieu.net.async_wire import AsyncWire
     from adieu.net.proxies.proxy import ProxiedOrigin, Proxy
     from adieu.net.scope import ConnectScope
+    from adieu.net.stream import AnyStream
+    from adieu.net.tls.config import TLSConfig
     from adieu.net.wire import Wire
 
-__all__ = ["Tunnels"]
+__all__ = ["StartTLS", "Tunnels"]
 
 _MAX_INFORMATIONAL = 32
 _READ = 16 * 1024
@@ -46,6 +47,8 @@ _SHOWN = 200
 _MOST_SESSIONS = 64
 
 Fields = list[tuple[str, str]]
+StartTLS = Callable[[Any, str, "ConnectScope"], object]
+"""Puts TLS over a stream: (stream, host name, scope), sync or awaited."""
 
 
 class Tunnels:
@@ -53,14 +56,12 @@ class Tunnels:
 
     __slots__ = ("_secured", "_sessions", "_wire")
 
-    def __init__(
-        self, wire: Wire | AsyncWire, secured: Callable[[Any, str, ConnectScope], Any]
-    ) -> None:
+    def __init__(self, wire: Wire | AsyncWire, secured: StartTLS) -> None:
         self._wire = wire
         self._secured = secured
         self._sessions: dict[Proxy, DigestSession] = {}
 
-    def open(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[Any]:
+    def open(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[AnyStream]:
         """A stream through the proxy: to the origin, or, if it forwards, to itself.
 
         Raises `ProxyError`, `RequestTimeout`, and `DNSError` for a name that is to be looked up here.
@@ -76,7 +77,7 @@ class Tunnels:
             finally:
                 del late  # Or the exception's traceback would refer to the exception: a cycle.
 
-    def _open(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[Any]:
+    def _open(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[AnyStream]:
         # A guard judges the origin; the user has chosen the proxy.
         guard, scope.guard = scope.guard, None
         if via.proxy.is_socks:
@@ -136,11 +137,11 @@ class Tunnels:
 
     # -- getting there ---------------------------------------------------------------------------------------------
 
-    def _reach(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[Any]:
+    def _reach(self, via: ProxiedOrigin, scope: ConnectScope) -> Steps[AnyStream]:
         """A stream to the proxy itself."""
         place = via.proxy.url.origin
         try:
-            stream = yield self._wire.open(Origin("tcp", place.host, place.port), scope)
+            stream: AnyStream = yield self._wire.open(Origin("tcp", place.host, place.port), scope)
             # Its own close wakes a thread that reads before the descriptor goes.
             scope.own(stream)
             if place.scheme == "https":
@@ -156,7 +157,7 @@ class Tunnels:
         return stream
 
     def _connect(
-        self, codec: Codec, stream: Any, via: ProxiedOrigin, scope: ConnectScope
+        self, codec: Codec, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope
     ) -> Steps[Head]:
         """Ask for a tunnel (RFC 9110, section 9.3.6), and give the final head of the answer."""
         proxy, origin = via
@@ -182,7 +183,7 @@ class Tunnels:
 
     def _socks(
         self, via: ProxiedOrigin, scope: ConnectScope, guard: AddressRules | None
-    ) -> Steps[Any]:
+    ) -> Steps[AnyStream]:
         hosts = [via.origin.host]
         if socks.resolves_here(via.proxy.scheme):
             hosts = yield from self._addresses(via, scope, guard)
@@ -226,12 +227,12 @@ class Tunnels:
         return hosts
 
 
-def _for_proxy(tls: Any) -> Any:
+def _for_proxy(tls: TLSConfig | None) -> TLSConfig | None:
     """The client's TLS settings without what is for origins alone: a proxy is shown no client certificate."""
     return tls.for_proxy() if tls is not None else None
 
 
-def _challenges(head: Head) -> Any:
+def _challenges(head: Head) -> list[Challenge]:
     return parse_challenges(Headers.from_wire(head.fields).get_list("proxy-authenticate"))
 
 
@@ -248,7 +249,7 @@ def _unreachable(error: Exception, via: ProxiedOrigin) -> ProxyError:
 
 
 def _refused(
-    codec: Codec, head: Head, stream: Any, via: ProxiedOrigin, scope: ConnectScope
+    codec: Codec, head: Head, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope
 ) -> Steps[ProxyError]:
     """The error for a proxy that answered, and made no tunnel."""
     body = yield from _excerpt(codec, stream, scope)
@@ -267,7 +268,7 @@ def _refused(
     return ProxyError(text, status=head.status, reason=head.reason, answer=body)
 
 
-def _excerpt(codec: Codec, stream: Any, scope: ConnectScope) -> Steps[bytes]:
+def _excerpt(codec: Codec, stream: AnyStream, scope: ConnectScope) -> Steps[bytes]:
     """The first bytes of the answer's body, as far as they come soon."""
     body = b""
     ends_at = monotonic() + _A_MOMENT

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.exchange import ExchangeBase
     from adieu.lifecycle.lease import AnyLease
 
-__all__ = ["AsyncBody", "Body", "BodyBase", "BodyState"]
+__all__ = ["AnyBody", "AsyncBody", "Body", "BodyBase", "BodyState"]
 
 
 # Both are numbers: the hash of other enumerations is a Python call, and each request looks into the table twice.
@@ -484,3 +484,6 @@ class AsyncBody(BodyBase):
             return
         closing.close()
         self.abort("exit")
+
+
+AnyBody = Body | AsyncBody

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from adieu.net.scope import ConnectScope
 
-__all__ = ["AsyncByteStream", "ByteStream"]
+__all__ = ["AnyStream", "AsyncByteStream", "ByteStream"]
 
 # How much of an upload is offered at once (bytes).
 _PIECE = 64 * 1024
@@ -101,3 +101,6 @@ class AsyncByteStream(_Stream):
         piece = data[:_PIECE]
         await self.send(bytes(piece), timeout)
         return len(piece)
+
+
+AnyStream = ByteStream | AsyncByteStream

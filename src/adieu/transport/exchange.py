@@ -6,21 +6,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from adieu.lifecycle.body import AsyncBody, Body
 from adieu.lifecycle.exchange import ExchangeBase
 from adieu.lifecycle.pinned import Pinned
 from adieu.messages.async_response import AsyncResponse
-from adieu.messages.response import Response
+from adieu.messages.response import Response, ResponseHead
 from adieu.net.connection_settings import DEFAULT, ConnectionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from adieu.lifecycle.body import AnyBody
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.events import Events
+    from adieu.lifecycle.lease import AnyLease
     from adieu.lifecycle.steps import Steps
     from adieu.messages.async_response import AsyncResponseContent
     from adieu.messages.request import HeadersLike
@@ -29,12 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnyExchange",
+    "AnyResponse",
     "AsyncExchange",
     "AsyncPinnedExchange",
     "Exchange",
     "ExchangeCore",
     "PinnedExchange",
 ]
+
+
+R = TypeVar("R", bound=ResponseHead)
 
 
 class ExchangeCore(ExchangeBase):
@@ -78,7 +84,7 @@ class ExchangeCore(ExchangeBase):
         self.connection = other.connection
         self.extras = other.extras
 
-    def settle(self, response: Any) -> Steps[Any]:
+    def settle(self, response: R) -> Steps[R]:
         """The response to this exchange, from the one that an adapter returned; a lease that it leaves behind ends.
 
         A response that was made by hand, or for another exchange, is copied: the adapter may return it once more.
@@ -96,7 +102,7 @@ class ExchangeCore(ExchangeBase):
             self.take_source(response)  # It was wrapped when its content was in memory.
         return response
 
-    def adopt(self, response: Any) -> Any:
+    def adopt(self, response: R) -> R:
         """A copy of a response that belongs to this exchange, which owns the file, iterator or stream in it."""
         copied = response.copy()
         copied.max_body = self.max_body
@@ -105,14 +111,14 @@ class ExchangeCore(ExchangeBase):
             self.take_source(copied)
         return copied
 
-    def take_source(self, response: Any) -> None:
+    def take_source(self, response: ResponseHead) -> None:
         """Own the file, iterator or stream that a response of this exchange is read from."""
         source, response.source = response.source, None
         source.adopt(self.method, self.url)
         self.own(source)
         response.attach(self._new_body(source))
 
-    def _new_body(self, lease: Any) -> Any:
+    def _new_body(self, lease: AnyLease) -> AnyBody:
         raise NotImplementedError(f"{type(self).__name__} is not an exchange that can be used")
 
 
@@ -137,14 +143,14 @@ class Exchange(ExchangeCore):
         response = Response(status_code, headers, body, reason=reason, http_version=http_version)
         lease = self.lease
         if body is not None:
-            return self.adopt(response)  # type: ignore[no-any-return]
+            return self.adopt(response)
         response.max_body = self.max_body
         self.status = status_code
         if lease is not None:
             response.attach(Body(self, lease))
         return response
 
-    def _new_body(self, lease: Any) -> Body:
+    def _new_body(self, lease: AnyLease) -> Body:
         return Body(self, lease)
 
 
@@ -168,14 +174,14 @@ class AsyncExchange(ExchangeCore):
         )
         lease = self.lease
         if body is not None:
-            return self.adopt(response)  # type: ignore[no-any-return]
+            return self.adopt(response)
         response.max_body = self.max_body
         self.status = status_code
         if lease is not None:
             response.attach(AsyncBody(self, lease))
         return response
 
-    def _new_body(self, lease: Any) -> AsyncBody:
+    def _new_body(self, lease: AnyLease) -> AsyncBody:
         return AsyncBody(self, lease)
 
 
@@ -192,3 +198,4 @@ class AsyncPinnedExchange(Pinned, AsyncExchange):
 
 
 AnyExchange = Exchange | AsyncExchange
+AnyResponse = Response | AsyncResponse
