@@ -76,5 +76,12 @@ def test_every_block_of_the_document_runs(
         exec(compile(before + block.group(1), document, "exec"), names)
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_source_file_that_the_document_names_exists(document: Path) -> None:
+    roots = (ROOT, ROOT / "src/adieu")
+    named = re.findall(r"`([\w./]+/\w+\.py)`", document.read_text())
+    assert [name for name in named if not any((root / name).exists() for root in roots)] == []
+
+
 def test_the_readme_shows_code_and_it_was_found() -> None:
     assert len(BLOCK.findall((ROOT / "README.md").read_text())) >= 8
