@@ -7,7 +7,7 @@ sent, whether a response had begun, on what connection. So code that retries dec
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,7 +76,7 @@ def _rebuild(cls: type[_E], args: tuple[object, ...], state: dict[str, object]) 
 class AdieuError(Exception):
     """The root of every error that adieu raises."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__.copy())
 
 

@@ -282,6 +282,7 @@ async def _pool_that_is_full(client: adieu.AsyncClient) -> None:
 
     # They are served whether or not this one is. Not awaited here, where a cancellation could hit the wait.
     _neighbours.extend(spawn(neighbour()) for _ in range(2))
+    assert held.body is not None
     later(0.002, held.body.abort, "test")
     assert (await client.get("/ok")).status_code == 200
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_work_that_fails_leaves_the_lock_free() -> None:
 
 
 def test_an_interrupt_before_the_block_leaves_the_lock_free() -> None:
-    lock = InterruptedLock()
+    lock: Any = InterruptedLock()
     with pytest.raises(KeyboardInterrupt):
         locked(lock, pytest.fail, "the block never began")
     assert not is_owned(lock)

@@ -219,7 +219,7 @@ class EventStream(_EventStream):
         return event
 
     def close(self) -> None:
-        """Close the connection, and end the iterator. Any number of calls, from any thread."""
+        """Close the connection, and end the iterator. Idempotent, from any thread."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -255,7 +255,7 @@ class AsyncEventStream(_EventStream):
         return event
 
     async def close(self) -> None:
-        """Close the connection, and end the iterator. Any number of calls; it does not wait."""
+        """Close the connection, and end the iterator. Idempotent; it does not wait."""
         self._close()
 
     async def __aenter__(self) -> Self:

@@ -125,7 +125,7 @@ class ClientHeaders:
         default_fields = defaults.multi_items()
         return [*removed, *(field for field in live.multi_items() if field not in default_fields)]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # The process that unpickles this makes its own defaults: it may be able to decode other codings.
         return {"_own": self._changes()}
 

@@ -38,7 +38,7 @@ class AsyncUpgraded:
         await self._stream.send(data, timeout)
 
     async def close(self) -> None:
-        """Close the connection. Any number of calls; it is awaited as everything else is, and never waits."""
+        """Close the connection. Idempotent; it is awaited as everything else is, and never waits."""
         self._closed = True
         self._stream.close()
 

@@ -37,7 +37,7 @@ class Upgraded:
         self._stream.send(data, timeout)
 
     def close(self) -> None:
-        """Close the connection. Any number of calls."""
+        """Close the connection. Idempotent."""
         self._closed = True
         self._stream.close()
 

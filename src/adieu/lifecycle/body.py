@@ -413,7 +413,7 @@ class BodyBase:
             releases = self._ask(policy.on_complete, self.view()) is RELEASE
         self._settle(_Event.COMPLETE, "complete", releases and lease.reusable)
 
-    def _ask(self, hook: Callable[..., Any], *question: Any) -> Any:
+    def _ask(self, hook: Callable[..., Any], *question: object) -> Any:
         try:
             return hook(*question)
         except BaseException:
@@ -454,7 +454,7 @@ class Body(BodyBase):
         return drive(self._next())
 
     def close(self, why: Why = "exit") -> None:
-        """End it as the policy says: drained and released, or closed. Any number of calls."""
+        """End it as the policy says: drained and released, or closed. Idempotent."""
         drive(self._close(why))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from adieu.errors import InvalidRequest
 
@@ -151,7 +151,7 @@ class CleanupPolicy:
         return f"{type(self).__name__}({inner})"
 
 
-def _bound(name: str, value: Any) -> None:
+def _bound(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         raise InvalidRequest(f"{name} must be a number of at least 0, not {value!r}")
 

@@ -89,7 +89,7 @@ class Events:
         """A response was dropped unread; its connection has just been closed. May be called by a finalizer."""
 
 
-def notify(method: Callable[..., object], *facts: Any) -> None:
+def notify(method: Callable[..., object], *facts: object) -> None:
     """Call a listener. An exception is reported as Python reports those of finalizers, and stops nothing."""
     try:
         method(*facts)

@@ -108,7 +108,7 @@ class ExchangeBase:
         self.lease = lease
 
     def end(self, reuse: bool, why: str) -> None:
-        """End the lease, if there is one. Any number of calls, from any thread; the first one counts."""
+        """End the lease, if there is one. Idempotent, from any thread; the first one counts."""
         lease = self.lease
         if lease is not None:
             try:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import os
 import threading
 from _thread import start_new_thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ __all__ = ["begin", "is_owned", "locked", "process_lock", "release_if_owned", "s
 _T = TypeVar("_T")
 
 
-def locked(lock: Any, work: Callable[..., _T], *facts: Any) -> _T:
+def locked(lock: threading.RLock, work: Callable[..., _T], *facts: object) -> _T:
     """Call `work(*facts)` with this `threading.RLock` held, and return its result."""
     try:
         with lock:
@@ -45,23 +45,23 @@ def locked(lock: Any, work: Callable[..., _T], *facts: Any) -> _T:
         raise
 
 
-def is_owned(lock: Any) -> bool:
+def is_owned(lock: threading.RLock) -> bool:
     """Whether the calling thread holds this `threading.RLock`. `threading.Condition` uses the same method."""
-    owned: bool = lock._is_owned()
+    owned: bool = lock._is_owned()  # type: ignore[attr-defined]
     return owned
 
 
-def release_if_owned(lock: Any) -> None:
+def release_if_owned(lock: threading.RLock) -> None:
     """Release a lock that was not held before the block, if the calling thread holds it still."""
-    if lock._is_owned():
+    if is_owned(lock):
         lock.release()
 
 
-def process_lock() -> Any:
+def process_lock() -> threading.RLock:
     """An RLock for state that a process has once. It is free in a forked child, where its holder does not run."""
-    lock: Any = threading.RLock()
+    lock = threading.RLock()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lock._at_fork_reinit)
+        os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]
     return lock
 
 

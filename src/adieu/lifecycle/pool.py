@@ -73,7 +73,7 @@ class Limits(Value):
         age: float | None = None,
         requests: int | None = None,
     ) -> None:
-        counts: dict[str, Any] = {
+        counts: dict[str, object] = {
             "connections": connections,
             "per_origin": per_origin,
             "requests": requests,
@@ -83,7 +83,7 @@ class Limits(Value):
                 raise InvalidRequest(
                     f"limits: {name} takes a whole number from 1 or None, not {number!r}"
                 )
-        times: dict[str, Any] = {"idle": idle, "age": age}
+        times: dict[str, float | None] = {"idle": idle, "age": age}
         for name, seconds in times.items():
             number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
             if seconds is not None and not (number and seconds >= 0):
@@ -215,6 +215,7 @@ class PoolLease(LeaseBase, Generic[C]):
 
 
 _ENDED = LeaseState.ENDED
+_Step = tuple[Callable[..., None], tuple[object, ...]]
 
 
 class Pool(Generic[C]):
@@ -235,7 +236,7 @@ class Pool(Generic[C]):
         self._owners: dict[C, PoolLease[C] | None] = {}
         self._idle: dict[Hashable, list[C]] = {}
         self._waiting: dict[Hashable, deque[PoolLease[C]]] = {}
-        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._inbox: deque[_Step] = deque()
         self._deferred: deque[Callable[[], object]] = deque()
         self._lock = threading.RLock()
         self._next_sweep = 0.0
@@ -343,7 +344,7 @@ class Pool(Generic[C]):
 
     # -- the inbox ---------------------------------------------------------------------------------------------------
 
-    def _post(self, step: Callable[..., None], *args: Any) -> None:
+    def _post(self, step: Callable[..., None], *args: object) -> None:
         self._inbox.append((step, args))
         try:
             self._work()
@@ -368,7 +369,7 @@ class Pool(Generic[C]):
         if self._deferred:
             self._run_deferred()
 
-    def _carry_out(self, inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+    def _carry_out(self, inbox: deque[_Step]) -> None:
         try:
             while inbox:
                 step, args = inbox[0]
@@ -613,7 +614,7 @@ def _notify_token(lease: PoolLease[Any]) -> list[bool]:
         return lease.notify_once
 
 
-def _notify_once(token: list[bool], method: Callable[..., object], *facts: Any) -> None:
+def _notify_once(token: list[bool], method: Callable[..., object], *facts: object) -> None:
     try:
         token.pop()  # C, and so atomic: of many threads one has it.
     except IndexError:

@@ -44,7 +44,7 @@ class AsyncResponse(ResponseHead):
     if TYPE_CHECKING:
         body: AsyncBody | None
 
-    def _source_of(self, body: Any) -> AsyncSourceLease:
+    def _source_of(self, body: object) -> AsyncSourceLease:
         if not is_source(body, awaited=True):
             raise InvalidRequest(
                 "an async response's body is bytes, text, a binary file, an iterable or an async iterable of bytes, "
@@ -143,7 +143,7 @@ class AsyncResponse(ResponseHead):
     # -- ends --------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """End the body, read or not, as the cleanup policy says. Any number of calls."""
+        """End the body, read or not, as the cleanup policy says. Idempotent."""
         if self.body is not None:
             await self.body.close("exit")
         elif self.source is not None:

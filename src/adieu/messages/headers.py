@@ -221,7 +221,7 @@ class Headers(MutableMapping[str, str]):
         return f"Headers({shown!r})"
 
     @override
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Headers.from_wire, (self._fields.copy(),)
 
 

@@ -48,7 +48,7 @@ class Response(ResponseHead):
     if TYPE_CHECKING:
         body: Body | None
 
-    def _source_of(self, body: Any) -> SourceLease:
+    def _source_of(self, body: object) -> SourceLease:
         if not is_source(body, awaited=False):
             hint = (
                 ": an async iterable needs an AsyncResponse"
@@ -172,7 +172,7 @@ class Response(ResponseHead):
     # -- ends --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the body, read or not, as the cleanup policy says. Any number of calls."""
+        """End the body, read or not, as the cleanup policy says. Idempotent."""
         if self.body is not None:
             self.body.close("exit")
         elif self.source is not None:

@@ -76,7 +76,7 @@ class ResponseHead:
         self,
         status_code: int,
         headers: HeadersLike | None = None,
-        body: Any = None,
+        body: object = None,
         *,
         reason: str | None = None,
         http_version: str = "HTTP/1.1",
@@ -114,7 +114,7 @@ class ResponseHead:
         else:
             self.source = self._source_of(body)
 
-    def _source_of(self, body: Any) -> Any:
+    def _source_of(self, body: object) -> Any:
         """The lease of a body that is read in pieces. Raises `InvalidRequest` for what is none."""
         raise NotImplementedError(f"{type(self).__name__} is no response that can be made")
 
@@ -443,7 +443,7 @@ class ResponseHead:
 
     # A response travels without its connection: what was not read is not there at the other end.
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         kept = ("status_code", "reason", "http_version", "headers", "history", "request", "seconds")
         state: dict[str, Any] = {name: getattr(self, name) for name in kept}
         request = self.request

@@ -135,7 +135,7 @@ class AsyncSourceLease(_Source, AsyncLease):
         return chunk
 
 
-def close_now(source: Any) -> None:
+def close_now(source: object) -> None:
     """Close a file, a generator or an async generator, without waiting. What has no end to call is left as it is.
 
     An async generator that awaits on its way out is left where it awaits.
@@ -163,7 +163,7 @@ def _pieces(source: Any) -> Iterator[bytes]:
     yield from _nonempty(source)
 
 
-def _nonempty(pieces: Iterable[Any]) -> Iterator[bytes]:
+def _nonempty(pieces: Iterable[object]) -> Iterator[bytes]:
     for piece in pieces:
         if chunk := _bytes(piece):
             yield chunk
@@ -193,7 +193,7 @@ class _Awaited(AsyncIterator[bytes]):
 class _AsyncNonempty(AsyncIterator[bytes]):
     """The pieces that are not empty. Not an async generator, which the event loop would want to finalize."""
 
-    def __init__(self, pieces: AsyncIterable[Any]) -> None:
+    def __init__(self, pieces: AsyncIterable[object]) -> None:
         self._pieces = aiter(pieces)
 
     async def __anext__(self) -> bytes:
@@ -206,7 +206,7 @@ class _AsyncNonempty(AsyncIterator[bytes]):
         close_now(self._pieces)
 
 
-def _bytes(chunk: Any) -> bytes:
+def _bytes(chunk: object) -> bytes:
     # Not bytes() alone, which makes n zeros of a number n.
     if isinstance(chunk, (bytes, bytearray, memoryview)):
         return bytes(chunk)

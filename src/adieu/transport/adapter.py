@@ -173,7 +173,7 @@ class _OneFunction(AdapterBase):
         wanted = (request, exchange) if self._wants_exchange else (request,)
         return self._function(*wanted)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         function = self._function
         home = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
         if _found(*home) is self:
@@ -253,7 +253,7 @@ def _of(function: Any, schemes: Sequence[str]) -> FunctionAdapter | AsyncFunctio
     return make(function, schemes)
 
 
-def is_awaited(function: Any) -> bool | None:
+def is_awaited(function: object) -> bool | None:
     """Whether a function is an `async def`. None: unknown (it is written in C, or a `functools.partial`)."""
     while hasattr(function, "__wrapped__"):
         # Follow `__wrapped__`: a wrapper returns what its inner function returns.
@@ -335,7 +335,7 @@ def _found(module: str, name: str) -> Any:
     return getattr(import_module(module), name, None) if module and "." not in name else None
 
 
-def _called(function: Any) -> Any:
+def _called(function: object) -> Any:
     """The function that is called, where it is an object that can be."""
     return function if hasattr(function, "__code__") else getattr(type(function), "__call__")  # noqa: B004, B009
 

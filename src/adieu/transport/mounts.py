@@ -14,7 +14,7 @@ wins: host first, then port, then path, then scheme. Two patterns that say the s
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from adieu.errors import InvalidRequest, InvalidURL, MountError
 from adieu.lifecycle.lock import locked, process_lock
@@ -58,7 +58,7 @@ class Pattern(NamedTuple):
     segments: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: Any) -> Pattern:
+    def parse(cls, text: object) -> Pattern:
         """Raises `MountError` for anything that could be understood in two ways."""
         match = _SHAPE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
@@ -186,7 +186,7 @@ class Mount:
         """The adapter, if there was a use for it yet."""
         return self._adapter
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # One that was chosen by name is made anew.
         adapter = self._named or self._adapter
         return Mount, (self.pattern, adapter, self.policy, self.tls, self.connect)

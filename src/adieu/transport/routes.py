@@ -60,7 +60,7 @@ class Routes:
             return self._only
         return None if self._direct and self._environment is None else NOT_GIVEN
 
-    def __getstate__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> tuple[object, ...]:
         # Without decisions of the environment: the process that unpickles this has its own.
         return self._direct and self._environment is None, self._only, self._patterns
 

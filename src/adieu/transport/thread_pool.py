@@ -74,7 +74,7 @@ class ThreadSlot:
             return False
 
     def leave(self) -> None:
-        """No further call will be made. Any number of times, from any thread."""
+        """No further call will be made. Idempotent, from any thread."""
         if self.claim():
             self._left = True
             self._refuse()  # Functions that wait to be called are dropped now, not when a thread is free.

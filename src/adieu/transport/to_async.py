@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import BodyClosed, ClientClosed, InvalidRequest, PoolTimeout
 from adieu.lifecycle.lease import AsyncLease, Lease
@@ -135,7 +135,7 @@ class ThreadAdapter(Wrapper):
                 thread.join(_GRACE)  # It has delivered its result, and is about to end.
         return report
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.inner, self._threads.limit)
 
     def __repr__(self) -> str:

@@ -161,7 +161,7 @@ class AsyncMap:
         return next(self._source, NoRequest.EXHAUSTED)
 
     async def close(self) -> None:
-        """Cancel the requests under way, and wait until they have ended. Any number of calls; it ends the iterator."""
+        """Cancel the requests under way, and wait until they have ended. Idempotent; it ends the iterator."""
         self._exhausted = True
         in_flight = self._in_flight
         if in_flight is not None:

@@ -42,7 +42,7 @@ class CancelHandle:
         self.runs_here = False
 
     def cancel(self) -> None:
-        """End the job's present wait, and refuse every later one. Any number of calls."""
+        """End the job's present wait, and refuse every later one. Idempotent."""
         self.cancelled = True
         call = self.call
         exchange = call.exchange if call is not None else None

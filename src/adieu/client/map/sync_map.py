@@ -236,7 +236,7 @@ class Map:
                 return
 
     def close(self) -> None:
-        """Cancel the requests under way, and wait until they have ended. Any number of calls; it ends the iterator."""
+        """Cancel the requests under way, and wait until they have ended. Idempotent; it ends the iterator."""
         self._exhausted = True
         self._in_flight.cancel()
         self._in_flight.join()
