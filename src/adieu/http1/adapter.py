@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
@@ -10,6 +9,7 @@ from adieu.http1.connection import H1Lease
 from adieu.http1.engine import Engine
 from adieu.lifecycle.pool import Limits
 from adieu.lifecycle.steps import drive
+from adieu.lifecycle.waiting import ThreadWaiter
 from adieu.net.tls.start import start_tls
 from adieu.net.wire import TCPWire, Wire
 from adieu.transport.adapter import AdapterBase
@@ -25,32 +25,6 @@ __all__ = ["HTTP1Adapter"]
 
 _UNGUARDED: frozenset[Honour] = frozenset(("tls", "connect", "route"))
 _ALL: frozenset[Honour] = _UNGUARDED | {"guard"}
-
-
-class _ThreadWaiter:
-    """A waiter that blocks its thread. `SimpleQueue` is C: an interrupt cannot leave it half locked."""
-
-    __slots__ = ("_signals", "wake")
-
-    def __init__(self) -> None:
-        self._signals: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.wake = _Wake(self._signals)
-
-    def wait(self, seconds: float | None) -> None:
-        try:
-            self._signals.get(timeout=seconds)
-        except queue.Empty:
-            pass  # The caller looks whether its turn has come, whatever ended the wait.
-
-
-class _Wake:
-    __slots__ = ("_signals",)
-
-    def __init__(self, signals: queue.SimpleQueue[None]) -> None:
-        self._signals = signals
-
-    def __call__(self) -> None:
-        self._signals.put(None)
 
 
 class HTTP1Adapter(AdapterBase):
@@ -76,7 +50,7 @@ class HTTP1Adapter(AdapterBase):
     def _configure(self, limits: Limits, replay: bool) -> None:
         self._limits = limits
         self._replay = replay
-        self._engine = Engine(self.wire, limits, _ThreadWaiter, H1Lease, start_tls, replay)
+        self._engine = Engine(self.wire, limits, ThreadWaiter, H1Lease, start_tls, replay)
 
     def __getstate__(self) -> dict[str, object]:
         return {

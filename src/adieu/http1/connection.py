@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed
 from adieu.http1.async_upgrade import AsyncUpgraded
-from adieu.http1.codec import Codec, Framing, Head, Malformed
+from adieu.http1.codec import Codec, Head, Malformed
 from adieu.http1.error_mapping import map_error
 from adieu.http1.upgrade import Upgraded
-from adieu.lifecycle.events import LeaseInfo
+from adieu.lifecycle.exchange_lease import ExchangeLease
 from adieu.lifecycle.lease import AsyncLease, Lease
-from adieu.lifecycle.pool import LeaseState, Pool, PooledConnection, PoolLease
+from adieu.lifecycle.pool import LeaseState, Pool, PooledConnection
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 if TYPE_CHECKING:
-    from adieu.errors import Sent
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.lease import LeaseBase
     from adieu.messages.url import Origin
@@ -54,6 +53,10 @@ class Connection(PooledConnection):
         if self.stream is not None:
             self.stream.close()
 
+    def is_stale(self) -> bool:
+        # Readable while idle: the peer has closed, or sent bytes that answer no request. Neither can be used.
+        return self.stream is not None and self.stream.readable()
+
     def forget(self) -> None:
         stream = self.stream
         if stream is not None:
@@ -64,28 +67,12 @@ class Connection(PooledConnection):
         return f"<connection {self.id} to {self.key}: {state}>"
 
 
-class H1LeaseBase(PoolLease[Connection]):
+class H1LeaseBase(ExchangeLease[Connection]):
     """A connection for one exchange. Its facts are those that errors tell and policies see."""
 
-    __slots__ = (
-        "framing",
-        "got_continue",
-        "interim",
-        "keep_alive",
-        "method",
-        "opened_at",
-        "received",
-        "remaining",
-        "reused",
-        "sent",
-        "since",
-        "started",
-        "url",
-    )
+    __slots__ = ("got_continue", "interim", "keep_alive")
 
     key: Origin | PoolKey
-    received: int
-    reused: bool
 
     upgraded: Callable[[Any, bytes], Upgraded | AsyncUpgraded] = Upgraded
     """Makes the object that a user gets for an upgraded connection."""
@@ -93,21 +80,11 @@ class H1LeaseBase(PoolLease[Connection]):
     def __init__(
         self, pool: Pool[Connection], exchange: ExchangeCore, key: Origin | PoolKey
     ) -> None:
-        super().__init__(pool, key)
-        self.method = exchange.method
-        self.url = exchange.url
-        self.since = exchange.deadline
-        self.opened_at: str | None = None
-        self.framing: Framing = "close"
+        super().__init__(pool, exchange, key)
         # How many 1xx came, and whether a 100 was among them.
         self.interim = 0
         self.got_continue = False
         self.keep_alive = False
-        self.received = 0
-        self.remaining: int | None = None
-        self.reused = False
-        self.sent: Sent = "no"
-        self.started = False
 
     @property
     def reusable(self) -> bool:
@@ -120,23 +97,10 @@ class H1LeaseBase(PoolLease[Connection]):
         )
 
     @property
-    def age(self) -> float:
-        connection = self.connection
-        return self.since.now() - connection.opened_at if connection is not None else 0.0
-
-    @property
-    def connection_id(self) -> int:
-        return self.connection.id if self.connection is not None else 0
-
-    @property
     def trailers(self) -> list[tuple[str, str]] | None:
         """The fields after the body, once it has ended (RFC 9112, section 7.1.2)."""
         connection = self.connection
         return connection.codec.trailers if connection is not None else None
-
-    def info(self) -> LeaseInfo:
-        seconds = self.since.elapsed()
-        return LeaseInfo(self.connection_id, self.method, str(self.url), seconds, self.opened_at)
 
     def take(self, head: Head) -> None:
         """Learn from the final head how the body is framed and whether the connection can stay."""
@@ -154,20 +118,10 @@ class H1LeaseBase(PoolLease[Connection]):
             reuse, why = False, "surplus bytes"
         super().finish(reuse, why)
 
-    def note_opened_at(self, place: str | None) -> None:
-        self.opened_at = place
-
     def inherit(self, former: LeaseBase) -> None:
-        """Take over the connection of a lease whose message is complete, if this one could have got it."""
-        if (
-            isinstance(former, H1LeaseBase)
-            and former.pool is self.pool
-            and former.key == self.key
-            and former.reusable
-            and former.connection is not None
-            and former.connection.codec.is_reusable()
-        ):
-            self.pool.inherit(self, former)
+        connection = former.connection if isinstance(former, H1LeaseBase) else None
+        if connection is not None and connection.codec.is_reusable():
+            super().inherit(former)
 
     def peek(self) -> bytes | None:
         """Body bytes that are here already; None: none are."""

@@ -11,18 +11,17 @@ a full pool is waited for (the waiter).
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
-from time import monotonic
-from typing import TYPE_CHECKING, Protocol, overload
+from typing import TYPE_CHECKING, overload
 
-from adieu.errors import ClientClosed, InvalidRequest, PoolTimeout, TransportError
+from adieu.errors import ClientClosed, InvalidRequest, TransportError
 from adieu.http1.connection import Connection
 from adieu.http1.conversation import Conversation
-from adieu.http1.error_mapping import attach_facts, map_error
+from adieu.http1.error_mapping import map_error
 from adieu.http1.tunnel import StartTLS, Tunnels
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Limits, Pool
+from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
 from adieu.net.proxies.proxy import ProxiedOrigin
 from adieu.net.scope import ConnectScope
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from adieu.http1.codec import Head
     from adieu.http1.connection import AsyncH1Lease, H1Lease, H1LeaseBase
     from adieu.lifecycle.steps import Steps
+    from adieu.lifecycle.waiting import Waiter
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
@@ -41,27 +41,10 @@ if TYPE_CHECKING:
     from adieu.net.wire import Wire
     from adieu.transport.exchange import AnyExchange, AsyncExchange, Exchange
 
-__all__ = ["Engine", "Waiter"]
+__all__ = ["Engine"]
 
 # RFC 9110, section 9.2.2: sent twice, these have the effect of being sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
-# How long to wait in a full pool before the collector runs (seconds).
-_PATIENCE = 0.05
-# Minimum pause between forced collections (seconds), and as a multiple of the last one's duration.
-_COLLECT_REST = 0.5
-_COLLECT_PART = 20
-
-
-class Waiter(Protocol):
-    """How one exchange waits for its turn."""
-
-    def wake(self) -> object:
-        """The turn has come. Called from any thread, perhaps twice; never raises."""
-        ...
-
-    def wait(self, seconds: float | None) -> object:
-        """Wait until `wake`, at most so long (async: an awaitable)."""
-        ...
 
 
 class Engine:
@@ -80,6 +63,7 @@ class Engine:
         replay: bool,
     ) -> None:
         self.pool: Pool[Connection] = Pool(Connection, limits)
+        self._wait = PoolWait(self.pool, waiter)
         self._wire = wire
         # A Unix socket, or a peer in memory, is not behind anything.
         self._is_direct = wire.is_direct
@@ -87,10 +71,8 @@ class Engine:
         self._tunnels = Tunnels(wire, secured)
         # A wire may have its own way of TLS, for the streams that tunnels give too.
         self._start_tls: StartTLS = wire.start_tls
-        self._waiter = waiter
         self._lease = lease
         self._replay = replay
-        self._collect_at = 0.0
 
     @overload
     def send(self, request: Request, exchange: Exchange) -> Steps[Response]: ...
@@ -107,7 +89,7 @@ class Engine:
         lease = self._lease(pool, exchange, pool_key(request.url.origin, settings))
         exchange.own(lease)
         if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
-            yield from self._queue(lease, exchange)
+            yield from self._wait.steps(lease, exchange)
         if not self._take_live(lease, exchange):
             yield from self._open(lease, exchange)
         try:
@@ -144,78 +126,9 @@ class Engine:
 
     # -- a connection ------------------------------------------------------------------------------------------------
 
-    def _queue(self, lease: H1LeaseBase, exchange: AnyExchange) -> Steps[None]:
-        """Wait until another lease ends: its place goes to the lease that has waited longest."""
-        waiter = self._waiter()
-        lease.wake = waiter.wake
-        limit = exchange.deadline.remaining("pool")
-        ends_at = None if limit is None else monotonic() + limit
-        pool = self.pool
-        patience = _PATIENCE
-        while not pool.served(lease):
-            if lease.ended:
-                # Another thread ended it, as `to_async` and `map` do when their caller has stopped waiting.
-                raise ClientClosed(
-                    f"{exchange.method} {exchange.url} was ended while it waited for a connection"
-                )
-            left = patience if ends_at is None else max(ends_at - monotonic(), 0.0)
-            yield waiter.wait(min(patience, left))
-            if pool.served(lease):
-                break
-            patience = self._collect_abandoned()
-            if ends_at is not None and monotonic() >= ends_at and not pool.served(lease):
-                raise self._exhausted(lease, exchange)
-
-    def _collect_abandoned(self) -> float:
-        """Responses dropped in a reference cycle are found by the collector alone, which may be far or switched off.
-
-        So it runs before a `PoolTimeout`, but for no more than a small part of the time. Returns the seconds until it
-        is worth running again.
-        """
-        now = monotonic()
-        if now >= self._collect_at and any(
-            line.lease is not None and line.lease.opened_at for line in self.pool.snapshot()
-        ):
-            self._collect_at = (
-                now + _COLLECT_REST
-            )  # First: of many waiting exchanges, one collects.
-            try:
-                gc.collect()
-            except ValueError:
-                pass  # PyPy's refuses while it is at work already, in another thread.
-            started, now = now, monotonic()
-            self._collect_at = now + max((now - started) * _COLLECT_PART, _COLLECT_REST)
-        return max(self._collect_at - now, _COLLECT_REST)
-
-    def _exhausted(self, lease: H1LeaseBase, exchange: AnyExchange) -> TransportError:
-        error = exchange.deadline.exceeded("pool")
-        if isinstance(error, PoolTimeout):
-            held = sorted(
-                (line.lease for line in self.pool.snapshot() if line.lease is not None),
-                key=lambda info: -info.seconds,
-            )
-            error.holders = tuple(map(str, held))
-            shown = "; ".join(error.holders[:3])
-            more = f"; and {len(held) - 3} more" if len(held) > 3 else ""
-            error.args = (f"{error.args[0]}. All {len(held)} are in use: {shown}{more}",)
-        return attach_facts(error, lease)
-
     def _take_live(self, lease: H1LeaseBase, exchange: AnyExchange) -> bool:
         """Whether the lease's connection is open; one that has died meanwhile is replaced."""
-        connection = lease.connection
-        assert connection is not None
-        while connection.stream is not None and connection.stream.readable():
-            # Idle and readable: the peer has closed, or sent bytes that answer no request. Neither can be used.
-            self.pool.replace(lease, "stale")
-            connection = lease.connection
-            assert connection is not None
-        events = exchange.events
-        connection.events = events
-        lease.reused = connection.uses > 0
-        connection.uses += 1
-        if events is not None:
-            notify(events.leased, connection.id, lease.method, str(lease.url), lease.reused)
-        return connection.stream is not None
+        return self.pool.begin(lease, exchange.events).stream is not None
 
     def _open(self, lease: H1LeaseBase, exchange: AnyExchange) -> Steps[None]:
         connection = lease.connection

@@ -156,6 +156,13 @@ class PooledConnection:
     def close(self) -> None:
         raise NotImplementedError
 
+    def is_stale(self) -> bool:
+        """Whether the connection was opened and cannot be used again, as when the peer closed it while it was idle.
+
+        Asked before each exchange; must not raise, block or wait.
+        """
+        return False
+
     def forget(self) -> None:
         """Close in a forked child: the descriptor goes, and the parent's connection must not notice."""
         raise NotImplementedError
@@ -175,7 +182,18 @@ class LeaseState(Enum):
 class PoolLease(LeaseBase, Generic[C]):
     """The part of a lease that belongs to the pool. Made, and owned by an exchange, before it has a connection."""
 
-    __slots__ = ("connection", "key", "notify_once", "pool", "queue_ticket", "state", "wake")
+    __slots__ = (
+        "connection",
+        "key",
+        "notify_once",
+        "pool",
+        "queue_ticket",
+        "reused",
+        "state",
+        "wake",
+    )
+
+    reused: bool
 
     # The token for notifying a listener of the release; made when there is a listener.
     notify_once: list[bool]
@@ -184,6 +202,7 @@ class PoolLease(LeaseBase, Generic[C]):
         self.pool = pool
         self.key = key
         self.connection: C | None = None
+        self.reused = False
         self.state = LeaseState.ACTIVE
         # Wakes a waiting exchange when it has a connection, or the pool is closed.
         self.wake: Callable[[], object] | None = None
@@ -194,6 +213,15 @@ class PoolLease(LeaseBase, Generic[C]):
     def ended(self) -> bool:
         """It was finished."""
         return self.state is LeaseState.ENDED
+
+    @property
+    def connection_id(self) -> int:
+        return self.connection.id if self.connection is not None else 0
+
+    @property
+    def age(self) -> float:
+        connection = self.connection
+        return self.pool.age_of(connection) if connection is not None else 0.0
 
     def survive_close(self) -> bool:
         if self.state is LeaseState.ACTIVE:
@@ -264,6 +292,25 @@ class Pool(Generic[C]):
         if lease.connection is None or self._inbox or self._deferred:
             self._post(self._want, lease)
         return self.served(lease)
+
+    def begin(self, lease: PoolLease[C], events: Events | None) -> C:
+        """Begin an exchange on the lease's connection, which is returned; a stale one is replaced before.
+
+        The use is counted, and the listener is told of it. Raises `ClientClosed` if the lease has lost its connection.
+        """
+        conn = lease.connection
+        while conn is not None and conn.is_stale():
+            self.replace(lease, "stale")
+            conn = lease.connection
+        if conn is None:
+            raise ClientClosed("this client was closed")
+        conn.events = events
+        lease.reused = conn.uses > 0
+        conn.uses += 1
+        if events is not None:
+            about = lease.info()
+            notify(events.leased, conn.id, about.method, about.url, lease.reused)
+        return conn
 
     def replace(self, lease: PoolLease[C], why: str, fresh: bool = False) -> bool:
         """Discard the lease's connection, which turned out to be dead, and give it another one in its place.
@@ -341,6 +388,10 @@ class Pool(Generic[C]):
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def age_of(self, conn: C) -> float:
+        """Seconds since the connection was opened."""
+        return self._clock() - conn.opened_at
 
     # -- the inbox ---------------------------------------------------------------------------------------------------
 

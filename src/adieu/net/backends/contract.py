@@ -41,7 +41,7 @@ class ThreadResult(Protocol):
 
 
 class PoolWaiter(Protocol):
-    """How a task waits for its turn: see `http1.engine.Waiter`."""
+    """How a task waits for its turn: see `lifecycle.waiting.Waiter`."""
 
     def wake(self) -> object: ...
 
