@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterable
 
-    from adieu.net.backends.contract import ConnectRace, PoolWaiter, ThreadResult
+    from adieu.net.backends.contract import ConnectRace, PoolWaiter, Spawn, ThreadResult
     from adieu.net.scope import ConnectScope
 
-__all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
+__all__ = ["answer", "dialling", "home", "sleep", "spawner", "stream", "turn", "within"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,27 @@ def stream(sock: socket.socket, scope: ConnectScope) -> AsyncSocketStream:
 async def sleep(seconds: float) -> None:
     """See `AsyncBackend`."""
     await asyncio.sleep(seconds)
+
+
+def spawner() -> Spawn:
+    """See `AsyncBackend.spawner`."""
+    loop = asyncio.get_running_loop()
+    # The loop itself refers to its tasks weakly.
+    tasks: set[asyncio.Task[None]] = set()
+
+    def begin(work: Callable[[], Coroutine[object, None, None]]) -> None:
+        task = loop.create_task(work())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def spawn(work: Callable[[], Coroutine[object, None, None]]) -> bool:
+        try:
+            loop.call_soon_threadsafe(begin, work)
+        except RuntimeError:
+            return False
+        return True
+
+    return spawn
 
 
 def turn() -> PoolWaiter:

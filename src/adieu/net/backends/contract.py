@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable
 
     from adieu.net.scope import ConnectScope
     from adieu.net.stream import AsyncByteStream
 
-__all__ = ["AsyncBackend", "ConnectRace", "PoolWaiter", "ThreadResult"]
+__all__ = ["AsyncBackend", "ConnectRace", "PoolWaiter", "Spawn", "ThreadResult"]
 
 T = TypeVar("T")
+
+Spawn = Callable[[Callable[[], "Coroutine[object, None, None]"]], bool]
+"""Starts the coroutine that a function gives in a task; False: the event loop has ended."""
 
 
 class ThreadResult(Protocol):
@@ -78,6 +82,10 @@ class AsyncBackend(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+    def spawner(self) -> Spawn:
+        """What starts tasks in the event loop that runs here, from any thread."""
+        ...
 
     async def within(self, seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
         """What a coroutine of the user's returns; `TimeoutError` if it takes longer."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 from trio import sleep
-from trio.lowlevel import current_trio_token, wait_writable
+from trio.lowlevel import current_trio_token, spawn_system_task, wait_writable
 
 from adieu.net.backends.race import RacingSockets
 from adieu.net.backends.trio_stream import TrioSocketStream, here, scope_of, unwatch
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterable
 
-    from adieu.net.backends.contract import ConnectRace, PoolWaiter, ThreadResult
+    from adieu.net.backends.contract import ConnectRace, PoolWaiter, Spawn, ThreadResult
     from adieu.net.scope import ConnectScope
 
-__all__ = ["answer", "dialling", "home", "sleep", "stream", "turn", "within"]
+__all__ = ["answer", "dialling", "home", "sleep", "spawner", "stream", "turn", "within"]
 
 T = TypeVar("T")
 
@@ -38,6 +38,20 @@ def stream(sock: socket.socket, scope: ConnectScope) -> TrioSocketStream:
     made = TrioSocketStream(sock)
     scope.own(made)
     return made
+
+
+def spawner() -> Spawn:
+    """See `AsyncBackend.spawner`."""
+    token = current_trio_token()
+
+    def spawn(work: Callable[[], Coroutine[object, None, None]]) -> bool:
+        try:
+            token.run_sync_soon(spawn_system_task, work)
+        except trio.RunFinishedError:
+            return False
+        return True
+
+    return spawn
 
 
 def turn() -> PoolWaiter:
