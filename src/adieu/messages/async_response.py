@@ -67,7 +67,7 @@ class AsyncResponse(ResponseHead):
             size = 0
             while chunk := await self._pull():
                 size = self._collect(chunks, size, chunk)
-            self.received(chunks, self._trailers)
+            self.received(chunks, None if self.body is None else self.body.trailers)
         return self._decoded()
 
     @property

@@ -76,7 +76,7 @@ class Response(ResponseHead):
             size = 0
             while chunk := self._pull():
                 size = self._collect(chunks, size, chunk)
-            self.received(chunks, self._trailers)
+            self.received(chunks, None if self.body is None else self.body.trailers)
         return self._decoded()
 
     content = property(read, doc="The whole content, decoded (`read()`).")

@@ -260,6 +260,9 @@ class ResponseHead:
         self._raw = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if trailers is not None:
             self._trailers = trailers
+        if self.source is not None:
+            self.source.finish(False, "complete")
+            self.source = None
 
     def copy(self) -> Self:
         """The same response for another call: with headers and extras of its own, and no request.
