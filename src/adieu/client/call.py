@@ -313,6 +313,8 @@ def _is_settled(response: object, exchange: AnyExchange) -> bool:
     """Whether this is the exchange's own response, read through the one lease that it has. Most are."""
     if not isinstance(response, ResponseHead):
         raise TypeError(f"it returned {type(response).__name__}, not a Response")
+    if response.source is not None:
+        return False  # It was wrapped when its content was in memory.
     body = response.body
     return exchange.lease is (body and body.lease) and response.belongs_to(exchange)
 
