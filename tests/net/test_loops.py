@@ -1,4 +1,4 @@
-"""A client lives in one event loop. What becomes of it in another one, and when its own has ended."""
+"""A client belongs to one event loop: its use in another loop, and after the end of its own."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ pytestmark = pytest.mark.lifecycle
 every_loop = pytest.mark.parametrize("loop", LOOPS)
 
 
-# Another loop ------------------------------------------------------------------------------------------------------
+# Another loop
 
 
 @every_loop
-def test_a_client_used_after_its_loop_ended_says_so(
+def test_a_client_used_after_its_loop_ended_raises(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     client = adieu.AsyncClient(fault_server.url)
@@ -62,7 +62,7 @@ def test_a_client_used_after_its_loop_ended_says_so(
 
 
 @every_loop
-def test_a_client_used_in_a_second_loop_says_so_and_goes_on_in_its_own(
+def test_a_client_used_in_a_second_loop_raises_and_goes_on_in_its_own(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     errors: list[BaseException] = []
@@ -86,7 +86,7 @@ def test_a_client_used_in_a_second_loop_says_so_and_goes_on_in_its_own(
 
 
 def test_a_client_without_connections_may_move_to_another_loop(fault_server: FaultServer) -> None:
-    """As one that was made at import time, or that keeps nothing, has to."""
+    """For example, one that was made at import time, or one without keep-alive."""
     client = adieu.AsyncClient(fault_server.url, adapter="close")
     for make in (*LOOPS.values(), *LOOPS.values()):
         assert run(client.get("/ok"), make).status_code == 200
@@ -95,10 +95,10 @@ def test_a_client_without_connections_may_move_to_another_loop(fault_server: Fau
 
 @pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
 @pytest.mark.parametrize("first", ["asyncio", "trio"])
-def test_a_client_of_the_other_library_says_so(
+def test_a_client_used_under_the_other_library_raises(
     first: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """Of asyncio's under trio and the other way round: while its own loop runs, and when it has ended."""
+    """An asyncio client under trio and a trio client under asyncio, while its own loop runs and after its end."""
     second = LOOPS["trio" if first == "asyncio" else "asyncio"]
     client = adieu.AsyncClient(fault_server.url)
     said: list[str] = []
@@ -121,7 +121,7 @@ def test_a_client_of_the_other_library_says_so(
 
 
 @every_loop
-def test_a_response_read_in_another_loop_says_so_and_is_ended(
+def test_a_response_read_in_another_loop_raises_and_is_ended(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     client = adieu.AsyncClient(fault_server.url)
@@ -145,7 +145,7 @@ def test_a_response_read_in_another_loop_says_so_and_is_ended(
 def test_a_client_closed_in_another_loop_is_closed(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """From a thread that is not its own it cannot close a descriptor at once, but it tells the peer at once."""
+    """In another thread it cannot close a descriptor at once, but it shuts the connection down at once."""
 
     async def main() -> None:
         client = adieu.AsyncClient(fault_server.url)
@@ -164,7 +164,7 @@ def test_a_client_closed_in_another_loop_is_closed(
     run(main(), LOOPS[loop])
 
 
-# The end of a loop -------------------------------------------------------------------------------------------------
+# The end of a loop
 
 _BEGINNING = """
 import asyncio, sys
@@ -281,11 +281,11 @@ _PROGRAMS = {
 
 
 def _said(program: str, loop: str, url: str) -> list[str]:
-    """What a program writes to its standard error, but for the source lines under its warnings."""
+    """The standard error of a program, without the source lines under its warnings."""
     beginning = _BEGINNING.format(path=sys.path, url=url, loop=_LOOP_LINES[loop])
     script = beginning + "\n".join(line[8:] for line in program.splitlines())
     command = [sys.executable, "-W", "always::ResourceWarning", "-c", script]
-    # Not in the development mode of whoever runs the tests, in which asyncio says more.
+    # Without the development mode of the test run, in which asyncio logs more.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=30, check=False, env=plain
@@ -293,7 +293,7 @@ def _said(program: str, loop: str, url: str) -> list[str]:
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if line and not line.startswith("  ")]
     if sys.version_info >= (3, 14):
-        # Of what is found in a cycle, its collector finalizes the socket first, which complains for itself.
+        # In a cycle, the collector finalizes the socket first, which warns by itself.
         own = ("unclosed <socket", "Enable tracemalloc")
         lines = [line for line in lines if not any(text in line for text in own)]
     return lines
@@ -307,7 +307,7 @@ at_exit = pytest.mark.skipif(
 @at_exit
 @pytest.mark.parametrize("loop", [name for name in LOOPS if name in _LOOP_LINES])
 @pytest.mark.parametrize("name", _PROGRAMS)
-def test_what_a_loop_leaves_behind_is_reported_once_and_without_a_traceback(
+def test_a_client_whose_loop_has_ended_is_reported_once_and_without_a_traceback(
     name: str, loop: str, fault_server: FaultServer
 ) -> None:
     program, warning = _PROGRAMS[name]
@@ -320,10 +320,10 @@ def test_what_a_loop_leaves_behind_is_reported_once_and_without_a_traceback(
 
 
 @at_exit
-def test_a_loop_closed_under_waiting_tasks_leaves_no_traceback_of_ours(
+def test_a_loop_closed_under_waiting_tasks_leaves_no_traceback_of_adieu(
     fault_server: FaultServer,
 ) -> None:
-    """asyncio itself complains of the tasks; nothing else does."""
+    """Only asyncio itself logs something, about the tasks."""
     program = """
         async def main():
             global client, tasks
@@ -341,10 +341,10 @@ def test_a_loop_closed_under_waiting_tasks_leaves_no_traceback_of_ours(
     )
 
 
-def test_an_unread_response_ended_after_its_loop_wakes_nobody(
+def test_an_unread_response_ended_after_its_loop_wakes_no_task(
     fault_server: FaultServer, census: Watch
 ) -> None:
-    """Whoever waited for its connection waits in a loop that has ended; giving it the place must not raise."""
+    """A task that waited for its connection is in a loop that has ended; giving it the place must not raise."""
     held: list[Any] = []
     client = adieu.AsyncClient(fault_server.url, limits=adieu.Limits(connections=1))
 
@@ -360,7 +360,7 @@ def test_an_unread_response_ended_after_its_loop_wakes_nobody(
     response.body.abort("test")
     run(client.close())
     assert census.count() == 0
-    # Its coroutine is dropped by hand, for asyncio would complain of a task that was never done.
+    # Its coroutine is closed here, because asyncio would log a task that never ended.
     waiting._log_destroy_pending = False
     waiting.get_coro().close()
 
@@ -370,11 +370,11 @@ def _drop(held: list[Any]) -> None:
     drop()
 
 
-# Dropped -----------------------------------------------------------------------------------------------------------
+# Dropped
 
 
 @every_loop
-def test_an_unread_response_that_is_dropped_gives_its_place_back(
+def test_dropping_an_unread_response_frees_its_place(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     async def main() -> None:
@@ -392,10 +392,10 @@ def test_an_unread_response_that_is_dropped_gives_its_place_back(
 
 
 @every_loop
-def test_one_that_is_dropped_in_a_cycle_gives_it_back_to_whoever_waits(
+def test_dropping_one_in_a_cycle_frees_its_place_for_a_waiting_call(
     loop: str, fault_server: FaultServer
 ) -> None:
-    """The collector is switched off; a full pool asks it before it makes anybody wait in vain."""
+    """The collector is switched off; a full pool runs it before calls wait in vain."""
 
     async def main() -> None:
         limits = adieu.Limits(connections=1)
@@ -415,7 +415,7 @@ def test_one_that_is_dropped_in_a_cycle_gives_it_back_to_whoever_waits(
 
 
 @every_loop
-def test_one_that_another_threads_collector_finds_wakes_whoever_waits(
+def test_one_that_the_collector_finds_in_another_thread_wakes_a_waiting_call(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     async def main() -> None:
@@ -429,7 +429,7 @@ def test_one_that_another_threads_collector_finds_wakes_whoever_waits(
                 with pytest.warns(ResourceWarning, match="dropped unread"):
                     _drop(held)
 
-            # Not `to_thread`, whose future would be one more thing that wakes the loop up.
+            # Not `to_thread`, because its future would also wake the loop.
             thread = threading.Thread(target=elsewhere)
             thread.start()
             assert (await waiting).status_code == 200
@@ -445,7 +445,7 @@ def test_one_that_another_threads_collector_finds_wakes_whoever_waits(
 
 @pytest.mark.skipif(not COUNTS_REFERENCES, reason="where references are not counted, it is later")
 @every_loop
-def test_a_client_that_is_dropped_in_its_loop_closes_what_is_idle(
+def test_a_client_that_is_dropped_in_its_loop_closes_its_idle_connections(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     async def main() -> None:
@@ -459,7 +459,7 @@ def test_a_client_that_is_dropped_in_its_loop_closes_what_is_idle(
 
 
 @pytest.mark.skipif(not COUNTS_REFERENCES, reason="where references are not counted, it is later")
-# The `sock_recv` of the selector loop, by which "unwatched" imitates another, makes one of its own when it fails.
+# The `sock_recv` of the selector loop, which "unwatched" uses, makes a cycle of its own when it fails.
 @pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "unwatched"])
 def test_neither_answers_nor_errors_nor_waiting_make_cycles(
     loop: str, fault_server: FaultServer
@@ -482,7 +482,7 @@ def test_neither_answers_nor_errors_nor_waiting_make_cycles(
                 assert len([outcome async for outcome in outcomes]) == 3
 
     gc.collect()
-    gc.freeze()  # What a thread of an earlier test may still hold, and lets go of meanwhile, is none of this one's.
+    gc.freeze()  # Without objects that a thread of an earlier test may still hold and free meanwhile.
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
@@ -496,13 +496,11 @@ def test_neither_answers_nor_errors_nor_waiting_make_cycles(
     assert not ours, Counter(type(thing).__name__ for thing in ours)
 
 
-# Loops of other kinds ----------------------------------------------------------------------------------------------
+# Loops of other kinds
 
 
-def test_a_loop_that_cannot_watch_sockets_is_served_all_the_same(
-    fault_server: FaultServer, census: Watch
-) -> None:
-    """The fallback for Windows' proactor: every kind of exchange, and no call of `add_reader`."""
+def test_a_loop_without_add_reader_is_supported(fault_server: FaultServer, census: Watch) -> None:
+    """The fallback for the proactor of Windows: every kind of exchange, without a call of `add_reader`."""
     made: list[type[object]] = []
 
     class Wire(AsyncTCPWire):
@@ -544,7 +542,7 @@ def test_every_other_loop_has_its_sockets_watched() -> None:
 def test_the_debug_mode_of_asyncio_finds_nothing(
     fault_server: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It refuses calls from the wrong thread, and tasks that never gave way are logged."""
+    """It refuses calls from the wrong thread and logs tasks that block the loop."""
 
     def debugging() -> asyncio.AbstractEventLoop:
         loop = asyncio.SelectorEventLoop()
@@ -566,7 +564,7 @@ def test_the_debug_mode_of_asyncio_finds_nothing(
 
 
 def test_the_wait_of_a_stream_is_a_future_for_asyncio(fault_server: FaultServer) -> None:
-    """Tasks, groups and time limits of asyncio treat a task that waits for a socket as any other."""
+    """Tasks, groups and timeouts of asyncio treat a task that waits for a socket like any other."""
 
     async def main() -> None:
         async with adieu.AsyncClient(fault_server.url) as client:

@@ -1,4 +1,4 @@
-"""Proxies: every kind, behind every adapter, and every way in which one fails."""
+"""Proxies: every kind with every adapter, and every way in which one fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ME = f"Basic {b64encode(b'me:s3cret').decode()}"
 
 
 class Surroundings(Stage):
-    """A stage with an origin over TLS, and proxies before it."""
+    """A stage with an origin over TLS, and proxies in front of it."""
 
     secure: TLSServer
     stack: contextlib.ExitStack
@@ -52,7 +52,7 @@ class Surroundings(Stage):
         return made
 
     def nothing_open(self) -> bool:
-        # The proxies are in this process, too, and their ends to the origin are not the client's.
+        # The proxies are in this process too: their connections to the origin do not belong to the client.
         for proxy in self.proxies:
             proxy.wait_until(lambda proxy=proxy: not proxy.open)  # type: ignore[misc]
         return super().nothing_open()
@@ -74,7 +74,7 @@ def stage(
     tls_server: TLSServer,
     census: Watch,
 ) -> Iterator[Surroundings]:
-    """Every mode with each of its adapters; at the end no socket is left."""
+    """Every mode with each of its adapters; at the end no socket may be open."""
     mode, adapter = request.param
     runner = RUNNERS[mode]()
     stage = Surroundings(runner, adapter, None, fault_server, census)
@@ -85,7 +85,7 @@ def stage(
 
 
 def through(stage: Surroundings, proxy: Any, url: str, **options: Any) -> BaseException:
-    """What a call through this proxy raises; the client's one place is free afterwards, and nothing is open."""
+    """The error of a call through this proxy; afterwards the client's one place is free and nothing is open."""
     with stage.block(stage.one(proxy=proxy, **options)) as client:
         error = caught(adieu.AdieuError, stage.get, client, url)
         assert stage.get(client, "/ok", proxy=None).status_code == 200
@@ -107,7 +107,7 @@ def test_https_goes_through_a_tunnel_that_is_kept(stage: Surroundings) -> None:
     assert [one.target for one in stage.secure.server.requests] == ["/ok", "/ok"]
 
 
-def test_credentials_and_fields_for_the_proxy_go_to_the_proxy_alone(stage: Surroundings) -> None:
+def test_credentials_and_fields_for_the_proxy_go_to_the_proxy_only(stage: Surroundings) -> None:
     proxy = stage.proxy(auth=ME)
     setting = adieu.Proxy(proxy.url, auth=("me", "s3cret"), headers={"X-Tenant": "blue"})
     with stage.block(stage.client(proxy=setting)) as client:
@@ -120,11 +120,11 @@ def test_credentials_and_fields_for_the_proxy_go_to_the_proxy_alone(stage: Surro
     (inside,) = stage.secure.server.requests
     names = {name.lower() for name, _ in inside.headers}
     assert not {"proxy-authorization", "x-tenant"} & names
-    # And the other way round: what the origin is told, the proxy is not.
+    # And the proxy does not get the fields for the origin.
     assert tunnel.header("user-agent") is None
 
 
-def test_credentials_may_stand_in_the_url(stage: Surroundings) -> None:
+def test_credentials_may_be_in_the_url(stage: Surroundings) -> None:
     proxy = stage.proxy(auth=f"Basic {b64encode(b'a@b:p:/').decode()}")
     url = proxy.url.replace("//", "//a%40b:p%3A%2F@")
     with stage.block(stage.client(proxy=url)) as client:
@@ -159,7 +159,7 @@ def test_an_upload_is_forwarded_and_tunnelled(stage: Surroundings) -> None:
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n\r\n",
 ], ids=["1.0", "length", "chunked", "after 100"])  # fmt: skip
-def test_the_answer_that_opens_a_tunnel_has_no_content_whatever_it_says(
+def test_the_answer_that_opens_a_tunnel_has_no_content_even_if_it_announces_one(
     stage: Surroundings, answer: bytes
 ) -> None:
     proxy = stage.proxy(answer=answer)
@@ -167,7 +167,7 @@ def test_the_answer_that_opens_a_tunnel_has_no_content_whatever_it_says(
         assert stage.get(client, f"{stage.secure.url}/ok").status_code == 200
 
 
-def test_an_https_proxy_is_spoken_to_in_tls_and_tunnels_are_tls_in_tls(
+def test_an_https_proxy_gets_tls_and_its_tunnels_are_tls_in_tls(
     stage: Surroundings, authority: Authority
 ) -> None:
     proxy = stage.proxy(tls=authority.server_context(), auth=ME)
@@ -197,7 +197,7 @@ def test_the_checks_of_tls_hold_inside_a_tunnel(stage: Surroundings, authority: 
     assert not wrong.requests
 
 
-def test_a_client_certificate_is_shown_to_the_origin_and_not_to_the_proxy(
+def test_a_client_certificate_is_sent_to_the_origin_and_not_to_the_proxy(
     stage: Surroundings, authority: Authority
 ) -> None:
     seen: dict[str, list[Any]] = {"proxy": [], "origin": []}
@@ -264,7 +264,7 @@ _SAYS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_tunnel_that_fails_leaves_nothing_and_says_what_the_proxy_said(
+def test_a_tunnel_that_fails_leaves_nothing_and_its_error_quotes_the_proxy(
     stage: Surroundings, fault: str
 ) -> None:
     proxy = stage.proxy(fault)
@@ -287,7 +287,7 @@ def test_a_tunnel_that_fails_leaves_nothing_and_says_what_the_proxy_said(
     assert _SAYS[fault] in str(error)
 
 
-def test_a_refusal_carries_the_answer_as_facts(stage: Surroundings) -> None:
+def test_the_error_of_a_refusal_has_the_answer_as_facts(stage: Surroundings) -> None:
     error = through(stage, stage.proxy("refuses").url, stage.secure.url)
     assert isinstance(error, adieu.ProxyError)
     assert (error.status, error.reason, error.answer) == (403, "Forbidden", b"not by this way")
@@ -296,7 +296,7 @@ def test_a_refusal_carries_the_answer_as_facts(stage: Surroundings) -> None:
     assert 0 < len(error.answer) < 100
 
 
-def test_a_407_says_what_is_missing(stage: Surroundings) -> None:
+def test_the_error_of_a_407_names_the_missing_credentials(stage: Surroundings) -> None:
     proxy = stage.proxy(auth=ME)
     error = through(stage, proxy.url, stage.secure.url)
     assert "it answered 407 Scripted; it wants credentials, and takes basic" in str(error)
@@ -315,7 +315,7 @@ def test_a_407_to_a_forwarded_request_is_the_response(stage: Surroundings) -> No
         assert stage.get(client, "http://example.org/").status_code == 407
 
 
-def test_digest_answers_the_proxys_challenge_and_never_shows_the_password(
+def test_digest_answers_the_proxys_challenge_and_never_sends_the_password(
     stage: Surroundings,
 ) -> None:
     proxy = stage.proxy(auth=digest_challenges("me"))
@@ -326,7 +326,7 @@ def test_digest_answers_the_proxys_challenge_and_never_shows_the_password(
             answer = stage.get(client, "http://example.org/a?b", "POST", content=b"x" * 100)
             assert answer.content == b"http://example.org/a?b"
     said = [one.header("proxy-authorization") for one in proxy.requests]
-    # Only the first one has to be asked.
+    # Only the first request gets a challenge.
     assert said[0] is None
     assert all(text and text.startswith("Digest ") for text in said[1:])
     assert len(said) == 4
@@ -348,7 +348,7 @@ def test_digest_credentials_that_are_refused_end_it(stage: Surroundings) -> None
         assert answer.status_code == 407
 
 
-def test_a_proxy_that_cannot_be_reached_is_told_from_an_origin_that_cannot(
+def test_the_error_distinguishes_an_unreachable_proxy_from_an_unreachable_origin(
     stage: Surroundings,
 ) -> None:
     with refused_port() as port:
@@ -364,7 +364,7 @@ def test_a_proxy_that_cannot_be_reached_is_told_from_an_origin_that_cannot(
         assert error.status == 502
 
 
-def test_a_proxy_whose_name_does_not_exist_is_told(
+def test_a_proxy_whose_name_does_not_exist_is_an_error(
     stage: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nowhere(*_: object) -> Any:
@@ -378,7 +378,7 @@ def test_a_proxy_whose_name_does_not_exist_is_told(
 
 
 @pytest.mark.parametrize("kind", ["close", "reset", "plain", "alert", "half", "stall"])
-def test_an_https_proxy_whose_handshake_fails_is_told(stage: Surroundings, kind: Any) -> None:
+def test_an_https_proxy_whose_handshake_fails_is_an_error(stage: Surroundings, kind: Any) -> None:
     with TLSFaults(kind) as broken:
         KNOWN_PORTS.add(broken.port)
         timeout = adieu.Timeout(connect=0.1 if kind == "stall" else 5)
@@ -428,10 +428,10 @@ def test_closing_the_client_ends_a_tunnel_that_is_being_made(stage: Surroundings
     stage.nothing_open()
 
 
-# Who shares connections
+# Sharing of connections
 
 
-def test_connections_are_shared_by_equal_routes_and_by_no_others(stage: Surroundings) -> None:
+def test_only_equal_routes_share_connections(stage: Surroundings) -> None:
     proxy, other = stage.proxy(), stage.proxy()
     routes = [
         None,
@@ -456,7 +456,7 @@ def test_connections_are_shared_by_equal_routes_and_by_no_others(stage: Surround
     assert lines[1] == f"{stage.secure.url} via {proxy.url}"
 
 
-def test_a_request_that_goes_past_the_proxy_takes_no_proxy_authorization_along(
+def test_a_request_without_the_proxy_has_no_proxy_authorization(
     stage: Surroundings,
 ) -> None:
     proxy = stage.proxy()
@@ -510,14 +510,14 @@ def test_socks_carries_every_request(stage: Surroundings, scheme: str) -> None:
     version = {"socks5h": "5", "socks5": "5", "socks4a": "4a", "socks4": "4"}[scheme]
     for asked in proxy.asked:
         assert asked[0] == version
-        # The proxy is asked for the name, or for its address.
+        # The proxy gets the name, or its address.
         assert (asked[1] == "localhost") == (scheme in {"socks5h", "socks4a"})
         assert asked[2] in {stage.server.port, stage.secure.port}
     assert proxy.accepted == (2 if stage.keeps else 4)
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "socks5", "socks4a", "socks4"])
-def test_socks_is_told_addresses_as_addresses(stage: Surroundings, scheme: str) -> None:
+def test_socks_gets_addresses_as_addresses(stage: Surroundings, scheme: str) -> None:
     proxy = stage.socks()
     with stage.block(stage.client(proxy=f"{scheme}://127.0.0.1:{proxy.port}")) as client:
         assert stage.get(client, f"{stage.server.url}/ok").status_code == 200
@@ -558,7 +558,7 @@ _SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", _SCRIPTS)
-def test_a_socks_server_that_fails_leaves_nothing_and_is_told(
+def test_a_socks_server_that_fails_leaves_nothing_and_is_an_error(
     stage: Surroundings, script: str
 ) -> None:
     said, text = _SCRIPTS[script]
@@ -570,7 +570,7 @@ def test_a_socks_server_that_fails_leaves_nothing_and_is_told(
     assert text in str(error)
 
 
-def test_a_socks4_server_that_refuses_is_told(stage: Surroundings) -> None:
+def test_a_socks4_server_that_refuses_is_an_error(stage: Surroundings) -> None:
     proxy = stage.socks(script=(b"\0\x5b\0\0\0\0\0\0",))
     error = through(stage, f"socks4a://me@127.0.0.1:{proxy.port}", f"{stage.server.url}/ok")
     assert "rejected or failed" in str(error)
@@ -592,7 +592,7 @@ def test_a_silent_socks_server_is_bounded(stage: Surroundings) -> None:
 # The environment
 
 
-def test_the_environment_is_heard_and_every_explicit_setting_beats_it(
+def test_the_environment_is_used_and_every_explicit_setting_wins_over_it(
     stage: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named, explicit = stage.proxy(), stage.proxy()
@@ -610,7 +610,7 @@ def test_the_environment_is_heard_and_every_explicit_setting_beats_it(
             == f"{stage.server.url}/ok".encode()
         )
         assert stage.get(client, f"{stage.secure.url}/ok", proxy=None).status_code == 200
-        # Read once: what changes later does not count.
+        # Read once: later changes do not count.
         monkeypatch.setenv("http_proxy", explicit.url)
         assert stage.get(client, "http://example.org/").status_code == 200
     assert len(named.requests) == 3
@@ -623,7 +623,7 @@ def test_the_environment_is_heard_and_every_explicit_setting_beats_it(
     assert len(explicit.requests) == 2
 
 
-def test_a_variable_that_names_no_proxy_is_told_without_its_password(
+def test_the_error_of_an_invalid_variable_has_no_password(
     stage: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://me:s3cret@proxy:99999")
@@ -637,7 +637,7 @@ def test_a_variable_that_names_no_proxy_is_told_without_its_password(
 
 
 @pytest.mark.parametrize("stage", [("sync", "native")], ids="-".join, indirect=True)
-def test_a_wire_of_the_users_reaches_the_proxy_too(stage: Surroundings) -> None:
+def test_a_wire_of_the_user_connects_to_the_proxy_too(stage: Surroundings) -> None:
     opened: list[str] = []
 
     class Counting(adieu.TCPWire):
@@ -666,7 +666,7 @@ def test_a_sync_adapter_in_threads_takes_the_same_routes(stage: Surroundings) ->
 
 
 class _Piecemeal(adieu.ByteStream):
-    """A stream that is no socket, and gives at most seven bytes at a time."""
+    """A stream without a socket that delivers at most seven bytes at a time."""
 
     def __init__(self, inner: adieu.ByteStream) -> None:
         self.inner = inner

@@ -1,4 +1,4 @@
-"""Whatever a proxy says, in whatever pieces: a stream, or an error of ours, soon, and never a byte too many read."""
+"""Every reply of a proxy, in every split, gives a stream or an error, soon, and no byte too many is read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WORDS = st.lists(LINES | st.binary(max_size=20), max_size=12).map(b"".join)
 
 
 def check(error: ProxyError) -> None:
-    """It is short, can be printed, and keeps the secret."""
+    """Check that it is short, printable, and without the secret."""
     assert len(str(error).encode()) < 1500
     assert len(error.answer) <= 1024
     assert "s3cret" not in str(error)
@@ -66,7 +66,7 @@ def test_any_answer_is_a_tunnel_or_a_proxy_error(kind: str, said: bytes, piece: 
     assert all(b"s3cret" not in one.heard for one in wire.streams if kind != "socks5h")
 
 
-def test_what_follows_a_socks_answer_is_the_origins() -> None:
+def test_bytes_after_a_socks_answer_belong_to_the_origin() -> None:
     said = b"\x05\x00" + b"\x05\x00\x00\x03\x02ab\x00\x50" + b"hello from the origin"
     for piece in (1, 3, 100):
         stream = tunnel(ReplayWire(said, piece), Proxy("socks5h://proxy"))
@@ -75,7 +75,7 @@ def test_what_follows_a_socks_answer_is_the_origins() -> None:
     assert tunnel(ReplayWire(said), Proxy("socks4a://proxy")).rest == b"hello"
 
 
-def test_what_is_said_to_proxies_is_what_the_specifications_say() -> None:
+def test_the_messages_to_proxies_are_those_of_the_specifications() -> None:
     wire = ReplayWire(b"HTTP/1.1 200 OK\r\n\r\n")
     tunnel(wire, Proxy("http://me:pw@proxy", headers={"X-A": "b"}), "https://[::1]:8443/path?query")
     assert wire.streams[0].heard == (
@@ -92,7 +92,7 @@ def test_what_is_said_to_proxies_is_what_the_specifications_say() -> None:
     assert wire.streams[0].heard == b"\x04\x01\x01\xbb\x00\x00\x00\x01me\x00example.org\x00"
 
 
-def test_names_that_are_looked_up_here_are_tried_once_in_each_family() -> None:
+def test_a_resolved_name_is_tried_once_in_each_family() -> None:
     wire = ReplayWire(b"\x05\x00\x05\x03\x00\x01")
     with pytest.raises(ProxyError, match="the network cannot be reached"):
         tunnel(wire, Proxy("socks5://proxy"))
@@ -108,7 +108,7 @@ def test_names_that_are_looked_up_here_are_tried_once_in_each_family() -> None:
     assert wire.streams[0].heard == b"\x04\x01\x01\xbb\x0a\x00\x00\x01\x00"
 
 
-def test_a_wire_that_looks_nothing_up_leaves_names_to_the_proxy() -> None:
+def test_a_wire_without_name_resolution_leaves_names_to_the_proxy() -> None:
     class Bare(Wire):
         streams: tuple[Any, ...] = ()
 
@@ -119,7 +119,7 @@ def test_a_wire_that_looks_nothing_up_leaves_names_to_the_proxy() -> None:
         tunnel(Bare(), Proxy("socks5://proxy"))
 
 
-def test_a_long_refusal_is_told_in_short() -> None:
+def test_the_error_of_a_long_refusal_is_short() -> None:
     said = b"HTTP/1.1 403 " + b"n" * 5000 + b"\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
     with pytest.raises(ProxyError) as caught:
         tunnel(ReplayWire(said), Proxy("http://proxy"))

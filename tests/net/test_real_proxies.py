@@ -1,4 +1,4 @@
-"""The same over proxies of others: tinyproxy, squid (plain and over TLS) and dante, before nginx."""
+"""The same with real proxies: tinyproxy, squid (plain and over TLS) and dante, in front of nginx."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def dante() -> Iterator[Dante]:
 
 @pytest.fixture(params=[("sync", name) for name in ADAPTERS] + [("async", "native")], ids="-".join)
 def place(request: pytest.FixtureRequest, census: Watch) -> Iterator[tuple[Runner, str]]:
-    """A mode, and an adapter of its."""
+    """A mode, and one of its adapters."""
     mode, adapter = request.param
     runner = RUNNERS[mode]()
     yield runner, adapter
@@ -54,7 +54,7 @@ def place(request: pytest.FixtureRequest, census: Watch) -> Iterator[tuple[Runne
 
 
 def visit(place: tuple[Runner, str], nginx: Nginx, proxy: Any) -> None:
-    """Everything that a proxy has to carry: small and large, plain and secure, on kept connections."""
+    """All kinds of traffic: small and large, plain and secure, on reused connections."""
     runner, adapter = place
     client = runner.client(adapter=adapter, proxy=proxy, verify=str(nginx.ca_path))
     with runner.block(client):
@@ -75,7 +75,7 @@ def test_tinyproxy_forwards_and_tunnels(
     visit(place, nginx, adieu.Proxy(tinyproxy.url, auth=("me", "s3cret")))
 
 
-def test_tinyproxys_refusals_are_told(
+def test_refusals_of_tinyproxy_are_errors(
     place: tuple[Runner, str], nginx: Nginx, tinyproxy: Tinyproxy
 ) -> None:
     runner, adapter = place
@@ -111,13 +111,13 @@ def test_squid_forwards_and_tunnels_with_digest_authentication(
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "socks5", "socks4a", "socks4"])
-def test_dante_carries_everything(
+def test_dante_relays_every_request(
     place: tuple[Runner, str], nginx: Nginx, dante: Dante, scheme: str
 ) -> None:
     visit(place, nginx, f"{scheme}://127.0.0.1:{dante.port}")
 
 
-def test_dantes_refusals_are_told(place: tuple[Runner, str], dante: Dante) -> None:
+def test_refusals_of_dante_are_errors(place: tuple[Runner, str], dante: Dante) -> None:
     runner, adapter = place
     proxy = f"socks5h://127.0.0.1:{dante.port}"
     with runner.block(runner.client(adapter=adapter, proxy=proxy)) as client:

@@ -65,7 +65,7 @@ def server_context(cert: trustme.LeafCert) -> ssl.SSLContext:
 def serve_tls(context: ssl.SSLContext) -> Callable[[socket.socket], None]:
     def serve(sock: socket.socket) -> None:
         with context.wrap_socket(sock, server_side=True) as wrapped:
-            # First, so that a client that was refused reads why, and does not write into a reset.
+            # First, so that a refused client reads the reason before it writes to a closed connection.
             wrapped.sendall(b"hello")
             wrapped.recv(100)
 
@@ -94,7 +94,7 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
                 try:
                     serve(sock)
                 except OSError:
-                    pass  # What goes wrong is looked at from the other side.
+                    pass  # The tests look at the error of the client.
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -106,7 +106,7 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
 
 
 def talk(address: tuple[str, int], config: TLSConfig, host: str = "localhost") -> dict[str, Any]:
-    """Hear hello and say bye over TLS; what was agreed on."""
+    """Exchange two messages over TLS; return the negotiated values."""
     with socket.create_connection(address, 10) as sock:
         wrapped = config.context_for().wrap_socket(
             sock, server_hostname=host, do_handshake_on_connect=False
@@ -125,7 +125,7 @@ def talk(address: tuple[str, int], config: TLSConfig, host: str = "localhost") -
 def complaint(
     serve: Callable[[socket.socket], None], config: TLSConfig, host: str = "localhost"
 ) -> str:
-    """What is said about a handshake that fails."""
+    """The error text of a handshake that fails."""
     with server(serve) as address, pytest.raises(OSError) as caught:  # noqa: PT011
         talk(address, config, host)
     text = describe_tls_error(caught.value, host)
@@ -169,10 +169,10 @@ def test_settings_can_be_pickled_and_so_sent_to_another_process(ca_file: str) ->
         assert pickle.loads(pickle.dumps(config)) == config
     with pytest.warns(InsecureRequestWarning):
         careless = TLSConfig(verify=False)
-    assert pickle.loads(pickle.dumps(careless)) == careless  # And does not warn again.
+    assert pickle.loads(pickle.dumps(careless)) == careless  # Without a second warning.
 
 
-def test_settings_with_a_context_cannot_be_pickled_and_say_why() -> None:
+def test_settings_with_a_context_cannot_be_pickled_and_the_error_says_why() -> None:
     config = TLSConfig(context=ssl.create_default_context())
     with pytest.raises(TypeError, match=r"an SSLContext of its own cannot be pickled; one with"):
         pickle.dumps(config)
@@ -186,7 +186,7 @@ def test_a_passphrase_is_never_shown(ca_file: str) -> None:
     assert repr(TLSConfig(b"-----BEGIN" * 500)) == "TLSConfig(verify=<PEM>)"
 
 
-def test_a_context_of_ones_own_is_used_as_it_is() -> None:
+def test_a_context_of_the_user_is_used_unchanged() -> None:
     context = ssl.create_default_context()
     config = TLSConfig(context=context)
     assert config.context_for() is context
@@ -198,10 +198,10 @@ def test_a_context_of_ones_own_is_used_as_it_is() -> None:
     assert refusal(context=True) == "context= is bool, not an SSLContext"
 
 
-# What is refused, as early as it can be
+# Wrong settings, refused as early as possible
 
 
-def test_files_that_are_missing_are_refused_where_they_are_set(tmp_path: pathlib.Path) -> None:
+def test_missing_files_are_refused_when_they_are_given(tmp_path: pathlib.Path) -> None:
     missing = str(tmp_path / "no.pem")
     with pytest.raises(InvalidRequest) as caught:
         TLSConfig(verify=missing)
@@ -222,11 +222,11 @@ def test_files_that_cannot_be_read_are_refused(ca_file: str) -> None:
 
 
 @pytest.mark.parametrize("verify", [None, 0, 1, "", object(), ["ca.pem"]])
-def test_verify_is_what_it_says(verify: object) -> None:
+def test_an_invalid_verify_is_refused(verify: object) -> None:
     assert refusal(verify=verify).startswith("verify= is True, False, a path, or PEM as bytes, not")
 
 
-def test_cert_is_what_it_says(ca_file: str) -> None:
+def test_an_invalid_cert_is_refused(ca_file: str) -> None:
     assert refusal(cert=True).startswith("cert= is a path, (certificate, key) or")
     assert refusal(cert=()).endswith("not 0 things")
     assert refusal(cert=(ca_file,) * 4).endswith("not 4 things")
@@ -234,7 +234,7 @@ def test_cert_is_what_it_says(ca_file: str) -> None:
     assert refusal(cert=(ca_file, ca_file, 1)) == "the password in cert= is text or bytes, not int"
 
 
-def test_pem_as_text_is_told_apart_from_a_path(ca: trustme.CA) -> None:
+def test_pem_as_text_is_distinguished_from_a_path(ca: trustme.CA) -> None:
     pem = ca.cert_pem.bytes().decode()
     assert "takes PEM as bytes" in refusal(verify=pem)
     assert "takes PEM as bytes" in refusal(cert=pem)
@@ -255,7 +255,7 @@ def test_files_without_certificates_are_named(tmp_path: pathlib.Path) -> None:
     assert f"cert={str(path)!r} cannot be used:" in refusal(cert=path)
 
 
-def test_a_directory_that_openssl_would_find_nothing_in_is_refused(
+def test_a_directory_without_certificates_for_openssl_is_refused(
     ca_file: str, tmp_path: pathlib.Path
 ) -> None:
     assert "directory without CAs in it that OpenSSL could find: run `openssl rehash`" in refusal(
@@ -290,7 +290,9 @@ def encrypted(ca: trustme.CA, tmp_path: pathlib.Path) -> tuple[str, str]:
     return str(tmp_path / "me.pem"), str(tmp_path / "me.key")
 
 
-def test_a_key_is_decrypted_and_its_passphrase_never_asked_for(encrypted: tuple[str, str]) -> None:
+def test_a_key_is_decrypted_and_openssl_never_prompts_for_its_passphrase(
+    encrypted: tuple[str, str],
+) -> None:
     TLSConfig(cert=(*encrypted, "hunter2")).context_for()
     TLSConfig(cert=(*encrypted, b"hunter2")).context_for()
     assert "is encrypted: pass (certificate, key, password)" in refusal(cert=encrypted)
@@ -302,7 +304,7 @@ def test_a_key_is_decrypted_and_its_passphrase_never_asked_for(encrypted: tuple[
 # Insecure
 
 
-def test_no_verification_is_warned_of_once_where_it_is_set(ca: trustme.CA) -> None:
+def test_missing_verification_causes_one_warning_where_it_is_set(ca: trustme.CA) -> None:
     with pytest.warns(InsecureRequestWarning) as warned:
         config = TLSConfig(verify=False)
     assert len(warned) == 1
@@ -337,7 +339,7 @@ def test_a_file_that_was_replaced_makes_a_new_context(ca_file: str) -> None:
         config.context_for()
 
 
-def test_threads_that_come_together_wait_for_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_threads_wait_for_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
     build = _tls_context.build
 
@@ -390,7 +392,7 @@ def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=30)
 
 
-def test_nothing_is_imported_before_a_context_is_wanted() -> None:
+def test_nothing_is_imported_before_a_context_is_needed() -> None:
     code = """if True:
         import sys
         import adieu.net.tls.config as tls
@@ -445,9 +447,7 @@ def test_trust_can_be_a_directory(ca: trustme.CA, ca_file: str, tmp_path: pathli
         assert talk(address, TLSConfig(folder))["peer"]
 
 
-def test_a_client_certificate_is_shown(
-    ca: trustme.CA, ca_file: str, tmp_path: pathlib.Path
-) -> None:
+def test_a_client_certificate_is_sent(ca: trustme.CA, ca_file: str, tmp_path: pathlib.Path) -> None:
     context = server_context(ca.issue_cert("localhost"))
     context.verify_mode = ssl.CERT_REQUIRED
     ca.configure_trust(context)
@@ -457,7 +457,7 @@ def test_a_client_certificate_is_shown(
         assert talk(address, TLSConfig(ca_file, cert=path))["peer"]
 
 
-# Failures, explained
+# Explained failures
 
 
 def test_an_unknown_ca_is_explained(ca: trustme.CA) -> None:
@@ -572,7 +572,7 @@ def test_ciphers_without_overlap_are_explained(ca: trustme.CA, ca_file: str) -> 
     assert "found nothing in common to agree on" in text
 
 
-def test_an_error_is_found_in_whatever_wraps_it() -> None:
+def test_a_wrapped_error_is_found() -> None:
     error = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
     error.reason = "WRONG_VERSION_NUMBER"
     caused = ValueError("something")
@@ -590,7 +590,7 @@ def test_an_error_is_found_in_whatever_wraps_it() -> None:
     assert describe_tls_error(ValueError(), "h").endswith("(ValueError).")
 
 
-def test_a_check_without_a_text_of_ours_is_told_in_openssl_s_words() -> None:
+def test_a_check_without_an_own_text_has_the_text_of_openssl() -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code = 92
     error.verify_message = "Missing Authority Key Identifier"

@@ -1,4 +1,4 @@
-"""TLS settings over real connections: each is honoured by every adapter, and each refusal says what to do."""
+"""TLS settings over real connections: every adapter honours each, and each error says what to do."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def fingerprint(cert: trustme.LeafCert) -> str:
 
 
 def self_signed(ca: trustme.CA) -> tuple[ssl.SSLContext, str]:
-    """A server that shows a certificate nobody vouches for, and its fingerprint."""
+    """A server with a certificate of an unknown authority, and its fingerprint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with trustme.Blob(ca.private_key_pem.bytes() + ca.cert_pem.bytes()).tempfile() as path:
         context.load_cert_chain(path)
@@ -105,7 +105,7 @@ def refusal(**settings: Any) -> str:
 
 
 def failure(place: Place, url: str, **settings: Any) -> str:
-    """What a call says whose TLS fails; nothing of it is left, and the client's one place is free."""
+    """The error of a call whose TLS fails; afterwards nothing is open and the client's one place is free."""
     with place.block(place.one(**settings)) as client:
         error: Any = caught(adieu.TLSError, place.get, client, url)
         assert client.connections() == []
@@ -122,7 +122,7 @@ def works(place: Place, server: FaultServer, **settings: Any) -> None:
         assert place.get(client, "/ok").status_code == 200
 
 
-# Whom to trust
+# Trust
 
 
 def test_the_system_s_authorities_can_be_trusted(
@@ -135,7 +135,7 @@ def test_the_system_s_authorities_can_be_trusted(
         tls._contexts.clear()
         monkeypatch.setenv("SSL_CERT_FILE", ca_file)
         works(place, server, tls=TLSConfig(trust="system"))
-        # Nobody else looks at it.
+        # No other code uses it.
         assert "from a CA not trusted here" in failure(place, f"{server.url}/ok")
     with serving(context_of(ca.issue_cert("other.example"))) as server:
         text = failure(place, f"{server.url}/ok", tls=TLSConfig(trust="system"))
@@ -164,7 +164,7 @@ def test_a_silent_server_keeps_no_other_waiting(
         thread.start()
         begun = time.monotonic()
         eventually(client.connections)
-        time.sleep(0.2)  # Now it shakes hands, and nothing tells when it does.
+        time.sleep(0.2)  # Now it is in the handshake, which no event reports.
         assert client.get(f"{server.url}/ok").status_code == 200
         assert time.monotonic() - begun < 2.5
         assert not errors
@@ -172,7 +172,7 @@ def test_a_silent_server_keeps_no_other_waiting(
         assert errors
 
 
-def test_trust_is_what_it_says(ca_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_trust_is_refused(ca_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(trust="windows") == "trust= is 'certifi' or 'system', not 'windows'"
     for verify in (ca_file, False):
         assert "verify= and trust='system' both say whom to trust" in refusal(
@@ -188,7 +188,7 @@ def test_trust_is_what_it_says(ca_file: str, monkeypatch: pytest.MonkeyPatch) ->
 # Versions and ciphers
 
 
-def test_a_minimum_version_is_kept_to(place: Place, ca: trustme.CA, ca_file: str) -> None:
+def test_a_minimum_version_is_enforced(place: Place, ca: trustme.CA, ca_file: str) -> None:
     cert = ca.issue_cert("127.0.0.1")
     config = TLSConfig(ca_file, minimum_version="1.3")
     with serving(context_of(cert, maximum_version=ssl.TLSVersion.TLSv1_2)) as server:
@@ -199,7 +199,7 @@ def test_a_minimum_version_is_kept_to(place: Place, ca: trustme.CA, ca_file: str
         works(place, server, tls=config)
 
 
-def test_versions_that_nobody_should_speak_are_refused() -> None:
+def test_insecure_versions_are_refused() -> None:
     assert TLSConfig(minimum_version=ssl.TLSVersion.TLSv1_3).minimum_version == "1.3"
     for version in (
         "1.1",
@@ -222,7 +222,7 @@ def test_ciphers_can_be_chosen(place: Place, ca: trustme.CA, ca_file: str) -> No
         assert "found nothing in common to agree on" in text
 
 
-def test_ciphers_that_protect_nothing_are_refused() -> None:
+def test_ciphers_without_protection_are_refused() -> None:
     assert refusal(ciphers="NONSENSE") == "ciphers='NONSENSE' selects no cipher known here"
     assert refusal(ciphers="") == "ciphers='' selects no cipher known here"
     assert refusal(ciphers=["AES"]).startswith("ciphers= is a text in OpenSSL's syntax")
@@ -260,7 +260,7 @@ def test_another_name_can_be_sent_and_checked(place: Place, ca: trustme.CA, ca_f
 @pytest.mark.parametrize(
     "name", ["", "a b", "https://a.example", "a.example:443", "a.example/x", 5, "u@a.example"]
 )
-def test_a_name_is_a_name(name: Any) -> None:
+def test_an_invalid_name_is_refused(name: Any) -> None:
     assert refusal(server_hostname=name).startswith("server_hostname= is a host name, not")
 
 
@@ -273,7 +273,9 @@ def test_a_name_may_be_an_address_or_international() -> None:
 # Fingerprints
 
 
-def test_a_pin_is_checked_besides_the_chain(place: Place, ca: trustme.CA, ca_file: str) -> None:
+def test_a_pin_is_checked_in_addition_to_the_chain(
+    place: Place, ca: trustme.CA, ca_file: str
+) -> None:
     cert = ca.issue_cert("127.0.0.1")
     pin = fingerprint(cert)
     with serving(context_of(cert)) as server:
@@ -286,7 +288,7 @@ def test_a_pin_is_checked_besides_the_chain(place: Place, ca: trustme.CA, ca_fil
         assert "its certificate is none of those that are pinned" in text
         assert f"(it has {colons}, expected is {':'.join(['AB'] * 32)})" in text
         assert "Ask the server's owner, by another way than this one" in text
-        # The right pin does not stand for the chain.
+        # The right pin does not replace the check of the chain.
         text = failure(place, f"{server.url}/ok", tls=TLSConfig(fingerprints=pin))
         assert "from a CA not trusted here" in text
         assert server.served == served
@@ -294,10 +296,10 @@ def test_a_pin_is_checked_besides_the_chain(place: Place, ca: trustme.CA, ca_fil
         assert "not for this address" in failure(place, f"{server.url}/ok", tls=TLSConfig(ca_file))
 
 
-def test_a_pin_stands_for_the_chain_if_that_is_not_checked(place: Place, ca: trustme.CA) -> None:
+def test_a_pin_is_enough_if_the_chain_is_not_checked(place: Place, ca: trustme.CA) -> None:
     context, pin = self_signed(ca)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Such a connection is not insecure.
+        warnings.simplefilter("error")  # Such a connection causes no warning.
         config = TLSConfig(verify=False, fingerprints=pin)
         other = TLSConfig(verify=False, fingerprints="00" * 32)
     with serving(context) as server:
@@ -332,12 +334,12 @@ def test_a_pin_may_go_with_a_context(place: Place, ca: trustme.CA) -> None:
         ("sha256/AAAA=", "openssl x509 -noout -fingerprint -sha256"),
     ],
 )
-def test_a_pin_that_is_none_is_refused(pin: Any, text: str) -> None:
+def test_an_invalid_pin_is_refused(pin: Any, text: str) -> None:
     assert text in refusal(fingerprints=pin)
 
 
 @given(st.one_of(st.text(max_size=100), st.text("0123456789abcdefABCDEF:", max_size=100)))
-def test_whatever_a_pin_is_it_is_one_or_refused(text: str) -> None:
+def test_every_text_is_a_pin_or_refused(text: str) -> None:
     try:
         config = TLSConfig(fingerprints=text)
     except adieu.InvalidRequest:
@@ -348,7 +350,7 @@ def test_whatever_a_pin_is_it_is_one_or_refused(text: str) -> None:
 # Keys for debugging
 
 
-def test_keys_are_written_for_who_asks(
+def test_keys_are_written_on_request(
     place: Place, ca: trustme.CA, ca_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not hasattr(ssl.SSLContext, "keylog_filename"):
@@ -371,7 +373,7 @@ def test_keys_are_written_for_who_asks(
     assert refusal(keylog=5).startswith("keylog= is True or a path, not int")
 
 
-# What fails, on every adapter
+# Failures, on every adapter
 
 
 def test_an_expired_certificate(place: Place, ca: trustme.CA, ca_file: str) -> None:
@@ -474,7 +476,7 @@ def test_a_key_with_a_password(place: Place, ca: trustme.CA, ca_file: str, tmp_p
         works(place, server, verify=ca_file, cert=(pem, encrypted, "hunter2"))
 
 
-def test_a_server_that_agrees_on_http_2_alone(
+def test_a_server_that_negotiates_http_2_only(
     place: Place, ca: trustme.CA, ca_file: str, tmp_path: Path
 ) -> None:
     openssl = shutil.which("openssl")
@@ -521,7 +523,7 @@ def _reachable(port: int) -> None:
             time.sleep(0.02)
 
 
-def test_a_server_that_agrees_on_nothing_and_speaks_http_2(
+def test_a_server_that_negotiates_no_protocol_and_speaks_http_2(
     place: Place, ca: trustme.CA, ca_file: str
 ) -> None:
     context = context_of(ca.issue_cert("127.0.0.1"))
@@ -563,7 +565,7 @@ def test_all_of_it_holds_in_a_tunnel(place: Place, ca: trustme.CA, ca_file: str)
         assert server.served == 2
 
 
-# Where it is set
+# The places for settings
 
 
 def test_a_mount_may_have_settings_of_its_own(
@@ -589,7 +591,7 @@ def test_a_mount_may_have_settings_of_its_own(
         with place.block(client):
             for path in ("/mine", "/theirs", "/mine", "/theirs"):
                 place.get(client, f"{server.url}{path}")
-    # Where a certificate was shown, only those go that may show it: one adapter, one origin, two identities.
+    # A connection with a client certificate is only for requests with that certificate: one origin, two identities.
     assert shown == [True, False, True, False]
 
 
@@ -604,7 +606,7 @@ def test_settings_that_contradict_each_other_are_refused(kind: Any, ca_file: str
         kind().mount("https://a.example/", "native", tls=ca_file)
 
 
-def test_a_context_says_all_but_name_and_pins() -> None:
+def test_with_a_context_only_name_and_pins_can_be_set() -> None:
     context = ssl.create_default_context()
     settings: list[dict[str, Any]] = [
         {"trust": "system"},
@@ -633,7 +635,7 @@ def test_settings_are_a_value_that_pickles(ca_file: str, tmp_path: Path) -> None
     assert config != config.replace(fingerprints=())
     assert pickle.loads(pickle.dumps(config)) == config
     assert config.context_for() is TLSConfig(**settings).context_for()
-    # What is checked of each connection needs no context of its own.
+    # Checks of each connection need no context of their own.
     assert (
         config.context_for() is config.replace(fingerprints=(), server_hostname=None).context_for()
     )
@@ -642,7 +644,7 @@ def test_settings_are_a_value_that_pickles(ca_file: str, tmp_path: Path) -> None
     assert "fingerprints=('0000" in text
 
 
-def test_what_holds_for_a_proxy_is_not_what_is_about_the_server(ca_file: str) -> None:
+def test_settings_for_the_server_do_not_apply_to_a_proxy(ca_file: str) -> None:
     config = TLSConfig(
         ca_file,
         cert=None,
@@ -652,14 +654,14 @@ def test_what_holds_for_a_proxy_is_not_what_is_about_the_server(ca_file: str) ->
     )
     assert config.for_proxy() == TLSConfig(ca_file, minimum_version="1.3")
     assert TLSConfig(context=ssl.create_default_context()).for_proxy() == TLSConfig()
-    # A pin of the server's does not make the proxy one to be trusted.
+    # A pin of the server does not make the proxy trusted.
     assert TLSConfig(verify=False, fingerprints="00" * 32).for_proxy() == TLSConfig()
     with pytest.warns(InsecureRequestWarning):
         careless = TLSConfig(verify=False)
     assert careless.for_proxy() == careless
 
 
-def test_a_context_that_checks_no_names_is_used_as_it_is(
+def test_a_context_that_checks_no_names_is_used_unchanged(
     place: Place, ca: trustme.CA, ca_file: str
 ) -> None:
     own = ssl.create_default_context(cafile=ca_file)

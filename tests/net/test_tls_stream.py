@@ -1,4 +1,4 @@
-"""TLS through memory buffers, sync and async: what is cut, what comes early, what is large."""
+"""TLS through memory buffers, sync and async: truncated, early and large messages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Driver(Protocol):
         ...
 
     def run(self, awaitable: Callable[[], Any]) -> Any:
-        """What an operation of the stream gives."""
+        """The result of an operation of the stream."""
         ...
 
     def close(self) -> None: ...
@@ -61,14 +61,14 @@ class Sync:
 
 
 class Bare(Sync):
-    """`TLSStream`, over a stream that has nothing but what a stream must have."""
+    """`TLSStream`, over a stream with the required methods only."""
 
     def start(self, sock: socket.socket, hostname: str, scope: ConnectScope) -> Any:
         return TLSStream.start(BareStream(SocketStream(sock)), hostname, scope)
 
 
 class BareStream(adieu.ByteStream):
-    """A stream with the required methods alone."""
+    """A stream with the required methods only."""
 
     def __init__(self, inner: adieu.ByteStream) -> None:
         self._inner = inner
@@ -87,7 +87,7 @@ class BareStream(adieu.ByteStream):
 
 
 class Async:
-    """`AsyncTLSStream`, in a loop that runs while somebody waits."""
+    """`AsyncTLSStream`, in a loop that runs during each call."""
 
     def __init__(self, loop: str) -> None:
         self.loop = ASYNCIO_LOOPS[loop]()
@@ -112,7 +112,7 @@ class Async:
 
 
 class Trio(Async):
-    """The same, in a run of trio's in a thread of its own."""
+    """The same, in a trio run in a thread of its own."""
 
     def __init__(self) -> None:
         portal = TrioPortal()
@@ -212,7 +212,7 @@ def _say_goodbye(sock: ssl.SSLSocket) -> None:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_bytes_go_both_ways(secured: Any, version: ssl.TLSVersion) -> None:
+def test_bytes_are_sent_in_both_directions(secured: Any, version: ssl.TLSVersion) -> None:
     def serve(sock: ssl.SSLSocket) -> None:
         assert sock.version() == {ssl.TLSVersion.TLSv1_2: "TLSv1.2"}.get(version, "TLSv1.3")
         _echo(sock)
@@ -227,7 +227,7 @@ def test_bytes_go_both_ways(secured: Any, version: ssl.TLSVersion) -> None:
             assert not both.stream.readable()
 
 
-def test_large_transfers_arrive_whole_both_ways(secured: Any) -> None:
+def test_large_transfers_arrive_whole_in_both_directions(secured: Any) -> None:
     data = random.Random(520).randbytes(5_000_000)
     seen = hashlib.sha256()
 
@@ -268,7 +268,7 @@ def test_several_records_that_came_together_are_given_together(secured: Any) -> 
         assert both.recv() == b""
 
 
-def test_an_end_without_goodbye_is_an_error_and_not_an_end(secured: Any) -> None:
+def test_an_end_without_close_notify_is_an_error_and_not_an_end(secured: Any) -> None:
     def serve(sock: ssl.SSLSocket) -> None:
         sock.sendall(b"the beginning")
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -280,7 +280,7 @@ def test_an_end_without_goodbye_is_an_error_and_not_an_end(secured: Any) -> None
                 both.recv()
 
 
-def test_a_goodbye_is_an_end_though_the_connection_stays_open(secured: Any) -> None:
+def test_close_notify_is_an_end_though_the_connection_stays_open(secured: Any) -> None:
     done = threading.Event()
 
     def serve(sock: ssl.SSLSocket) -> None:
@@ -319,23 +319,23 @@ def test_a_handshake_that_stalls_ends_in_time(driver: Driver, authority: Authori
     assert time.monotonic() - started < 2
 
 
-def test_a_refused_certificate_names_what_it_is_for_and_the_server_is_told(
+def test_the_error_of_a_certificate_names_its_hosts_and_the_server_gets_an_alert(
     secured: Any, driver: Driver
 ) -> None:
     both = secured(_echo)
     with both:
         with pytest.raises(ssl.SSLCertVerificationError) as caught:
             both.start("elsewhere.example")
-        # Before the connection is closed, the alert has gone.
+        # The alert is sent before the connection is closed.
         both._thread.join(5)
     assert "localhost" in getattr(caught.value, "certificate_names", ())
     assert "alert" in str(both.errors[0]).lower()
 
 
-# Uploads -----------------------------------------------------------------------------------------------------------
+# Uploads
 
 
-def test_an_upload_arrives_whole_while_both_ears_are_open(secured: Any) -> None:
+def test_an_upload_arrives_whole_while_the_client_listens(secured: Any) -> None:
     data = random.Random(520).randbytes(3_000_000)
     got = bytearray()
 
@@ -355,15 +355,15 @@ def test_an_upload_arrives_whole_while_both_ears_are_open(secured: Any) -> None:
     assert got == data
 
 
-# Who can only send or receive hears an answer if it has come before the next piece is sent.
+# A stream that can only send or receive reads an answer if it came before the next piece is sent.
 @pytest.mark.parametrize("driver", [name for name in DRIVERS if name != "bare"], indirect=True)
-def test_an_answer_in_the_middle_of_an_upload_is_heard(secured: Any) -> None:
-    """The peer answers and takes nothing more: a plain send would wait for its whole limit."""
+def test_an_answer_in_the_middle_of_an_upload_is_read(secured: Any) -> None:
+    """The peer answers and reads no more: a plain send would wait until its timeout."""
     over = threading.Event()
 
     def serve(sock: ssl.SSLSocket) -> None:
         sock.recv(1000)
-        time.sleep(0.05)  # By then nothing more goes.
+        time.sleep(0.05)  # By then no more can be sent.
         sock.sendall(b"enough")
         over.wait(5)
 
@@ -379,8 +379,8 @@ def test_an_answer_in_the_middle_of_an_upload_is_heard(secured: Any) -> None:
         over.set()
 
 
-def test_what_was_encrypted_goes_on_where_it_was_interrupted(secured: Any) -> None:
-    """An interim answer in the middle of an upload: records must not be made anew, nor lost, nor change their order."""
+def test_encrypted_data_is_sent_on_from_where_it_was_interrupted(secured: Any) -> None:
+    """An interim answer in the middle of an upload: no record may be repeated, lost, or out of order."""
     data = random.Random(520).randbytes(4_000_000)
     got = bytearray()
 
@@ -409,7 +409,7 @@ def test_what_was_encrypted_goes_on_where_it_was_interrupted(secured: Any) -> No
     assert got == data
 
 
-# HTTP over it ------------------------------------------------------------------------------------------------------
+# HTTP over it
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -439,10 +439,10 @@ def test_every_kind_of_exchange_works_over_tls(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_an_early_answer_over_tls_is_heard_long_before_the_write_limit(
+def test_an_early_answer_over_tls_is_read_long_before_the_write_timeout(
     loop: str, tls_server: TLSServer
 ) -> None:
-    """The server takes nothing more, and its answer says why."""
+    """The server reads no more, and its answer says why."""
     over = threading.Event()
 
     def answer(peer: Any, request: Any) -> str:

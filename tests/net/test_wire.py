@@ -1,4 +1,4 @@
-"""Wires: what opens a byte stream, in time, with nothing left behind of what was tried in vain."""
+"""Wires open a byte stream in time, and close everything that failed on the way."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def over(request: pytest.FixtureRequest) -> Callable[[adieu.Wire], adieu.Adapter
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: Address) -> None:
-    """Let every name have these addresses."""
+    """Resolve every name to these addresses."""
     monkeypatch.setattr(adieu.TCPWire, "addresses", lambda *_: list(addresses))
 
 
@@ -116,7 +116,7 @@ def test_an_origin_without_host_and_port_cannot_be_connected_to(origin: Origin) 
 @pytest.mark.parametrize(
     "broken", [(255, ("127.0.0.1", 1)), (V4, ("224.0.0.1", 1)), (V4, ("127.0.0.1", 70_000))]
 )
-def test_an_address_that_cannot_be_tried_at_all_is_an_error_of_ours(
+def test_an_address_that_no_socket_accepts_is_an_error_of_adieu(
     adapter: str, monkeypatch: pytest.MonkeyPatch, broken: Address
 ) -> None:
     resolving(monkeypatch, broken)
@@ -136,7 +136,7 @@ def test_setsockopt_that_fails_after_connecting_leaves_nothing_open(
     def failing(sock: socket.socket, *option: Any) -> None:
         with contextlib.suppress(OSError):
             if sock.getpeername()[1] == fault_server.port:
-                option = (socket.IPPROTO_TCP, -1, 1)  # which no kernel knows
+                option = (socket.IPPROTO_TCP, -1, 1)  # unknown to every kernel
         original(sock, *option)
 
     with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
@@ -154,7 +154,7 @@ def test_setsockopt_that_fails_after_connecting_leaves_nothing_open(
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, ZeroDivisionError])
 @pytest.mark.parametrize("racing", [False, True])
-def test_whatever_is_raised_after_connecting_leaves_nothing_open(
+def test_an_error_after_connecting_leaves_nothing_open(
     fault_server: FaultServer,
     adapter: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -191,7 +191,7 @@ def test_the_next_address_is_tried_when_one_refuses(
         response = client.get("http://a.example/bytes?n=300000")
         assert time.monotonic() - begun < 2
         assert len(response.content) == 300_000
-        # And the socket that won the race waits like any other.
+        # And the socket that won the race has the usual timeouts.
         with pytest.raises(adieu.ReadTimeout):
             client.get("http://a.example/stall-head", timeout=0.1)
     assert sockets(fault_server) == 0
@@ -207,7 +207,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer(
         begun = time.monotonic()
         assert client.get("http://a.example/ok").status_code == 200
         assert time.monotonic() - begun < 2
-        # The one that lost is closed already, not when somebody collects it.
+        # The loser is closed already, and not only by the collector.
         assert census.count() == before + (0 if adapter == "close" else 1)
     assert sockets(fault_server) == 0
 
@@ -227,7 +227,7 @@ def test_an_address_that_fails_at_once_is_no_winner(
     with adieu.Client(adapter=adapter) as client:
         begun = time.monotonic()
         assert client.get("http://a.example/ok").status_code == 200
-        # What is out of the race has no head start, which would make 2 seconds in all.
+        # A failed address gets no head start, which would make 2 seconds in total.
         assert time.monotonic() - begun < 1.5
     resolving(monkeypatch, broken, broken)
     with adieu.Client(adapter=adapter) as client, pytest.raises(adieu.ConnectError):
@@ -345,7 +345,7 @@ def test_a_name_that_does_not_exist_is_an_error_in_time(adapter: str) -> None:
     "error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("label too long")]
 )
 @pytest.mark.parametrize("timeout", [5, None])
-def test_what_the_resolver_says_is_told(
+def test_the_error_quotes_the_resolver(
     adapter: str, monkeypatch: pytest.MonkeyPatch, error: Exception, timeout: float | None
 ) -> None:
     def failing(*_: Any) -> Any:
@@ -365,7 +365,7 @@ def test_what_the_resolver_says_is_told(
         (adieu.Timeout(total=0.2), adieu.DeadlineExceeded),
     ],
 )
-def test_a_resolver_that_stalls_is_left_behind_in_time(
+def test_a_resolver_that_stalls_is_given_up_in_time(
     fault_server: FaultServer,
     adapter: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -389,7 +389,7 @@ def test_a_resolver_that_stalls_is_left_behind_in_time(
         assert client.connections() == []
         go_on.set()
         assert client.get(url).status_code == 200
-        # What was left behind has ended, and nobody connected to its answer.
+        # The abandoned look-up has ended, and its answer was not connected to.
         for thread in threading.enumerate():
             if thread.name.startswith("adieu-dns-"):
                 thread.join(5)
@@ -486,7 +486,7 @@ def test_a_unix_socket_carries_http(path: str, over: Callable[[adieu.Wire], adie
 
 @unix
 @pytest.mark.parametrize("kind", ["missing", "file", "too long"])
-def test_a_unix_socket_that_is_none_is_named(
+def test_the_error_of_an_invalid_unix_socket_names_its_path(
     path: str, over: Callable[[adieu.Wire], adieu.Adapter], kind: str
 ) -> None:
     if kind == "file":
@@ -511,11 +511,11 @@ def test_two_origins_over_one_unix_socket_do_not_share_connections(path: str) ->
         assert server.accepted == 2
 
 
-# A wire of one's own
+# A wire of the user
 
 
 class Elsewhere(adieu.Wire):
-    """Whatever the URL says, the server is here."""
+    """Connects to this server for every URL."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -527,14 +527,14 @@ class Elsewhere(adieu.Wire):
 
 
 class Pinned(adieu.TCPWire):
-    """Whatever a name means elsewhere, here it is this address."""
+    """Resolves every name to this address."""
 
     def addresses(self, host: str, port: int, scope: adieu.ConnectScope) -> list[Address]:
         return [(socket.AF_INET, ("127.0.0.1", port))]
 
 
 @pytest.mark.parametrize("kind", [Elsewhere, Pinned])
-def test_a_wire_of_ones_own_takes_ten_lines(
+def test_a_wire_of_the_user_needs_ten_lines(
     fault_server: FaultServer, over: Callable[[adieu.Wire], adieu.Adapter], kind: Any
 ) -> None:
     lines = [line for line in inspect.getsource(kind).splitlines() if line.strip()]
@@ -555,7 +555,7 @@ def test_a_wire_of_ones_own_takes_ten_lines(
 
 @pytest.mark.parametrize("native", [OSError(113, "No route to host"), ZeroDivisionError("wire")])
 @pytest.mark.parametrize("owned", [False, True])
-def test_a_wire_that_fails_is_told_with_its_cause_and_what_it_gave_is_closed(
+def test_the_error_of_a_wire_has_its_cause_and_its_sockets_are_closed(
     fault_server: FaultServer,
     over: Callable[[adieu.Wire], adieu.Adapter],
     native: Exception,
@@ -581,7 +581,7 @@ def test_a_wire_that_fails_is_told_with_its_cause_and_what_it_gave_is_closed(
 
 
 class Paper(adieu.ByteStream):
-    """A byte stream without a socket: what is sent is kept, and what was prepared is received."""
+    """A byte stream without a socket: it records the sent bytes and delivers prepared ones."""
 
     def __init__(self, *answers: bytes | Exception) -> None:
         self.answers = deque(answers)
@@ -669,7 +669,7 @@ def test_a_peer_in_memory_fails_as_a_socket_does(
     assert second.closings
 
 
-def test_a_peer_in_memory_that_speaks_unasked_is_not_used_again() -> None:
+def test_a_peer_in_memory_that_sends_unrequested_bytes_is_not_used_again() -> None:
     first, second = Paper(OK, OK), Paper(OK)
     with adieu.Client(adapter=NativeAdapter(PaperWire(first, second))) as client:
         client.get("http://paper/1")
@@ -688,13 +688,13 @@ class OnlyOpens:
 
 
 @pytest.mark.parametrize("wire", [OnlyOpens(), AsyncTCPWire(), AsyncTCPWire, "unix"])
-def test_a_sync_adapter_refuses_what_is_no_wire_when_it_is_made(wire: Any) -> None:
+def test_a_sync_adapter_refuses_an_invalid_wire_when_it_is_made(wire: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match=r"opens connections with an adieu\.Wire"):
         HTTP1Adapter(wire)
 
 
 @pytest.mark.parametrize("wire", [OnlyOpens(), adieu.TCPWire(), adieu.UnixWire("app.sock")])
-def test_an_async_adapter_refuses_what_is_no_async_wire_when_it_is_made(wire: Any) -> None:
+def test_an_async_adapter_refuses_an_invalid_wire_when_it_is_made(wire: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match="opens connections with an AsyncWire"):
         AsyncHTTP1Adapter(wire)
 
@@ -746,7 +746,7 @@ class Thing:
             raise self.error
 
 
-def test_an_opening_closes_all_that_it_was_given_whatever_they_do() -> None:
+def test_a_scope_closes_all_that_it_owns_whatever_they_raise() -> None:
     scope = adieu.ConnectScope(Deadline(adieu.Timeout()), None)
     things = [Thing(), Thing(OSError()), Thing(ValueError()), Thing()]
     for thing in things:
@@ -756,7 +756,7 @@ def test_an_opening_closes_all_that_it_was_given_whatever_they_do() -> None:
     assert all(thing.closings >= 1 for thing in things)
 
 
-def test_an_opening_that_was_closed_closes_what_comes_late() -> None:
+def test_a_closed_scope_closes_what_it_gets_later() -> None:
     scope = adieu.ConnectScope(Deadline(adieu.Timeout()), None)
     scope.close()
     late = Thing()
@@ -775,7 +775,7 @@ def test_an_opening_that_was_closed_closes_what_comes_late() -> None:
         (adieu.Timeout(connect=None), None, None),
     ],
 )
-def test_an_opening_has_one_clock_for_all_its_steps(
+def test_a_scope_has_one_clock_for_all_its_steps(
     timeout: adieu.Timeout, left: float | None, error: type[Exception] | None
 ) -> None:
     now = [100.0]

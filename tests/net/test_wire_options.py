@@ -1,4 +1,4 @@
-"""How connections are made: from where, over what, to which addresses; the same on every adapter."""
+"""Connect settings: source, interface, options and addresses; the same on every adapter."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def place(
 
 
 def _who(peer: Peer, request: object) -> Ending:
-    """Answers with the address that asks."""
+    """Answers with the address of the client."""
     peer.reply(200, peer.sock.getpeername()[0].encode())
     return "keep"
 
@@ -70,16 +70,16 @@ def opened(connect: adieu.Connect, port: int) -> tuple[ConnectScope, socket.sock
     return scope, adieu.TCPWire().connect(Origin("http", "127.0.0.1", port), scope)
 
 
-# Where to: pinned addresses
+# Pinned addresses
 
 
-def test_a_pinned_host_is_where_it_was_said_to_be(place: Place) -> None:
+def test_a_pinned_host_is_connected_to_at_its_address(place: Place) -> None:
     connect = adieu.Connect(addresses={"API.example.org": "127.0.0.1"})
     with place.block(place.client(connect=connect)) as client:
         for host in ("api.example.org", "API.EXAMPLE.ORG."):
             response = place.get(client, f"http://{host}:{place.server.port}/echo")
             fields = {name.lower(): value for name, value in response.json()["headers"]}
-            # Only where it leads is pinned.
+            # Only the address is pinned.
             assert fields["host"] == f"{host.lower()}:{place.server.port}"
 
 
@@ -119,10 +119,10 @@ def test_pins_are_tried_in_order(place: Place) -> None:
             assert place.get(client, "http://a.example/ok").status_code == 200
 
 
-# Where to: a resolver
+# Resolvers
 
 
-def test_a_resolver_of_ones_own_is_asked(place: Place) -> None:
+def test_a_resolver_of_the_user_is_called(place: Place) -> None:
     asked = []
 
     def resolve(host: str, port: int) -> Any:
@@ -132,9 +132,9 @@ def test_a_resolver_of_ones_own_is_asked(place: Place) -> None:
     with place.block(place.client(connect=adieu.Connect(resolver=resolve))) as client:
         url = f"http://a.example:{place.server.port}/ok"
         assert place.get(client, url).status_code == 200
-        # Aside, because it may take longer than the caller wants to wait.
+        # In another thread, because it may take longer than the caller waits.
         assert asked == [("a.example", place.server.port, False)]
-        # An address needs nobody to look it up.
+        # An address needs no resolver.
         assert place.get(client, "/ok").status_code == 200
         assert len(asked) == 1
 
@@ -150,7 +150,7 @@ class AsyncResolver:
 
 
 @pytest.mark.parametrize("resolver", [resolve_async, AsyncResolver()], ids=["function", "object"])
-def test_a_coroutine_function_is_awaited_by_who_can(place: Place, resolver: Any) -> None:
+def test_a_coroutine_function_is_awaited_by_async_clients(place: Place, resolver: Any) -> None:
     with place.block(place.client(connect=adieu.Connect(resolver=resolver))) as client:
         url = f"http://a.example:{place.server.port}/ok"
         if place.is_async:
@@ -163,7 +163,7 @@ def test_a_coroutine_function_is_awaited_by_who_can(place: Place, resolver: Any)
 
 
 @pytest.mark.parametrize("waiting", ["blocks", "awaits"])
-def test_a_resolver_that_takes_too_long_is_left_behind(place: Place, waiting: str) -> None:
+def test_a_resolver_that_takes_too_long_is_given_up(place: Place, waiting: str) -> None:
     over = threading.Event()
 
     def block(host: str, port: int) -> str:
@@ -205,7 +205,7 @@ def test_a_resolver_that_takes_too_long_is_left_behind(place: Place, waiting: st
     ],
     ids=["raises", "raises ours", "nothing", "a name", "a tuple", "none"],
 )
-def test_what_a_resolver_may_not_say(place: Place, answer: Any, text: str) -> None:
+def test_an_invalid_answer_of_a_resolver_is_an_error(place: Place, answer: Any, text: str) -> None:
     def resolve(host: str, port: int) -> Any:
         if isinstance(answer, Exception):
             raise answer
@@ -224,11 +224,11 @@ def test_what_a_resolver_may_not_say(place: Place, answer: Any, text: str) -> No
             place.next_works(client)
 
 
-# Where to: families
+# Families
 
 
 @IPV6
-def test_one_family_alone_can_be_used(place: Place) -> None:
+def test_one_family_only_can_be_used(place: Place) -> None:
     pins = {"a.example": ["::1", "127.0.0.1"], "b.example": "::1"}
     connect = adieu.Connect(addresses=pins, family="ipv4")
     with place.block(place.client(connect=connect)) as client:
@@ -251,7 +251,7 @@ def test_one_family_can_be_preferred(place: Place) -> None:
             assert server.accepted == before + 1
 
 
-def test_families_take_turns_in_the_order_that_is_wished() -> None:
+def test_families_take_turns_in_the_given_order() -> None:
     v4 = [(V4, (f"10.0.0.{n}", 80)) for n in range(3)]
     v6 = [(V6, (f"::{n}", 80, 0, 0)) for n in range(2)]
     connect = adieu.Connect(family="prefer-ipv6")
@@ -259,7 +259,7 @@ def test_families_take_turns_in_the_order_that_is_wished() -> None:
     assert adieu.Connect().chosen([*v4, *v6], "x") == [*v4, *v6]
 
 
-# Where from
+# Source address and interface
 
 
 def test_connections_come_from_the_source_address(place: Place) -> None:
@@ -268,14 +268,14 @@ def test_connections_come_from_the_source_address(place: Place) -> None:
     )
     with place.block(place.client(connect=connect)) as client:
         assert place.get(client, "/who").content == b"127.0.0.3"
-        # The other family cannot be reached from there.
+        # The other family cannot be reached from this address.
         url = f"http://a.example:{place.server.port}/who"
         assert place.get(client, url).content == b"127.0.0.3"
         error = caught(adieu.ConnectError, place.get, client, f"http://[::1]:{place.server.port}/")
         assert "it has no address for source_address='127.0.0.3', only ::1" in str(error)
 
 
-def test_a_source_address_that_is_not_of_this_machine_is_told(place: Place) -> None:
+def test_a_source_address_of_another_machine_is_an_error(place: Place) -> None:
     connect = adieu.Connect(
         source_address="192.0.2.77", addresses={"a.example": ["127.0.0.1", "127.0.0.2"]}
     )
@@ -294,7 +294,7 @@ def test_connections_go_over_the_interface(place: Place) -> None:
         except adieu.ConnectError as refused:
             if "Operation not permitted" not in str(
                 refused
-            ):  # Before Linux 5.7, root alone may choose.
+            ):  # Before Linux 5.7, only root may choose.
                 raise
     with place.block(place.client(connect=adieu.Connect(interface="nowhere0"))) as client:
         error = caught(adieu.ConnectError, place.get, client, "/ok")
@@ -302,7 +302,9 @@ def test_connections_go_over_the_interface(place: Place) -> None:
         assert client.connections() == []
 
 
-def test_an_interface_is_refused_where_none_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interface_is_refused_on_systems_without_this_option(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(socket, "SO_BINDTODEVICE", raising=False)
     with pytest.raises(
         adieu.InvalidRequest, match="interface= works on Linux alone; elsewhere give source"
@@ -344,7 +346,7 @@ def test_they_are_set_on_async_sockets_too(fault_server: FaultServer) -> None:
     asyncio.run(main())
 
 
-def test_an_option_that_does_not_exist_is_told(place: Place) -> None:
+def test_an_unknown_option_is_an_error(place: Place) -> None:
     connect = adieu.Connect(
         socket_options=[(socket.IPPROTO_TCP, 9999, 1)],
         addresses={"a.example": ["127.0.0.1", "127.0.0.2"]},
@@ -372,7 +374,7 @@ def test_no_failure_makes_a_cycle(place: Place) -> None:
         {"family": "ipv4", "addresses": {"a.example": "::1", "b.example": "::1"}},
     ]
     gc.collect()
-    gc.freeze()  # What a thread of an earlier test may still hold, and lets go of meanwhile, is none of this one's.
+    gc.freeze()  # Without objects that a thread of an earlier test may still hold and free meanwhile.
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         for setting in settings:
@@ -390,7 +392,7 @@ def test_no_failure_makes_a_cycle(place: Place) -> None:
         gc.garbage.clear()
 
 
-# Where it is set
+# The places for settings
 
 
 def test_a_mount_may_have_settings_of_its_own(place: Place) -> None:
