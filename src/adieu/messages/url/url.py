@@ -221,12 +221,13 @@ def parse_url(text: str) -> URL:
 def _parse(text: object) -> URL:
     plain = split_plain(text) if isinstance(text, str) else None
     if plain:
-        return _make(*plain, None, None, None)
+        scheme, host, port, path, query = plain
+        return _make(scheme, host, port, path, query, None, None, None)
     text = clean(text)
     scheme, rest = require_scheme(text)
     authority, path, query, fragment = split_reference(rest, special=scheme in DEFAULT_PORTS)
-    username, password, host, port = split_authority(authority or "", text)
-    return _normal(scheme, host, port, path, query, fragment, username, password)
+    username, password, host, written_port = split_authority(authority or "", text)
+    return _normal(scheme, host, written_port, path, query, fragment, username, password)
 
 
 _parse_cached = lru_cache(_CACHED_URLS)(_parse)
