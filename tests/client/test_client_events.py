@@ -183,13 +183,13 @@ def test_the_event_of_a_refused_connection_has_its_reason(adapter: str) -> None:
     event_log.check()
 
 
-def test_the_event_of_a_connect_timeout_has_its_reason(adapter: str) -> None:
+def test_a_connect_timeout_ends_with_connect_failed(adapter: str) -> None:
     event_log = EventLog()
     client = adieu.Client(adapter=adapter, events=event_log, timeout=0.1)
     with FullHole() as hole, client, pytest.raises(adieu.ConnectTimeout):
         client.get(hole.url)
-    told = [name for name, _, _ in event_log.lines if name.startswith("connect")]
-    assert told == ["connect_started", "connect_failed"]
+    names = [name for name, _, _ in event_log.lines if name.startswith("connect")]
+    assert names == ["connect_started", "connect_failed"]
     event_log.check()
 
 
