@@ -29,7 +29,7 @@ __all__ = ["AsyncResponse", "AsyncResponseContent"]
 _T = TypeVar("_T")
 
 AsyncResponseContent: TypeAlias = "ResponseContent | AsyncIterable[bytes]"
-"""What the body of an async response that is made by hand may be."""
+"""The types for the body of an async response that is made by hand."""
 
 
 class AsyncResponse(ResponseHead):

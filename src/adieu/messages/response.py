@@ -33,7 +33,7 @@ __all__ = ["MAX_BODY", "MAX_EVENT", "Response", "ResponseContent", "ResponseHead
 _T = TypeVar("_T")
 
 ResponseContent: TypeAlias = "bytes | bytearray | memoryview | str | BinaryIO | Iterable[bytes]"
-"""What the body of a response that is made by hand may be."""
+"""The types for the body of a response that is made by hand."""
 
 
 class Response(ResponseHead):

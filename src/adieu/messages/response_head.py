@@ -1,4 +1,4 @@
-"""What the responses of both colours share: the head, and what can be told from content that has been read."""
+"""The base of sync and async responses: the head, and the properties of content that has been read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StatusError(AdieuError):
 
 
 class ResponseHead:
-    """What `Response` and `AsyncResponse` are: see there for reading."""
+    """The base of `Response` and `AsyncResponse`, which add the reading."""
 
     __slots__ = (
         "_content",
@@ -186,7 +186,7 @@ class ResponseHead:
     def raise_for_status(self) -> Self:
         """This response, or `StatusError` if its status is 4xx or 5xx.
 
-        An unread body is closed before the error is raised, so that whoever keeps the error keeps no connection.
+        An unread body is closed before the error is raised, so that keeping the error keeps no connection.
         """
         if self.status_code < 400:
             return self

@@ -29,7 +29,7 @@ def is_source(body: object, *, awaited: bool) -> bool:
 
 
 class _Source:
-    """What sync and async share: the thing that was given, its end, and the texts of errors."""
+    """The base of the sync and async sources: the given object, its end, and the texts of errors."""
 
     __slots__ = ("_adopted", "_close", "_pieces", "_received", "_source", "_subject")
 

@@ -75,9 +75,8 @@ class _Thread(threading.Thread):
                 queue.put(None)  # There is one None for all threads.
                 return
             _run(*assignment)
-            del (
-                assignment
-            )  # The reader has the request and the response now: do not keep them alive here.
+            # The reader has the request and the response now: do not keep them alive here.
+            del assignment
             self._idle.append(None)
 
     def wait(self) -> None:

@@ -20,7 +20,7 @@ __all__ = ["NO_CONTENT", "Content"]
 
 
 class Content:
-    """What a request carries.
+    """The content of a request.
 
     `body`: the whole content, if it is in memory, else None. `length`: bytes, None if only the end will tell.
     `media_type`: for the Content-Type field, None if the content does not say. `replayable`: `chunks` may be called

@@ -1,4 +1,4 @@
-"""One cookie, and the rules about who may set it and where it is sent (RFC 6265bis, sections 5.1 and 5.7)."""
+"""One cookie, and the rules for setting and sending it (RFC 6265bis, sections 5.1 and 5.7)."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def prefix_fault(cookie: Cookie) -> str | None:
 
 
 def is_secure(url: URL) -> bool:
-    """Whether nobody on the way can read a request to this URL: https, or this machine, as in browsers."""
+    """Whether a request to this URL cannot be read on its way: https, or this machine, as in browsers."""
     if url.scheme in ("https", "wss"):
         return True
     host = url.host_key

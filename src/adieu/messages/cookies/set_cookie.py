@@ -22,9 +22,8 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]").search
 _SECONDS = re.compile(r"-?[0-9]+").fullmatch
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 _WSP = " \t"
-_CENTURY = (
-    100 * 366 * 86400
-)  # More than any limit. A number of 1000 digits would not fit into a float.
+# More than any limit. A number of 1000 digits would not fit into a float.
+_CENTURY = 100 * 366 * 86400
 
 
 class SetCookie(NamedTuple):
