@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from adieu.client._checks import refuse_unknown
 from adieu.client.call_settings import CALL_OPTIONS
 from adieu.client.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Unpack
 
-    from adieu.client.options import OneShotOptions
+    from adieu.client.options import CallOptions, ClientOptions, OneShotOptions
     from adieu.messages.response import Response
     from adieu.messages.url import URL
 
@@ -23,11 +22,12 @@ __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", 
 _FOR_THE_CLIENT = frozenset(("adapter", "connect", "max_redirects", "events", "event_hooks"))
 
 
-def _divided(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _divided(options: OneShotOptions) -> tuple[ClientOptions, CallOptions]:
+    """The options of the client, and those of its one call."""
     refuse_unknown(options, CALL_OPTIONS | _FOR_THE_CLIENT)
     client = {name: value for name, value in options.items() if name in _FOR_THE_CLIENT}
     call = {name: value for name, value in options.items() if name not in _FOR_THE_CLIENT}
-    return client, call
+    return cast("ClientOptions", client), cast("CallOptions", call)
 
 
 def request(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
@@ -93,7 +93,7 @@ def stream(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> _O
 
 
 class _OneStream:
-    def __init__(self, method: str, url: URL | str, options: Any) -> None:
+    def __init__(self, method: str, url: URL | str, options: OneShotOptions) -> None:
         for_client, self._call = _divided(options)
         self._method = method
         self._url = url

@@ -56,7 +56,7 @@ class SmallServer:
             return len(self._serving)
 
     def close(self) -> None:
-        """Stop listening, end every connection and every thread. Any number of calls."""
+        """Stop listening, end every connection and every thread. Idempotent."""
         with self._lock:
             if self._closing:
                 return

@@ -199,16 +199,16 @@ def tls_of(options: Mapping[str, Any]) -> TLSConfig | None:
     return changed_tls(tls, options) if tls is None else tls_alone(tls, options)
 
 
-def tls_alone(tls: TLSConfig, options: Mapping[str, Any]) -> TLSConfig:
+def tls_alone(tls: TLSConfig, options: Mapping[str, object]) -> TLSConfig:
     """These settings. Raises `InvalidRequest` if `verify` or `cert` are given too."""
     if options.get("verify", True) is not True or options.get("cert") is not None:
         raise InvalidRequest("tls= has all TLS settings: give verify and cert to its TLSConfig")
     return tls
 
 
-def changed_tls(tls: TLSConfig | None, options: Mapping[str, Any]) -> TLSConfig | None:
+def changed_tls(tls: TLSConfig | None, options: Mapping[str, object]) -> TLSConfig | None:
     """The settings, with the `verify` and `cert` of the options if they are given."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     if "verify" in options:
         verify = options["verify"]
         given = _is_context(verify)
@@ -221,7 +221,7 @@ def changed_tls(tls: TLSConfig | None, options: Mapping[str, Any]) -> TLSConfig 
         return None
     from adieu.net.tls.config import TLSConfig
 
-    return TLSConfig(**changes)
+    return TLSConfig().replace(**changes)
 
 
 _PLAIN: dict[str, object] = {"verify": True, "context": None, "cert": None}

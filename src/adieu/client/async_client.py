@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
@@ -16,7 +16,7 @@ from adieu.transport.exchange import AsyncExchange, AsyncPinnedExchange
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator
+    from collections.abc import Coroutine, Generator
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -235,7 +235,7 @@ class AsyncClient(ClientBase):
             if not base_of(adapter).stranded:
                 continue
             connections = base_of(adapter).connections()
-            closing: Any = adapter.close()
+            closing = cast("Coroutine[object, None, object]", adapter.close())
             try:
                 closing.send(None)
             except StopIteration:
@@ -272,7 +272,7 @@ class _Streaming:
         response: AsyncResponse = await adrive(steps)
         return response
 
-    def __await__(self) -> Generator[Any, Any, AsyncResponse]:
+    def __await__(self) -> Generator[object, None, AsyncResponse]:
         return self._open().__await__()
 
     async def __aenter__(self) -> AsyncResponse:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from adieu.net.tls.config import TLSConfig
     from adieu.transport.adapter import Adapter, AsyncAdapter
     from adieu.transport.exchange import AnyExchange, AsyncPinnedExchange, PinnedExchange
+    from adieu.transport.registry import NamedAdapter
 
 __all__ = ["ClientBase"]
 
@@ -255,7 +256,9 @@ class ClientBase(SettingAttributes):
             )
         )
 
-    def _chosen(self, adapter: Adapter | AsyncAdapter | str, limits: Limits | None) -> Any:
+    def _chosen(
+        self, adapter: Adapter | AsyncAdapter | str, limits: Limits | None
+    ) -> Adapter | NamedAdapter:
         return chosen(adapter, self.adapter_group, limits, self.awaits)
 
     @property

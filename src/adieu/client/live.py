@@ -7,7 +7,7 @@ most clients never get a cookie.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu._version import __version__
 from adieu.errors import InvalidRequest
@@ -86,7 +86,7 @@ class ClientHeaders:
         if own is None:
             return
         # Copied, because a generator can be read only once, and because the caller may change a mapping later.
-        copied: Any = own
+        copied: HeaderChanges = own
         if isinstance(own, Headers):
             copied = own.copy()
         elif isinstance(own, Mapping):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Timeout
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.pool import Limits
+    from adieu.messages.content.convert import ContentLike
+    from adieu.messages.content.encode import DataLike
     from adieu.messages.content.multipart import FilesLike
     from adieu.messages.cookies.jar import Cookie
     from adieu.messages.fields.trailers import TrailersLike
@@ -41,9 +43,9 @@ if TYPE_CHECKING:
 
         params: FormFields | None
         headers: HeaderChanges | None
-        content: Any
-        data: Any
-        json: Any
+        content: ContentLike | None
+        data: DataLike | None
+        json: object
         files: FilesLike | None
         trailers: TrailersLike | None
 

@@ -7,7 +7,7 @@ All attempts use the exchange that the caller owns: each one is ended there befo
 from __future__ import annotations
 
 from time import sleep
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from adieu.errors import InvalidRequest
 from adieu.flow.retries import Attempts, Retry, retried
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncRetryAdapter", "RetryAdapter"]
 
+E = TypeVar("E", bound="AnyExchange")
 R = TypeVar("R", bound="ResponseHead")
 
 # How often a backoff checks whether the call was cancelled (seconds).
@@ -73,9 +74,9 @@ def _checked(retry: Retry | int) -> Retry:
 
 def _attempts(
     retry: Retry,
-    send: Callable[[Request, Any], object],
+    send: Callable[[Request, E], object],
     request: Request,
-    exchange: AnyExchange,
+    exchange: E,
     pause: Callable[[float], object],
 ) -> Steps[R]:
     def attempt() -> Steps[R]:

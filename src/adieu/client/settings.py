@@ -55,6 +55,7 @@ __all__ = [
 ]
 
 Given = TypeVar("Given")
+Checked = TypeVar("Checked")
 Read = TypeVar("Read")
 
 _DEFAULT_POLICY = Prefetch()
@@ -147,12 +148,12 @@ class Setting(Generic[Given, Read]):
     def __init__(
         self,
         default: Given,
-        check: Callable[[Given], object],
-        read: Callable[[Any], object] | None = None,
+        check: Callable[[Given], Checked],
+        read: Callable[[Checked], Read] | None = None,
     ) -> None:
         self.default = default
-        self.check = check
-        self._read = read
+        self.check: Callable[[Given], object] = check
+        self._read: Callable[..., Read] | None = read
         self._name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -162,7 +163,7 @@ class Setting(Generic[Given, Read]):
     def __get__(self, client: None, owner: type) -> Self: ...
     @overload
     def __get__(self, client: SettingAttributes, owner: type) -> Read: ...
-    def __get__(self, client: SettingAttributes | None, owner: type) -> Any:
+    def __get__(self, client: SettingAttributes | None, owner: type) -> object:
         if client is None:
             return self
         value = getattr(client._settings, self._name)
@@ -190,7 +191,7 @@ def _shown_hooks(hooks: Hooks) -> Mapping[str, tuple[Hook, ...]]:
     return MappingProxyType({"request": hooks[0], "response": hooks[1]})
 
 
-def _shown_params(params: Any) -> Any:
+def _shown_params(params: FormFields | None) -> FormFields | None:
     return MappingProxyType(params) if isinstance(params, dict) else params
 
 
@@ -286,7 +287,7 @@ _SETTINGS: dict[str, Setting[Any, Any]] = {
     for name, setting in vars(SettingAttributes).items()
     if isinstance(setting, Setting)
 }
-_DEFAULTS: dict[str, Any] = {
+_DEFAULTS: dict[str, object] = {
     name: setting.check(setting.default) for name, setting in _SETTINGS.items()
 }
 _DEFAULTS["tls"] = None
@@ -309,9 +310,9 @@ def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSetti
             fields[name] = _SETTINGS[name].check(value)
     if fields["adapter"] is None:
         fields["adapter"] = default_adapter
-    if "cookies" in options:
-        fields["cookies"] = _cookies(options["cookies"], fields["base_url"])
     fields["tls"] = checks.tls_of(options)
     settings = ClientSettings.of(fields)
+    if "cookies" in options:
+        fields["cookies"] = _cookies(options["cookies"], settings.base_url)
     settings.check_together()
     return settings

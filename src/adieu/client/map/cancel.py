@@ -8,16 +8,20 @@ exchange owns its lease before the first wait.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.client.call import Call
 from adieu.errors import ClientClosed
 from adieu.lifecycle.deadline import Deadline
 
 if TYPE_CHECKING:
+    from adieu.client.call import CallOwner
     from adieu.client.call_settings import CallSettings
+    from adieu.flow.auth import ScopedAuth
     from adieu.lifecycle.deadline import Timeout, Wait
     from adieu.lifecycle.steps import Steps
+    from adieu.messages.cookies.jar import Cookies
+    from adieu.messages.url import URL
     from adieu.transport.exchange import AnyExchange
 
 __all__ = ["CancelHandle", "CancellableCall"]
@@ -83,9 +87,16 @@ class CancellableCall(Call):
     __slots__ = ("_handle",)
 
     def __init__(
-        self, handle: CancelHandle, client: Any, settings: CallSettings, *facts: Any
+        self,
+        handle: CancelHandle,
+        client: CallOwner,
+        settings: CallSettings,
+        stream: bool,
+        credentials: ScopedAuth | None,
+        cookies: Cookies | None,
+        home: URL,
     ) -> None:
-        super().__init__(client, settings, *facts)
+        super().__init__(client, settings, stream, credentials, cookies, home)
         self.deadline = _CancellableDeadline(settings.timeout, handle)
         self._handle = handle
         handle.call = self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Generic, TypeVar, Union
 
 # typing's own cannot be generic before Python 3.11.
 from typing_extensions import NamedTuple
@@ -46,7 +46,7 @@ class Outcome(NamedTuple, Generic[R]):
         discard(self.response)
 
 
-Sending = Coroutine[Any, Any, Outcome["AsyncResponse"]]
+Sending = Coroutine[object, None, Outcome["AsyncResponse"]]
 """A coroutine that sends one request of an async map."""
 
 

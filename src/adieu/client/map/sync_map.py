@@ -50,7 +50,7 @@ class Workers(Protocol):
         ...
 
     def stop(self) -> None:
-        """Begin no further job. Any number of calls, also in a finalizer."""
+        """Begin no further job. Idempotent, also in a finalizer."""
         ...
 
     def join(self) -> None:
