@@ -14,7 +14,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    Union,
+    overload,
+)
 from weakref import WeakSet
 
 from adieu.errors import InvalidRequest
@@ -45,6 +55,8 @@ __all__ = [
 
 Honour: TypeAlias = Literal["tls", "connect", "guard", "route"]
 """A setting of `exchange.connection`."""
+
+T = TypeVar("T")
 
 # What marks the code of an `async def`: `inspect.CO_COROUTINE`, without its import.
 _COROUTINE = 0x80
@@ -114,7 +126,7 @@ def base_of(adapter: object) -> AdapterBase:
     return adapter if isinstance(adapter, AdapterBase) else _UNKNOWN
 
 
-def checked_adapter(adapter: Any, *, awaits: bool, what: str = "an adapter") -> Any:
+def checked_adapter(adapter: T, *, awaits: bool, what: str = "an adapter") -> T:
     """An object that was given as an adapter. `awaits`: it has to be an async one. Raises `InvalidRequest`."""
     if isinstance(adapter, type):
         raise InvalidRequest(
@@ -159,17 +171,17 @@ AsyncAnswering = Union[
 ]
 
 
-class _OneFunction(AdapterBase):
+class _OneFunction(AdapterBase, Generic[T]):
     """The parts of an adapter of one function that sync and async share."""
 
     is_local = True
 
-    def __init__(self, function: Callable[..., Any], schemes: Sequence[str] = ()) -> None:
-        self._function: Callable[..., Any] = function
+    def __init__(self, function: Callable[..., T], schemes: Sequence[str] = ()) -> None:
+        self._function = function
         self._wants_exchange = _positional(function) >= 2
         self.schemes = tuple(schemes)
 
-    def _call(self, request: Request, exchange: Exchange | AsyncExchange) -> Any:
+    def _call(self, request: Request, exchange: Exchange | AsyncExchange) -> T:
         wanted = (request, exchange) if self._wants_exchange else (request,)
         return self._function(*wanted)
 
@@ -184,7 +196,7 @@ class _OneFunction(AdapterBase):
         return f"adapter({getattr(self._function, '__qualname__', self._function)})"
 
 
-class FunctionAdapter(_OneFunction):
+class FunctionAdapter(_OneFunction["Response"]):
     """An adapter made of one function: files, mocks, replays.
 
     It holds nothing, so there is nothing to close: unlike others it may serve one client after the other. A response
@@ -192,25 +204,23 @@ class FunctionAdapter(_OneFunction):
     """
 
     def send(self, request: Request, exchange: Exchange) -> Response:
-        response: Response = _adopted(self._call(request, exchange), exchange)
-        return response
+        return _adopted(self._call(request, exchange), exchange)
 
     def close(self) -> None:
         """Nothing: see above."""
 
 
-class AsyncFunctionAdapter(_OneFunction):
+class AsyncFunctionAdapter(_OneFunction[Awaitable["AsyncResponse"]]):
     """An async adapter made of one function that is awaited: see `FunctionAdapter`."""
 
     async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
-        response: AsyncResponse = _adopted(await self._call(request, exchange), exchange)
-        return response
+        return _adopted(await self._call(request, exchange), exchange)
 
     async def close(self) -> None:
         """Nothing: see `FunctionAdapter`."""
 
 
-def _adopted(response: Any, exchange: Any) -> Any:
+def _adopted(response: T, exchange: Exchange | AsyncExchange) -> T:
     """A copy that belongs to the exchange. The client refuses an object that is no response."""
     from adieu.messages.response_head import ResponseHead
 
@@ -234,7 +244,9 @@ def adapter(function: AsyncAnswering, /) -> AsyncFunctionAdapter: ...
 def adapter(function: Answering, /) -> FunctionAdapter: ...
 @overload
 def adapter(*, schemes: Sequence[str] = ()) -> _Decorator: ...
-def adapter(function: Any = None, /, *, schemes: Sequence[str] = ()) -> Any:
+def adapter(
+    function: Callable[..., object] | None = None, /, *, schemes: Sequence[str] = ()
+) -> object:
     """Make an adapter of a function that takes a request (and, if it likes, the exchange) and returns a `Response`.
 
     ```python
@@ -328,7 +340,7 @@ class AsyncMiddleware(Wrapper):
         return await self.inner.close()
 
 
-def _found(module: str, name: str) -> Any:
+def _found(module: str, name: str) -> object:
     """The object at the top of a module under this name, if there is one."""
     from importlib import import_module
 
@@ -340,7 +352,7 @@ def _called(function: object) -> Any:
     return function if hasattr(function, "__code__") else getattr(type(function), "__call__")  # noqa: B004, B009
 
 
-def _positional(function: Callable[..., Any]) -> int:
+def _positional(function: Callable[..., object]) -> int:
     """How many positional arguments a function requires. `inspect` would cost 10 ms of import for this one number."""
     called = _called(function)
     bound = called is not function or getattr(function, "__self__", None) is not None

@@ -8,7 +8,7 @@ that does not ask the rules is refused when the guard is made.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from adieu.errors import InvalidRequest
 from adieu.net.address_rules import AddressRules, Networks
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
-    from adieu.transport.adapter import Honour
+    from adieu.transport.adapter import AnyAdapter, Honour
     from adieu.transport.exchange import AsyncExchange, Exchange, ExchangeCore
 
 __all__ = ["AsyncGuard", "Guard"]
+
+A = TypeVar("A", bound="AnyAdapter")
 
 
 class _Guarding(Wrapper):
@@ -118,11 +120,11 @@ def _set(exchange: ExchangeCore, rules: AddressRules) -> None:
     exchange.connection = settings._replace(guard=rules)
 
 
-def _guardable(inner: Any, limits: Limits | None, default: str, group: str) -> Any:
-    inner = inner_adapter(inner, limits, default, group)
-    if "guard" not in base_of(inner).honours:
+def _guardable(inner: A | None, limits: Limits | None, default: str, group: str) -> A:
+    found = inner_adapter(inner, limits, default, group)
+    if "guard" not in base_of(found).honours:
         raise InvalidRequest(
-            f"{inner!r} cannot be guarded: it does not say (by `honours`) that it asks a guard "
+            f"{found!r} cannot be guarded: it does not say (by `honours`) that it asks a guard "
             "before it connects, as adapters on adieu's TCP wires do"
         )
-    return inner
+    return found

@@ -6,16 +6,18 @@ Sync adapters are in the group `adieu.adapters`, async ones in `adieu.async_adap
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from adieu.errors import InvalidRequest, UnknownAdapter
 from adieu.transport.adapter import checked_adapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.pool import Limits
-    from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.adapter import Adapter, AnyAdapter, AsyncAdapter
 
 __all__ = ["NamedAdapter", "chosen", "find_adapter", "inner_adapter"]
+
+A = TypeVar("A", bound="AnyAdapter")
 
 _found: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -38,10 +40,13 @@ def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]
     return _found[key]
 
 
-def inner_adapter(inner: Any, limits: Any, default: str, group: str = "adieu.adapters") -> Any:
+def inner_adapter(
+    inner: A | None, limits: Limits | None, default: str, group: str = "adieu.adapters"
+) -> A:
     """The adapter inside another one: `inner`, or the default one with `limits`. Both: `InvalidRequest`."""
     if inner is None:
-        return find_adapter(default, group)(limits=limits)
+        made: A = find_adapter(default, group)(limits=limits)
+        return made
     if limits is not None:
         raise InvalidRequest(
             f"limits= is for the adapter that would be made here: give it to {inner!r}"
@@ -51,14 +56,15 @@ def inner_adapter(inner: Any, limits: Any, default: str, group: str = "adieu.ada
 
 def chosen(
     adapter: Adapter | AsyncAdapter | str, group: str, limits: Limits | None, awaits: bool
-) -> Any:
+) -> Adapter | NamedAdapter:
     """The adapter, checked, or for a name a `NamedAdapter`, which makes the adapter at its first use.
 
     `awaits`: the client is an async one.
     """
     if isinstance(adapter, str):
         return NamedAdapter(adapter, group, {} if limits is None else {"limits": limits})
-    return checked_adapter(adapter, awaits=awaits)
+    # An async client calls an async adapter through the same type, and awaits what it returns.
+    return cast("Adapter", checked_adapter(adapter, awaits=awaits))
 
 
 class NamedAdapter:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.errors import InvalidRequest, MountError
@@ -19,6 +19,8 @@ from adieu.transport.mounts import Pattern
 
 if TYPE_CHECKING:
     from adieu.messages.url import URL, Origin
+
+    _State: TypeAlias = tuple[bool, Proxy | None, list[tuple[Pattern, Proxy | None]] | None]
 
 __all__ = ["ProxySetting", "Routes"]
 
@@ -60,11 +62,11 @@ class Routes:
             return self._only
         return None if self._direct and self._environment is None else NOT_GIVEN
 
-    def __getstate__(self) -> tuple[object, ...]:
+    def __getstate__(self) -> _State:
         # Without decisions of the environment: the process that unpickles this has its own.
         return self._direct and self._environment is None, self._only, self._patterns
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: _State) -> None:
         Routes.__init__(self)
         self._direct, self._only, self._patterns = state
 
