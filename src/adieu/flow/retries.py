@@ -53,7 +53,7 @@ class Retry(Value):
 
     `limit`: how often to send again, after the first time. `statuses`: the response statuses after which to retry.
     `methods`: the methods that may be sent twice; the default is the idempotent ones of RFC 9110, and a request with an
-    `Idempotency-Key` counts as one. Any other request is sent again only if no connection was made for it. Content that
+    `Idempotency-Key` counts as one. Others are sent again only if no connection was made for them. Content that
     can be read only once is never sent again.
 
     The waits are random, between 0 and `backoff` seconds, then twice, four times, eight times as much, up to `longest`.

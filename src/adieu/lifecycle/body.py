@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from adieu.errors import (
     AdieuError,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from adieu.lifecycle.lease import AnyLease
 
 __all__ = ["AnyBody", "AsyncBody", "Body", "BodyBase", "BodyState"]
+
+_Answer = TypeVar("_Answer")
 
 
 # Both are numbers: the hash of other enumerations is a Python call, and each request looks into the table twice.
@@ -413,7 +415,7 @@ class BodyBase:
             releases = self._ask(policy.on_complete, self.view()) is RELEASE
         self._settle(_Event.COMPLETE, "complete", releases and lease.reusable)
 
-    def _ask(self, hook: Callable[..., Any], *question: object) -> Any:
+    def _ask(self, hook: Callable[..., _Answer], *question: object) -> _Answer:
         try:
             return hook(*question)
         except BaseException:
@@ -477,7 +479,7 @@ class AsyncBody(BodyBase):
 
     def close_nowait(self) -> None:
         """As `close`, but without waiting: a coroutine that is itself being closed must not wait."""
-        closing: Any = self.close()
+        closing = self.close()
         try:
             closing.send(None)
         except StopIteration:

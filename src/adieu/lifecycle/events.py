@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["CLIENT_CLOSED", "Events", "LeaseInfo", "notify"]
 
@@ -103,6 +106,6 @@ class _Unraisable(NamedTuple):
 
     exc_type: type[BaseException]
     exc_value: BaseException
-    exc_traceback: Any
+    exc_traceback: TracebackType | None
     err_msg: str | None
     object: Any

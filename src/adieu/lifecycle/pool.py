@@ -657,7 +657,7 @@ def _idle_since(conn: PooledConnection) -> float:
     return conn.idle_since
 
 
-def _notify_token(lease: PoolLease[Any]) -> list[bool]:
+def _notify_token(lease: PoolLease[C]) -> list[bool]:
     try:
         return lease.notify_once
     except AttributeError:
@@ -673,7 +673,7 @@ def _notify_once(token: list[bool], method: Callable[..., object], *facts: objec
     notify(method, *facts)
 
 
-def _turn(waiting: tuple[Hashable, deque[PoolLease[Any]]]) -> int:
+def _turn(waiting: tuple[Hashable, deque[PoolLease[C]]]) -> int:
     queue = waiting[1]
     return queue[0].queue_ticket if queue else 0
 

@@ -274,7 +274,7 @@ def _close_generator(close: Callable[[], object]) -> None:
         pass  # It runs, in another thread, which waits for bytes: the end of the inner lease is its end.
 
 
-def _close_async_generator(close: Callable[[], Any]) -> None:
+def _close_async_generator(close: Callable[[], Coroutine[object, None, object]]) -> None:
     """Close an async generator without waiting. One that awaits on its way out is left where it awaits."""
     closing = close()
     try:

@@ -8,7 +8,7 @@ because a codec has done so. No `repr` shows a secret.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
 from adieu.errors import InvalidHeader
 from adieu.messages.fields.syntax import checked_name, checked_value
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import override
 else:  # importing typing_extensions imports inspect, for half of the time that `import adieu` may take
 
-    def override(method: Any) -> Any:
+    def override(method: _T) -> _T:
         return method
 
 

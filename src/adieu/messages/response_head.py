@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from adieu.lifecycle.body import AnyBody
+    from adieu.lifecycle.lease import AnyLease
     from adieu.messages.decoding.charset import IncrementalText
     from adieu.messages.decoding.decoder import Decoder
     from adieu.messages.decoding.sse import ServerSentEvent
@@ -114,7 +116,7 @@ class ResponseHead:
         else:
             self.source = self._source_of(body)
 
-    def _source_of(self, body: object) -> Any:
+    def _source_of(self, body: object) -> AnyLease:
         """The lease of a body that is read in pieces. Raises `InvalidRequest` for what is none."""
         raise NotImplementedError(f"{type(self).__name__} is no response that can be made")
 
@@ -250,7 +252,7 @@ class ResponseHead:
             return self.body.exchange is exchange
         return self._for_one_call and self.request is None
 
-    def attach(self, body: Any) -> None:
+    def attach(self, body: AnyBody | None) -> None:
         """The content is still on its way, and comes through this body."""
         self.body = body
         self._raw = None
@@ -302,7 +304,7 @@ class ResponseHead:
         self._extras = other.extras if shared else other._extras and dict(other._extras)
         self._streamed = other._streamed
 
-    def _rest_as_source(self) -> Any:
+    def _rest_as_source(self) -> AnyLease:
         raise NotImplementedError(f"{type(self).__name__} is no response that can be made")
 
     def _collect(self, chunks: list[bytes], size: int, chunk: bytes) -> int:
@@ -403,7 +405,7 @@ class ResponseHead:
             return IncrementalText(None, self._encoding)
         return IncrementalText(self.headers.get("content-type"))
 
-    def _wrap(self, lease: Callable[[Any], Any]) -> None:
+    def _wrap(self, lease: Callable[[Any], AnyLease]) -> None:
         """Put `lease(inner)` between the body, which must be whole, and its reader."""
         body = self.body
         if self._raw is None:
@@ -448,7 +450,7 @@ class ResponseHead:
 
     def __getstate__(self) -> dict[str, object]:
         kept = ("status_code", "reason", "http_version", "headers", "history", "request", "seconds")
-        state: dict[str, Any] = {name: getattr(self, name) for name in kept}
+        state: dict[str, object] = {name: getattr(self, name) for name in kept}
         request = self.request
         if request is not None and request.content.body is None:
             from adieu.messages.content.encode import spent
@@ -459,7 +461,7 @@ class ResponseHead:
         hidden = ("_raw", "_encoding", "_trailers", "_extras", "max_body")
         return {**state, **{name: getattr(self, name) for name in hidden}}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         ResponseHead.__init__(self, 0)
         for name, value in state.items():
             setattr(self, name, value)

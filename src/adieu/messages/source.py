@@ -33,7 +33,7 @@ class _Source:
 
     __slots__ = ("_adopted", "_close", "_pieces", "_received", "_source", "_subject")
 
-    def __init__(self, source: Any, close: Callable[[], object] | None = None) -> None:
+    def __init__(self, source: object, close: Callable[[], object] | None = None) -> None:
         self._source = source
         self._close = close
         # Made at the first read.
@@ -73,7 +73,7 @@ class _Source:
             except Exception:
                 pass  # The end of a lease never raises; what was read of the source was right.
 
-    def _opened(self) -> Any:
+    def _opened(self) -> object:
         if self._source is None:
             raise BodyClosed("this body was closed before it was read to its end")
         return self._source
@@ -154,12 +154,13 @@ def close_now(source: object) -> None:
         closing.close()
 
 
-def _pieces(source: Any) -> Iterator[bytes]:
+def _pieces(source: object) -> Iterator[bytes]:
     read = getattr(source, "read", None)
     if read is not None:
         while chunk := read(_BLOCK):
             yield _bytes(chunk)
         return
+    assert isinstance(source, Iterable)
     yield from _nonempty(source)
 
 
@@ -169,7 +170,7 @@ def _nonempty(pieces: Iterable[object]) -> Iterator[bytes]:
             yield chunk
 
 
-def _async_pieces(source: Any) -> AsyncIterator[bytes]:
+def _async_pieces(source: object) -> AsyncIterator[bytes]:
     if isinstance(source, AsyncIterable):
         return _AsyncNonempty(source)
     return _Awaited(_pieces(source))

@@ -174,7 +174,7 @@ class FaultServer:
                     socket.socket.shutdown(peer.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Stop listening, end every connection and every thread. Any number of calls.
+        """Stop listening, end every connection and every thread. Idempotent.
 
         Raises `RuntimeError` if a route of your own does not end within a second.
         """

@@ -75,7 +75,7 @@ class BlackHole:
         self.close()
 
     def close(self) -> None:
-        """Close all sockets. Any number of calls."""
+        """Close all sockets. Idempotent."""
         for sock in (self._listener, *self._fillers):
             sock.close()
 

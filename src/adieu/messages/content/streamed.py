@@ -8,8 +8,8 @@ compares what was read with the length that was announced.
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import IO, TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from adieu._portable import portable
 from adieu.errors import InvalidRequest
@@ -22,8 +22,10 @@ __all__ = ["AsyncContent", "FileContent", "IterableContent", "utf8"]
 
 _BLOCK_SIZE = 64 * 1024
 
+S = TypeVar("S")
 
-class _StreamedContent(Content):
+
+class _StreamedContent(Content, Generic[S]):
     """Content in a `source` outside of the request: None when it has been read and cannot be read again.
 
     `where` names the argument that the source was given as.
@@ -32,18 +34,18 @@ class _StreamedContent(Content):
     __slots__ = ("_source", "_where")
 
     def __init__(
-        self, source: Any, where: str, *, length: int | None = None, replayable: bool
+        self, source: S | None, where: str, *, length: int | None = None, replayable: bool
     ) -> None:
         super().__init__(None, length=length, replayable=replayable)
-        self._source = source
+        self._source: S | None = source
         self._where = where
 
-    def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[object, ...]:
         if self._source is not None:
             portable(f"the content in {self._where}", self._source, "give bytes, or a list of them")
         return super().__reduce_ex__(protocol)
 
-    def _take_source(self) -> Any:
+    def _take_source(self) -> S:
         """The source. One that cannot be read twice is forgotten here, so that a second call cannot send the rest."""
         source = self._source
         if source is None:
@@ -56,7 +58,7 @@ class _StreamedContent(Content):
         return source
 
 
-class IterableContent(_StreamedContent):
+class IterableContent(_StreamedContent[Iterable[object]]):
     """Content from an iterable of bytes and text."""
 
     __slots__ = ()
@@ -66,7 +68,7 @@ class IterableContent(_StreamedContent):
         return _chunks(iter(self._take_source()), self._where)
 
 
-class FileContent(_StreamedContent):
+class FileContent(_StreamedContent[IO[bytes]]):
     """Content from a binary file, from its present position to its end."""
 
     __slots__ = ("_start",)
@@ -78,7 +80,7 @@ class FileContent(_StreamedContent):
 
     def chunks(self) -> Iterator[bytes]:
         """See `Content.chunks`."""
-        file: IO[bytes] = self._take_source()
+        file = self._take_source()
         if getattr(file, "closed", False):  # a file may have no more than `read`
             raise InvalidRequest(f"the file in {self._where} was closed before it was sent")
         if self.replayable:
@@ -86,7 +88,7 @@ class FileContent(_StreamedContent):
         return _chunks(_blocks(file.read, self._where), self._where)
 
 
-class AsyncContent(_StreamedContent):
+class AsyncContent(_StreamedContent[AsyncIterable[object]]):
     """Content from an async iterable: for `AsyncClient` only."""
 
     __slots__ = ()

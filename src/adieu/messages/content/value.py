@@ -7,7 +7,7 @@ A request without content has `NO_CONTENT`, which differs from an empty content:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from adieu._portable import portable
 
@@ -60,7 +60,7 @@ class Content:
         """As `chunks`, awaited: every content can be read so."""
         return _ReadyChunks(self.chunks())
 
-    def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[object, ...]:
         if self.trailers is not None:
             portable(
                 "trailers=", self.trailers, "a function can be, if it stands at the top of a module"

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from adieu.messages.cookies.cookie import hosts_above, is_secure, path_matches
 
 if TYPE_CHECKING:
     from adieu.messages.cookies.cookie import Cookie
     from adieu.messages.url import URL
+
+    _Order: TypeAlias = "Callable[[_Entry], float | tuple[bool, float]]"
 
 __all__ = ["CookieStore"]
 
@@ -142,7 +144,7 @@ class CookieStore:
                 live.append(entry)
         return live
 
-    def _evict(self, entries: list[_Entry], limit: int, order: Callable[[_Entry], Any]) -> None:
+    def _evict(self, entries: list[_Entry], limit: int, order: _Order) -> None:
         """Remove the first of these entries in this order, down to the limit."""
         entries.sort(key=order)
         for entry in entries[: max(len(entries) - limit, 0)]:

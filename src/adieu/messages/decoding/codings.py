@@ -14,13 +14,14 @@ imported when it is first needed. Where the RFCs leave a choice:
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import DecodeError
 from adieu.messages.decoding.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 __all__ = ["Brotli", "Deflate", "Gzip", "Zstd", "available"]
 
@@ -104,6 +105,7 @@ class Brotli(Stage):
     def __init__(self) -> None:
         super().__init__()
         module = _brotli()
+        assert module is not None  # or `available` would not have this stage
         self._engine = module.Decompressor()
         self._error = module.error
         self._spare = memoryview(b"")  # output beyond the `max_length` of an earlier call
@@ -142,6 +144,7 @@ class Zstd(Stage):
 
     def _begin(self) -> None:
         module = _zstd()
+        assert module is not None  # or `available` would not have this stage
         options = {module.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         self._engine = module.ZstdDecompressor(options=options)
         self._error = module.ZstdError
@@ -180,7 +183,7 @@ def available() -> dict[str, Callable[[], Stage]]:
 
 
 @lru_cache(maxsize=1)
-def _brotli() -> Any:
+def _brotli() -> ModuleType | None:
     """The module of the extra `brotli`, or None: brotli on CPython, brotlicffi elsewhere."""
     for name in ("brotli", "brotlicffi"):
         module = _module(name)
@@ -191,12 +194,12 @@ def _brotli() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _zstd() -> Any:
+def _zstd() -> ModuleType | None:
     """The module of the extra `zstd`, or None: the standard library's (3.14), or its backport."""
     return _module("compression.zstd") or _module("backports.zstd")
 
 
-def _module(name: str) -> Any:
+def _module(name: str) -> ModuleType | None:
     from importlib import import_module
 
     try:

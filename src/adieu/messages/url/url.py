@@ -5,7 +5,7 @@ that no other module checks or encodes them again. User name and password are sp
 of a URL, in a log, a mount or a Referer field, can show them.
 
 The grammar is that of RFC 3986, with the liberties of browsers and curl for http and https URLs that `split` and `host`
-describe. Any other text raises `InvalidURL`, before anything is sent.
+describe. Other text raises `InvalidURL`, before anything is sent.
 """
 
 from __future__ import annotations
