@@ -216,7 +216,7 @@ def test_each_end_of_a_lease_wakes_one_task(loop: str, monkeypatch: pytest.Monke
     woken: list[object] = []
 
     async def main() -> None:
-        turn = type(current_backend().turn())
+        turn = type(current_backend().pool_waiter())
         wake = turn.wake
 
         def counted(waiting: Any) -> object:

@@ -401,12 +401,12 @@ def test_a_wait_that_is_over_before_it_is_awaited_does_not_suspend() -> None:
             wait.begin(5)
             wait.resume()
             await wait
-            wait.over()
+            wait.end()
         wait.begin(5)
         wait.fail(ValueError("no"))
         with pytest.raises(ValueError, match="no"):
             await wait
-        wait.over()
+        wait.end()
         assert not wait.cancel()
         wait.close()
 
@@ -436,7 +436,7 @@ def test_a_wait_knows_one_end_only() -> None:
                     except KeyError:
                         return "failed"
                     finally:
-                        wait.over()
+                        wait.end()
                     return "ready"
 
                 task = asyncio.ensure_future(waiting())

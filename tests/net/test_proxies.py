@@ -629,7 +629,7 @@ def test_the_error_of_an_invalid_variable_has_no_password(
     monkeypatch.setenv("http_proxy", "http://me:s3cret@proxy:99999")
     with stage.block(stage.client()) as client:
         error = caught(adieu.InvalidRequest, stage.get, client, "/ok")
-    assert "the environment variable http_proxy names no proxy" in str(error)
+    assert "the environment variable http_proxy is not a proxy" in str(error)
     assert "s3cret" not in str(error)
 
 

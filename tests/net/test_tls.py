@@ -228,8 +228,8 @@ def test_an_invalid_verify_is_refused(verify: object) -> None:
 
 def test_an_invalid_cert_is_refused(ca_file: str) -> None:
     assert refusal(cert=True).startswith("cert= is a path, (certificate, key) or")
-    assert refusal(cert=()).endswith("not 0 things")
-    assert refusal(cert=(ca_file,) * 4).endswith("not 4 things")
+    assert refusal(cert=()).endswith("not 0 parts")
+    assert refusal(cert=(ca_file,) * 4).endswith("not 4 parts")
     assert refusal(cert=(None, ca_file)).startswith("cert= is a path")
     assert refusal(cert=(ca_file, ca_file, 1)) == "the password in cert= is text or bytes, not int"
 
@@ -258,7 +258,7 @@ def test_files_without_certificates_are_named(tmp_path: pathlib.Path) -> None:
 def test_a_directory_without_certificates_for_openssl_is_refused(
     ca_file: str, tmp_path: pathlib.Path
 ) -> None:
-    assert "directory without CAs in it that OpenSSL could find: run `openssl rehash`" in refusal(
+    assert "directory in which OpenSSL finds no CAs: run `openssl rehash`" in refusal(
         verify=tmp_path
     )
 
@@ -310,7 +310,10 @@ def test_missing_verification_causes_one_warning_where_it_is_set(ca: trustme.CA)
     assert len(warned) == 1
     assert warned[0].filename == __file__
     text = str(warned[0].message)
-    assert "whoever is on the way can read and change all that is sent, credentials too" in text
+    assert (
+        "anybody on the network path can read and change everything that is sent, credentials too"
+        in text
+    )
     assert "pass verify='/path/to/ca.pem'" in text
     with server(serve_tls(server_context(ca.issue_cert("other.example")))) as address:
         assert talk(address, config)["peer"] == {}
@@ -367,7 +370,7 @@ def test_concurrent_threads_wait_for_one_context(monkeypatch: pytest.MonkeyPatch
 
 
 def test_contexts_are_kept_within_bounds(ca: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "_MOST", 3)
+    monkeypatch.setattr(tls, "_MAX_CONTEXTS", 3)
     pem = ca.cert_pem.bytes()
     configs = [TLSConfig(pem + b"\n" * n) for n in range(5)]
     contexts = [config.context_for() for config in configs]
@@ -481,7 +484,7 @@ def test_a_self_signed_certificate_is_explained(ca: trustme.CA) -> None:
     with trustme.Blob(ca.private_key_pem.bytes() + ca.cert_pem.bytes()).tempfile() as path:
         context.load_cert_chain(path)
     text = complaint(serve_tls(context), TLSConfig())
-    assert "its certificate is self-signed, so nobody but itself vouches for it" in text
+    assert "its certificate is self-signed, so no authority vouches for it" in text
 
 
 def test_an_expired_certificate_is_explained(ca: trustme.CA, ca_file: str) -> None:
@@ -517,7 +520,7 @@ def test_a_certificate_for_another_host_is_explained_with_its_names(
 
 def test_a_plain_http_server_is_explained() -> None:
     text = complaint(serve_plainly, TLSConfig())
-    assert "what answers on that port does not speak TLS; plain HTTP, probably" in text
+    assert "the server on that port does not speak TLS, but plain HTTP, probably" in text
     assert "Check the port" in text
 
 

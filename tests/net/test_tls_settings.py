@@ -175,7 +175,7 @@ def test_a_silent_server_keeps_no_other_waiting(
 def test_an_invalid_trust_is_refused(ca_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(trust="windows") == "trust= is 'certifi' or 'system', not 'windows'"
     for verify in (ca_file, False):
-        assert "verify= and trust='system' both say whom to trust" in refusal(
+        assert "verify= and trust='system' both choose the trusted CAs" in refusal(
             trust="system", verify=verify
         )
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -434,7 +434,7 @@ def test_plain_http_on_a_port_for_https(place: Place) -> None:
         thread.start()
         text = failure(place, f"https://127.0.0.1:{port}/ok")
         thread.join(10)
-    assert "what answers on that port does not speak TLS; plain HTTP, probably" in text
+    assert "the server on that port does not speak TLS, but plain HTTP, probably" in text
     assert "the URL is http://" in text
 
 
@@ -615,7 +615,7 @@ def test_with_a_context_only_name_and_pins_can_be_set() -> None:
         {"keylog": "keys"},
     ]
     for setting in settings:
-        assert "context= says all there is to say, but for" in refusal(context=context, **setting)
+        assert "context= replaces all settings but" in refusal(context=context, **setting)
     TLSConfig(context=context, server_hostname="a.example", fingerprints="00" * 32)
 
 

@@ -157,7 +157,7 @@ def test_a_coroutine_function_is_awaited_by_async_clients(place: Place, resolver
             assert place.get(client, url).status_code == 200
         else:
             error = caught(adieu.InvalidRequest, place.get, client, url)
-            assert "has to be awaited: AsyncClient awaits an `async def`, Client nothing" in str(
+            assert "has to be awaited, which only AsyncClient does, for an `async def`" in str(
                 error
             )
 
@@ -199,9 +199,9 @@ def test_a_resolver_that_takes_too_long_is_given_up(place: Place, waiting: str) 
         ),
         (adieu.DNSError("no such name"), "no such name"),
         ([], "knows no address of 'a.example'"),
-        ("b.example", "has to give addresses for 'a.example', and gave 'b.example'"),
-        ([(V4, ("127.0.0.1", 80))], "has to give addresses for 'a.example'"),
-        (None, "has to give addresses for 'a.example', and gave None"),
+        ("b.example", "must return addresses for 'a.example', and returned 'b.example'"),
+        ([(V4, ("127.0.0.1", 80))], "must return addresses for 'a.example'"),
+        (None, "must return addresses for 'a.example', and returned None"),
     ],
     ids=["raises", "raises ours", "nothing", "a name", "a tuple", "none"],
 )
@@ -439,7 +439,7 @@ def test_what_is_no_connect_is_refused_at_once(kind: Any) -> None:
         ({"addresses": {"": "127.0.0.1"}}, "cannot be a key"),
         ({"addresses": {"a.example:99999": "127.0.0.1"}}, "cannot be a key"),
         ({"addresses": {7: "127.0.0.1"}}, "7 cannot be a key"),
-        ({"addresses": {"a.example": "1.1.1.1", "A.EXAMPLE.": "1.1.1.1"}}, "it is there twice"),
+        ({"addresses": {"a.example": "1.1.1.1", "A.EXAMPLE.": "1.1.1.1"}}, "it occurs twice"),
         ({"addresses": {"a.example": []}}, "there is no address for 'a.example'"),
         ({"addresses": {"a.example": "b.example"}}, "'b.example' is not an address"),
         ({"addresses": {"a.example": None}}, "'None' is not an address"),

@@ -44,7 +44,7 @@ def test_a_proxy_has_an_address_and_a_protocol(given: str, shown: str) -> None:
     [
         ("proxy:3128", "begins with its scheme"),
         ("", "begins with its scheme"),
-        ("ftp://proxy", "ftp:// is no kind of proxy: http, https, socks4"),
+        ("ftp://proxy", "ftp:// is not a scheme of proxies, which are http, https, socks4"),
         ("http://proxy/path", "a host and a port, without a path"),
         ("http://proxy/?q", "a host and a port, without a path"),
         ("http://proxy:99999", "it must be 0 to 65535"),
@@ -69,7 +69,7 @@ def test_an_invalid_proxy_is_refused_at_once(given: str, said: str) -> None:
         ({"auth": "me:secret"}, "auth= of a proxy is (user name, password)"),
         ({"auth": ("me", None)}, "auth= of a proxy is (user name, password)"),
         ({"auth": ("a:b", "c")}, "a user name with a colon"),
-        ({"auth": ("\ud800", "c")}, "text that has bytes"),
+        ({"auth": ("\ud800", "c")}, "must be encodable in UTF-8"),
         ({"digest": True}, "digest=True needs auth="),
         ({"tls": adieu.TLSConfig()}, "tls= is for TLS to an https:// proxy"),
         ({"headers": {"Host": "a"}}, "the field host of a proxy is set by adieu"),
@@ -207,7 +207,7 @@ def test_an_invalid_variable_is_an_error_with_its_name_when_it_is_needed() -> No
     assert environment.proxy_for(URL("http://a").origin) == Proxy("http://fine")
     with pytest.raises(InvalidRequest) as caught:
         environment.proxy_for(URL("https://a").origin)
-    text = "the environment variable HTTPS_PROXY names no proxy: ftp:// is no kind of proxy"
+    text = "the environment variable HTTPS_PROXY is not a proxy: ftp:// is not a scheme of proxies"
     assert str(caught.value).startswith(text)
     assert "secret" not in str(caught.value)
 

@@ -31,7 +31,7 @@ _ALL: frozenset[Honour] = _UNGUARDED | {"guard"}
 
 
 def _waiter() -> PoolWaiter:
-    return current_backend().turn()
+    return current_backend().pool_waiter()
 
 
 class AsyncHTTP1Adapter(AdapterBase):

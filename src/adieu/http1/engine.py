@@ -158,7 +158,7 @@ class Engine:
                 )
             connection.stream = stream
             if scope.guard is not None and not scope.checked:
-                raise scope.guard.unasked(origin, self._wire)
+                raise scope.guard.bypassed(origin, self._wire)
             if origin.scheme == "https" and plain:
                 phase = "tls"
                 connection.stream = yield self._start_tls(stream, origin.host.rstrip("."), scope)

@@ -1,4 +1,4 @@
-"""What connection settings may be: each check gives the setting in its one form, or says what is wrong with it."""
+"""Checks of connection settings: each returns the setting in its one form, or raises with what is wrong with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WITH_PORT = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?")
 def parse_address(text: Any, port: int) -> Address:
     """An address as text (or of `ipaddress`), perhaps with a port of its own, as (family, socket address).
 
-    Raises `InvalidRequest`: above all for a name, since an address is what needs no looking up.
+    Raises `InvalidRequest`, for a name too: an address is used without a lookup.
     """
     from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -69,7 +69,7 @@ def _zone(zone: str) -> int:
             else socket.if_nametoindex(zone)
         )
     except (OSError, ValueError) as error:
-        raise InvalidRequest(f"no network interface is called {zone!r:.40}: {error}") from error
+        raise InvalidRequest(f"there is no network interface {zone!r:.40}: {error}") from error
 
 
 def several(given: Any) -> Iterable[Any]:
@@ -96,7 +96,7 @@ def checked_pins(given: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
             if match[2] is not None:
                 name += f":{int(match[2])}"
             if name in pins:
-                raise InvalidURL("it is there twice")
+                raise InvalidURL("it occurs twice")
         except InvalidURL as error:
             raise InvalidRequest(f"addresses=: {key!r:.80} cannot be a key: {error}") from error
         texts = tuple(str(text) for text in several(value))

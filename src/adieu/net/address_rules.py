@@ -1,8 +1,8 @@
-"""Rules about the addresses that may be connected to, for programs that fetch URLs from strangers (SSRF).
+"""Rules about the addresses that may be connected to, for programs that fetch URLs of untrusted origin (SSRF).
 
-The rules say nothing about names. They are asked between looking up and connecting (`dial.permitted`), so the address
-that was judged is the one that is connected to, and a name that has another address a moment later (DNS rebinding)
-gains nothing. Whatever the rules do not understand is refused.
+The rules are about addresses, not names. They are applied between looking up and connecting (`dial.permitted`), so the
+address that was checked is the one that is connected to, and a name that has another address a moment later (DNS
+rebinding) gains nothing. An address that the rules do not understand is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adieu.errors import GuardError, InvalidRequest
-from adieu.net.special_addresses import SPECIAL, IPAddress, IPNetwork, stands_for
+from adieu.net.special_addresses import SPECIAL, IPAddress, IPNetwork, embedded_ipv4
 
 if TYPE_CHECKING:
     from adieu.net.address import Address
@@ -26,9 +26,9 @@ Networks: TypeAlias = "_Network | Iterable[_Network]"
 
 
 class AddressRules:
-    """What a guard allows. Of the networks that hold an address, the narrowest decides.
+    """The rules of a guard. Of the networks that contain an address, the narrowest one decides.
 
-    Of equally narrow ones the user's does, and of those the denial. An address in none of them is allowed.
+    Among equally narrow networks the user's decide, and among those a denial. An address in no network is allowed.
     """
 
     __slots__ = ("_allow", "_deny", "_ports", "_through_proxies")
@@ -42,21 +42,21 @@ class AddressRules:
         self._through_proxies = through_proxies
 
     def permitted(self, addresses: Sequence[Address], target: object) -> list[Address]:
-        """Those of the addresses that may be connected to. Raises `GuardError` if none may."""
+        """The addresses that may be connected to. Raises `GuardError` if none may."""
         refused = []
         allowed = []
-        for family, place in addresses:
-            why = self._judge_place(family, place)
+        for family, sockaddr in addresses:
+            why = self._judge_sockaddr(family, sockaddr)
             if why is None:
-                allowed.append((family, place))
+                allowed.append((family, sockaddr))
             else:
-                refused.append((str(place[0] if isinstance(place, tuple) else place), why))
+                refused.append((str(sockaddr[0] if isinstance(sockaddr, tuple) else sockaddr), why))
         if not allowed:
             raise _refusal(target, refused)
         return allowed
 
     def behind_proxy(self, via: ProxiedOrigin) -> None:
-        """Judge what a proxy is to connect to. Raises `GuardError`: above all for names, which the proxy looks up."""
+        """Check the origin behind a proxy. Raises `GuardError`, above all for names, which the proxy looks up."""
         host, port = via.origin.host.rstrip("."), via.origin.port
         address = _address(host)
         if address is not None:
@@ -67,22 +67,22 @@ class AddressRules:
             why = self._judge_port(port)
             if not self._through_proxies and why is None:
                 why = (
-                    f"looked up by the proxy {via.proxy}, so that nobody can check it here; "
+                    f"looked up by the proxy {via.proxy}, so that it cannot be checked here; "
                     "Guard(through_proxies=True) leaves it to the proxy, proxy=None does without"
                 )
         if why is not None:
             raise _refusal(via.origin, [(host, why)])
 
-    def unasked(self, target: object, wire: object) -> GuardError:
-        """The error for a wire that has connected, and has not asked."""
+    def bypassed(self, target: object, wire: object) -> GuardError:
+        """The error for a wire that connected without asking."""
         return GuardError(
             f"the guard refuses {target}: {wire!r} connects without asking it (dial.permitted)"
         )
 
     def judge(self, address: IPAddress) -> str | None:
-        """Why an address may not be connected to, or None."""
+        """The reason why an address may not be connected to, or None."""
         why = self._judge_one(address)
-        for inner in stands_for(address) if why is None else ():
+        for inner in embedded_ipv4(address) if why is None else ():
             why = self._judge_one(inner)
             if why is not None:
                 return f"another form of {inner}, which is {why}"
@@ -102,14 +102,14 @@ class AddressRules:
                 narrowest, verdict = network.prefixlen, f"denied, in {network}"
         return verdict
 
-    def _judge_place(self, family: int, place: Any) -> str | None:
+    def _judge_sockaddr(self, family: int, sockaddr: Any) -> str | None:
         if family not in (socket.AF_INET, socket.AF_INET6):
             return "no address of the Internet"
-        # The zone of a link-local address.
-        address = _address(str(place[0]).partition("%")[0])
+        # Without the zone of a link-local address.
+        address = _address(str(sockaddr[0]).partition("%")[0])
         if address is None:
             return "no address, but would be looked up once more"
-        return self._judge_port(place[1]) or self.judge(address)
+        return self._judge_port(sockaddr[1]) or self.judge(address)
 
     def _judge_port(self, port: int | None) -> str | None:
         if self._ports is None or port in self._ports:
@@ -130,9 +130,11 @@ class AddressRules:
 
 
 def _refusal(target: object, refused: list[tuple[str, str]]) -> GuardError:
-    said = "; ".join(f"{address} is {why}" for address, why in refused[:4]) or "it has no address"
+    reasons = (
+        "; ".join(f"{address} is {why}" for address, why in refused[:4]) or "it has no address"
+    )
     more = f"; and {len(refused) - 4} more" if len(refused) > 4 else ""
-    return GuardError(f"the guard refuses {target}: {said}{more}", refused=tuple(refused))
+    return GuardError(f"the guard refuses {target}: {reasons}{more}", refused=tuple(refused))
 
 
 def _address(text: str) -> IPAddress | None:
@@ -150,7 +152,7 @@ def _networks(name: str, given: Any) -> list[IPNetwork]:
     networks: list[IPNetwork] = []
     for item in given:
         if isinstance(item, (bool, int, bytes)):
-            # ip_network would take a number for an address.
+            # ip_network would read a number as an address.
             raise InvalidRequest(f"{name}= takes networks and addresses as text, not {item!r:.80}")
         try:
             networks.append(ip_network(item))

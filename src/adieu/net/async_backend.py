@@ -34,4 +34,4 @@ def current_backend() -> AsyncBackend:
 
 def running() -> object:
     """The event loop that runs here: asyncio's loop, or the token of trio's run. `RuntimeError` if there is none."""
-    return current_backend().home()
+    return current_backend().event_loop()

@@ -1,6 +1,7 @@
-"""Async wires, for asyncio and trio: TCP and Unix sockets, as awaitables over the same dialling.
+"""Async wires, for asyncio and trio: TCP and Unix sockets.
 
-What is being opened is owned as in `wire`. What waits is in the room of the event loop that runs: see `async_home`.
+Addresses, races and owners are those of the sync wires. Everything that waits is in the back end of the running event
+loop: see `async_backend`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncTCPWire", "AsyncUnixWire", "AsyncWire"]
 
-# A Unix socket whose queue is full says so at once; how soon and how late it is asked again (seconds).
-_SOON, _SKIP_TRIES = 0.001, 0.05
+# The first and the longest pause before connecting to a Unix socket again whose queue was full (seconds).
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
 class AsyncWire(ABC):
@@ -67,14 +68,14 @@ class AsyncTCPWire(AsyncWire):
             raise ConnectError(f"{origin} names no host and port to connect to")
         found = await self.addresses(host, port, scope)
         addresses = dial.permitted(found, origin, scope)
-        here = current_backend()
-        dialling: Any = here.dialling(scope)
+        backend = current_backend()
+        race: Any = backend.connect_race(scope)
         try:
-            sock = await adrive(dial.race(addresses, origin, dialling, dialling.ready))
+            sock = await adrive(dial.race(addresses, origin, race, race.ready))
         finally:
-            dialling.over()
+            race.finish()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return here.stream(sock, scope)
+        return backend.stream(sock, scope)
 
     async def addresses(self, host: str, port: int, scope: ConnectScope) -> Sequence[Address]:
         """Where to connect to: see `TCPWire.addresses`."""
@@ -91,13 +92,13 @@ class AsyncTCPWire(AsyncWire):
             except TimeoutError:
                 raise scope.exceeded() from None
         look_up = lookup if connect is None else connect.look_up
-        answer = current_backend().answer()
-        scope.own(answer)
-        lookup_in_thread(host, port, answer.give, look_up)
-        if not await answer.come(scope.remaining()):
-            answer.forsake()
+        result = current_backend().thread_result()
+        scope.own(result)
+        lookup_in_thread(host, port, result.set, look_up)
+        if not await result.wait(scope.remaining()):
+            result.discard()
             raise scope.exceeded()
-        found: Any = answer.take()
+        found: Any = result.take()
         if isinstance(found, Exception):
             try:
                 raise found
@@ -118,20 +119,20 @@ class AsyncUnixWire(AsyncWire):
             raise InvalidRequest("this platform has no Unix sockets")
 
     async def open(self, origin: Origin, scope: ConnectScope) -> AsyncByteStream:
-        here = current_backend()
+        backend = current_backend()
         sock = dial.new_socket(scope, socket.AF_UNIX)
         sock.setblocking(False)
-        pause = _SOON
-        # It is connected at once, or its queue is full, of which nothing tells when that has passed.
+        pause = _FIRST_PAUSE
+        # It connects at once, unless its queue is full; no event tells when there is room again.
         while (code := sock.connect_ex(self.path)) == errno.EAGAIN:
             left = scope.remaining()
-            await here.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 2, _SKIP_TRIES)
+            await backend.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 2, _LONGEST_PAUSE)
         if code:
             raise ConnectError(
                 f"cannot connect to the Unix socket {self.path}: {os.strerror(code)}"
             )
-        return here.stream(sock, scope)
+        return backend.stream(sock, scope)
 
     def __repr__(self) -> str:
         return f"AsyncUnixWire({self.path!r})"

@@ -1,4 +1,4 @@
-"""Closing sockets, and other things, so that threads that wait for them wake up, and nothing is raised."""
+"""Closing sockets and other resources without raising, and waking the threads that wait for them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Closable(Protocol):
 
 
 def shut(thing: Closable) -> None:
-    """Close it, and wake whoever waits for it. Never raises."""
+    """Close it, and wake a thread that waits for it. Never raises."""
     try:
         if isinstance(thing, socket.socket):
             _wake(thing)
-            # Python's own half of a socket may be missing still; the descriptor is in the other half.
+            # An interrupt can leave a socket half made: without Python's attributes, but with a descriptor.
             socket.SocketType.close(thing)
         thing.close()
     except Exception:
-        pass  # One that cannot be closed must not keep the others open.
+        pass  # If one cannot be closed, the others are closed all the same.
 
 
 def _wake(sock: socket.socket) -> None:
@@ -36,7 +36,7 @@ def _wake(sock: socket.socket) -> None:
 
 
 def shutdown_quietly(sock: socket.socket) -> None:
-    """Tell the peer at once, while the descriptor has to wait for the thread of its event loop."""
+    """Shut the connection down, which the peer notices at once. The descriptor stays open."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:

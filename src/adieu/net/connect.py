@@ -1,14 +1,14 @@
-"""How TCP connections are made: from where, over what, to which addresses. A value, for any adapter and both colours.
+"""How TCP connections are made: from where, over what, to which addresses. A value, for all adapters, sync and async.
 
-Rules of the room: what cannot work on this machine, or is not an address, is refused where it is set. Names come in
-only as keys and as what a resolver is asked; what a resolver answers has to be addresses, so that nobody behind it
-looks up anything a second time.
+Invariants: a setting that cannot work on this machine, and an address that is none, are refused where they are set.
+Names occur only as keys and as questions to a resolver. A resolver must answer with addresses, so that no name is
+looked up a second time.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from adieu._portable import portable
@@ -32,19 +32,19 @@ Family: TypeAlias = Literal["ipv4", "ipv6", "prefer-ipv4", "prefer-ipv6"]
 class Connect(Value):
     """How TCP connections are made, to servers and to proxies: `Client(connect=...)`, or for one mount.
 
-    - `addresses`: where hosts are, whatever DNS says: `{"api.example.org": "10.0.0.1"}`. A key may have a port
+    - `addresses`: the addresses of hosts, instead of DNS: `{"api.example.org": "10.0.0.1"}`. A key may have a port
       (`"api.example.org:443"`), a value may be several addresses, and each may have a port of its own
-      (`"10.0.0.1:8443"`, `"[::1]:8443"`). Certificates and Host stay those of the URL.
-    - `resolver`: a function (for `AsyncClient` it may be a coroutine function) that gets host and port and gives
+      (`"10.0.0.1:8443"`, `"[::1]:8443"`). The certificate's name and the Host field stay those of the URL.
+    - `resolver`: a function (for `AsyncClient` it may be a coroutine function) that gets host and port and returns
       addresses, as in `addresses`, in the order in which to try them. Addresses in URLs are not looked up.
-    - `family`: "ipv4" or "ipv6" for no other; "prefer-ipv4" or "prefer-ipv6" for the order. None: as resolved.
+    - `family`: "ipv4" or "ipv6" for that one only; "prefer-ipv4" or "prefer-ipv6" for the order. None: as resolved.
     - `source_address`: the address to connect from. Destinations of the other family are left out.
     - `interface`: the name of the network interface to use (Linux).
-    - `socket_options`: what `setsockopt` takes, set before connecting: `[(level, option, value)]`.
+    - `socket_options`: arguments of `setsockopt`, which is called before connecting: `[(level, option, value)]`.
     - `tcp_keep_alive`: seconds of silence after which the system asks whether the peer is still there, and between its
       questions (`SO_KEEPALIVE`). None: it does not ask.
 
-    Raises `InvalidRequest` for what makes no sense.
+    Raises `InvalidRequest` for a value that cannot work.
 
     ```python
     adieu.Client(connect=adieu.Connect(addresses={"api.example.org": ["10.0.0.1", "10.0.0.2"]}))
@@ -99,7 +99,7 @@ class Connect(Value):
         )
 
     def __hash__(self) -> int:
-        # Asked for each request, as a part of the pool's key. What is left out makes no two unequal ones equal.
+        # Computed for each request, as a part of the pool's key, so of few fields. Equality compares them all.
         return hash((self.addresses, self.source_address, self.interface))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -110,8 +110,6 @@ class Connect(Value):
                 "a function can be, if it stands at the top of a module",
             )
         return super().__getstate__()
-
-    # -- where to ------------------------------------------------------------------------------------------------------
 
     def pinned(self, host: str, port: int) -> list[Address] | None:
         """The addresses set for this host, or None."""
@@ -129,11 +127,12 @@ class Connect(Value):
             return False
         from inspect import iscoroutinefunction
 
-        called = getattr(self.resolver, "__call__", None)  # noqa: B004
-        return iscoroutinefunction(self.resolver) or iscoroutinefunction(called)
+        return iscoroutinefunction(self.resolver) or iscoroutinefunction(
+            type(self.resolver).__call__
+        )
 
     def look_up(self, host: str, port: int) -> list[Address]:
-        """What the resolver answers, or the system's if there is none. It may block."""
+        """The answer of the resolver, or of the system's if there is none. May block."""
         if self.resolver is None:
             return lookup(host, port)
         try:
@@ -143,16 +142,15 @@ class Connect(Value):
         except Exception as error:
             raise self._failed(host, error) from error.with_traceback(None)
         if isinstance(found, Awaitable):
-            close = getattr(found, "close", None)
-            if close is not None:
-                close()  # Or it would be warned of as never awaited.
+            if isinstance(found, Coroutine):
+                found.close()  # Otherwise Python would warn that it was never awaited.
             raise InvalidRequest(
-                f"{self.resolver!r} has to be awaited: AsyncClient awaits an `async def`, Client nothing"
+                f"{self.resolver!r} has to be awaited, which only AsyncClient does, for an `async def`"
             )
         return self._answered(host, port, found)
 
     async def look_up_async(self, host: str, port: int) -> list[Address]:
-        """The same, where the resolver is a coroutine function."""
+        """See `look_up`, with a resolver that is a coroutine function."""
         assert self.resolver is not None
         try:
             found: Any = await self.resolver(host, port)  # type: ignore[misc]
@@ -172,14 +170,14 @@ class Connect(Value):
             addresses = [checks.parse_address(text, port) for text in checks.several(found)]
         except (InvalidRequest, TypeError) as error:
             raise DNSError(
-                f"{self.resolver!r} has to give addresses for {host!r}, and gave {found!r:.80}: {error}"
+                f"{self.resolver!r} must return addresses for {host!r}, and returned {found!r:.80}: {error}"
             ) from error.with_traceback(None)
         if not addresses:
             raise DNSError(f"{self.resolver!r} knows no address of {host!r}")
         return addresses
 
     def chosen(self, addresses: Sequence[Address], target: object) -> list[Address]:
-        """Those that may be connected to, in order. Raises `ConnectError` if none is left."""
+        """The addresses that these settings permit, in the order to try. Raises `ConnectError` if none is left."""
         kept = list(addresses)
         only: list[tuple[str, str, int]] = []
         source = self.source_address
@@ -202,10 +200,8 @@ class Connect(Value):
             kept = left
         return kept
 
-    # -- where from, and how -------------------------------------------------------------------------------------------
-
     def prepare(self, sock: socket.socket) -> None:
-        """Set what is to be set before connecting. Raises `ConnectError` with the setting that does not work."""
+        """Apply the settings to a socket before it connects. Raises `ConnectError`, with the setting that failed."""
         for option in self.socket_options:
             _try(f"socket option {option}", sock.setsockopt, *option)
         if self.tcp_keep_alive is not None:

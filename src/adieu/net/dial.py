@@ -28,7 +28,7 @@ __all__ = ["new_socket", "permitted", "race", "single", "writable"]
 
 _UNIX = getattr(socket, "AF_UNIX", None)
 
-_UNDER_WAY = frozenset(
+_IN_PROGRESS = frozenset(
     getattr(errno, name)
     for name in ("EINPROGRESS", "EWOULDBLOCK", "EINTR", "WSAEWOULDBLOCK", "EALREADY")
     if hasattr(errno, name)
@@ -39,7 +39,7 @@ _HEAD_START = 0.25
 
 
 class Owner(Protocol):
-    """What sockets belong to while they are being connected: a `ConnectScope`, or the race in it."""
+    """The owner of sockets while they are being connected: a `ConnectScope`, or the race inside one."""
 
     closed: bool
 
@@ -50,11 +50,11 @@ class Owner(Protocol):
 
 
 def new_socket(owner: Owner, family: int) -> socket.socket:
-    """A new stream socket, which is owned before it has a descriptor: an interrupt finds none without an owner."""
+    """A new stream socket, owned before it has a descriptor: an interrupt leaves no descriptor without an owner."""
     sock = socket.socket.__new__(socket.socket)
     owner.own(sock)
     sock.__init__(family, socket.SOCK_STREAM)  # type: ignore[misc]
-    if owner.closed:  # Meanwhile, by another thread, which found nothing to close.
+    if owner.closed:  # Meanwhile, by another thread, before there was a descriptor to close.
         shut(sock)
         raise ClientClosed("the client was closed while a connection was being opened")
     if owner.connect is not None and family != _UNIX:
@@ -65,9 +65,9 @@ def new_socket(owner: Owner, family: int) -> socket.socket:
 def permitted(
     addresses: Sequence[Address], target: Origin, scope: ConnectScope
 ) -> Sequence[Address]:
-    """Those of the addresses that the settings and the guard let us connect to. Raises if none is left.
+    """The addresses that the settings and the guard permit. Raises if none is left.
 
-    What comes out of here is connected to as it is: no name is looked up again.
+    They are connected to as they are: no name is looked up again.
     """
     if scope.connect is not None:
         addresses = scope.connect.chosen(addresses, target)
@@ -78,16 +78,16 @@ def permitted(
 
 
 def single(address: Address, origin: Origin, scope: ConnectScope) -> socket.socket:
-    """Connect to the one address there is, blocking."""
-    family, place = address
+    """Connect to the only address, and block meanwhile."""
+    family, sockaddr = address
     sock = new_socket(scope, family)
     sock.settimeout(scope.remaining())
     try:
-        sock.connect(place)
+        sock.connect(sockaddr)
     except TimeoutError:
         raise
-    except (OSError, OverflowError) as error:  # The latter for a port beyond all ports.
-        raise ConnectError(f"cannot connect to {origin}: {_reason(place, error)}") from error
+    except (OSError, OverflowError) as error:  # OverflowError: a port above 65535.
+        raise ConnectError(f"cannot connect to {origin}: {_reason(sockaddr, error)}") from error
     return sock
 
 
@@ -97,9 +97,9 @@ def race(
     scope: ConnectScope,
     ready: Callable[[Iterable[socket.socket], float | None], Any],
 ) -> Steps[socket.socket]:
-    """Connect to the first address that answers; the losers are closed before this returns (RFC 8305).
+    """Connect to the first address that answers; the other sockets are closed before this returns (RFC 8305).
 
-    `ready(sockets, seconds)` gives those of the sockets that are connected or have failed, when one is.
+    `ready(sockets, seconds)` waits until a socket is connected or has failed: all that are, at that time.
     """
     waiting = list(addresses)
     failures: list[str] = []
@@ -107,20 +107,20 @@ def race(
     winner: socket.socket | None = None
     while winner is None and (waiting or running):
         if waiting:
-            family, place = waiting.pop(0)
+            family, sockaddr = waiting.pop(0)
             try:
                 sock = new_socket(scope, family)
             except OSError as error:
-                # A kernel without IPv6, as containers have: the other family may do.
-                failures.append(_reason(place, error))
+                # A kernel without IPv6, as in some containers: the other family may work.
+                failures.append(_reason(sockaddr, error))
                 continue
-            code = _begin(sock, place)
-            if code not in _UNDER_WAY:
-                # Refused on the spot (no such network): the socket's own error says nothing of it afterwards.
+            code = _start_connecting(sock, sockaddr)
+            if code not in _IN_PROGRESS:
+                # Refused at once (no such network): the socket does not keep this error.
                 sock.close()
-                failures.append(_reason(place, OSError(code, os.strerror(code))))
+                failures.append(_reason(sockaddr, OSError(code, os.strerror(code))))
                 continue
-            running[sock] = place
+            running[sock] = sockaddr
         left = scope.remaining()
         patience = left
         if waiting:
@@ -129,14 +129,14 @@ def race(
         if not done and not waiting:
             raise scope.exceeded()
         for sock in done:
-            place = running.pop(sock)
+            sockaddr = running.pop(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code == 0 and winner is None:
                 winner = sock
                 continue
             sock.close()
             if code:
-                failures.append(_reason(place, OSError(code, os.strerror(code))))
+                failures.append(_reason(sockaddr, OSError(code, os.strerror(code))))
     for sock in running:
         sock.close()
     if winner is None:
@@ -144,18 +144,18 @@ def race(
     return winner
 
 
-def _begin(sock: socket.socket, place: Any) -> int:
-    """Begin to connect without blocking: the system's error number."""
+def _start_connecting(sock: socket.socket, sockaddr: Any) -> int:
+    """Start to connect, without blocking: the system's error number."""
     sock.setblocking(False)
     try:
-        return sock.connect_ex(place)
+        return sock.connect_ex(sockaddr)
     except OverflowError:
-        return errno.EADDRNOTAVAIL  # A port beyond all ports.
+        return errno.EADDRNOTAVAIL  # A port above 65535.
 
 
 def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[Any]:
     """Block until one of the sockets can be written to."""
-    # A selector without a descriptor of its own, so that there is nothing more to lose.
+    # A selector that has no descriptor of its own, which an interrupt could leave open.
     selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
     for sock in sockets:
         selector.register(sock, selectors.EVENT_WRITE)

@@ -20,7 +20,7 @@ LookUp: TypeAlias = "Callable[[str, int], list[Address]]"
 
 
 def lookup(host: str, port: int) -> list[Address]:
-    """The addresses of a name, as the system's resolver has them, the families taking turns."""
+    """The addresses of a name from the system's resolver, with IPv6 and IPv4 in turn."""
     try:
         found: list[Any] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except UnicodeError as error:
@@ -32,7 +32,7 @@ def lookup(host: str, port: int) -> list[Address]:
         raise DNSError(f"the host name {host!r} could not be resolved: {error.strerror}") from (
             error.with_traceback(
                 None
-            )  # It would lead to the frames of whoever called; see `lookup_in_thread`.
+            )  # It would keep the caller's frames alive: see `lookup_in_thread`.
         )
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     return interleaved(addresses)
@@ -41,13 +41,13 @@ def lookup(host: str, port: int) -> list[Address]:
 def lookup_in_thread(
     host: str, port: int, answer: Callable[[Any], object], look_up: LookUp = lookup
 ) -> None:
-    """Look up in a thread of its own, which gives the addresses or the exception to `answer`."""
+    """Look up in a new thread, which passes the addresses, or the exception, to `answer`."""
 
     def look() -> None:
         try:
             found = look_up(host, port)
         except Exception as error:
-            # Without frames, of which this one refers to `answer`: an error that nobody takes would refer to itself.
+            # Without frames: this one refers to `answer`, which then refers to the error.
             answer(error.with_traceback(None))
             return
         answer(found)
@@ -55,8 +55,8 @@ def lookup_in_thread(
     begin(threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True))
 
 
-class _Nothing:
-    """Ends the wait for an answer: a scope that is closed closes it."""
+class _LookupCancel:
+    """Ends the wait for an answer when the scope that owns this is closed."""
 
     __slots__ = ("_put",)
 
@@ -74,14 +74,14 @@ def lookup_within(
     own: Callable[[Closable], object],
     look_up: LookUp = lookup,
 ) -> list[Address] | None:
-    """Look up, for so many seconds at most; None when they have passed.
+    """Look up, and wait for these seconds at most; None when they have passed.
 
-    `own` gets an object whose `close()` ends the wait.
+    `own` is called with an object whose `close()` ends the wait.
     """
     import queue
 
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    own(_Nothing(answers.put))
+    own(_LookupCancel(answers.put))
     lookup_in_thread(host, port, answers.put, look_up)
     try:
         answer = answers.get(timeout=seconds)
@@ -96,7 +96,7 @@ def lookup_within(
 
 
 def interleaved(addresses: list[Address]) -> list[Address]:
-    """The resolver's order, with the families taking turns (RFC 8305, section 4)."""
+    """The addresses in the resolver's order, with the two families in turn (RFC 8305, section 4)."""
     first = [a for a in addresses if a[0] == addresses[0][0]]
     other = [a for a in addresses if a[0] != addresses[0][0]]
     mixed: list[Address] = []

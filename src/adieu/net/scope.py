@@ -18,10 +18,10 @@ __all__ = ["ConnectScope"]
 
 
 class ConnectScope:
-    """Owner of everything that opening one stream creates, until the stream stands.
+    """The owner of everything that is created while one stream is being opened.
 
     `tls` says how to encrypt, `connect` how to connect, `guard` which addresses are allowed, `remaining()` how long a
-    wait may last. `closed`: it was ended, perhaps from another thread. `checked`: the guard was asked.
+    wait may last. `closed`: `close` was called, perhaps by another thread. `checked`: a guard checked the addresses.
     """
 
     __slots__ = (
@@ -53,7 +53,7 @@ class ConnectScope:
         self.closed = False
 
     def remaining(self) -> float | None:
-        """Seconds left for the name, the connection and TLS together (None: no limit); raises when none is."""
+        """Seconds left for lookup, connecting and TLS together (None: no limit); raises when none are left."""
         whole = self._deadline.remaining("connect")
         if self._ends_at is None:
             return whole
@@ -63,7 +63,7 @@ class ConnectScope:
         return left if whole is None or left < whole else whole
 
     def exceeded(self) -> RequestTimeout:
-        """The error to raise when `remaining()` has passed."""
+        """The error to raise when the time of `remaining()` is over."""
         return self._deadline.exceeded("connect")
 
     def own(self, thing: Closable) -> None:
@@ -74,7 +74,7 @@ class ConnectScope:
             raise ClientClosed("the client was closed while a connection was being opened")
 
     def close(self) -> None:
-        """Close whatever has been made so far. Never raises; any number of calls."""
+        """Close everything that was created so far. Never raises; any number of calls."""
         self.closed = True
-        for thing in reversed(self._owned):  # What watches a socket goes before the socket.
+        for thing in reversed(self._owned):  # A stream or a race is closed before its sockets.
             shut(thing)

@@ -1,8 +1,8 @@
-"""Addresses that are not just anybody's on the Internet, and what each is for: the IANA registries, and a few clouds.
+"""Addresses with a special purpose, and that purpose: from the IANA registries, and of a few clouds.
 
 Sources: the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), the IPv6 address space registry, and the
-documents named in each line. The standard library's `is_private` and the like differ between Python's releases, say
-nothing of what an address stands for, and know no clouds; this table is the same everywhere.
+documents named in each line. The standard library's `is_private` and the like differ between Python's releases, ignore
+the IPv4 address inside an IPv6 one, and know no clouds; this table is the same everywhere.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TypeAlias
 
-__all__ = ["SPECIAL", "IPAddress", "IPNetwork", "stands_for"]
+__all__ = ["SPECIAL", "IPAddress", "IPNetwork", "embedded_ipv4"]
 
 IPAddress: TypeAlias = "IPv4Address | IPv6Address"
 IPNetwork: TypeAlias = "IPv4Network | IPv6Network"
 
-# What holds an IPv4 address is judged by that one; of itself it is neither good nor bad.
+# An address that contains an IPv4 address is judged by that one.
 _BY_CONTENT = None
 
 _TABLE: dict[str | None, str] = {
@@ -41,7 +41,7 @@ _TABLE: dict[str | None, str] = {
     "for NAT64 of a network's own (RFC 8215)": "64:ff9b:1::/48",
     "for what is to be dropped (RFC 6666, RFC 9780)": "100::/64 100:0:0:1::/64",
     "for segment routing (RFC 9602)": "5f00::/16",
-    # All but 2000::/3, of which global addresses are given out.
+    # All but 2000::/3, from which global addresses are assigned.
     "reserved (RFC 1112, RFC 4291)": "240.0.0.0/4 ::/3 4000::/2 8000::/1",
     # IPv4-mapped, IPv4-translated, IPv4-compatible, NAT64, Teredo, 6to4.
     _BY_CONTENT: "::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96 2001::/32 2002::/16",
@@ -50,23 +50,21 @@ _TABLE: dict[str | None, str] = {
 SPECIAL: list[tuple[IPNetwork, str | None]] = [
     (ip_network(network), rule) for rule, networks in _TABLE.items() for network in networks.split()
 ]
-"""Networks and what they are for; None: an address in it is what it stands for."""
+"""Networks and their purposes; None: an address in it is judged by the IPv4 address that it contains."""
 
 _LAST_32 = [ip_network(n) for n in ("::ffff:0:0/96", "::ffff:0:0:0/96", "::/96", "64:ff9b::/96")]
 _TEREDO, _SIX_TO_FOUR = ip_network("2001::/32"), ip_network("2002::/16")
 _ALL_ONES = 0xFFFFFFFF
 
 
-def stands_for(address: IPAddress) -> list[IPv4Address]:
+def embedded_ipv4(address: IPAddress) -> list[IPv4Address]:
     """The IPv4 addresses to which packets for an IPv6 address may go in the end."""
     if isinstance(address, IPv4Address):
         return []
     bits = int(address)
     if address in _SIX_TO_FOUR:  # RFC 3056, section 2.
         return [IPv4Address(bits >> 80 & _ALL_ONES)]
-    if (
-        address in _TEREDO
-    ):  # RFC 4380, section 4: the server, and the client with its bits turned over.
+    if address in _TEREDO:  # RFC 4380, section 4: the server, and the client with inverted bits.
         return [IPv4Address(bits >> 64 & _ALL_ONES), IPv4Address(~bits & _ALL_ONES)]
     if any(address in network for network in _LAST_32):
         return [IPv4Address(bits & _ALL_ONES)]

@@ -1,8 +1,8 @@
-"""Wires: what opens a byte stream. TCP, Unix sockets, and whatever a user writes.
+"""Wires open byte streams: over TCP, over Unix sockets, or as a user's own subclass does.
 
 Invariants: a wire knows origins and deadlines, and no HTTP. Every socket is given to the `ConnectScope` as soon as it
-exists, before it is connected, configured or wrapped. So whatever fails or interrupts in between, the scope closes it:
-the losers of a connection race, a socket whose `setsockopt` failed, half a TLS handshake.
+exists, before it is connected, configured or wrapped. So the scope closes it, whatever fails in between: a socket that
+lost a race, one whose `setsockopt` failed, one in the middle of a TLS handshake.
 """
 
 from __future__ import annotations
@@ -79,16 +79,16 @@ class TCPWire(Wire):
         return sock
 
     def addresses(self, host: str, port: int, scope: ConnectScope) -> Sequence[Address]:
-        """Where to connect to: (address family, socket address), the preferred one first. Overwrite it to pin or map.
+        """The addresses of a host, the preferred one first. Override it to choose the addresses yourself.
 
-        The system's resolver cannot be interrupted, so a name is looked up in a thread, which is left behind (it ends
-        by itself) when the deadline comes first.
+        The system's resolver cannot be interrupted, so a name is looked up in a thread. If the deadline comes first,
+        the thread is left alone, and ends by itself.
         """
         connect = scope.connect
         if connect is not None and (pinned := connect.pinned(host, port)) is not None:
             return pinned
         if ":" in host or host[-1].isdigit():
-            # A name cannot end in a digit (WHATWG): an address needs no resolver.
+            # No name ends in a digit (WHATWG), so this is an address, which needs no resolver.
             return lookup(host, port)
         look_up = lookup if connect is None else connect.look_up
         seconds = scope.remaining()

@@ -75,7 +75,7 @@ class AwaitedEnds:
 
     async def wait(self) -> None:
         """Wait until all ends that were started are over."""
-        waiter = current_backend().turn()
+        waiter = current_backend().pool_waiter()
         self._wakers.append(waiter.wake)
         try:
             while self._pending:

@@ -94,7 +94,7 @@ class ThreadSlot:
             if call is None:
                 break
             outcome = self._outcome(call)
-            call.pop().give(outcome)
+            call.pop().set(outcome)
             del call, outcome
         self._left = True
         self._refuse()
@@ -115,7 +115,7 @@ class ThreadSlot:
             except Empty:
                 return
             if call is not None:
-                call[0].give([None, error or BodyClosed(f"{self.name} has been ended")])
+                call[0].set([None, error or BodyClosed(f"{self.name} has been ended")])
 
 
 class Threads:
@@ -214,12 +214,12 @@ def _work(
 
 def answer() -> ThreadResult:
     """A place for an outcome, in the event loop that runs here. An outcome that comes too late is dropped there."""
-    return current_backend().answer(list.clear)
+    return current_backend().thread_result(list.clear)
 
 
 async def taken(wanted: ThreadResult) -> Any:
     """Wait for an outcome: its result is given, its error raised."""
-    await wanted.come()
+    await wanted.wait()
     outcome: Outcome = wanted.take()
     error, result = outcome.pop(), outcome.pop()
     try:

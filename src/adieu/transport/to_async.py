@@ -85,7 +85,7 @@ class ThreadAdapter(Wrapper):
         try:
             sending = slot.call(partial(_send, self.inner, request, relay))
             self._threads.take(slot, self._refusal)
-            if limit is not None and not await sending.come(limit):
+            if limit is not None and not await sending.wait(limit):
                 # An exchange that has a thread by now may take as long as the other limits say.
                 slot.give_up(partial(self._exhausted, exchange.deadline))
             respond: Callable[[AsyncExchange], AsyncResponse] = await taken(sending)
@@ -128,7 +128,7 @@ class ThreadAdapter(Wrapper):
         thread.start()
         said = False
         try:
-            said = await done.come()
+            said = await done.wait()
             report: CloseReport | None = await taken(done)
         finally:
             if said:
@@ -323,7 +323,7 @@ def _close(adapter: Adapter, threads: Threads, done: ThreadResult) -> None:
         counts = adapter.close()
     except BaseException as error:
         threads.join(_GRACE)
-        done.give([None, error])
+        done.set([None, error])
     else:
         threads.join(_GRACE)
-        done.give([counts, None])
+        done.set([counts, None])

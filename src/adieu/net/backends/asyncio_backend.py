@@ -1,4 +1,4 @@
-"""What waits under asyncio (uvloop included): for a turn, for another thread, for sockets that are being connected."""
+"""The back end for asyncio, uvloop included: see `AsyncBackend`."""
 
 from __future__ import annotations
 
@@ -19,26 +19,35 @@ if TYPE_CHECKING:
     from adieu.net.backends.contract import ConnectRace, PoolWaiter, Spawn, ThreadResult
     from adieu.net.scope import ConnectScope
 
-__all__ = ["answer", "dialling", "home", "sleep", "spawner", "stream", "turn", "within"]
+__all__ = [
+    "connect_race",
+    "event_loop",
+    "pool_waiter",
+    "sleep",
+    "spawner",
+    "stream",
+    "thread_result",
+    "within",
+]
 
 T = TypeVar("T")
 
-# How often the waits for a turn are looked at (seconds).
+# How often the timeouts of pool waits are checked (seconds).
 _TICK = 0.01
 
 
-def home() -> object:
-    """The running loop."""
+def event_loop() -> object:
+    """See `AsyncBackend`."""
     return asyncio.get_running_loop()
 
 
 def stream(sock: socket.socket, scope: ConnectScope) -> AsyncSocketStream:
-    """A stream that knows what the loop has registered for the socket."""
+    """See `AsyncBackend`. The stream knows what the loop has registered for the socket."""
     loop = asyncio.get_running_loop()
     kind = AsyncSocketStream if watches(loop) else AsyncCompletionStream
-    made = kind(sock, loop)
-    scope.own(made)
-    return made
+    opened = kind(sock, loop)
+    scope.own(opened)
+    return opened
 
 
 async def sleep(seconds: float) -> None:
@@ -67,19 +76,19 @@ def spawner() -> Spawn:
     return spawn
 
 
-def turn() -> PoolWaiter:
+def pool_waiter() -> PoolWaiter:
     """See `AsyncBackend`."""
-    return _Turn()
+    return _PoolWaiter()
 
 
-def answer(late: Callable[[Any], object] | None = None) -> ThreadResult:
+def thread_result(late: Callable[[Any], object] | None = None) -> ThreadResult:
     """See `AsyncBackend`."""
-    return _Answer(late)
+    return _ThreadResult(late)
 
 
-def dialling(scope: ConnectScope) -> ConnectRace:
+def connect_race(scope: ConnectScope) -> ConnectRace:
     """See `AsyncBackend`."""
-    return _Dialling(scope)
+    return _ConnectRace(scope)
 
 
 async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
@@ -90,11 +99,11 @@ async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
         raise TimeoutError from None
 
 
-class _Queue:
-    """The turns that are waited for in one loop, and the one timer that ends them.
+class _Timeouts:
+    """The pool waits of one loop, and one timer that ends those that have taken too long.
 
-    A timer for each would cost more than the rest of its wait, which is seldom waited out. So a wait may last `_TICK`
-    longer than it should. Without waits there is no timer.
+    A timer for each would cost more than the rest of its wait, and few waits last until their timeout. So a wait may
+    last `_TICK` longer than it should. While there are no waits, there is no timer.
     """
 
     __slots__ = ("_ticking", "_waits", "loop")
@@ -104,21 +113,21 @@ class _Queue:
         self._waits: dict[Wait, float] = {}
         self._ticking = False
 
-    def enter(self, wait: Wait, seconds: float) -> None:
+    def add(self, wait: Wait, seconds: float) -> None:
         self._waits[wait] = self.loop.time() + seconds
         if not self._ticking:
             self.loop.call_later(_TICK, self._tick)
             self._ticking = True
 
-    def leave(self, wait: Wait) -> None:
+    def remove(self, wait: Wait) -> None:
         self._waits.pop(wait, None)
 
     def _tick(self) -> None:
-        global _queue
+        global _timeouts
         if not self._waits:
             self._ticking = False
-            if _queue is self:
-                _queue = None  # It would keep its loop.
+            if _timeouts is self:
+                _timeouts = None  # It would keep its loop alive.
             return
         now = self.loop.time()
         for wait in [wait for wait, ends_at in self._waits.items() if ends_at <= now]:
@@ -126,19 +135,19 @@ class _Queue:
         self.loop.call_later(_TICK, self._tick)
 
 
-# Of the loop that asked last. Where several threads have one, each makes a few more of these.
-_queue: _Queue | None = None
+# Those of the loop that asked last. Several loops at once, in threads, only make more of these.
+_timeouts: _Timeouts | None = None
 
 
-def _queue_of(loop: asyncio.AbstractEventLoop) -> _Queue:
-    global _queue
-    queue = _queue
-    if queue is None or queue.loop is not loop:
-        _queue = queue = _Queue(loop)
-    return queue
+def _timeouts_of(loop: asyncio.AbstractEventLoop) -> _Timeouts:
+    global _timeouts
+    timeouts = _timeouts
+    if timeouts is None or timeouts.loop is not loop:
+        _timeouts = timeouts = _Timeouts(loop)
+    return timeouts
 
 
-class _Turn:
+class _PoolWaiter:
     """A waiter that suspends its task. May be woken from any thread, by a finalizer too."""
 
     __slots__ = ("_loop", "_wait")
@@ -148,84 +157,84 @@ class _Turn:
         self._wait = Wait(self._loop)
 
     def wake(self) -> None:
-        # Not at once: it is the running task, or a finalizer anywhere, that gives its connection away.
+        # Not at once: the caller may be the running task, or a finalizer in the middle of any line.
         loop = self._loop
-        here = _get_running_loop() is loop
+        is_running = _get_running_loop() is loop
         try:
-            (loop.call_soon if here else loop.call_soon_threadsafe)(self._wait.resume)
+            (loop.call_soon if is_running else loop.call_soon_threadsafe)(self._wait.resume)
         except RuntimeError:
-            pass  # The loop is closed, and nobody waits in it.
+            pass  # The loop is closed, and no task waits in it.
 
     async def wait(self, seconds: float | None) -> None:
         wait = self._wait
-        queue = _queue_of(self._loop) if seconds is not None else None
+        timeouts = _timeouts_of(self._loop) if seconds is not None else None
         wait.begin(None)
         try:
-            if queue is not None and seconds is not None:
-                queue.enter(wait, seconds)
+            if timeouts is not None and seconds is not None:
+                timeouts.add(wait, seconds)
             await wait
         except TimeoutError:
-            pass  # The caller looks whether its turn has come, whatever ended the wait.
+            pass  # Whatever ended the wait, the caller checks whether it has got a connection.
         finally:
-            if queue is not None:
-                queue.leave(wait)
-            wait.over()
+            if timeouts is not None:
+                timeouts.remove(wait)
+            wait.end()
 
 
-class _Answer:
+class _ThreadResult:
     """See `ThreadResult`."""
 
-    __slots__ = ("_come", "_found", "_late", "_loop", "_over", "_waiter")
+    __slots__ = ("_discarded", "_is_set", "_late", "_loop", "_result", "_waiter")
 
     def __init__(self, late: Callable[[Any], object] | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._late = late
-        self._come = False
-        self._over = False
-        self._found: Any = None
+        self._is_set = False
+        self._discarded = False
+        self._result: Any = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def give(self, found: object) -> None:
+    def set(self, result: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._give, found)
+            self._loop.call_soon_threadsafe(self._set, result)
         except RuntimeError:
-            pass  # The loop was closed meanwhile: nobody waits any more.
+            pass  # The loop was closed meanwhile, and no task waits any more.
 
-    def _give(self, found: object) -> None:
-        if self._come or self._over:
+    def _set(self, result: object) -> None:
+        if self._is_set or self._discarded:
             if self._late is not None:
-                self._late(found)
+                self._late(result)
             return
-        self._come, self._found = True, found
+        self._is_set, self._result = True, result
         _wake(self._waiter)
 
-    async def come(self, seconds: float | None = None) -> bool:
-        if not self._come:
+    async def wait(self, seconds: float | None = None) -> bool:
+        if not self._is_set:
             self._waiter = waiter = self._loop.create_future()
             timer = None if seconds is None else self._loop.call_later(seconds, _wake, waiter)
             try:
                 await waiter
             except BaseException:
-                self.forsake()
+                self.discard()
                 raise
             finally:
                 self._waiter = None
                 if timer is not None:
                     timer.cancel()
-        return self._come
+        return self._is_set
 
     def take(self) -> Any:
-        found, self._found = self._found, None
-        return found
+        result, self._result = self._result, None
+        return result
 
-    def forsake(self) -> None:
-        self._over = True
-        found = self.take()
-        if found is not None and self._late is not None:
-            self._late(found)
+    def discard(self) -> None:
+        self._discarded = True
+        result = self.take()
+        if result is not None and self._late is not None:
+            self._late(result)
 
     def close(self) -> None:
-        self.give(ConnectionAbortedError("the connection was closed"))
+        self.set(ConnectionAbortedError("the connection was closed"))
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
@@ -233,8 +242,8 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-class _Dialling(RacingSockets):
-    """The sockets that race, and what the loop watches of them."""
+class _ConnectRace(RacingSockets):
+    """The sockets that race, and those of them that the loop watches."""
 
     __slots__ = ("_loop", "_ready", "_wait", "_watched")
 
@@ -245,8 +254,8 @@ class _Dialling(RacingSockets):
         self._wait = Wait(self._loop)
         super().__init__(scope)
 
-    def over(self) -> None:
-        super().over()
+    def finish(self) -> None:
+        super().finish()
         self._wait.close()
 
     async def ready(
@@ -262,9 +271,9 @@ class _Dialling(RacingSockets):
                 self._loop.add_writer(sock, self._on_writable, sock)
             await self._wait
         except TimeoutError:
-            pass  # The next address gets its chance, or there is none.
+            pass  # The next address is tried, if there is one.
         finally:
-            self._wait.over()
+            self._wait.end()
             self._unwatch()
         return self._ready
 

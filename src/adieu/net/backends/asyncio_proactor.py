@@ -1,7 +1,7 @@
 """The fallback for loops that cannot watch a socket (Windows' proactor): the loop does the operation itself.
 
-The future that such an operation waits for is the loop's. Holding on to it keeps the rule of the house: a timeout or a
-close ends it at once, from outside, and the loop takes the operation back.
+Such an operation waits for a future of the loop's. The stream keeps that future, so that a timeout or a close can end
+the wait at once, and the loop withdraws the operation.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncCompletionStream", "polled", "watches"]
 
-# So many operations in a row may succeed without waiting; then the other tasks get their turn.
+# How many operations in a row may succeed without a wait before the other tasks run.
 _MAX_READS_PER_TURN = 16
-# Seconds between two looks at sockets that nobody watches, at most.
-_BLINK = 0.01
+# The longest pause between two checks of sockets that the loop cannot watch (seconds).
+_LONGEST_PAUSE = 0.01
 
 
 def watches(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the loop tells when a socket is ready."""
+    """Whether the loop can watch a socket, and call back when it is ready."""
     return type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
 
 
 async def polled(
     to_read: Iterable[socket.socket], to_write: Iterable[socket.socket], seconds: float | None
 ) -> list[socket.socket]:
-    """Those of the sockets that are ready, or have failed, when one is or so many seconds have passed."""
+    """Wait until a socket is ready or has failed, or the time is over: all that are ready or have failed then."""
     loop = asyncio.get_running_loop()
     ends_at = None if seconds is None else loop.time() + seconds
     readers, writers = list(to_read), list(to_write)
@@ -48,7 +48,7 @@ async def polled(
         if ends_at is not None and loop.time() >= ends_at:
             return []
         await asyncio.sleep(pause)
-        pause = min(pause * 2 or 0.001, _BLINK)
+        pause = min(pause * 2 or 0.001, _LONGEST_PAUSE)
 
 
 class AsyncCompletionStream(AsyncSocketStream):
@@ -61,9 +61,9 @@ class AsyncCompletionStream(AsyncSocketStream):
         self._futures: set[asyncio.Future[Any]] = set()
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        self._greed += 1
-        if self._greed > _MAX_READS_PER_TURN:
-            self._greed = 0
+        self._reads_in_turn += 1
+        if self._reads_in_turn > _MAX_READS_PER_TURN:
+            self._reads_in_turn = 0
             await asyncio.sleep(0)
         try:
             return self._recv(max_bytes)
@@ -71,7 +71,7 @@ class AsyncCompletionStream(AsyncSocketStream):
             operation = self._loop.sock_recv(self._sock, max_bytes)
             return await self._done(operation, timeout)  # type: ignore[no-any-return]
         except OSError as error:
-            raise self._closed_or(error) from None
+            raise self._explained(error) from None
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         rest = memoryview(data)
@@ -83,7 +83,7 @@ class AsyncCompletionStream(AsyncSocketStream):
             rest = rest[sent:]
 
     async def _until_writable(self, timeout: float | None, or_readable: bool = False) -> None:
-        # No operation of the loop's does two things at once, and one that was taken back may have done half of its own.
+        # No operation of the loop's waits for two things at once, and a withdrawn one may have been done by half.
         sockets = [self._sock]
         if not await polled(sockets if or_readable else (), sockets, timeout):
             raise TimeoutError
@@ -92,7 +92,7 @@ class AsyncCompletionStream(AsyncSocketStream):
     def _done(
         self, operation: Coroutine[Any, Any, Any], timeout: float | None
     ) -> Generator[Any, None, Any]:
-        """Await an operation of the loop's, and keep hold of the future that it waits for."""
+        """Await an operation of the loop's, and keep the future that it waits for."""
         try:
             if asyncio.get_running_loop() is not self._loop:
                 raise wrong_loop(self._loop)
@@ -121,7 +121,7 @@ class AsyncCompletionStream(AsyncSocketStream):
         super()._close()
 
     def _unregister(self) -> None:
-        """There is nothing to be taken out of the loop's tables."""
+        """Nothing is registered in the loop."""
 
 
 def _end(future: asyncio.Future[Any], error: Exception) -> None:

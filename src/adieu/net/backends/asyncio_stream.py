@@ -1,11 +1,11 @@
-"""Byte streams for asyncio: an own non-blocking socket, with a reader registered once.
+"""Byte streams for asyncio: a non-blocking socket, with a reader that is registered once.
 
-Why not a transport: closing a transport is asynchronous, and may be done from its loop's thread alone. Here an end is
-one synchronous call from any place, as the lifecycle demands; the figures are in docs/design.md.
+Why not a transport of asyncio's: closing one is asynchronous, and only its loop's thread may do it. Here closing is one
+synchronous call from any thread, as the lifecycle demands; the figures are in docs/design.md.
 
-The reader stays registered for the life of the connection, because registering costs two system calls each time. Its
-callback does the reading itself: if it only woke the task, the socket would still be readable at the next turn of the
-loop, and the loop would call again for nothing.
+The reader stays registered as long as the connection lives, because registering costs two system calls each time. Its
+callback reads: if it only woke the task, the socket would still be readable in the next iteration of the loop, and the
+loop would call it again for nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncSocketStream"]
 
-# So many operations in a row may succeed without waiting; then the other tasks get their turn.
+# How many operations in a row may succeed without a wait before the other tasks run.
 _MAX_READS_PER_TURN = 16
-# After an answer that was not there at once, so many are waited for without trying.
+# After a response that was not there at once, how many more are waited for without trying to read first.
 _SKIP_TRIES = 15
 
 
@@ -35,12 +35,12 @@ class AsyncSocketStream(NonBlockingSocket):
 
     __slots__ = (
         "_data",
-        "_greed",
-        "_late",
         "_loop",
         "_reading",
+        "_reads_in_turn",
         "_registered",
         "_size",
+        "_skips_left",
         "_writing",
     )
 
@@ -48,45 +48,42 @@ class AsyncSocketStream(NonBlockingSocket):
         super().__init__(sock)
         self._loop = loop
         self._registered = False
-        self._greed = 0
-        self._late = 0
+        self._reads_in_turn = 0
+        self._skips_left = 0
         self._size = 0
         self._data = b""
         self._reading = Wait(loop)
         self._writing: Wait | None = None
 
-    # -- reading -----------------------------------------------------------------------------------------------------
-
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        if self._greed < _MAX_READS_PER_TURN:
+        if self._reads_in_turn < _MAX_READS_PER_TURN:
             try:
                 data = self._recv(max_bytes)
-                self._greed += 1
-                self._late = 0
+                self._reads_in_turn += 1
+                self._skips_left = 0
                 return data
             except (BlockingIOError, InterruptedError):
-                self._late = _SKIP_TRIES
+                self._skips_left = _SKIP_TRIES
             except OSError as error:
-                raise self._closed_or(error) from None
-        self._greed = 0
+                raise self._explained(error) from None
+        self._reads_in_turn = 0
         self._size = max_bytes
-        reading = self._begun(self._reading, timeout)
+        reading = self._begin_wait(self._reading, timeout)
         try:
             if not self._registered:
-                self._registered = (
-                    True  # First: what is not in the loop's tables can be taken out of them.
-                )
+                # Before the call, in case it is interrupted: removing what was not added does no harm.
+                self._registered = True
                 self._loop.add_reader(self._sock, self._on_readable)
             await reading
             data, self._data = self._data, b""
             return data
         finally:
-            reading.over()
+            reading.end()
 
     def _on_readable(self) -> None:
         reading = self._reading
         if not reading.pending:
-            # Idle, and the peer speaks or has closed: whoever uses the connection next will see it.
+            # Idle, and the peer has sent something or closed: the next use of the connection notices that.
             self._unregister()
             return
         try:
@@ -103,12 +100,10 @@ class AsyncSocketStream(NonBlockingSocket):
             self._loop.remove_reader(self._sock)
             self._registered = False
 
-    # -- writing -----------------------------------------------------------------------------------------------------
-
     async def send(self, data: bytes, timeout: float | None) -> None:
-        if self._late:
-            self._late -= 1
-            self._greed = _MAX_READS_PER_TURN
+        if self._skips_left:
+            self._skips_left -= 1
+            self._reads_in_turn = _MAX_READS_PER_TURN
         sent = self._send_some(data)
         if sent == len(data):
             return
@@ -126,9 +121,9 @@ class AsyncSocketStream(NonBlockingSocket):
                 except (BlockingIOError, InterruptedError):
                     pass
             if sent := self._send_some(data[:PIECE]):
-                self._greed += 1
-                if self._greed >= _MAX_READS_PER_TURN:
-                    self._greed = 0
+                self._reads_in_turn += 1
+                if self._reads_in_turn >= _MAX_READS_PER_TURN:
+                    self._reads_in_turn = 0
                     await asyncio.sleep(0)
                 return sent
             await self._until_writable(timeout, or_readable=True)
@@ -136,7 +131,7 @@ class AsyncSocketStream(NonBlockingSocket):
     async def _until_writable(self, timeout: float | None, or_readable: bool = False) -> None:
         if self._writing is None:
             self._writing = Wait(self._loop)
-        writing = self._begun(self._writing, timeout)
+        writing = self._begin_wait(self._writing, timeout)
         try:
             self._loop.add_writer(self._sock, writing.resume)
             if or_readable:
@@ -144,13 +139,13 @@ class AsyncSocketStream(NonBlockingSocket):
                 self._loop.add_reader(self._sock, writing.resume)
             await writing
         finally:
-            writing.over()
+            writing.end()
             if not self._closed:
                 self._loop.remove_writer(self._sock)
                 if or_readable:
                     self._unregister()
 
-    def _begun(self, wait: Wait, timeout: float | None) -> Wait:
+    def _begin_wait(self, wait: Wait, timeout: float | None) -> Wait:
         if self._closed:
             raise ConnectionAbortedError("the connection was closed")
         if _get_running_loop() is not self._loop:
@@ -158,25 +153,23 @@ class AsyncSocketStream(NonBlockingSocket):
         wait.begin(timeout)
         return wait
 
-    # -- ends --------------------------------------------------------------------------------------------------------
-
     def close(self) -> None:
-        if self._is_over():
+        if self._is_closed():
             return
         loop = self._loop
         if _get_running_loop() is loop or not loop.is_running():
             self._close()
             return
-        # The loop's tables may be touched by its own thread alone. Until it gets there the descriptor stays, so that it
-        # cannot be another socket's meanwhile; the peer is told at once.
+        # Only the loop's own thread may change what the loop watches. Until then the descriptor stays open, so that the
+        # system cannot give its number to another socket; the peer notices the shutdown at once.
         shutdown_quietly(self._sock)
         try:
             loop.call_soon_threadsafe(self._close)
-        except RuntimeError:  # It was closed between the lines.
+        except RuntimeError:  # The loop was closed meanwhile.
             self._close()
 
     def _close(self) -> None:
-        if self._is_over():
+        if self._is_closed():
             return
         self._closed = True
         loop, writing = self._loop, self._writing

@@ -1,14 +1,14 @@
-"""What a task waits for while a stream cannot go on: at most so long, and resumed at once.
+"""A wait with a timeout for one direction of a stream, cheaper than a future.
 
 Theory of operation. For a task, a future is anything that has the few methods which the task calls; asyncio calls that
 "future-compatible". This one belongs to a stream and is used again for each of its waits. Two things make it cheaper
 than `asyncio.Future` with `call_later`:
 
-- The callback that sees the socket ready resumes the task there and then. A future would do so at the next turn of the
-  loop, which is one `select` more for each answer. Only ready sockets do that: a cancellation or a close comes out of
-  somebody's running task, so those leave the resuming to the loop as futures do.
-- Its timer is set once and left in the loop when the wait is over. If it fires early for the wait that is then under
-  way, it is set again for the rest. Setting and cancelling one for each wait would cost more than the rest of the wait.
+- The callback that sees the socket ready resumes the task at once. A future would do so in the next iteration of the
+  loop, which is one `select` more for each response. Only ready sockets do that: a cancellation or a close comes from a
+  running task, so those leave the resuming to the loop, as futures do.
+- Its timer is set once, and stays in the loop when the wait has ended. If it fires too early for the wait of that
+  moment, it is set again for the rest. Setting and cancelling one for each wait would cost more than the rest of it.
 
 The timer refers to the wait alone, and to no stream or socket.
 """
@@ -31,7 +31,7 @@ _NEVER = float("inf")
 
 
 class Wait:
-    """One side's wait, over and over: `begin`, `await` it, `over`."""
+    """The waits of one direction, one after the other: `begin`, `await` it, `end`."""
 
     __slots__ = (
         "_asyncio_future_blocking",
@@ -47,7 +47,7 @@ class Wait:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        # The task's own sign that what it was given is to be waited for.
+        # The attribute by which a task recognises something to wait for.
         self._asyncio_future_blocking = False
         self._callback: Callable[[Wait], object] | None = None
         self._context: Context | None = None
@@ -57,10 +57,8 @@ class Wait:
         self._ends_at: float | None = None
         self.pending = False
 
-    # -- the stream's side -------------------------------------------------------------------------------------------
-
     def begin(self, timeout: float | None) -> None:
-        """The wait begins, and ends with `TimeoutError` after so many seconds (None: it has no end)."""
+        """Begin a wait that ends with `TimeoutError` after these seconds (None: no limit)."""
         if self._ends_at is not None:
             raise RuntimeError("another task is waiting for this connection already")
         self._error = None
@@ -75,14 +73,14 @@ class Wait:
             self._timer.cancel()
         self._set_timer(ends_at)
 
-    def over(self) -> None:
-        """The wait is over, whatever ended it."""
+    def end(self) -> None:
+        """End the wait, whatever resumed the task."""
         self.pending = False
         self._ends_at = None
         self._callback = self._context = self._error = None
 
     def resume(self) -> None:
-        """Let the task go on, here and now. Only for callbacks of the loop, under which no task runs."""
+        """Resume the task at once. Only for callbacks of the loop, during which no task runs."""
         if self.pending:
             self.pending = False
             callback, context = self._callback, self._context
@@ -90,7 +88,7 @@ class Wait:
                 context.run(callback, self)
 
     def fail(self, error: BaseException) -> None:
-        """Let the task go on with an error, at the next turn of the loop."""
+        """Resume the task with an error, in the next iteration of the loop."""
         if self.pending:
             self.pending = False
             self._error = error
@@ -98,10 +96,10 @@ class Wait:
                 self._loop.call_soon(self._callback, self, context=self._context)
 
     def close(self) -> None:
-        """There is nothing more to wait for: whoever waits is told, and the timer goes."""
+        """End a wait that is under way with an error, and the timer."""
         timer, self._timer = self._timer, None
         if self._loop.is_closed():
-            return  # Nobody waits any more.
+            return  # No task waits any more.
         if self.pending:
             self.fail(ConnectionAbortedError("the connection was closed"))
         if timer is not None:
@@ -120,8 +118,6 @@ class Wait:
             self.fail(TimeoutError())
         else:
             self._set_timer(ends_at)
-
-    # -- the task's side -----------------------------------------------------------------------------------------------
 
     def __await__(self) -> Generator[Any, None, None]:
         if self.pending:

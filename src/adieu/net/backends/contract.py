@@ -1,4 +1,4 @@
-"""What an event loop must offer, so that wires, pools and threads can wait in its tasks."""
+"""The contract of a back end: everything that waits, for one kind of event loop."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ __all__ = ["AsyncBackend", "ConnectRace", "PoolWaiter", "Spawn", "ThreadResult"]
 T = TypeVar("T")
 
 Spawn = Callable[[Callable[[], "Coroutine[object, None, None]"]], bool]
-"""Starts the coroutine that a function gives in a task; False: the event loop has ended."""
+"""Starts a task for the coroutine that a function returns; False: the event loop has ended."""
 
 
 class ThreadResult(Protocol):
-    """What another thread will say, once, to a task that waits for it here."""
+    """A result that another thread sets, once, for one task that waits for it."""
 
-    def give(self, found: object) -> None:
-        """Say it. From any thread, and in a finalizer; what comes second is too late."""
+    def set(self, result: object) -> None:
+        """Set the result. From any thread, and in a finalizer; only the first result counts."""
         ...
 
-    async def come(self, seconds: float | None = None) -> bool:
-        """Wait, so long at most: whether it has come. Who is cancelled meanwhile does not want it any more."""
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Wait at most this long: whether the result is there. A cancelled wait discards it."""
         ...
 
     def take(self) -> Any:
-        """What has come, which is the caller's from now on."""
+        """The result, which the caller owns from now on."""
         ...
 
-    def forsake(self) -> None:
-        """Nobody waits for it any more."""
+    def discard(self) -> None:
+        """The result is no longer wanted."""
         ...
 
     def close(self) -> None:
-        """Say that there will be none, because the connection it was for was closed."""
+        """End the wait with an error: the connection that the result was for was closed."""
         ...
 
 
 class PoolWaiter(Protocol):
-    """How a task waits for its turn: see `lifecycle.waiting.Waiter`."""
+    """How a task waits for a place in a pool: see `lifecycle.waiting.Waiter`."""
 
     def wake(self) -> object: ...
 
@@ -53,42 +53,44 @@ class PoolWaiter(Protocol):
 
 
 class ConnectRace(Protocol):
-    """The sockets that race for one connection: for the race it stands for the scope."""
+    """The sockets that race to become one connection. It stands in for the scope while they do."""
 
     async def ready(
         self, sockets: Iterable[socket.socket], seconds: float | None
     ) -> list[socket.socket]:
-        """Those of the sockets that are connected, or have failed to be, when one is."""
+        """Wait until one of the sockets is connected or has failed: all that are, at that time."""
         ...
 
-    def over(self) -> None:
-        """The race is over."""
+    def finish(self) -> None:
+        """The race has been decided."""
         ...
 
 
 class AsyncBackend(Protocol):
-    """What waits, for one kind of event loop. To be called in a task of it."""
+    """The functions of a back end. They are called in a task of its event loop."""
 
-    def answer(self, late: Callable[[Any], object] | None = None) -> ThreadResult:
-        """A place for an answer; one that nobody wants any more is given to `late`."""
+    def thread_result(self, late: Callable[[Any], object] | None = None) -> ThreadResult:
+        """A new result; one that comes after it was discarded is passed to `late`."""
         ...
 
-    def turn(self) -> PoolWaiter: ...
+    def pool_waiter(self) -> PoolWaiter: ...
 
-    def dialling(self, scope: ConnectScope) -> ConnectRace: ...
+    def connect_race(self, scope: ConnectScope) -> ConnectRace: ...
 
     def stream(self, sock: socket.socket, scope: ConnectScope) -> AsyncByteStream:
-        """The stream over a connected socket. From here on it is the one to be closed."""
+        """A stream over a connected socket. From now on the stream has to be closed, and not the socket."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
 
     def spawner(self) -> Spawn:
-        """What starts tasks in the event loop that runs here, from any thread."""
+        """A function that starts tasks in the running event loop, from any thread."""
         ...
 
     async def within(self, seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine of the user's returns; `TimeoutError` if it takes longer."""
+        """What a coroutine returns; `TimeoutError` if it takes longer."""
         ...
 
-    def home(self) -> object: ...
+    def event_loop(self) -> object:
+        """The running event loop: asyncio's loop, or the token of trio's run."""
+        ...

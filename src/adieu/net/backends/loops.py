@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from adieu.errors import ClientClosed
@@ -9,13 +10,13 @@ from adieu.errors import ClientClosed
 __all__ = ["has_ended", "wrong_loop"]
 
 
-def has_ended(home: Any) -> bool:
-    """Whether nothing will run in this loop any more."""
-    if hasattr(home, "is_closed"):
-        return bool(home.is_closed())
+def has_ended(loop: Any) -> bool:
+    """Whether nothing will run any more in this loop of asyncio's, or run of trio's (given as its token)."""
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.is_closed()
     try:
-        # Trio tells by refusing. `idempotent`: asked ten times, it wakes up for one.
-        home.run_sync_soon(_nothing, idempotent=True)
+        # A run that has ended refuses. `idempotent`: ten calls wake the run up once.
+        loop.run_sync_soon(_nothing, idempotent=True)
     except RuntimeError:
         return True
     return False
@@ -25,9 +26,9 @@ def _nothing() -> None:
     pass
 
 
-def wrong_loop(home: object) -> ClientClosed:
-    """The error for who comes from elsewhere than the event loop that a connection belongs to."""
-    state = "has ended" if has_ended(home) else "is not this one"
+def wrong_loop(loop: object) -> ClientClosed:
+    """The error for a caller outside the event loop that a connection belongs to."""
+    state = "has ended" if has_ended(loop) else "is not this one"
     return ClientClosed(
         f"the event loop in which this client opened its connections {state}: "
         "make a client in each loop, and close it before the loop ends"

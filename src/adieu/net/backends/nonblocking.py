@@ -1,4 +1,4 @@
-"""What the async streams have in common: an own non-blocking socket, and what needs no waiting."""
+"""The base of the async streams over sockets: the operations that do not wait."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ class NonBlockingSocket(AsyncByteStream):
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
-            raise self._closed_or(error) from None
+            raise self._explained(error) from None
 
-    def _is_over(self) -> bool:
-        """Not only that closing has begun: an interrupt may have cut it short, and its owner closes it again."""
+    def _is_closed(self) -> bool:
+        """The descriptor is closed. `_closed` is not enough: an interrupt may have stopped the close in the middle."""
         return self._sock.fileno() < 0
 
-    def _closed_or(self, error: OSError) -> OSError:
-        """What to say of an operation that failed: of a closed stream not EBADF, but that it was closed."""
+    def _explained(self, error: OSError) -> OSError:
+        """The error of a failed operation; if the stream was closed meanwhile, one that says so, instead of EBADF."""
         return ConnectionAbortedError("the connection was closed") if self._closed else error
 
     def forget(self) -> None:
-        """Close the descriptor of a forked child, whose parent goes on with the connection and the loop."""
+        # Without a shutdown and without the loop, which belong to the parent.
         self._closed = True
         try:
             self._sock.close()

@@ -1,4 +1,4 @@
-"""The sockets that race for one connection: what owns them, whichever event loop watches them."""
+"""The owner of the sockets that race to become one connection."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["RacingSockets"]
 
 
 class RacingSockets:
-    """For the race it stands for the scope.
+    """Stands in for the scope during the race.
 
-    A socket that a loop watches must be taken out of the loop's tables before it is closed, and that by the loop's own
-    thread. So the sockets of a race are owned together, with their watch, which a subclass knows how to end.
+    A socket that an event loop watches must be removed from the loop before it is closed, and in the loop's own thread.
+    So the sockets of a race are owned together, and a subclass knows how to remove them.
     """
 
-    __slots__ = ("_opening", "_sockets", "closed")
+    __slots__ = ("_scope", "_sockets", "closed")
 
     def __init__(self, scope: ConnectScope) -> None:
-        self._opening: ConnectScope | None = scope
+        self._scope: ConnectScope | None = scope
         self._sockets: list[socket.socket] = []
         self.closed = False
         scope.own(self)
 
     @property
     def connect(self) -> Connect | None:
-        assert self._opening is not None
-        return self._opening.connect
+        assert self._scope is not None
+        return self._scope.connect
 
     def own(self, sock: socket.socket) -> None:
         self._sockets.append(sock)
@@ -40,16 +40,16 @@ class RacingSockets:
             raise ConnectionAbortedError("the connection was closed")
 
     def remaining(self) -> float | None:
-        assert self._opening is not None
-        return self._opening.remaining()
+        assert self._scope is not None
+        return self._scope.remaining()
 
     def exceeded(self) -> RequestTimeout:
-        assert self._opening is not None
-        return self._opening.exceeded()
+        assert self._scope is not None
+        return self._scope.exceeded()
 
-    def over(self) -> None:
-        """The race is over. The scope still knows the sockets; if they knew the scope, that would be a cycle."""
-        self._opening = None
+    def finish(self) -> None:
+        """Forget the scope, which refers to this object: otherwise the two would be a reference cycle."""
+        self._scope = None
 
     def close(self) -> None:
         raise NotImplementedError

@@ -1,7 +1,7 @@
-"""What waits under trio: for a turn, for another thread, for sockets that are being connected.
+"""The back end for trio: see `AsyncBackend`.
 
-Whoever wakes a task may be anybody: a task, another thread, a finalizer in the middle of trio's own bookkeeping. So
-nobody is rescheduled on the spot: `run_sync_soon` is the one way in that may be entered from everywhere.
+A task may be woken by another task, another thread, or a finalizer in the middle of trio's own bookkeeping. So no task
+is rescheduled directly: `run_sync_soon` is the one function of trio's that may be called from all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from trio import sleep
 from trio.lowlevel import current_trio_token, spawn_system_task, wait_writable
 
 from adieu.net.backends.race import RacingSockets
-from adieu.net.backends.trio_stream import TrioSocketStream, here, scope_of, unwatch
+from adieu.net.backends.trio_stream import TrioSocketStream, is_running, time_limit, unwatch
 from adieu.net.closing import shut, shutdown_quietly
 
 if TYPE_CHECKING:
@@ -23,21 +23,30 @@ if TYPE_CHECKING:
     from adieu.net.backends.contract import ConnectRace, PoolWaiter, Spawn, ThreadResult
     from adieu.net.scope import ConnectScope
 
-__all__ = ["answer", "dialling", "home", "sleep", "spawner", "stream", "turn", "within"]
+__all__ = [
+    "connect_race",
+    "event_loop",
+    "pool_waiter",
+    "sleep",
+    "spawner",
+    "stream",
+    "thread_result",
+    "within",
+]
 
 T = TypeVar("T")
 
 
-def home() -> object:
-    """The token of the run."""
+def event_loop() -> object:
+    """See `AsyncBackend`."""
     return current_trio_token()
 
 
 def stream(sock: socket.socket, scope: ConnectScope) -> TrioSocketStream:
-    """A stream that takes itself out of trio's tables."""
-    made = TrioSocketStream(sock)
-    scope.own(made)
-    return made
+    """See `AsyncBackend`."""
+    opened = TrioSocketStream(sock)
+    scope.own(opened)
+    return opened
 
 
 def spawner() -> Spawn:
@@ -54,29 +63,29 @@ def spawner() -> Spawn:
     return spawn
 
 
-def turn() -> PoolWaiter:
+def pool_waiter() -> PoolWaiter:
     """See `AsyncBackend`."""
-    return _Turn()
+    return _PoolWaiter()
 
 
-def answer(late: Callable[[Any], object] | None = None) -> ThreadResult:
+def thread_result(late: Callable[[Any], object] | None = None) -> ThreadResult:
     """See `AsyncBackend`."""
-    return _Answer(late)
+    return _ThreadResult(late)
 
 
-def dialling(scope: ConnectScope) -> ConnectRace:
+def connect_race(scope: ConnectScope) -> ConnectRace:
     """See `AsyncBackend`."""
-    return _Dialling(scope)
+    return _ConnectRace(scope)
 
 
 async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
     """See `AsyncBackend`."""
-    with scope_of(seconds):
+    with time_limit(seconds):
         return await doing
     raise TimeoutError
 
 
-class _Turn:
+class _PoolWaiter:
     """A waiter that suspends its task."""
 
     __slots__ = ("_event", "_token")
@@ -87,71 +96,71 @@ class _Turn:
 
     def wake(self) -> None:
         try:
-            self._token.run_sync_soon(self._ring)
+            self._token.run_sync_soon(self._set)
         except trio.RunFinishedError:
-            pass  # And nobody waits in it.
+            pass  # No task waits in it.
 
-    def _ring(self) -> None:
+    def _set(self) -> None:
         self._event.set()
 
     async def wait(self, seconds: float | None) -> None:
-        with scope_of(seconds):
+        with time_limit(seconds):
             await self._event.wait()
         if self._event.is_set():
             self._event = trio.Event()
 
 
-class _Answer:
+class _ThreadResult:
     """See `ThreadResult`."""
 
-    __slots__ = ("_event", "_found", "_late", "_over", "_token")
+    __slots__ = ("_discarded", "_event", "_late", "_result", "_token")
 
     def __init__(self, late: Callable[[Any], object] | None) -> None:
         self._token = current_trio_token()
         self._event = trio.Event()
         self._late = late
-        self._over = False
-        self._found: Any = None
+        self._discarded = False
+        self._result: Any = None
 
-    def give(self, found: object) -> None:
+    def set(self, result: object) -> None:
         try:
-            self._token.run_sync_soon(self._give, found)
+            self._token.run_sync_soon(self._set, result)
         except trio.RunFinishedError:
             pass
 
-    def _give(self, found: object) -> None:
-        if self._over or self._event.is_set():
+    def _set(self, result: object) -> None:
+        if self._discarded or self._event.is_set():
             if self._late is not None:
-                self._late(found)
+                self._late(result)
             return
-        self._found = found
+        self._result = result
         self._event.set()
 
-    async def come(self, seconds: float | None = None) -> bool:
+    async def wait(self, seconds: float | None = None) -> bool:
         try:
-            with scope_of(seconds):
+            with time_limit(seconds):
                 await self._event.wait()
         except BaseException:
-            self.forsake()
+            self.discard()
             raise
         return self._event.is_set()
 
     def take(self) -> Any:
-        found, self._found = self._found, None
-        return found
+        result, self._result = self._result, None
+        return result
 
-    def forsake(self) -> None:
-        self._over = True
-        found = self.take()
-        if found is not None and self._late is not None:
-            self._late(found)
+    def discard(self) -> None:
+        self._discarded = True
+        result = self.take()
+        if result is not None and self._late is not None:
+            self._late(result)
 
     def close(self) -> None:
-        self.give(ConnectionAbortedError("the connection was closed"))
+        self.set(ConnectionAbortedError("the connection was closed"))
 
 
-class _Dialling(RacingSockets):
-    """The sockets that race, each watched by a task of its own if there are several."""
+class _ConnectRace(RacingSockets):
+    """The sockets that race; if there are several, a task waits for each."""
 
     __slots__ = ("_token",)
 
@@ -168,7 +177,7 @@ class _Dialling(RacingSockets):
             try:
                 await wait_writable(sock)
             except trio.ClosedResourceError:
-                pass  # By `close`: seen below.
+                pass  # `close` did that, which is checked below.
             done.append(sock)
 
         async def race() -> None:
@@ -182,7 +191,7 @@ class _Dialling(RacingSockets):
                     nursery.start_soon(run, sock)
 
         sockets = list(sockets)
-        with scope_of(seconds):
+        with time_limit(seconds):
             await (wait(sockets[0]) if len(sockets) == 1 else race())
         if self.closed:
             raise ConnectionAbortedError("the connection was closed")
@@ -191,7 +200,7 @@ class _Dialling(RacingSockets):
     def close(self) -> None:
         """Close them all: see `TrioSocketStream.close`."""
         self.closed = True
-        if here(self._token):
+        if is_running(self._token):
             self._close()
             return
         for sock in self._sockets:

@@ -1,8 +1,8 @@
-"""Byte streams for trio: an own non-blocking socket, whose readiness trio watches.
+"""Byte streams for trio: a non-blocking socket, whose readiness trio watches.
 
-The rules of the room are trio's. Who was cancelled does not begin; what has happened is not lost to a cancellation that
-comes after it; whoever receives lets others run, however much was there. And they are the house's: `close` is
-one synchronous call from any place, in the run or outside it, so it is no checkpoint.
+Invariants, which are trio's: a cancelled task does not begin an operation; a cancellation that comes after an operation
+does not lose its result; each `recv` lets other tasks run, even if the bytes were there already. One is different:
+`close` is one synchronous call from any thread, so it is no checkpoint.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import TrioToken
 
-__all__ = ["TrioSocketStream", "here", "scope_of", "unwatch"]
+__all__ = ["TrioSocketStream", "is_running", "time_limit", "unwatch"]
 
-# So many sends in a row may succeed without waiting; then the other tasks get their turn.
-_MAX_READS_PER_TURN = 16
+# How many sends in a row may succeed without a wait before the other tasks run.
+_MAX_SENDS_PER_TURN = 16
 
 
 class TrioSocketStream(NonBlockingSocket):
     """An `AsyncByteStream` over a connected, non-blocking socket. One task may read and another one write."""
 
-    __slots__ = ("_greed", "_token")
+    __slots__ = ("_sends_in_turn", "_token")
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._token = current_trio_token()
-        self._greed = 0
+        self._sends_in_turn = 0
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         self._check()
@@ -53,7 +53,7 @@ class TrioSocketStream(NonBlockingSocket):
         if data is not None:
             await cancel_shielded_checkpoint()
             return data
-        with scope_of(timeout):
+        with time_limit(timeout):
             while data is None:
                 await self._until(wait_readable)
                 data = self._recv_some(max_bytes)
@@ -67,18 +67,18 @@ class TrioSocketStream(NonBlockingSocket):
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
-            raise self._closed_or(error) from None
+            raise self._explained(error) from None
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         self._check()
-        await self._breathe()
+        await self._checkpoint()
         sent = self._send_some(data)
         if sent == len(data):
             return
         rest = memoryview(data)[sent:]
         while rest:
-            # For each wait, and not for all of it: a slow upload is not a dead one.
-            with scope_of(timeout) as scope:
+            # One limit for each wait, and not for the whole transfer: a slow upload is not a dead one.
+            with time_limit(timeout) as scope:
                 await self._until(wait_writable)
             if scope.cancelled_caught:
                 raise TimeoutError
@@ -87,21 +87,21 @@ class TrioSocketStream(NonBlockingSocket):
     async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
         """See `SocketStream.send_or_recv`."""
         self._check()
-        await self._breathe()
+        await self._checkpoint()
         while True:
-            if self.readable() and (said := self._recv_some(PIECE)) is not None:
-                return said
+            if self.readable() and (answer := self._recv_some(PIECE)) is not None:
+                return answer
             if sent := self._send_some(data[:PIECE]):
                 return sent
             await self._until_either(timeout)
 
-    async def _breathe(self) -> None:
-        """Not further, if cancelled; and the others their turn, now and then."""
-        if self._greed < _MAX_READS_PER_TURN:
-            self._greed += 1
+    async def _checkpoint(self) -> None:
+        """A checkpoint for cancellation; from time to time for the scheduler, too."""
+        if self._sends_in_turn < _MAX_SENDS_PER_TURN:
+            self._sends_in_turn += 1
             await checkpoint_if_cancelled()
         else:
-            self._greed = 0
+            self._sends_in_turn = 0
             await trio.lowlevel.checkpoint()
 
     async def _until_either(self, timeout: float | None) -> None:
@@ -118,7 +118,7 @@ class TrioSocketStream(NonBlockingSocket):
             done = True
             both.cancel_scope.cancel()
 
-        with scope_of(timeout):
+        with time_limit(timeout):
             async with trio.open_nursery() as both:
                 both.start_soon(wait, wait_readable)
                 both.start_soon(wait, wait_writable)
@@ -140,16 +140,16 @@ class TrioSocketStream(NonBlockingSocket):
     def _check(self) -> None:
         if self._closed:
             raise ConnectionAbortedError("the connection was closed")
-        if not here(self._token):
+        if not is_running(self._token):
             raise wrong_loop(self._token)
 
     def close(self) -> None:
-        if self._is_over():
+        if self._is_closed():
             return
-        if here(self._token):
+        if is_running(self._token):
             self._close()
             return
-        # See `AsyncSocketStream.close`: the run's tables are its own thread's.
+        # Only the run's own thread may change what trio watches: see `AsyncSocketStream.close`.
         shutdown_quietly(self._sock)
         try:
             self._token.run_sync_soon(self._close)
@@ -157,7 +157,7 @@ class TrioSocketStream(NonBlockingSocket):
             self._close()
 
     def _close(self) -> None:
-        if self._is_over():
+        if self._is_closed():
             return
         self._closed = True
         unwatch(self._sock, self._token)
@@ -167,22 +167,22 @@ class TrioSocketStream(NonBlockingSocket):
             pass  # The descriptor is gone all the same.
 
 
-def here(token: TrioToken) -> bool:
-    """Whether this is the thread, and the time, of that run of trio's."""
+def is_running(token: TrioToken) -> bool:
+    """Whether the calling thread is inside that run of trio's."""
     return in_trio_run() and current_trio_token() is token
 
 
-def scope_of(seconds: float | None) -> trio.CancelScope:
-    """What ends a wait after so many seconds (None: it has no end)."""
+def time_limit(seconds: float | None) -> trio.CancelScope:
+    """A cancel scope that ends after these seconds (None: no limit)."""
     if seconds is None:
         return trio.CancelScope()
     return trio.CancelScope(deadline=trio.current_time() + seconds)
 
 
 def unwatch(sock: socket.socket, token: TrioToken) -> None:
-    """Take a socket that is about to be closed out of trio's tables; who waits for it is told. Never raises."""
+    """Remove a socket that is about to be closed from trio, which wakes the tasks that wait for it. Never raises."""
     try:
-        if sock.fileno() >= 0 and here(token):
+        if sock.fileno() >= 0 and is_running(token):
             notify_closing(sock)
     except Exception:
-        pass  # The run is at its very end, and watches nothing any more.
+        pass  # The run is about to end, and watches nothing any more.

@@ -1,14 +1,14 @@
-"""Proxies as the environment names them: `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`.
+"""The proxies of the environment variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`.
 
-No specification exists; this is what curl and its followers have in common. A name in lower case is looked at before
-the same one in capitals, and counts even if it is empty, which is how one switches a proxy off. `HTTP_PROXY` in
-capitals is ignored in a CGI program, where it is the `Proxy` field of a stranger's request (CVE-2016-5385). A proxy
-without a scheme is an http:// one.
+There is no specification; this is what curl and other clients have in common. A variable in lower case comes before the
+same one in capitals, and counts even if it is empty, which switches a proxy off. `HTTP_PROXY` in capitals is ignored in
+a CGI program, where it is the `Proxy` field of somebody's request (CVE-2016-5385). A proxy without a scheme is an
+http:// one.
 
-`no_proxy` lists what is asked directly, between commas or spaces: `*` is everything; `example.org`, `.example.org` and
-`*.example.org` are that name and all names below it; `127.0.0.1`, `::1` or `[::1]` an address; `10.0.0.0/8` a network;
-`:8080` behind any of them but a network is that port alone. An entry that cannot be understood matches nothing: the
-variable belongs to all programs on the machine. No name is looked up to compare its addresses.
+`no_proxy` lists the origins that need no proxy, between commas or spaces: `*` is every origin; `example.org`,
+`.example.org` and `*.example.org` are that name and all names below it; `127.0.0.1`, `::1` or `[::1]` an address;
+`10.0.0.0/8` a network; `:8080` after any of them but a network is that port alone. An entry of another form matches
+nothing, and is no error: the variable is for all programs on the machine. No name is looked up to compare addresses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ENTRY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*|[^\[\]]*:[^\[\]]*:[^\[\]]*?)(?::([
 
 
 class Environment:
-    """The proxies that an environment names, read once, when this is made; each is parsed when it is first needed."""
+    """The proxies of an environment, which is read once, here; each proxy is parsed when it is first needed."""
 
     __slots__ = ("_found", "_made", "_no_proxy")
 
@@ -51,11 +51,11 @@ class Environment:
         self._no_proxy = NoProxy(exempt[1]) if exempt is not None else None
 
     def __bool__(self) -> bool:
-        """There is any proxy."""
+        """Whether there is any proxy."""
         return any(text for _, text in self._found.values())
 
     def proxy_for(self, origin: Origin) -> Proxy | None:
-        """The proxy for an origin, None for the direct way. Raises `InvalidRequest`, with the variable's name."""
+        """The proxy for an origin; None: connect directly. Raises `InvalidRequest`, with the variable's name."""
         name, text = self._found.get(origin.scheme, ("", ""))
         if not text or (self._no_proxy is not None and self._no_proxy.covers(origin)):
             return None
@@ -65,22 +65,22 @@ class Environment:
                 proxy = Proxy(text if "://" in text else f"http://{text}")
             except InvalidRequest as error:
                 raise InvalidRequest(
-                    f"the environment variable {name} names no proxy: {error}"
+                    f"the environment variable {name} is not a proxy: {error}"
                 ) from None
             self._made[name] = proxy
         return proxy
 
 
 class NoProxy:
-    """What a `no_proxy` variable exempts."""
+    """The origins in a `no_proxy` variable."""
 
     __slots__ = ("_all", "_hosts", "_networks")
 
     def __init__(self, text: str) -> None:
         self._all = False
-        # Names and addresses, and their ports; None is every port.
+        # The ports of each name and address; None is every port.
         self._hosts: dict[str, set[int | None]] = {}
-        # Parsed when an address is first asked for: it takes a module that few requests need.
+        # Parsed when an address is first looked for: that needs a module which most requests do without.
         self._networks: list[Any] = []
         for entry in _BETWEEN.split(text):
             if entry == "*":
@@ -104,7 +104,7 @@ class NoProxy:
             pass
 
     def covers(self, origin: Origin) -> bool:
-        """Whether requests to this origin go directly."""
+        """Whether this origin needs no proxy."""
         if self._all:
             return True
         host = origin.host.rstrip(".")

@@ -1,8 +1,8 @@
-"""A proxy: where it is, how it is spoken to, and what nobody but it gets to know.
+"""A proxy: its address, its protocol, and the credentials and fields that are sent to it alone.
 
-Rules of the room: a proxy is a plain value, so that connections through equal proxies may serve each other's requests
-and no others. User name and password are taken out of the URL when it is read; no text made here shows a password or
-the value of a field.
+Invariants: a proxy is a value, so that a connection through one may serve any request for an equal one, and no other.
+User name and password are removed from the URL when it is read; no text made here shows a password or the value of a
+field.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ __all__ = ["ProxiedOrigin", "Proxy", "ProxyLike"]
 _HTTP = ("http", "https")
 _SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
 _SOCKS_PORT = 1080
-# What a tunnel's own request says itself, or must not say (RFC 9110, section 9.3.6).
+# Fields that a CONNECT request sets itself, or must not have (RFC 9110, section 9.3.6).
 _NOT_FOR_USERS = frozenset(("host", "content-length", "transfer-encoding", "connection"))
 
 
 class Proxy(Value):
-    """A proxy, as `proxy=` takes it where a URL does not say enough.
+    """A proxy with more settings than a URL has, for `proxy=`.
 
     - `url`: `http://`, `https://` (TLS to the proxy itself), `socks5h://` or `socks4a://` (the proxy resolves names),
       `socks5://` or `socks4://` (names are resolved here). Port 80, 443 or 1080 by default. User name and password may
       stand in it, escaped as in any URL.
-    - `auth`: user name and password, for Basic authentication (RFC 7617) or SOCKS; SOCKS4 knows a name alone. With
+    - `auth`: user name and password, for Basic authentication (RFC 7617) or SOCKS; SOCKS4 has only a name. With
       `digest` they answer the proxy's challenge by Digest authentication (RFC 7616), and are never sent themselves.
     - `headers`: fields for the proxy, sent with each CONNECT, and with each request that it forwards.
     - `tls`: a `TLSConfig` for TLS to an https proxy. By default the proxy is checked as the client checks servers; a
       client certificate is not shown to it.
 
-    Nothing of this is ever sent to anybody but the proxy. Raises `InvalidRequest`.
+    All of this is sent to the proxy alone. Raises `InvalidRequest`.
 
     ```python
     adieu.Client(proxy=adieu.Proxy("http://proxy.example.org:3128", auth=("me", "secret")))
@@ -64,7 +64,7 @@ class Proxy(Value):
         headers: HeadersLike | tuple[tuple[str, str], ...] | None = None,
         tls: TLSConfig | None = None,
     ) -> None:
-        url, found = _place(url)
+        url, found = _split_url(url)
         if auth is not None and found is not None:
             raise InvalidRequest(
                 f"the credentials of the proxy {url.origin} are in its URL and in auth=: leave one out"
@@ -88,7 +88,7 @@ class Proxy(Value):
 
     @classmethod
     def of(cls, value: ProxyLike) -> Proxy:
-        """A proxy from what may stand for one: itself, or a URL."""
+        """A proxy from itself, or from a URL."""
         if isinstance(value, Proxy):
             return value
         if isinstance(value, (str, URL)):
@@ -99,7 +99,7 @@ class Proxy(Value):
 
     @property
     def scheme(self) -> str:
-        """How it is spoken to: "http", "https", "socks5h" ..."""
+        """The protocol that it speaks: "http", "https", "socks5h" ..."""
         return self.url.scheme
 
     @property
@@ -108,7 +108,7 @@ class Proxy(Value):
         return self.url.scheme in _SOCKS
 
     def basic(self) -> str | None:
-        """The credentials of a Proxy-Authorization field, where they may be sent unasked."""
+        """The value of a Proxy-Authorization field, if one is sent without a challenge."""
         if self.auth is None or self.digest:
             return None
         from base64 import b64encode
@@ -131,16 +131,16 @@ class Proxy(Value):
         return f"Proxy({', '.join(parts)})"
 
     def __hash__(self) -> int:
-        # Asked for each request, as a part of the pool's key. What is left out makes no two unequal ones equal.
+        # Computed for each request, as a part of the pool's key, so of few fields. Equality compares them all.
         return hash((self.url, self.auth))
 
 
 ProxyLike: TypeAlias = Proxy | URL | str
-"""What may stand for a proxy: itself, or its URL."""
+"""A proxy, or its URL."""
 
 
 class ProxiedOrigin(NamedTuple):
-    """An origin behind a proxy: what connections through proxies are kept by."""
+    """An origin behind a proxy: the key under which a pool keeps connections through proxies."""
 
     proxy: Proxy
     origin: Origin
@@ -151,22 +151,22 @@ class ProxiedOrigin(NamedTuple):
 
     @property
     def forwards(self) -> bool:
-        """The proxy sees the request, and sends it on (RFC 9112, section 3.2.2); else it is a tunnel."""
+        """The proxy gets the request and forwards it (RFC 9112, section 3.2.2); otherwise it opens a tunnel."""
         return self.origin.scheme == "http" and not self.proxy.is_socks
 
     def __str__(self) -> str:
         return f"{self.origin} via {self.proxy}"
 
 
-def _place(given: URL | str) -> tuple[URL, tuple[str, str] | None]:
-    """Where the proxy is, and the user name and password that stood there."""
+def _split_url(given: URL | str) -> tuple[URL, tuple[str, str] | None]:
+    """The URL without user name and password, and these."""
     if isinstance(given, str) and "://" not in given:
         # Not quoted: it may hold a password.
         raise InvalidRequest("a proxy's URL begins with its scheme: http://, https://, socks5h://")
     url = URL(given)
     if url.scheme not in _HTTP and url.scheme not in _SOCKS:
         known = ", ".join((*_HTTP, *_SOCKS))
-        raise InvalidRequest(f"{url.scheme}:// is no kind of proxy: {known}")
+        raise InvalidRequest(f"{url.scheme}:// is not a scheme of proxies, which are {known}")
     if url.path not in ("", "/") or url.query is not None or url.fragment is not None:
         raise InvalidRequest(f"a proxy is a host and a port, without a path: {url}")
     username, password = url.username, url.password
@@ -174,7 +174,7 @@ def _place(given: URL | str) -> tuple[URL, tuple[str, str] | None]:
     if url.scheme in _SOCKS:
         if not url.host:
             raise InvalidURL(f"{url} names no host")
-        # The host of another scheme may be anything; this one is looked up.
+        # The host of an unknown scheme is not checked; this one is looked up, so it is.
         host = url.replace(scheme="http", path="/").host
         url = url.replace(host=host, port=url.port or _SOCKS_PORT)
     return url, None if username is None and password is None else (username or "", password or "")
@@ -191,7 +191,9 @@ def _credentials(scheme: str, auth: Any) -> tuple[str, str] | None:
     try:
         sizes = len(username.encode()), len(password.encode())
     except UnicodeEncodeError:
-        raise InvalidRequest("user name and password of a proxy are text that has bytes") from None
+        raise InvalidRequest(
+            "user name and password of a proxy must be encodable in UTF-8"
+        ) from None
     if scheme in _HTTP:
         if ":" in username:
             raise InvalidRequest("a user name with a colon cannot be sent (RFC 7617, section 2)")

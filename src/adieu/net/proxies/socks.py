@@ -1,7 +1,7 @@
-"""SOCKS 4, 4A and 5 (RFC 1928, RFC 1929) over a stream that is there already: as steps, for both colours.
+"""SOCKS 4, 4A and 5 (RFC 1928, RFC 1929) over an open stream: as steps, for sync and async.
 
-Why it is written here, small as it is: libraries for SOCKS open sockets of their own, which no scope would own, or
-leave reading whole messages to the caller. Nothing is read beyond an answer, because what follows is the origin's.
+Why not a library: those for SOCKS open sockets of their own, which no scope would own, or leave reading whole messages
+to the caller. Nothing is read beyond an answer, because the bytes that follow are the origin's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REFUSALS = {
     7: "it does not know this command",
     8: "it does not know this kind of address",
 }
-# What the SOCKS4 memo of 1992 calls CD.
+# The field CD of the SOCKS4 memo of 1992.
 _REFUSALS_4 = {
     91: "rejected or failed",
     92: "rejected, because it cannot reach identd here",
@@ -40,7 +40,7 @@ _NO_AUTH, _PASSWORD = 0, 2
 
 
 def resolves_here(scheme: str) -> bool:
-    """Whether names are looked up here, and the proxy is told an address."""
+    """Whether names are looked up here, and the proxy gets an address."""
     return scheme in ("socks5", "socks4")
 
 
@@ -51,32 +51,32 @@ def ask(stream: Any, via: ProxiedOrigin, host: str, scope: ConnectScope) -> Step
     """
     port = via.origin.port
     assert port is not None
-    talk = _Talk(stream, via, scope)
+    handshake = _Handshake(stream, via, scope)
     if via.proxy.scheme in ("socks5", "socks5h"):
-        yield from _greet(talk)
-        yield from _ask_5(talk, host, port)
+        yield from _greet(handshake)
+        yield from _ask_5(handshake, host, port)
     else:
-        yield from _ask_4(talk, host, port)
+        yield from _ask_4(handshake, host, port)
 
 
-class _Talk:
-    """The stream, and what an error has to name."""
+class _Handshake:
+    """The stream to the proxy, and the proxy and origin that an error names."""
 
-    __slots__ = ("_opening", "_stream", "via")
+    __slots__ = ("_scope", "_stream", "via")
 
     def __init__(self, stream: Any, via: ProxiedOrigin, scope: ConnectScope) -> None:
         self._stream = stream
-        self._opening = scope
+        self._scope = scope
         self.via = via
 
     def send(self, data: bytes) -> Steps[None]:
-        yield self._stream.send(data, self._opening.remaining())
+        yield self._stream.send(data, self._scope.remaining())
 
     def recv(self, size: int) -> Steps[bytes]:
-        """So many bytes, and none more."""
+        """Exactly this many bytes."""
         data = b""
         while len(data) < size:
-            piece = yield self._stream.recv(size - len(data), self._opening.remaining())
+            piece = yield self._stream.recv(size - len(data), self._scope.remaining())
             if not piece:
                 raise self.failed("it closed the connection in the middle of the handshake")
             data += piece
@@ -87,59 +87,65 @@ class _Talk:
         return ProxyError(f"the proxy {proxy} made no connection to {origin}: {why}")
 
 
-def _greet(talk: _Talk) -> Steps[None]:
+def _greet(handshake: _Handshake) -> Steps[None]:
     """RFC 1928, section 3, and RFC 1929."""
-    auth = talk.via.proxy.auth
-    yield from talk.send(b"\x05\x01\x00" if auth is None else b"\x05\x02\x00\x02")
-    version, method = yield from talk.recv(2)
+    auth = handshake.via.proxy.auth
+    yield from handshake.send(b"\x05\x01\x00" if auth is None else b"\x05\x02\x00\x02")
+    version, method = yield from handshake.recv(2)
     if version != 5:
-        raise talk.failed(
+        raise handshake.failed(
             f"it does not speak SOCKS5: its first bytes are {bytes((version, method))!r}"
         )
     if method == _PASSWORD and auth is not None:
         username, password = (text.encode() for text in auth)
-        yield from talk.send(b"\x01%c%b%c%b" % (len(username), username, len(password), password))
-        _, status = yield from talk.recv(2)
+        yield from handshake.send(
+            b"\x01%c%b%c%b" % (len(username), username, len(password), password)
+        )
+        _, status = yield from handshake.recv(2)
         if status:
-            raise talk.failed("it refused the user name and password")
+            raise handshake.failed("it refused the user name and password")
     elif method != _NO_AUTH:
         wanted = "refused all ways to authenticate" if auth is not None else "wants authentication"
-        raise talk.failed(f"it {wanted}: give it by adieu.Proxy(url, auth=(user, password))")
+        raise handshake.failed(f"it {wanted}: give it by adieu.Proxy(url, auth=(user, password))")
 
 
-def _ask_5(talk: _Talk, host: str, port: int) -> Steps[None]:
+def _ask_5(handshake: _Handshake, host: str, port: int) -> Steps[None]:
     """RFC 1928, sections 4 to 6."""
-    yield from talk.send(b"\x05\x01\x00" + _address(host) + port.to_bytes(2, "big"))
-    version, code, _, kind = yield from talk.recv(4)
+    yield from handshake.send(b"\x05\x01\x00" + _address(host) + port.to_bytes(2, "big"))
+    version, code, _, kind = yield from handshake.recv(4)
     if version != 5:
-        raise talk.failed("it answers with something that is not SOCKS5")
+        raise handshake.failed("it answers with something that is not SOCKS5")
     if code:
-        # Some close right after these bytes, and the rest says nothing.
-        raise talk.failed(_REFUSALS.get(code, f"it answers {code}, which RFC 1928 does not know"))
+        # Some proxies close right after these bytes, and the rest contains no information.
+        raise handshake.failed(
+            _REFUSALS.get(code, f"it answers {code}, which RFC 1928 does not know")
+        )
     size = _ADDRESS_SIZES.get(kind)
     if kind == 3:
-        (size,) = yield from talk.recv(1)
+        (size,) = yield from handshake.recv(1)
     if size is None:
-        raise talk.failed("it answers with an address of no known kind")
-    yield from talk.recv(size + 2)
+        raise handshake.failed("it answers with an address of no known kind")
+    yield from handshake.recv(size + 2)
 
 
-def _ask_4(talk: _Talk, host: str, port: int) -> Steps[None]:
-    auth = talk.via.proxy.auth
+def _ask_4(handshake: _Handshake, host: str, port: int) -> Steps[None]:
+    auth = handshake.via.proxy.auth
     name = b""
     address = _packed(host)
     if address is None or len(address) != 4:
         if ":" in host:
-            raise talk.failed("SOCKS4 knows no IPv6 addresses")
-        # SOCKS4A: an address that cannot be, and the name at the end.
+            raise handshake.failed("SOCKS4 knows no IPv6 addresses")
+        # SOCKS4A: an impossible address, and the name at the end.
         address, name = b"\0\0\0\x01", host.encode("ascii") + b"\0"
     user = auth[0].encode() if auth is not None else b""
-    yield from talk.send(b"\x04\x01%b%b%b\0%b" % (port.to_bytes(2, "big"), address, user, name))
-    answer = yield from talk.recv(8)
+    yield from handshake.send(
+        b"\x04\x01%b%b%b\0%b" % (port.to_bytes(2, "big"), address, user, name)
+    )
+    answer = yield from handshake.recv(8)
     if answer[0] != 0:
-        raise talk.failed(f"it does not speak SOCKS4: its first bytes are {answer!r}")
+        raise handshake.failed(f"it does not speak SOCKS4: its first bytes are {answer!r}")
     if answer[1] != 90:
-        raise talk.failed(_REFUSALS_4.get(answer[1], f"it answers {answer[1]}"))
+        raise handshake.failed(_REFUSALS_4.get(answer[1], f"it answers {answer[1]}"))
 
 
 def _address(host: str) -> bytes:

@@ -1,6 +1,6 @@
-"""What TLS settings may be: each check gives the setting in its one form, or says what is wrong with it.
+"""Checks of TLS settings: each returns the setting in its one form, or raises with what is wrong with it.
 
-Rules of the room: what can be known without a peer is found out here, where it is set.
+Whatever can be checked without a peer is checked here, when it is set.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any, TypeAlias
 
 from adieu.errors import InvalidRequest, InvalidURL, MissingExtra
@@ -38,7 +39,7 @@ _DIGESTS = {16: "an MD5", 20: "a SHA-1"}
 
 def checked_verify(verify: object) -> bool | str | bytes:
     if isinstance(verify, bytes) and b"-----BEGIN" not in verify:
-        # Of an empty text, Python would make a context that trusts the system's CAs.
+        # From an empty text, Python would make a context that trusts the system's CAs.
         raise InvalidRequest("verify= was given bytes that hold no CA certificates in PEM")
     if isinstance(verify, (bool, bytes)):
         return verify
@@ -49,10 +50,10 @@ def checked_verify(verify: object) -> bool | str | bytes:
         names = os.listdir(path)
     except OSError as error:
         raise unreadable("verify", path, error) from error
-    # OpenSSL finds CAs by the hash of their names, and says nothing if there are none.
+    # OpenSSL finds CAs by the hash of their names, and does not complain if there are none.
     if not any(map(re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch, names)):
         raise InvalidRequest(
-            f"verify={path!r} is a directory without CAs in it that OpenSSL could find: "
+            f"verify={path!r} is a directory in which OpenSSL finds no CAs: "
             "run `openssl rehash` on it, or pass one PEM file"
         )
     return path
@@ -64,7 +65,7 @@ def checked_cert(cert: object) -> Loaded | None:
     parts = cert if isinstance(cert, (tuple, list)) else (cert,)
     wanted = "a path, (certificate, key) or (certificate, key, password)"
     if not 1 <= len(parts) <= 3:
-        raise InvalidRequest(f"cert= is {wanted}, not {len(parts)} things")
+        raise InvalidRequest(f"cert= is {wanted}, not {len(parts)} parts")
     certificate, key, password = (*parts, None, None)[:3]
     if password is not None and not isinstance(password, (str, bytes)):
         raise InvalidRequest(
@@ -104,7 +105,7 @@ def checked_trust(trust: Any, verify: object) -> str:
     if trust == "system":
         if verify is not True:
             raise InvalidRequest(
-                "verify= and trust='system' both say whom to trust: leave one of them out"
+                "verify= and trust='system' both choose the trusted CAs: leave one of them out"
             )
         from importlib.util import find_spec
 
@@ -114,20 +115,20 @@ def checked_trust(trust: Any, verify: object) -> str:
 
 
 def checked_version(version: Any) -> str | None:
-    """A version as text, or as a member of `ssl.TLSVersion`."""
+    """A version as text, from that text or a member of `ssl.TLSVersion`."""
     if version is None:
         return None
-    found = _VERSIONS.get(getattr(version, "name", ""), version)
+    found = _VERSIONS.get(version.name, version) if isinstance(version, Enum) else version
     if found not in _VERSIONS.values():
         raise InvalidRequest(
-            f"minimum_version= is '1.2' or '1.3', not {version!r:.40}; what speaks nothing newer than "
-            "that needs a context= of your own"
+            f"minimum_version= is '1.2' or '1.3', not {version!r:.40}; a server with an older version "
+            "needs a context= of your own"
         )
     return str(found)
 
 
 def checked_ciphers(ciphers: Any) -> str | None:
-    """A list in OpenSSL's syntax, of which some are known here and all encrypt and authenticate."""
+    """A list in OpenSSL's syntax. OpenSSL must know some of the ciphers; all must encrypt and authenticate."""
     if ciphers is None:
         return None
     if not isinstance(ciphers, str):
@@ -140,7 +141,7 @@ def checked_ciphers(ciphers: Any) -> str | None:
     except (ssl.SSLError, ValueError) as error:
         raise InvalidRequest(f"ciphers={ciphers!r:.80} selects no cipher known here") from error
     for cipher in context.get_ciphers():
-        # Without a certificate there is nothing that could be checked, and OpenSSL does not mind.
+        # Without a certificate there is nothing to check, and OpenSSL connects all the same.
         if "Au=None " in cipher["description"] or "Enc=None " in cipher["description"]:
             raise InvalidRequest(
                 f"ciphers={ciphers!r:.80} has {cipher['name']}, which does not authenticate the server "
@@ -150,7 +151,7 @@ def checked_ciphers(ciphers: Any) -> str | None:
 
 
 def checked_hostname(hostname: Any) -> str | None:
-    """A name or an address, as a URL would have it."""
+    """A name or an address, as in a URL."""
     if hostname is None:
         return None
     from adieu.messages.url import URL
@@ -198,7 +199,7 @@ def _fingerprint(text: Any) -> str:
 
 
 def checked_keylog(keylog: Any) -> str | None:
-    """A file that can be written to; True is the one that SSLKEYLOGFILE names, if it does."""
+    """A file that can be written to; True is the one that SSLKEYLOGFILE names, if it is set."""
     if keylog is None or keylog is False:
         return None
     path = os.environ.get("SSLKEYLOGFILE") or None if keylog is True else keylog

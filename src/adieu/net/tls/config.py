@@ -1,9 +1,9 @@
-"""TLS settings as a value, and the context that they make.
+"""TLS settings as a value, and the context that is made from them.
 
-Rules of the room: safe unless said otherwise, and then with a warning. Certificates and host names
-are checked, TLS is 1.2 or later, and what Python checks by default stays checked. A path that does
-not exist is an error where it is set, not at the first request. `ssl` and `certifi` are imported
-when the first context is made; it takes 15 ms, so clients of equal settings share one.
+Invariants: the defaults are safe, and whoever turns a check off gets a warning. Certificates and host names are
+checked, TLS is 1.2 or later, and everything that Python checks by default stays checked. A path that does not exist is
+an error when it is set, not at the first request. `ssl` and `certifi` are imported when the first context is made; that
+takes 15 ms, so clients with equal settings share one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = ["InsecureRequestWarning", "TLSConfig"]
 
 
 class InsecureRequestWarning(UserWarning):
-    """TLS certificates are not checked: whoever is on the way can read and change everything."""
+    """TLS certificates are not checked: anybody on the network path can read and change everything."""
 
 
 class TLSConfig(Value):
-    """How TLS is spoken: whom to trust, and what to show.
+    """How TLS is spoken: which authorities to trust, and which certificate to show.
 
     - `verify`: True for the CAs that `trust` names; the path of a PEM file of CAs, or of a directory
       of them as `openssl rehash` makes it; PEM as bytes; or False for no check at all, with an
@@ -41,7 +41,7 @@ class TLSConfig(Value):
     - `cert`: the client's own certificate: the path of a PEM file that also has the key, or
       `(certificate, key)`, or `(certificate, key, password)`. As `auth` does, it belongs to one
       origin: that of the client's `base_url`, or else of the URL that is called; or to a mount.
-    - `context`: an `ssl.SSLContext` that says all of the above, and is used as it is. Only
+    - `context`: an `ssl.SSLContext`, which is used as it is and replaces the other settings. Only
       `server_hostname` and `fingerprints` can be set beside it.
     - `trust`: "certifi", the CAs that Mozilla trusts, or "system", those of the operating system
       (needs the extra `system-trust`).
@@ -50,12 +50,12 @@ class TLSConfig(Value):
     - `server_hostname`: the name that is sent (SNI) and that the certificate must have, instead of
       the URL's host: for servers that are asked by address. It holds for every host, so mount it.
     - `fingerprints`: the SHA-256 fingerprints of the certificates that the server may show, in
-      hexadecimal. They are checked after all else; with `verify=False` they alone are checked (for
-      self-signed certificates), and there is no warning.
+      hexadecimal. They are checked in addition to the CAs; with `verify=False` they alone are checked
+      (for self-signed certificates), and there is no warning.
     - `keylog`: a file to which the keys of each connection are written, for Wireshark. True: the
-      one that the variable SSLKEYLOGFILE names, if there is one. Without this it is not obeyed.
+      one that the variable SSLKEYLOGFILE names, if it is set. By default that variable is ignored.
 
-    Raises `InvalidRequest` for files that cannot be read, and for what makes no sense together;
+    Raises `InvalidRequest` for files that cannot be read and for settings that contradict each other;
     `MissingExtra`.
 
     ```python
@@ -107,7 +107,7 @@ class TLSConfig(Value):
                 "certifi",
             ):
                 raise InvalidRequest(
-                    "context= says all there is to say, but for server_hostname and fingerprints: "
+                    "context= replaces all settings but server_hostname and fingerprints: "
                     "set verify and cert on the context itself"
                 )
         self._set(
@@ -123,20 +123,20 @@ class TLSConfig(Value):
         )
         if verify is False and not self.fingerprints:
             _warn(
-                "verify=False: no certificate is checked, so whoever is on the way can read and "
-                "change all that is sent, credentials too; to trust a CA of your own, pass "
+                "verify=False: no certificate is checked, so anybody on the network path can read and "
+                "change everything that is sent, credentials too; to trust a CA of your own, pass "
                 "verify='/path/to/ca.pem'"
             )
 
     def __hash__(self) -> int:
-        # Asked for each request, as a part of the pool's key. What is left out makes no two unequal ones equal.
+        # Computed for each request, as a part of the pool's key, so of few fields. Equality compares them all.
         return hash((self.verify, self.cert, self.context, self.server_hostname))
 
     def context_for(self) -> ssl.SSLContext:
         """The context for these settings: the same one for equal settings, as long as no file changes.
 
-        It is shared, so it must not be changed. Raises `InvalidRequest` if a file, named in the
-        text, does not hold what it should.
+        It is shared, so it must not be changed. Raises `InvalidRequest`, with the name of a file that
+        cannot be used.
         """
         if self.context is not None:
             return self.context
@@ -151,18 +151,18 @@ class TLSConfig(Value):
         key = (settings, self._stamps())
         context = _contexts.get(key)
         if context is None:
-            context = locked(_lock, _kept, key, settings)
+            context = locked(_lock, _cached, key, settings)
         return context
 
     def name_for(self, host: str) -> str:
-        """The name to send, and to find in the certificate, for a URL's host."""
+        """The name to send for a URL's host, which the certificate must have."""
         return self.server_hostname or host
 
     def for_proxy(self) -> TLSConfig:
-        """What of these settings holds for a proxy on the way: all that is not about the server itself.
+        """The settings that hold for a proxy too: all those that are not about the server itself.
 
-        No client certificate, no fingerprints and no host name; and of a context nobody knows what
-        is in it. Where fingerprints stood for the CAs, the proxy has to have a certificate from one.
+        No client certificate, no fingerprints and no host name; and no context, which may contain
+        any of them. Where fingerprints replaced the CAs, the proxy needs a certificate from a CA.
         """
         verify = self.verify or bool(self.fingerprints)
         return self._with(
@@ -170,16 +170,16 @@ class TLSConfig(Value):
         )
 
     def without_client_cert(self) -> TLSConfig:
-        """The same settings without the client's certificate, which names the user."""
+        """The same settings without the client's certificate, which identifies the user."""
         return self._with(cert=None)
 
     def _with(self, **changes: Any) -> TLSConfig:
         other = object.__new__(TLSConfig)
-        other._set(**{**self._fields(), **changes})  # Checked before, and warned of.
+        other._set(**{**self._fields(), **changes})  # Checked before, when the warning was given.
         return other
 
     def _stamps(self) -> tuple[tuple[int, int, int], ...]:
-        """What tells that a file was replaced: client certificates live for hours by now."""
+        """Values that change when a file is replaced: some client certificates are valid for hours only."""
         paths = [self.verify] if isinstance(self.verify, str) else []
         paths += [path for path in (self.cert or ())[:2] if isinstance(path, str)]
         stamps = []
@@ -216,24 +216,24 @@ class TLSConfig(Value):
         return super().__getstate__()
 
 
-# Oldest first. Bounded, for programs that make certificates as they go.
+# The oldest first. Bounded, for programs that make new certificates all the time.
 _contexts: dict[object, ssl.SSLContext] = {}
-_MOST = 32
+_MAX_CONTEXTS = 32
 _lock = process_lock()
 
 
-def _kept(key: object, settings: Any) -> ssl.SSLContext:
+def _cached(key: object, settings: Any) -> ssl.SSLContext:
     context = _contexts.get(key)
     if context is None:
         context = _build(*settings)
-        while len(_contexts) >= _MOST:
+        while len(_contexts) >= _MAX_CONTEXTS:
             del _contexts[next(iter(_contexts))]
         _contexts[key] = context
     return context
 
 
 def _warn(text: str) -> None:
-    # At the line that asked for it, whichever of our rooms it came through.
+    # Shown at the first line outside adieu that led here.
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "adieu":
         level, frame = level + 1, frame.f_back

@@ -1,7 +1,7 @@
 """From TLS settings to an `ssl.SSLContext`.
 
-Rules of the room: no context of ours is less strict than the one that Python would make. It is made by hand because
-Python's own recipe also obeys SSLKEYLOGFILE, and whoever can set a variable should not get the keys of every program.
+Invariant: a context is at least as strict as the one that Python's `create_default_context` makes. That function is not
+used, because it obeys SSLKEYLOGFILE: setting a variable should not be enough to get the keys of every program.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def build(
     ciphers: str | None,
     keylog: str | None,
 ) -> ssl.SSLContext:
-    """The context for these settings, each in the form in which a `TLSConfig` holds it.
+    """The context for these settings, each in the form that `TLSConfig` has checked.
 
-    Raises `InvalidRequest` for a file that does not hold what it should.
+    Raises `InvalidRequest` for a file that cannot be used.
     """
     import ssl
 
@@ -51,7 +51,7 @@ def build(
     elif trust != "system":
         _load_authorities(context, verify)
     lowest = ssl.TLSVersion.TLSv1_3 if minimum_version == "1.3" else ssl.TLSVersion.TLSv1_2
-    # The system may ask for more than that, and is heard.
+    # The system's configuration may ask for a later version.
     context.minimum_version = max(context.minimum_version, lowest)
     if ciphers is not None:
         context.set_ciphers(ciphers)
@@ -60,8 +60,8 @@ def build(
         _load_cert(context, *cert)
     if keylog is not None:
         context.keylog_filename = keylog
-    made: ssl.SSLContext = context
-    return made
+    configured: ssl.SSLContext = context
+    return configured
 
 
 def _load_authorities(context: ssl.SSLContext, verify: bool | str | bytes) -> None:
@@ -88,7 +88,7 @@ def _load_cert(
     named = repr(certificate) if key is None else f"({certificate!r}, {key!r})"
 
     def missing() -> str:
-        # OpenSSL would ask on the terminal, and a server would wait there for ever.
+        # OpenSSL would ask on the terminal, where a server program would wait for ever.
         raise InvalidRequest(
             f"the key in cert={named} is encrypted: pass (certificate, key, password)"
         )

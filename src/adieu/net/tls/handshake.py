@@ -1,15 +1,16 @@
-"""TLS handshakes that fail: which check failed for which host, and how to mend it safely.
+"""TLS handshakes, and sentences for those that fail: which check failed for which host, and how to repair it safely.
 
-Rules of the room: nothing here makes a connection less safe, and no text advises it. What a
-certificate says is read from the chain that failed, for the text alone; nothing is decided by it.
+Invariants: nothing here makes a connection less safe, and no text advises it. The names in a certificate that was
+refused are read for the text alone; nothing is decided by them.
 """
 
 from __future__ import annotations
 
-import selectors
 import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from adieu.net.polling import READ, WRITE, milliseconds, poller
 
 if TYPE_CHECKING:
     from adieu.net.tls.config import TLSConfig
@@ -23,7 +24,7 @@ _RENEWED = (
     "fingerprint into fingerprints=, and if not, somebody is in between"
 )
 
-# X509_V_ERR_*, the numbers of OpenSSL's checks: what is wrong, and what to do.
+# By X509_V_ERR_*, the numbers of OpenSSL's checks: the fault and its remedy.
 _CHECKS = {
     9: ("its certificate is not valid yet", "Check this machine's clock first"),
     10: (
@@ -31,7 +32,7 @@ _CHECKS = {
         "Check this machine's clock first; if that is right, the server's owner has to renew it",
     ),
     18: (
-        "its certificate is self-signed, so nobody but itself vouches for it",
+        "its certificate is self-signed, so no authority vouches for it",
         "If the server is yours, fetch that certificate safely, and pass verify='/path/to/it.pem'",
     ),
     19: ("its certificate chain ends in a root that is not trusted here", _OWN_CA),
@@ -48,17 +49,17 @@ _CHECKS = {
 }
 _CHECKS[2] = _CHECKS[21] = _CHECKS[20]
 
-# Parts of OpenSSL's names for reasons, which differ between its releases; the first that fits counts.
+# By parts of OpenSSL's names for reasons, which differ between its releases; the first match counts.
 _REASONS = (
     (
         ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO"),
-        "what answers on that port does not speak TLS; plain HTTP, probably",
+        "the server on that port does not speak TLS, but plain HTTP, probably",
         "Check the port; if it is plain HTTP, and nothing private is sent, the URL is http://",
     ),
     (
         ("CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
         "the server wants a client certificate",
-        "Pass cert=('/path/to/cert.pem', '/path/to/key.pem'); where a redirect leads, or beside base_url, to a mount",
+        "Pass cert=('/path/to/cert.pem', '/path/to/key.pem'); to a mount, for a redirect's target or beside base_url",
     ),
     (
         ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERT", "ALERT_CERTIFICATE", "ALERT_UNSUPPORTED_CERT"),
@@ -68,7 +69,7 @@ _REASONS = (
     (
         ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "NO_PROTOCOLS_AVAILABLE"),
         "the server and this client have no TLS version in common; here it is 1.2 and later, or 1.3",
-        "The server has to be updated; what cannot be updated needs a TLSConfig(context=...)",
+        "The server has to be updated; for one that cannot be, pass a TLSConfig(context=...)",
     ),
     (
         ("UNRECOGNIZED_NAME",),
@@ -87,8 +88,8 @@ _REASONS = (
     ),
     (
         ("KEY_TOO_SMALL", "MD_TOO_WEAK", "LEGACY_RENEGOTIATION"),
-        "the server offers only what is too weak by now",
-        "The server has to be updated; what cannot be updated needs a TLSConfig(context=...)",
+        "the server offers only keys or algorithms that are too weak by now",
+        "The server has to be updated; for one that cannot be, pass a TLSConfig(context=...)",
     ),
     (
         ("EOF",),
@@ -99,10 +100,10 @@ _REASONS = (
 
 
 def describe_tls_error(error: Exception, host: str) -> str:
-    """Say what failed in a handshake with `host`, and what to do about it.
+    """A sentence about a failed handshake with `host`: what failed, and what to do about it.
 
-    `error` is what `ssl` raised, or anything that has it as an argument, reason or cause. If it came
-    out of `handshake`, the text also has the names that the certificate is for.
+    `error` is what `ssl` raised, or an exception that has that as an argument, reason or cause. If `handshake` raised
+    it, the text also has the names that the certificate is for.
     """
     import ssl
 
@@ -128,7 +129,7 @@ def describe_tls_error(error: Exception, host: str) -> str:
 def _by_reason(error: BaseException, said: str) -> tuple[str, str]:
     if isinstance(error, (ConnectionError, EOFError)):
         said = "EOF"
-    # What is newer than Python's table has a text instead of a name.
+    # A reason that is newer than Python's table has a text instead of a name.
     name = said.upper().replace(" ", "_")
     for needles, fault, remedy in _REASONS:
         if any(needle in name for needle in needles):
@@ -137,7 +138,7 @@ def _by_reason(error: BaseException, said: str) -> tuple[str, str]:
 
 
 def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """The first error of a kind among what an error wraps. Every library wraps in its own way."""
+    """The first error of a kind among those that an error wraps, in the ways of various libraries."""
     todo: list[Any] = [error]
     seen: list[BaseException] = []
     while todo:
@@ -152,11 +153,10 @@ def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | N
 
 
 def handshake(sock: Any, config: TLSConfig | None = None) -> None:
-    """Do the handshake of an `SSLSocket` or `SSLObject`, and check what OpenSSL does not: the pins of `config`.
+    """Do the handshake of an `SSLSocket` or `SSLObject`, and check the pins of `config`, which OpenSSL does not.
 
-    A refused certificate's names are kept in the error's `certificate_names`, for
-    `describe_tls_error`: after the handshake the socket, and the certificate with it, is gone.
-    Raises what `do_handshake` raises.
+    The names of a refused certificate are kept in the error's `certificate_names`, for `describe_tls_error`: after the
+    handshake the socket is gone, and the certificate with it. Raises what `do_handshake` raises.
     """
     import ssl
 
@@ -173,9 +173,9 @@ def handshake(sock: Any, config: TLSConfig | None = None) -> None:
 
 
 def _without_blocking(sock: Any) -> None:
-    """Never wait inside `do_handshake`.
+    """Never wait inside `do_handshake`: truststore holds a lock of its context there.
 
-    There truststore holds a lock of its context: one silent server would keep all the others waiting.
+    One silent server would make the handshakes with all the others wait.
     """
     import ssl
 
@@ -187,16 +187,13 @@ def _without_blocking(sock: Any) -> None:
             sock.do_handshake()
             break
         except ssl.SSLWantReadError:
-            wanted = selectors.EVENT_READ
+            events = READ
         except ssl.SSLWantWriteError:
-            wanted = selectors.EVENT_WRITE
-        # A selector without a descriptor of its own, so that there is nothing more to lose.
-        selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
-        try:
-            selector.register(sock, wanted)
-        except ValueError:
-            raise ConnectionAbortedError("the connection was closed") from None
-        if not selector.select(None if ends_at is None else max(ends_at - monotonic(), 0.0)):
+            events = WRITE
+        if sock.fileno() < 0:
+            raise ConnectionAbortedError("the connection was closed")
+        left = None if ends_at is None else max(ends_at - monotonic(), 0.0)
+        if not poller(sock, events)(milliseconds(left)):
             raise TimeoutError("the handshake took too long")
     sock.settimeout(timeout)
 
@@ -213,19 +210,19 @@ def _check_pins(sock: Any, pins: tuple[str, ...]) -> None:
 
 
 def _spelled(fingerprint: str) -> str:
-    """As OpenSSL and browsers show it."""
+    """A fingerprint as OpenSSL and browsers show it."""
     return ":".join(fingerprint[at : at + 2] for at in range(0, len(fingerprint), 2)).upper()
 
 
 def _names(sock: Any) -> tuple[str, ...]:
-    """The names in a certificate that was refused; none where Python does not give it out."""
+    """The names in a certificate that was refused; none where Python gives no access to it."""
     try:
         if hasattr(sock, "get_unverified_chain"):  # Python 3.13
             leaf = sock.get_unverified_chain()[0]
         else:
             leaf = sock._sslobj.get_unverified_chain()[0].public_bytes(2)  # 2: DER
         return tuple(_alternative_names(leaf)[:8])
-    except Exception:  # A certificate can be anything, and a text is not worth another error.
+    except Exception:  # A certificate can contain anything, and these names are for a text alone.
         return ()
 
 
@@ -254,7 +251,7 @@ def _alternative_names(der: bytes) -> list[str]:
 
 
 def _element(der: bytes, at: int) -> tuple[int, int]:
-    """Where the value of the element at a place begins and ends (X.690, section 8.1)."""
+    """The start and the end of the value of the element at this offset (X.690, section 8.1)."""
     length = der[at + 1]
     at += 2
     if length & 0x80:

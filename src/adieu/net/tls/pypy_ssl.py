@@ -1,7 +1,7 @@
-"""A bug of PyPy's ssl, mended in one place: what it says when the peer of a TLS socket has reset the connection.
+"""A workaround for a bug of PyPy's ssl: the error when the peer of a TLS socket has reset the connection.
 
-OpenSSL has no text for errors of the system. PyPy (7.3) looks for it all the same, and stumbles with a `RuntimeError`
-that no code for broken connections expects. Contexts that went through `mended` make sockets that say what happened.
+OpenSSL has no text for errors of the system. PyPy (7.3) looks for one all the same, and raises a `RuntimeError`, which
+code for broken connections does not expect. Sockets of a context that went through `mended` raise the right error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def mended(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-def _telling(name: str) -> Callable[..., Any]:
+def _with_reset(name: str) -> Callable[..., Any]:
     def method(self: ssl.SSLSocket, *args: Any, **options: Any) -> Any:
         try:
             return getattr(ssl.SSLSocket, name)(self, *args, **options)
@@ -40,9 +40,9 @@ class MendedSocket(ssl.SSLSocket):
     """See `mended`."""
 
     if not TYPE_CHECKING:
-        do_handshake = _telling("do_handshake")
-        recv = _telling("recv")
-        recv_into = _telling("recv_into")
-        send = _telling("send")
-        sendall = _telling("sendall")
-        unwrap = _telling("unwrap")
+        do_handshake = _with_reset("do_handshake")
+        recv = _with_reset("recv")
+        recv_into = _with_reset("recv_into")
+        send = _with_reset("send")
+        sendall = _with_reset("sendall")
+        unwrap = _with_reset("unwrap")

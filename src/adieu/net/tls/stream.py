@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTLSStream", "TLSStream"]
 
 _BLOCK = 64 * 1024
-# What a record carries at most (RFC 8446, section 5.1). A read gives one, and would reserve all that it may give.
+# The most that a record carries (RFC 8446, section 5.1). A read returns one, but allocates all that it may return.
 _RECORD = 16 * 1024
-# How long a wait may take that is over at once if all is well (seconds).
+# How long sending an alert may take (seconds): normally it does not wait.
 _POLL_TIMEOUT = 0.001
 
 
@@ -66,7 +66,7 @@ class _Layer:
         # The thread that sends encrypted bytes; 0: none does.
         self._sender = 0
         self._ended = False
-        # Of a piece of an upload: what is encrypted and has not gone yet, and how long it was before.
+        # The unsent rest of an encrypted piece of an upload, and the length of that piece before encryption.
         self._unsent = memoryview(b"")
         self._taken = 0
 
