@@ -18,12 +18,14 @@ import pytest
 
 import adieu
 from adieu.lifecycle.steps import adrive, drive
+from adieu.net.async_backend import current_backend, in_trio
 from support.alarm import HAS_ALARMS, Alarm
 from support.site import LARGE, PLACES, POLICIES, SMALL, Pair
 from support.stage import caught, drop, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from support.site import Place
 
@@ -485,7 +487,107 @@ def test_an_open_stream_of_another_client_may_be_returned(place: Place, how: str
     place.run(other.close())
 
 
+def test_a_middleware_may_answer_for_a_server_that_fails(place: Place) -> None:
+    def script(send: Any, request: Any, exchange: Any) -> Any:
+        try:
+            response = yield from _read(send, request, exchange)
+        except adieu.TransportError:
+            return _made(place, b"stale")
+        return response
+
+    paths = ["/cut", "/cut-chunked"]
+    if not place.is_local:
+        paths += [
+            "/reset",
+            "/close",
+            "/reset-body",
+            "/stall-head?seconds=20",
+            "/stall-body?seconds=20",
+        ]
+    timeout = adieu.Timeout(connect=5, read=0.02, write=5, pool=5)
+    with place.block(place.client(scripted(script))) as client:
+        for path, streaming in itertools.product(paths, (False, True)):
+            for policy in POLICIES[:3]:
+                content = place.content(client, path, streaming, cleanup=policy, timeout=timeout)
+                assert content == b"stale"
+            place.is_free(client)
+
+
+@_only(lambda mode, kind: kind in {*_SOCKETS, "to_async"})
+@pytest.mark.parametrize("back", [True, False])
+def test_a_middleware_may_send_through_two_adapters(place: Place, back: bool) -> None:
+    other = place.adapter()
+
+    def script(send: Any, request: Any, exchange: Any) -> Any:
+        first = yield from _read(send, request, exchange)
+        second = yield other.send(request, exchange)
+        return first if back else second
+
+    with place.block(place.client(scripted(script))) as client:
+        for policy, streaming in itertools.product(POLICIES, (False, True)):
+            assert place.content(client, "/large", streaming, cleanup=policy) == LARGE
+            place.is_free(client)
+            assert [str(line) for line in other.connections() if line.state != "idle"] == []
+    place.run(other.close())
+
+
+class _OnOneConnection(adieu.Auth):
+    """Asks three times, as NTLM does."""
+
+    same_connection = True
+
+    def flow(self, request: adieu.Request) -> Any:
+        request.headers["x-step"] = "1"
+        for _ in range(3):
+            response = yield request
+            if response.status_code != 401:
+                return
+
+
+@_only(lambda mode, kind: kind in {"native", "h11", "urllib3"})
+@pytest.mark.parametrize("size", [0, 10, 100_000])
+def test_a_wrapped_body_leaves_its_connection_to_the_next_exchange(place: Place, size: int) -> None:
+    steps: list[int] = []
+
+    def serve(peer: Any, request: Any) -> Any:
+        steps.append(request.connection)
+        if len(steps) % 3:
+            peer.reply(401, b"x" * size)
+        else:
+            peer.reply(200, SMALL)
+        return "keep"
+
+    place.server.on("/steps", serve)
+    wrapped, decoded = wrapping(Passing()), wrapping(Passing(), decoded=True)
+    for pairs in ([wrapped], [wrapped, decoded], [scripted(_read)], [scripted(_read_and_wrapped)]):
+        with place.block(place.client(*pairs)) as client:
+            for policy in (adieu.Prefetch(drain=200_000), adieu.ReleaseOnRead(drain=200_000)):
+                for streaming in (False, True):
+                    del steps[:]
+                    asked = {"auth": _OnOneConnection(), "cleanup": policy}
+                    assert place.content(client, "/steps", streaming, **asked) == SMALL
+                    assert len(steps) == 3
+                    assert len(set(steps)) == 1
+                    place.is_free(client)
+
+
+def test_an_exchange_that_keeps_its_connection_may_be_sent_again(place: Place) -> None:
+    def script(send: Any, request: Any, exchange: Any) -> Any:
+        yield from _read(send, request, exchange)
+        return (yield send(request, exchange))
+
+    with place.block(place.client(scripted(script))) as client:
+        for streaming in (False, True):
+            content = place.content(client, "/large", streaming, auth=_OnOneConnection())
+            assert content == LARGE
+            place.is_free(client)
+
+
 # Wrapping
+
+
+def _read_and_wrapped(send: Any, request: Any, exchange: Any) -> Any:
+    return Passing().around((yield from _read(send, request, exchange)))
 
 
 def test_a_wrapped_body_that_is_left_early_is_drained_and_its_connection_used_again(
@@ -758,6 +860,56 @@ def test_an_empty_redirect_keeps_its_connection(place: Place) -> None:
                 assert _opened(place) == opened + 1
 
 
+@_only(lambda mode, kind: kind in {"native", "h11", "urllib3", "to_async"})
+def test_an_upgraded_connection_is_the_users_although_its_response_was_wrapped(
+    place: Place,
+) -> None:
+    upgrade = {"upgrade": "shout", "connection": "upgrade"}
+    with place.block(place.client(wrapping(Passing()))) as client:
+        response = place.get(client, "/upgrade", headers=upgrade)
+        assert response.status_code == 101
+        assert place.read(response) == b""
+        upgraded = response.upgraded
+        place.run(upgraded.send(b"hello"))
+        assert place.run(upgraded.recv()) == b"HELLO"
+        place.run(upgraded.close())
+
+
+@pytest.mark.parametrize("decoded", [True, False])
+def test_a_download_goes_through_the_function(place: Place, tmp_path: Path, decoded: bool) -> None:
+    function = Passing(bytes.swapcase if decoded else bytes)
+    files = {"/large": LARGE, "/gzip": LARGE, "/chunked": SMALL, "/empty": b""}
+    with place.block(place.client(wrapping(function, decoded=decoded))) as client:
+        for path, content in files.items():
+            target = tmp_path / path[1:]
+            place.run(client.download(path, target))
+            assert target.read_bytes() == (content.swapcase() if decoded else content)
+        place.is_free(client)
+
+
+@_only(lambda mode, kind: mode != "sync" and kind != "to_async")
+@pytest.mark.parametrize("decoded", [True, False])
+def test_an_async_generator_that_waits_on_its_way_out_delays_no_end(
+    place: Place, decoded: bool
+) -> None:
+    async def slow(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await current_backend().sleep(0)
+
+    def script(send: Any, request: Any, exchange: Any) -> Any:
+        return (yield send(request, exchange)).wrap(slow, decoded=decoded)
+
+    with place.block(place.client(scripted(script))) as client:
+        for policy in POLICIES:
+            assert place.content(client, "/gzip", True, cleanup=policy)
+            with place.block(client.stream("GET", "/large", cleanup=policy)) as response:
+                next(place.each(response.iter_bytes()))
+            place.is_free(client)
+
+
 class _Patient(adieu.ReleaseOnRead):
     """Reads a little while, then hands out the rest as a stream."""
 
@@ -962,8 +1114,6 @@ def test_an_async_function_that_is_cancelled_ends_the_body(place: Place) -> None
 
 async def _cancelled(pieces: Any) -> None:
     """Wait for the next piece, and be cancelled meanwhile."""
-    from adieu.net.async_backend import in_trio
-
     if in_trio():
         import trio
 

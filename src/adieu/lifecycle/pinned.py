@@ -46,6 +46,8 @@ class Pinned(ExchangeBase):
     def own(self, lease: AnyLease) -> None:
         """Take the lease over, and with it, if it can be had, the connection of the exchange before."""
         former = self.former
+        if self.pin is PinState.COMPLETE:
+            self.pin = PinState.PINNED  # An adapter has sent once more.
         super().own(lease)
         if former is not None:
             if former.pin is PinState.COMPLETE and former.lease is not None:

@@ -91,24 +91,33 @@ class ExchangeCore(ExchangeBase):
         """
         own = response.belongs_to(self)
         body = response.body
-        lease = self.lease
-        carries = own and body is not None and (body.lease is lease or self.keeps_lease())
-        if lease is not None and not carries:
+        lease, is_kept = self.lease, self.keeps_lease()
+        carries = own and body is not None and body.lease is lease
+        if lease is not None and not carries and not is_kept:
             # It answered with another response than the one that came over its connection.
             yield self._new_body(lease).close("replaced")
         if not own:
-            return self.adopt(response)
+            response = self._copied(response)
         if response.source is not None:
-            self.take_source(response)  # It was wrapped when its content was in memory.
+            if is_kept:
+                # The connection waits for the next exchange, so no other lease may take its place here.
+                assert isinstance(response, (Response, AsyncResponse))
+                yield response.read()
+            else:
+                self.take_source(response)
         return response
 
     def adopt(self, response: R) -> R:
         """A copy of a response that belongs to this exchange, which owns the file, iterator or stream in it."""
+        copied = self._copied(response)
+        if copied.source is not None:
+            self.take_source(copied)
+        return copied
+
+    def _copied(self, response: R) -> R:
         copied = response.copy()
         copied.max_body = self.max_body
         self.status = copied.status_code
-        if copied.source is not None:
-            self.take_source(copied)
         return copied
 
     def take_source(self, response: ResponseHead) -> None:
