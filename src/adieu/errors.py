@@ -54,7 +54,7 @@ _E = TypeVar("_E", bound="AdieuError")
 
 
 class Facts(TypedDict, total=False):
-    """What every `TransportError` can be given: its attributes, by name."""
+    """The facts that every `TransportError` can be given: its attributes, by name."""
 
     phase: Phase
     request_sent: Sent

@@ -68,7 +68,7 @@ class CallOwner(Protocol):
 
 
 class Call:
-    """What stays the same over the hops of one call, and the hop under way.
+    """The state of one call over all its hops, and the current hop.
 
     The layers, from the outside: redirects (`run`), authentication (`_authenticated`), retries (`_retried`), and one
     exchange (`_hop`).
@@ -102,7 +102,7 @@ class Call:
         self.stream = stream
         # With the one origin that they are for.
         self.credentials = credentials
-        # The call's own, besides those of the client.
+        # Those of the call, in addition to those of the client.
         self.cookies = cookies
         # The client certificate is for the origin of this URL.
         self.home = home

@@ -56,7 +56,7 @@ class CallSettings:
         self.auth: Auth | NotGiven | None = NOT_GIVEN
         self.client_auth = None if client.auth is None else client.scoped_auth()
         self.cleanup: CleanupPolicy | None = None
-        # The call's own, besides those of the client.
+        # Those of the call, in addition to those of the client.
         self.cookies: CookiesLike | None = None
         self.extras: Mapping[str, object] | None = None
         self.max_body = client.max_body

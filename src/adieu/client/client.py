@@ -267,7 +267,7 @@ class Client(ClientBase):
         sleep(seconds)
 
     def close(self) -> CloseReport:
-        """Close every connection, also those in use: whoever reads from one gets `ClientClosed`. Idempotent.
+        """Close every connection, also those in use: reading from one raises `ClientClosed`. Idempotent.
 
         Bodies whose policy says so (`on_client_close`) may be read to their end; their connections close then. Adapters
         given to the client are closed with it.

@@ -61,7 +61,7 @@ class Downloaded(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What a response means for the file.
+    """The meaning of a response for the file.
 
     `offset`: where its bytes go; `total`: the size of the complete file, if that is known; `facts`: what allows to
     resume this download if it breaks; `complete`: the part file has all bytes already.
@@ -259,7 +259,7 @@ class AsyncDownload(_Download):
 
 
 def _plan(response: ResponseHead, known: Remainder | None, key: str) -> _Plan | None:
-    """What to do with this response; None: ask again, for the whole file. Raises `StatusError` for an error status."""
+    """The plan for this response; None: send again, for the whole file. Raises `StatusError` for an error status."""
     headers, status = response.headers, response.status_code
     coded = headers.get("content-encoding", "identity").lower() != "identity"
     if status == 200:

@@ -39,7 +39,7 @@ _MAX_WAIT = 3600.0
 
 
 class _EventStream:
-    """What sync and async share."""
+    """The base of the sync and async event streams."""
 
     def __init__(
         self,

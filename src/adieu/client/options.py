@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Verify: TypeAlias = bool | str | bytes | os.PathLike[str] | ssl.SSLContext
 
     class RequestOptions(TypedDict, total=False):
-        """What a request is made of, besides its method and URL."""
+        """The options of a request, in addition to its method and URL."""
 
         params: FormFields | None
         headers: HeaderChanges | None
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         tls: TLSConfig | None
 
     class CallOptions(RequestOptions, SendOptions, total=False):
-        """What every call takes."""
+        """The options of every call."""
 
     class _ClientOptions(TypedDict, total=False):
         connect: Connect | None
@@ -75,12 +75,12 @@ if TYPE_CHECKING:
         event_hooks: HooksLike | None
 
     class OneShotOptions(CallOptions, _ClientOptions, total=False):
-        """What a one-shot takes: the options of a call, and most of a client's."""
+        """The options of a one-shot function: those of a call, and most of a client's."""
 
         adapter: Adapter | str | None
 
     class ClientOptions(_ClientOptions, total=False):
-        """What a client takes besides its base URL."""
+        """The options of a client, in addition to its base URL."""
 
         adapter: Adapter | AsyncAdapter | str | None
         cleanup: CleanupPolicy | None

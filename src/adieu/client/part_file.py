@@ -24,7 +24,7 @@ _BLOCK = 1024 * 1024
 
 
 class Remainder(NamedTuple):
-    """What is needed to ask for the rest of a part file: how many bytes it has, and the validator."""
+    """The facts for requesting the rest of a part file: the number of its bytes, and the validator."""
 
     size: int
     validator: str
@@ -50,7 +50,7 @@ class PartFile:
         self.size = 0
 
     def known(self, url: str) -> Remainder | None:
-        """What an earlier download of this URL left; None if there is nothing to resume."""
+        """The part file of an earlier download of this URL; None if there is nothing to resume."""
         import json
 
         try:

@@ -1,4 +1,4 @@
-"""What a download and an event stream need of their client."""
+"""The part of a client that a download and an event stream need."""
 
 from __future__ import annotations
 

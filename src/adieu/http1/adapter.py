@@ -70,7 +70,7 @@ class HTTP1Adapter(AdapterBase):
         return self._engine.pool.close()
 
     def connections(self) -> list[ConnectionInfo]:
-        """What every connection of this adapter is doing now."""
+        """The current state of every connection of this adapter."""
         return self._engine.pool.snapshot()
 
     @property

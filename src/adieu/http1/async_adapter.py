@@ -92,7 +92,7 @@ class AsyncHTTP1Adapter(AdapterBase):
         return self._engine.pool.close()
 
     def connections(self) -> list[ConnectionInfo]:
-        """What every connection of this adapter is doing now."""
+        """The current state of every connection of this adapter."""
         return self._engine.pool.snapshot()
 
     @property

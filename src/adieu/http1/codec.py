@@ -293,7 +293,7 @@ def _lines(head: bytes) -> int:
     """How many lines a head has."""
     lines = len(head.splitlines())
     if lines != head.count(b"\r\n"):
-        # RFC 9112, section 2.2: a lone CR or LF is not a line end that everybody agrees on.
+        # RFC 9112, section 2.2: recipients differ on whether a lone CR or LF is a line end.
         raise Malformed("its head has a line that does not end in CR LF")
     if b"\0" in head:
         raise Malformed("its head has a NUL in it")

@@ -1,4 +1,4 @@
-"""What goes out: the bytes of one request, framed as its own head says (RFC 9112, section 6).
+"""The bytes of one request, framed as its own head says (RFC 9112, section 6).
 
 The parts were checked when the request was made. Here the head is looked at once more as a whole, so that nothing that
 got past those checks can become a second field or a second request.

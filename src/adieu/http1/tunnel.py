@@ -286,5 +286,5 @@ def _excerpt(codec: Codec, stream: AnyStream, scope: ConnectScope) -> Steps[byte
             else:
                 break
     except (Malformed, OSError):
-        pass  # What matters has been said in the head.
+        pass  # The head has said what matters.
     return body[:_EXCERPT]

@@ -58,7 +58,7 @@ Honour: TypeAlias = Literal["tls", "connect", "guard", "route"]
 
 T = TypeVar("T")
 
-# What marks the code of an `async def`: `inspect.CO_COROUTINE`, without its import.
+# The flag of the code of an `async def`: `inspect.CO_COROUTINE`, without its import.
 _COROUTINE = 0x80
 
 
@@ -82,7 +82,7 @@ AnyAdapter = Adapter | AsyncAdapter
 
 
 class AdapterBase:
-    """The members of an adapter besides `send` and `close`, sync or async, each with the careful default."""
+    """The optional members of an adapter, sync or async, each with the careful default."""
 
     schemes: Sequence[str] = ()
     """The schemes of URLs that it serves; empty: any."""
@@ -98,7 +98,7 @@ class AdapterBase:
     """It opens no connection to anything (a file, a mock, an app in this process): connection settings mean nothing."""
 
     def connections(self) -> Sequence[ConnectionInfo]:
-        """What every connection is doing, for `client.connections()`."""
+        """The state of every connection, for `client.connections()`."""
         return ()
 
     @property

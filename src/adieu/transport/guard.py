@@ -36,7 +36,7 @@ A = TypeVar("A", bound="AnyAdapter")
 
 
 class _Guarding(Wrapper):
-    """What both guards are, but for the waiting."""
+    """The base of both guards."""
 
     rules: AddressRules
 

@@ -164,7 +164,7 @@ class Threads:
         self._threads.append(thread)
 
     def holders(self) -> list[str]:
-        """What every thread is used for, longest first."""
+        """The use of every thread, longest first."""
         now = monotonic()
         slots = sorted(self._busy.copy(), key=lambda slot: slot.since)
         return [f"{slot.name} for {now - slot.since:.1f} s" for slot in slots]

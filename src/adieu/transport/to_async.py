@@ -58,7 +58,7 @@ def to_async(adapter: Adapter, *, threads: int = 10) -> ThreadAdapter:
 
 
 class ThreadAdapter(Wrapper):
-    """What `to_async` makes. May be used from several event loops, of asyncio and of trio."""
+    """The result of `to_async`. May be used from several event loops, of asyncio and of trio."""
 
     inner: Adapter
 

@@ -29,7 +29,7 @@ class _AsyncClosable(Protocol):
 
 
 class _Pulled(NamedTuple):
-    """What the source gave, or the error that it raised."""
+    """The next item of the source, or the error that it raised."""
 
     request: Wanted | NoRequest
     error: Exception | None

@@ -25,7 +25,7 @@ __all__ = ["Sender", "SendsRequests"]
 
 
 class SendsRequests(Protocol):
-    """What a sync map needs of its client, which is a `Client`."""
+    """The part of a `Client` that a sync map needs."""
 
     def build_request(self, method: str, url: URL | str) -> Request: ...
 

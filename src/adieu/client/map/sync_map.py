@@ -43,7 +43,7 @@ _MAX_START_TIME = 0.05
 
 
 class Workers(Protocol):
-    """What runs the jobs of a map: threads of its own, or an executor."""
+    """The runner of the jobs of a map: threads of its own, or an executor."""
 
     def submit(self, job: Job, on_done: OnDone) -> None:
         """Have the job run. `on_done` is called with its place and its result, in any thread."""
