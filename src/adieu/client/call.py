@@ -316,7 +316,9 @@ def _is_settled(response: object, exchange: AnyExchange) -> bool:
     if response.source is not None:
         return False  # It was wrapped when its content was in memory.
     body = response.body
-    return exchange.lease is (body and body.lease) and response.belongs_to(exchange)
+    if body is None:
+        return exchange.lease is None and response.belongs_to(exchange)
+    return body.exchange is exchange and body.lease is exchange.lease
 
 
 def _wrap_adapter_error(adapter: object, exchange: AnyExchange, error: Exception) -> TransportError:

@@ -8,6 +8,7 @@ a length beside a transfer coding, a bare CR or LF in the head, an unknown versi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Final, Literal, NamedTuple
 
 import h11
@@ -15,7 +16,7 @@ import h11
 from adieu.http1.chunk_guard import ChunkGuard, LooseChunk
 from adieu.http1.request_writer import RequestWriter
 
-__all__ = ["MAX_HEAD", "Codec", "Head", "Malformed", "Truncated"]
+__all__ = ["MAX_HEAD", "Codec", "CodecState", "Head", "Malformed", "Truncated"]
 
 MAX_HEAD: Final = 64 * 1024
 """How long a response head, a chunk's header or the trailers may be (bytes)."""
@@ -54,6 +55,14 @@ class Head(NamedTuple):
     keep_for: float | None
 
 
+class CodecState(Enum):
+    """What the codec reads next."""
+
+    HEAD = "head"
+    BODY = "body"
+    PEER_CLOSED = "peer closed"  # the rest of the body, and nothing after it
+
+
 class Codec:
     """The protocol state of one connection.
 
@@ -64,12 +73,12 @@ class Codec:
     __slots__ = (
         "_asked",
         "_buffered",
-        "_closed",
         "_framing",
         "_guard",
         "_left",
         "_parser",
         "_writer",
+        "state",
         "trailers",
     )
 
@@ -85,9 +94,8 @@ class Codec:
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         # Bytes that have come and are not handed on yet: of a head, of a body that is counted here, or after its end.
         self._buffered = b""
-        self._closed = False
-        # None until the final head is there.
-        self._framing: Framing | None = None
+        self.state = CodecState.HEAD
+        self._framing: Framing = "none"
         self._left = 0
         self._guard: ChunkGuard | None = None
         self.trailers: list[tuple[str, str]] = []
@@ -110,7 +118,7 @@ class Codec:
         elif data:
             self._buffered = self._buffered + data if self._buffered else data
         else:
-            self._closed = True
+            self.state = CodecState.PEER_CLOSED
 
     def _feed_chunks(self, data: bytes) -> None:
         if self._guard is None:
@@ -149,6 +157,7 @@ class Codec:
             _check_folds(data)
         head = self._head(event)
         if head.status >= 200:
+            self.state = CodecState.BODY
             self._framing = head.framing
             self._left = head.length or 0
             if head.framing == "chunked" and rest:
@@ -217,12 +226,12 @@ class Codec:
         data = self._buffered
         if framing == "close":
             self._buffered = b""
-            return data if data or self._closed else None
+            return data if data or self.state is CodecState.PEER_CLOSED else None
         left = self._left
         if not left:
             return b""
         if not data:
-            if self._closed:
+            if self.state is CodecState.PEER_CLOSED:
                 raise Truncated(f"it closed the connection {left} bytes before the end of the body")
             return None
         if len(data) > left:
@@ -269,7 +278,7 @@ class Codec:
         if self._framing == "chunked":
             parser = self._parser
             return parser.their_state in _ENDED and not parser.trailing_data[0]
-        return self._framing is not None and not self._left and not self._buffered
+        return self.state is not CodecState.HEAD and not self._left and not self._buffered
 
     def expects(self) -> bool:
         """The request says that its content is to be asked for (RFC 9110, section 10.1.1)."""

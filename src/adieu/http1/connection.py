@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed
@@ -24,12 +25,21 @@ if TYPE_CHECKING:
     from adieu.transport.exchange import ExchangeCore
     from adieu.transport.pool_key import PoolKey
 
-__all__ = ["AsyncH1Lease", "Connection", "H1Lease", "H1LeaseBase"]
+__all__ = ["AsyncH1Lease", "Connection", "ConnectionState", "H1Lease", "H1LeaseBase"]
 
 _ENDED = LeaseState.ENDED
 _SMALL_READ = 64 * 1024
 # Beyond 128 KiB the allocator maps fresh pages for every read, which only large transfers earn back.
 _LARGE_READ = 256 * 1024
+
+
+class ConnectionState(Enum):
+    """Where a connection stands."""
+
+    NEW = "new"
+    OPENING = "being opened"
+    OPEN = "open"
+    CLOSED = "closed"
 
 
 class Connection(PooledConnection):
@@ -42,7 +52,8 @@ class Connection(PooledConnection):
         self.codec = Codec()
         self.stream: AnyStream | None = None
         self.scope: ConnectScope | None = None
-        # It may be closed before it is open: then it must not be opened any more.
+        # Any thread may close it, also while another one opens it: so this is not a value of one attribute that both
+        # would write. `state` puts the two together.
         self.closed = False
 
     def close(self) -> None:
@@ -62,9 +73,17 @@ class Connection(PooledConnection):
         if stream is not None:
             stream.forget()
 
+    @property
+    def state(self) -> ConnectionState:
+        """Where it stands. Closed wins: a connection that was closed while it was being opened is never open."""
+        if self.closed:
+            return ConnectionState.CLOSED
+        if self.stream is not None and self.scope is None:
+            return ConnectionState.OPEN
+        return ConnectionState.NEW if self.scope is None else ConnectionState.OPENING
+
     def __repr__(self) -> str:
-        state = "not open" if self.stream is None else f"{self.uses} requests"
-        return f"<connection {self.id} to {self.key}: {state}>"
+        return f"<connection {self.id} to {self.key}: {self.state.value}, {self.uses} requests>"
 
 
 class H1LeaseBase(ExchangeLease[Connection]):

@@ -75,7 +75,6 @@ class ExchangeBase:
         url: object,
         deadline: Deadline,
         policy: CleanupPolicy,
-        *,
         events: Events | None = None,
         hop: int = 0,
         max_body: int | None = None,

@@ -68,7 +68,7 @@ class ExchangeCore(ExchangeBase):
         extras: Mapping[str, object] | None = None,
         max_body: int | None = None,
     ) -> None:
-        super().__init__(method, url, deadline, policy, events=events, hop=hop, max_body=max_body)
+        super().__init__(method, url, deadline, policy, events, hop, max_body)
         self.connection = connection
         self.extras = extras
 
