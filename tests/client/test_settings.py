@@ -487,6 +487,17 @@ def test_a_call_has_tls_settings_of_its_own(side: Sync, pem: Path) -> None:
     assert side.exchanges[-1].connection.tls == adieu.TLSConfig(verify=ca, cert=cert)
 
 
+def test_a_call_that_verifies_is_not_overruled_by_a_mount(side: Sync) -> None:
+    client = side.client()
+    with pytest.warns(adieu.InsecureRequestWarning):
+        insecure = adieu.TLSConfig(verify=False)
+    client.mount("https://m.example", side.adapter, tls=insecure)
+    side.get(client, "https://m.example/")
+    assert side.exchanges[-1].connection.tls is insecure
+    side.get(client, "https://m.example/", verify=True)
+    assert side.exchanges[-1].connection.tls == adieu.TLSConfig()
+
+
 def test_a_certificate_of_a_call_is_for_the_origin_of_its_url(side: Sync, pem: Path) -> None:
     cert = str(pem / "client.pem")
     client = side.client("https://b.example", cert=cert)

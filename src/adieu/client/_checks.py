@@ -227,6 +227,13 @@ def changed_tls(tls: TLSConfig | None, options: Mapping[str, object]) -> TLSConf
 _PLAIN: dict[str, object] = {"verify": True, "context": None, "cert": None}
 
 
+def default_tls() -> TLSConfig:
+    """The settings of a client that was given none."""
+    from adieu.net.tls.config import TLSConfig
+
+    return TLSConfig()
+
+
 def _is_context(verify: object) -> bool:
     """Whether it is an `ssl.SSLContext`. Before `ssl` is imported there are none."""
     ssl = sys.modules.get("ssl")

@@ -7,7 +7,7 @@ here a field, its check and its line in `_MERGES`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.client import _checks as checks
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from adieu.client.options import CookiesLike, SendOptions
     from adieu.client.settings import ClientSettings
-    from adieu.flow.auth import Auth
+    from adieu.flow.auth import Auth, AuthLike
+    from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.deadline import Timeout
     from adieu.net.tls.config import TLSConfig
+    from adieu.transport.routes import ProxySetting
 
 __all__ = ["CALL_OPTIONS", "SEND_OPTIONS", "CallSettings"]
 
@@ -74,76 +77,72 @@ class CallSettings:
     def merged(self, options: SendOptions) -> CallSettings:
         """These settings, of a client, with the options of one call over them."""
         call = CallSettings(self.client)
-        for name in options:
+        for name, value in options.items():
             merge = _MERGES.get(name)
             if merge is not None:
-                merge(call, options)
+                merge(call, value)
+        if "tls" in options or "verify" in options or "cert" in options:
+            call._merge_tls(options)
         return call
+
+    def _merge_tls(self, options: SendOptions) -> None:
+        own = checks.checked_tls(options.get("tls"))
+        cert = options.get("cert")
+        changes: dict[str, object] = {} if cert is None else {"cert": cert}
+        if "verify" in options:
+            changes["verify"] = options["verify"]
+        if own is not None:
+            self.tls = checks.tls_alone(own, options)
+        elif changes:
+            # Never None, because then a mount's settings would apply.
+            self.tls = checks.changed_tls(self.client.tls or checks.default_tls(), changes)
+        self.cert_is_own = own is not None or cert is not None
+        self.default_tls = self.tls is None and self.client.tls is None
 
 
 # Each of these checks one option and puts it into the settings of a call.
 
 
-def _merge_auth(call: CallSettings, options: SendOptions) -> None:
-    call.auth = checks.checked_auth(options["auth"])
+def _merge_auth(call: CallSettings, given: AuthLike | None) -> None:
+    call.auth = checks.checked_auth(given)
 
 
-def _merge_cleanup(call: CallSettings, options: SendOptions) -> None:
-    call.cleanup = checks.checked_cleanup(options["cleanup"])
+def _merge_cleanup(call: CallSettings, given: CleanupPolicy | None) -> None:
+    call.cleanup = checks.checked_cleanup(given)
 
 
-def _merge_cookies(call: CallSettings, options: SendOptions) -> None:
-    call.cookies = checks.checked_cookies(options["cookies"])
+def _merge_cookies(call: CallSettings, given: CookiesLike | None) -> None:
+    call.cookies = checks.checked_cookies(given)
 
 
-def _merge_extras(call: CallSettings, options: SendOptions) -> None:
-    call.extras = checks.checked_extras(options["extras"])
+def _merge_extras(call: CallSettings, given: Mapping[str, object] | None) -> None:
+    call.extras = checks.checked_extras(given)
 
 
-def _merge_follow_redirects(call: CallSettings, options: SendOptions) -> None:
-    given = options["follow_redirects"]
+def _merge_follow_redirects(call: CallSettings, given: bool | None) -> None:
     if given is not None:
         following = checks.checked_flag("follow_redirects", given)
         call.max_redirects = call.client.max_redirects if following else None
 
 
-def _merge_max_body(call: CallSettings, options: SendOptions) -> None:
-    call.max_body = checks.checked_max_body(options["max_body"])
+def _merge_max_body(call: CallSettings, given: int | None) -> None:
+    call.max_body = checks.checked_max_body(given)
 
 
-def _merge_proxy(call: CallSettings, options: SendOptions) -> None:
-    call.routes = Routes(options["proxy"])
+def _merge_proxy(call: CallSettings, given: ProxySetting) -> None:
+    call.routes = Routes(given)
 
 
-def _merge_retry(call: CallSettings, options: SendOptions) -> None:
-    call.retry = checks.checked_retry(options["retry"], call.client.retry)
+def _merge_retry(call: CallSettings, given: Retry | int | None) -> None:
+    call.retry = checks.checked_retry(given, call.client.retry)
 
 
-def _merge_timeout(call: CallSettings, options: SendOptions) -> None:
-    call.timeout = checks.checked_timeout(options["timeout"])
+def _merge_timeout(call: CallSettings, given: Timeout | float | None) -> None:
+    call.timeout = checks.checked_timeout(given)
 
 
-def _merge_tls(call: CallSettings, options: SendOptions) -> None:
-    """`tls`, `verify` and `cert` together, when the first of them is met."""
-    if call.tls is not None:
-        return
-    own = checks.checked_tls(options.get("tls"))
-    if own is not None:
-        call.tls = checks.tls_alone(own, options)
-    else:
-        given: dict[str, object] = {}
-        if "verify" in options:
-            given["verify"] = options["verify"]
-        if options.get("cert") is not None:
-            given["cert"] = options.get("cert")
-        call.tls = checks.changed_tls(call.client.tls, given)
-    call.cert_is_own = own is not None or options.get("cert") is not None
-    call.default_tls = call.tls is None and call.client.tls is None
-
-
-_MERGES: dict[str, Callable[[CallSettings, SendOptions], None]] = {
+_MERGES: dict[str, Callable[[CallSettings, Any], None]] = {
     "auth": _merge_auth,
-    "cert": _merge_tls,
     "cleanup": _merge_cleanup,
     "cookies": _merge_cookies,
     "extras": _merge_extras,
@@ -152,8 +151,6 @@ _MERGES: dict[str, Callable[[CallSettings, SendOptions], None]] = {
     "proxy": _merge_proxy,
     "retry": _merge_retry,
     "timeout": _merge_timeout,
-    "tls": _merge_tls,
-    "verify": _merge_tls,
 }
-SEND_OPTIONS = frozenset(_MERGES)
+SEND_OPTIONS = frozenset((*_MERGES, "tls", "verify", "cert"))
 CALL_OPTIONS = SEND_OPTIONS | REQUEST_OPTIONS
