@@ -268,7 +268,7 @@ class Call:
         response.request = request
         response.seconds = self.deadline.elapsed()
         body = response.body
-        if body is not None and body.is_empty:
+        if body is not None and (lease := body.lease) is not None and lease.framing == "none":
             # Not even a redirect keeps its connection for a body that it does not have.
             yield from body.complete_empty()
             response.received(body.take(), body.trailers)

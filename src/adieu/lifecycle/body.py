@@ -164,23 +164,15 @@ class BodyBase:
         lease = self.lease
         return (lease.remaining or 0) if lease is not None else 0
 
-    @property
-    def size_ahead(self) -> int:
-        """How many bytes were read ahead."""
-        return sum(map(len, self._ahead))
-
     def cut_off(self) -> None:
         """The client closes: end the lease now; a reader gets `ClientClosed`."""
         self._settle(_Event.CLIENT_CLOSED, CLIENT_CLOSED)
 
-    @property
-    def is_empty(self) -> bool:
-        """The message has no body (HEAD, 204, 304, length 0): it ends with its head, under every policy."""
-        lease = self.lease
-        return self.state is BodyState.OPEN and lease is not None and lease.framing == "none"
-
     def complete_empty(self) -> Steps[None]:
-        """End an empty body. A function around it runs: it may refuse to get no bytes, or add some."""
+        """End a body that is empty (HEAD, 204, 304, length 0), with its head, under every policy.
+
+        A function around it runs: it may refuse to get no bytes, or add some.
+        """
         lease = self.lease
         if lease is None:
             return
@@ -207,7 +199,7 @@ class BodyBase:
         if streaming or not reads_all:
             return False
         bound = self.exchange.max_body
-        if bound is not None and (size := self.size_ahead) > bound:
+        if bound is not None and (size := sum(map(len, self._ahead))) > bound:
             raise self.refuse(size)
         return True
 
@@ -260,7 +252,7 @@ class BodyBase:
         deadline = self.exchange.deadline if seconds is None else self._within(seconds)
         if seconds is not None and lease.is_wrapped and wish.otherwise is STREAM:
             return False  # The function could not go on after the policy's patience has ended within it.
-        size = self.size_ahead
+        size = sum(map(len, ahead))
         remaining = lease.remaining
         bound, refused = self.exchange.max_body, False
         if bound is not None and (limit is None or limit > bound):
