@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest, InvalidURL
 
@@ -29,7 +29,7 @@ _KEY = re.compile(r"(\[[^\]]*\]|[^:\[\]/?#@\\\s]+)(?::([0-9]{1,5}))?")
 _WITH_PORT = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?")
 
 
-def parse_address(text: Any, port: int) -> Address:
+def parse_address(text: object, port: int) -> Address:
     """An address as text (or of `ipaddress`), perhaps with a port of its own, as (family, socket address).
 
     Raises `InvalidRequest`, for a name too: an address is used without a lookup.
@@ -72,11 +72,13 @@ def _zone(zone: str) -> int:
         raise InvalidRequest(f"there is no network interface {zone!r:.40}: {error}") from error
 
 
-def several(given: Any) -> Iterable[Any]:
+def several(given: object) -> Iterable[object]:
     return (given,) if isinstance(given, str) or not isinstance(given, Iterable) else given
 
 
-def checked_pins(given: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def checked_pins(
+    given: Mapping[str, object] | Iterable[tuple[str, object]],
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
     from adieu.messages.url import URL
 
     try:
@@ -108,7 +110,7 @@ def checked_pins(given: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(pins.items())
 
 
-def checked_interface(interface: Any) -> str | None:
+def checked_interface(interface: object) -> str | None:
     if interface is None:
         return None
     if not isinstance(interface, str) or not 0 < len(interface.encode()) < 16 or "\0" in interface:
@@ -122,7 +124,9 @@ def checked_interface(interface: Any) -> str | None:
     return interface
 
 
-def checked_options(given: Any) -> tuple[tuple[int, int, int | bytes], ...]:
+def checked_options(
+    given: Iterable[tuple[int, int, int | bytes]],
+) -> tuple[tuple[int, int, int | bytes], ...]:
     options = list(given) if isinstance(given, Iterable) else [given]
     for option in options:
         if (
@@ -138,7 +142,7 @@ def checked_options(given: Any) -> tuple[tuple[int, int, int | bytes], ...]:
     return tuple((level, option, value) for level, option, value in options)
 
 
-def checked_source(given: Any, family: str | None) -> str | None:
+def checked_source(given: object, family: str | None) -> str | None:
     if given is None:
         return None
     address = str(given)
@@ -153,7 +157,7 @@ def checked_source(given: Any, family: str | None) -> str | None:
     return address
 
 
-def checked_seconds(seconds: Any) -> float | None:
+def checked_seconds(seconds: object) -> float | None:
     # TCP counts whole seconds, and no system takes more than this.
     if seconds is None or (
         isinstance(seconds, (int, float))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
-__all__ = ["Address"]
+__all__ = ["Address", "SocketAddress"]
 
-Address = tuple[int, Any]
-"""An address family and an address of it: ("1.2.3.4", 443) for IPv4, with two numbers more for IPv6."""
+SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+"""("1.2.3.4", 443) for IPv4; for IPv6 with flow and scope."""
+
+Address: TypeAlias = tuple[int, SocketAddress]
+"""An address family and an address of it."""

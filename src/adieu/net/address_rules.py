@@ -10,13 +10,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from adieu.errors import GuardError, InvalidRequest
 from adieu.net.special_addresses import SPECIAL, IPAddress, IPNetwork, embedded_ipv4
 
 if TYPE_CHECKING:
-    from adieu.net.address import Address
+    from adieu.net.address import Address, SocketAddress
     from adieu.net.proxies.proxy import ProxiedOrigin
 
 __all__ = ["AddressRules", "Networks"]
@@ -102,7 +102,7 @@ class AddressRules:
                 narrowest, verdict = network.prefixlen, f"denied, in {network}"
         return verdict
 
-    def _judge_sockaddr(self, family: int, sockaddr: Any) -> str | None:
+    def _judge_sockaddr(self, family: int, sockaddr: SocketAddress) -> str | None:
         if family not in (socket.AF_INET, socket.AF_INET6):
             return "no address of the Internet"
         # Without the zone of a link-local address.
@@ -144,7 +144,7 @@ def _address(text: str) -> IPAddress | None:
         return None
 
 
-def _networks(name: str, given: Any) -> list[IPNetwork]:
+def _networks(name: str, given: object) -> list[IPNetwork]:
     if isinstance(given, (str, IPv4Address, IPv6Address, IPv4Network, IPv6Network)):
         given = (given,)
     if not isinstance(given, Iterable) or isinstance(given, (bytes, bytearray)):
@@ -161,7 +161,7 @@ def _networks(name: str, given: Any) -> list[IPNetwork]:
     return networks
 
 
-def _checked_ports(ports: Any) -> tuple[int, ...] | None:
+def _checked_ports(ports: object) -> tuple[int, ...] | None:
     if ports is None:
         return None
     numbers = tuple(ports) if isinstance(ports, Iterable) else (ports,)

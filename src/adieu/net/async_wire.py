@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import ConnectError, InvalidRequest
 from adieu.lifecycle.steps import adrive
@@ -69,7 +69,7 @@ class AsyncTCPWire(AsyncWire):
         found = await self.addresses(host, port, scope)
         addresses = dial.permitted(found, origin, scope)
         backend = current_backend()
-        race: Any = backend.connect_race(scope)
+        race = backend.connect_race(scope)
         try:
             sock = await adrive(dial.race(addresses, origin, race, race.ready))
         finally:
@@ -98,7 +98,7 @@ class AsyncTCPWire(AsyncWire):
         if not await result.wait(scope.remaining()):
             result.discard()
             raise scope.exceeded()
-        found: Any = result.take()
+        found = result.take()
         if isinstance(found, Exception):
             try:
                 raise found

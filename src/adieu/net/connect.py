@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from adieu._portable import portable
 from adieu._value import Value
@@ -102,7 +102,7 @@ class Connect(Value):
         # Computed for each request, as a part of the pool's key, so of few fields. Equality compares them all.
         return hash((self.addresses, self.source_address, self.interface))
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         if self.resolver is not None:
             portable(
                 "resolver= of a Connect",
@@ -153,7 +153,7 @@ class Connect(Value):
         """See `look_up`, with a resolver that is a coroutine function."""
         assert self.resolver is not None
         try:
-            found: Any = await self.resolver(host, port)  # type: ignore[misc]
+            found: object = await self.resolver(host, port)  # type: ignore[misc]
         except DNSError:
             raise
         except Exception as error:
@@ -165,7 +165,7 @@ class Connect(Value):
             f"{self.resolver!r} could not resolve {host!r}: {str(error) or repr(error)}"
         )
 
-    def _answered(self, host: str, port: int, found: Any) -> list[Address]:
+    def _answered(self, host: str, port: int, found: object) -> list[Address]:
         try:
             addresses = [checks.parse_address(text, port) for text in checks.several(found)]
         except (InvalidRequest, TypeError) as error:
@@ -225,7 +225,7 @@ def _keep_alive(seconds: float) -> list[tuple[int, int, int]]:
     return options
 
 
-def _try(what: str, call: Callable[..., object], *args: Any) -> None:
+def _try(what: str, call: Callable[..., object], *args: object) -> None:
     try:
         call(*args)
     except OSError as error:

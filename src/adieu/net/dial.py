@@ -10,7 +10,7 @@ import errno
 import os
 import selectors
 import socket
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from adieu.errors import ClientClosed, ConnectError
 from adieu.net.closing import shut
@@ -18,13 +18,14 @@ from adieu.net.closing import shut
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from adieu.errors import RequestTimeout
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import Origin
-    from adieu.net.address import Address
+    from adieu.net.address import Address, SocketAddress
     from adieu.net.connect import Connect
     from adieu.net.scope import ConnectScope
 
-__all__ = ["new_socket", "permitted", "race", "single", "writable"]
+__all__ = ["RaceScope", "new_socket", "permitted", "race", "single", "writable"]
 
 _UNIX = getattr(socket, "AF_UNIX", None)
 
@@ -46,7 +47,15 @@ class Owner(Protocol):
     @property
     def connect(self) -> Connect | None: ...
 
-    def own(self, thing: Any) -> None: ...
+    def own(self, sock: socket.socket, /) -> None: ...
+
+
+class RaceScope(Owner, Protocol):
+    """The owner of the sockets of a race, and how long they may take."""
+
+    def remaining(self) -> float | None: ...
+
+    def exceeded(self) -> RequestTimeout: ...
 
 
 def new_socket(owner: Owner, family: int) -> socket.socket:
@@ -94,8 +103,8 @@ def single(address: Address, origin: Origin, scope: ConnectScope) -> socket.sock
 def race(
     addresses: Sequence[Address],
     origin: Origin,
-    scope: ConnectScope,
-    ready: Callable[[Iterable[socket.socket], float | None], Any],
+    scope: RaceScope,
+    ready: Callable[[Iterable[socket.socket], float | None], object],
 ) -> Steps[socket.socket]:
     """Connect to the first address that answers; the other sockets are closed before this returns (RFC 8305).
 
@@ -103,7 +112,7 @@ def race(
     """
     waiting = list(addresses)
     failures: list[str] = []
-    running: dict[socket.socket, Any] = {}
+    running: dict[socket.socket, SocketAddress] = {}
     winner: socket.socket | None = None
     while winner is None and (waiting or running):
         if waiting:
@@ -144,7 +153,7 @@ def race(
     return winner
 
 
-def _start_connecting(sock: socket.socket, sockaddr: Any) -> int:
+def _start_connecting(sock: socket.socket, sockaddr: SocketAddress) -> int:
     """Start to connect, without blocking: the system's error number."""
     sock.setblocking(False)
     try:
@@ -153,15 +162,15 @@ def _start_connecting(sock: socket.socket, sockaddr: Any) -> int:
         return errno.EADDRNOTAVAIL  # A port above 65535.
 
 
-def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[Any]:
+def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[socket.socket]:
     """Block until one of the sockets can be written to."""
     # A selector that has no descriptor of its own, which an interrupt could leave open.
     selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
     for sock in sockets:
-        selector.register(sock, selectors.EVENT_WRITE)
-    return [key.fileobj for key, _ in selector.select(seconds)]
+        selector.register(sock, selectors.EVENT_WRITE, sock)
+    return [key.data for key, _ in selector.select(seconds)]
 
 
-def _reason(address: Any, error: Exception) -> str:
+def _reason(address: SocketAddress, error: Exception) -> str:
     where = address[0] if isinstance(address, tuple) else address
     return f"{where}: {getattr(error, 'strerror', None) or error}"

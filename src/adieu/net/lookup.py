@@ -5,24 +5,29 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from adieu.errors import ClientClosed, DNSError
 from adieu.lifecycle.lock import begin
 
 if TYPE_CHECKING:
-    from adieu.net.address import Address
+    from adieu.net.address import Address, SocketAddress
     from adieu.net.closing import Closable
 
 __all__ = ["LookUp", "interleaved", "lookup", "lookup_in_thread", "lookup_within"]
 
 LookUp: TypeAlias = "Callable[[str, int], list[Address]]"
+Found: TypeAlias = "list[Address] | Exception"
+"""The result of a look-up in a thread of its own."""
 
 
 def lookup(host: str, port: int) -> list[Address]:
     """The addresses of a name from the system's resolver, with IPv6 and IPv4 in turn."""
     try:
-        found: list[Any] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        found = cast(
+            "list[tuple[int, int, int, str, SocketAddress]]",  # bytes only in a Python without IPv6
+            socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM),
+        )
     except UnicodeError as error:
         # The resolver's own codec refuses labels that are empty or too long.
         raise DNSError(f"the host name {host!r} cannot be looked up: {error}") from (
@@ -39,7 +44,7 @@ def lookup(host: str, port: int) -> list[Address]:
 
 
 def lookup_in_thread(
-    host: str, port: int, answer: Callable[[Any], object], look_up: LookUp = lookup
+    host: str, port: int, answer: Callable[[Found], object], look_up: LookUp = lookup
 ) -> None:
     """Look up in a new thread, which passes the addresses, or the exception, to `answer`."""
 
@@ -60,7 +65,7 @@ class _LookupCancel:
 
     __slots__ = ("_put",)
 
-    def __init__(self, put: Callable[[Any], object]) -> None:
+    def __init__(self, put: Callable[[Found], object]) -> None:
         self._put = put
 
     def close(self) -> None:
@@ -80,7 +85,7 @@ def lookup_within(
     """
     import queue
 
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Found] = queue.SimpleQueue()
     own(_LookupCancel(answers.put))
     lookup_in_thread(host, port, answers.put, look_up)
     try:
@@ -92,7 +97,7 @@ def lookup_within(
             raise answer
         finally:
             del answer  # Or the exception's traceback would refer to the exception: a cycle.
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def interleaved(addresses: list[Address]) -> list[Address]:

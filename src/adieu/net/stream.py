@@ -27,7 +27,7 @@ class _Stream(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close. Any number of calls, from any thread; never raises. A call that waits ends with an `OSError`."""
+        """Close. Idempotent, from any thread; never raises. A call that waits ends with an `OSError`."""
 
     def forget(self) -> None:
         """Close in a forked child, without a message to the peer, with which the parent goes on. Default: `close`."""

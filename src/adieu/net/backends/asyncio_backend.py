@@ -14,7 +14,7 @@ from adieu.net.closing import shut, shutdown_quietly
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from adieu.net.backends.contract import ConnectRace, PoolWaiter, Spawn, ThreadResult
     from adieu.net.scope import ConnectScope
@@ -91,7 +91,7 @@ def connect_race(scope: ConnectScope) -> ConnectRace:
     return _ConnectRace(scope)
 
 
-async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
+async def within(seconds: float | None, doing: Awaitable[T]) -> T:
     """See `AsyncBackend`."""
     try:
         return await asyncio.wait_for(doing, seconds)
@@ -191,7 +191,7 @@ class _ThreadResult:
         self._late = late
         self._is_set = False
         self._discarded = False
-        self._result: Any = None
+        self._result: object = None
         self._waiter: asyncio.Future[None] | None = None
 
     def set(self, result: object) -> None:

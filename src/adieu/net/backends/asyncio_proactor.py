@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import select
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from adieu.net.backends.asyncio_stream import AsyncSocketStream
 from adieu.net.backends.loops import wrong_loop
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator, Iterable
 
 __all__ = ["AsyncCompletionStream", "polled", "watches"]
+
+T = TypeVar("T")
 
 # How many operations in a row may succeed without a wait before the other tasks run.
 _MAX_READS_PER_TURN = 16
@@ -58,7 +60,7 @@ class AsyncCompletionStream(AsyncSocketStream):
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(sock, loop)
-        self._futures: set[asyncio.Future[Any]] = set()
+        self._futures: set[asyncio.Future[object]] = set()
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         self._reads_in_turn += 1
@@ -69,7 +71,7 @@ class AsyncCompletionStream(AsyncSocketStream):
             return self._recv(max_bytes)
         except (BlockingIOError, InterruptedError):
             operation = self._loop.sock_recv(self._sock, max_bytes)
-            return await self._done(operation, timeout)  # type: ignore[no-any-return]
+            return await self._done(operation, timeout)
         except OSError as error:
             raise self._explained(error) from None
 
@@ -90,8 +92,8 @@ class AsyncCompletionStream(AsyncSocketStream):
 
     @types.coroutine
     def _done(
-        self, operation: Coroutine[Any, Any, Any], timeout: float | None
-    ) -> Generator[Any, None, Any]:
+        self, operation: Coroutine[asyncio.Future[object], None, T], timeout: float | None
+    ) -> Generator[asyncio.Future[object], None, T]:
         """Await an operation of the loop's, and keep the future that it waits for."""
         try:
             if asyncio.get_running_loop() is not self._loop:
@@ -110,7 +112,8 @@ class AsyncCompletionStream(AsyncSocketStream):
                         timer.cancel()
                     del future, timer  # What it raised refers to this frame.
         except StopIteration as end:
-            return end.value
+            result: T = end.value
+            return result
         finally:
             operation.close()
 
@@ -124,6 +127,6 @@ class AsyncCompletionStream(AsyncSocketStream):
         """Nothing is registered in the loop."""
 
 
-def _end(future: asyncio.Future[Any], error: Exception) -> None:
+def _end(future: asyncio.Future[object], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)

@@ -16,7 +16,7 @@ The timer refers to the wait alone, and to no stream or socket.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
@@ -119,7 +119,7 @@ class Wait:
         else:
             self._set_timer(ends_at)
 
-    def __await__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[Wait, None, None]:
         if self.pending:
             self._asyncio_future_blocking = True
             yield self

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from adieu.net.dial import RaceScope
+
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Awaitable, Coroutine, Iterable
 
     from adieu.net.scope import ConnectScope
     from adieu.net.stream import AsyncByteStream
@@ -52,7 +54,7 @@ class PoolWaiter(Protocol):
     async def wait(self, seconds: float | None) -> None: ...
 
 
-class ConnectRace(Protocol):
+class ConnectRace(RaceScope, Protocol):
     """The sockets that race to become one connection. It stands in for the scope while they do."""
 
     async def ready(
@@ -87,7 +89,7 @@ class AsyncBackend(Protocol):
         """A function that starts tasks in the running event loop, from any thread."""
         ...
 
-    async def within(self, seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
+    async def within(self, seconds: float | None, doing: Awaitable[T]) -> T:
         """What a coroutine returns; `TimeoutError` if it takes longer."""
         ...
 

@@ -18,7 +18,7 @@ from adieu.net.closing import shut, shutdown_quietly
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from adieu.net.backends.contract import ConnectRace, PoolWaiter, Spawn, ThreadResult
     from adieu.net.scope import ConnectScope
@@ -78,7 +78,7 @@ def connect_race(scope: ConnectScope) -> ConnectRace:
     return _ConnectRace(scope)
 
 
-async def within(seconds: float | None, doing: Coroutine[Any, Any, T]) -> T:
+async def within(seconds: float | None, doing: Awaitable[T]) -> T:
     """See `AsyncBackend`."""
     with time_limit(seconds):
         return await doing
@@ -120,7 +120,7 @@ class _ThreadResult:
         self._event = trio.Event()
         self._late = late
         self._discarded = False
-        self._result: Any = None
+        self._result: object = None
 
     def set(self, result: object) -> None:
         try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
 from adieu.messages.url.host import dns_host
@@ -74,19 +74,20 @@ class Environment:
 class NoProxy:
     """The origins in a `no_proxy` variable."""
 
-    __slots__ = ("_all", "_hosts", "_networks")
+    __slots__ = ("_all", "_hosts", "_network_texts", "_networks")
 
     def __init__(self, text: str) -> None:
         self._all = False
         # The ports of each name and address; None is every port.
         self._hosts: dict[str, set[int | None]] = {}
         # Parsed when an address is first looked for: that needs a module which most requests do without.
-        self._networks: list[Any] = []
+        self._networks: list[IPv4Network | IPv6Network] | None = None
+        self._network_texts: list[str] = []
         for entry in _BETWEEN.split(text):
             if entry == "*":
                 self._all = True
             elif "/" in entry:
-                self._networks.append(entry)
+                self._network_texts.append(entry)
             elif entry:
                 self._add(entry)
 
@@ -117,13 +118,13 @@ class NoProxy:
         return ports is not None and (None in ports or port in ports)
 
     def _in_a_network(self, host: str) -> bool:
-        networks = self._networks
-        if not networks:
+        if not self._network_texts:
             return False
         from ipaddress import IPv6Address, ip_address
 
-        if isinstance(networks[0], str):
-            self._networks = networks = _parsed(networks)
+        networks = self._networks
+        if networks is None:
+            self._networks = networks = _parsed(self._network_texts)
         address = ip_address(host)
         plain = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         return any(one in network for network in networks for one in (address, plain) if one)

@@ -7,7 +7,7 @@ field.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from adieu._value import Value
 from adieu.errors import InvalidRequest, InvalidURL
@@ -180,7 +180,7 @@ def _split_url(given: URL | str) -> tuple[URL, tuple[str, str] | None]:
     return url, None if username is None and password is None else (username or "", password or "")
 
 
-def _credentials(scheme: str, auth: Any) -> tuple[str, str] | None:
+def _credentials(scheme: str, auth: object) -> tuple[str, str] | None:
     if auth is None:
         return None
     if not (

@@ -7,7 +7,7 @@ to the caller. Nothing is read beyond an answer, because the bytes that follow a
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import ProxyError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.net.proxies.proxy import ProxiedOrigin
     from adieu.net.scope import ConnectScope
+    from adieu.net.stream import AnyStream
 
 __all__ = ["ask", "resolves_here"]
 
@@ -44,7 +45,7 @@ def resolves_here(scheme: str) -> bool:
     return scheme in ("socks5", "socks4")
 
 
-def ask(stream: Any, via: ProxiedOrigin, host: str, scope: ConnectScope) -> Steps[None]:
+def ask(stream: AnyStream, via: ProxiedOrigin, host: str, scope: ConnectScope) -> Steps[None]:
     """Ask the proxy for a connection to this host, a name or an address, on the origin's port.
 
     Raises `ProxyError` if it makes none, and what the stream raises.
@@ -64,7 +65,7 @@ class _Handshake:
 
     __slots__ = ("_scope", "_stream", "via")
 
-    def __init__(self, stream: Any, via: ProxiedOrigin, scope: ConnectScope) -> None:
+    def __init__(self, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope) -> None:
         self._stream = stream
         self._scope = scope
         self.via = via

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from adieu.errors import InvalidRequest, InvalidURL, MissingExtra
 
@@ -99,7 +99,7 @@ def unreadable(name: str, path: str, error: Exception) -> InvalidRequest:
     return InvalidRequest(f"{name}={path!r}: {getattr(error, 'strerror', None) or error}")
 
 
-def checked_trust(trust: Any, verify: object) -> str:
+def checked_trust(trust: object, verify: object) -> str:
     if trust not in ("certifi", "system"):
         raise InvalidRequest(f"trust= is 'certifi' or 'system', not {trust!r:.40}")
     if trust == "system":
@@ -114,7 +114,7 @@ def checked_trust(trust: Any, verify: object) -> str:
     return str(trust)
 
 
-def checked_version(version: Any) -> str | None:
+def checked_version(version: object) -> str | None:
     """A version as text, from that text or a member of `ssl.TLSVersion`."""
     if version is None:
         return None
@@ -127,7 +127,7 @@ def checked_version(version: Any) -> str | None:
     return str(found)
 
 
-def checked_ciphers(ciphers: Any) -> str | None:
+def checked_ciphers(ciphers: object) -> str | None:
     """A list in OpenSSL's syntax. OpenSSL must know some of the ciphers; all must encrypt and authenticate."""
     if ciphers is None:
         return None
@@ -150,7 +150,7 @@ def checked_ciphers(ciphers: Any) -> str | None:
     return ciphers
 
 
-def checked_hostname(hostname: Any) -> str | None:
+def checked_hostname(hostname: object) -> str | None:
     """A name or an address, as in a URL."""
     if hostname is None:
         return None
@@ -174,7 +174,7 @@ def checked_hostname(hostname: Any) -> str | None:
     return url.host.rstrip(".")
 
 
-def checked_fingerprints(given: Any) -> tuple[str, ...]:
+def checked_fingerprints(given: object) -> tuple[str, ...]:
     """SHA-256 fingerprints as 64 hexadecimal digits each."""
     items = (given,) if isinstance(given, str) else given
     if not isinstance(items, Iterable) or isinstance(items, (bytes, bytearray)):
@@ -182,7 +182,7 @@ def checked_fingerprints(given: Any) -> tuple[str, ...]:
     return tuple(sorted({_fingerprint(item) for item in items}))
 
 
-def _fingerprint(text: Any) -> str:
+def _fingerprint(text: object) -> str:
     if not isinstance(text, str) or not _HEX.fullmatch(text):
         raise InvalidRequest(
             f"a fingerprint is 64 hexadecimal digits, with or without colons, not {text!r:.100}: "
@@ -198,7 +198,7 @@ def _fingerprint(text: Any) -> str:
     return digits
 
 
-def checked_keylog(keylog: Any) -> str | None:
+def checked_keylog(keylog: object) -> str | None:
     """A file that can be written to; True is the one that SSLKEYLOGFILE names, if it is set."""
     if keylog is None or keylog is False:
         return None

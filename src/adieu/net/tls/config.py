@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from adieu._value import Value
 from adieu.errors import InvalidRequest
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import ssl
 
     from adieu.net.tls._checks import Cert, Loaded, Path
+
+    _ForContext: TypeAlias = tuple[
+        bool | str | bytes, Loaded | None, str, str | None, str | None, str | None
+    ]
 
 __all__ = ["InsecureRequestWarning", "TLSConfig"]
 
@@ -173,7 +177,7 @@ class TLSConfig(Value):
         """The same settings without the client's certificate, which identifies the user."""
         return self._with(cert=None)
 
-    def _with(self, **changes: Any) -> TLSConfig:
+    def _with(self, **changes: object) -> TLSConfig:
         other = object.__new__(TLSConfig)
         other._set(**{**self._fields(), **changes})  # Checked before, when the warning was given.
         return other
@@ -207,7 +211,7 @@ class TLSConfig(Value):
         ]
         return f"TLSConfig({', '.join(parts)})"
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         if self.context is not None:
             raise TypeError(
                 "a TLSConfig with an SSLContext of its own cannot be pickled; "
@@ -222,7 +226,7 @@ _MAX_CONTEXTS = 32
 _lock = process_lock()
 
 
-def _cached(key: object, settings: Any) -> ssl.SSLContext:
+def _cached(key: object, settings: _ForContext) -> ssl.SSLContext:
     context = _contexts.get(key)
     if context is None:
         context = _build(*settings)

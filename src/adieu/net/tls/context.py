@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
 
@@ -36,7 +36,7 @@ def build(
 
     from adieu.net.tls.pypy_ssl import mended
 
-    context: Any
+    context: ssl.SSLContext
     if trust == "system":
         import truststore
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from adieu.net.polling import READ, WRITE, milliseconds, poller
 
 if TYPE_CHECKING:
+    import ssl
+
     from adieu.net.tls.config import TLSConfig
 
 __all__ = ["describe_tls_error", "handshake"]
@@ -139,7 +141,7 @@ def _by_reason(error: BaseException, said: str) -> tuple[str, str]:
 
 def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
     """The first error of a kind among those that an error wraps, in the ways of various libraries."""
-    todo: list[Any] = [error]
+    todo: list[object] = [error]
     seen: list[BaseException] = []
     while todo:
         item = todo.pop(0)
@@ -152,7 +154,7 @@ def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | N
     return None
 
 
-def handshake(sock: Any, config: TLSConfig | None = None) -> None:
+def handshake(sock: ssl.SSLSocket | ssl.SSLObject, config: TLSConfig | None = None) -> None:
     """Do the handshake of an `SSLSocket` or `SSLObject`, and check the pins of `config`, which OpenSSL does not.
 
     The names of a refused certificate are kept in the error's `certificate_names`, for `describe_tls_error`: after the
@@ -161,7 +163,7 @@ def handshake(sock: Any, config: TLSConfig | None = None) -> None:
     import ssl
 
     try:
-        if config is not None and config.trust == "system" and hasattr(sock, "settimeout"):
+        if config is not None and config.trust == "system" and isinstance(sock, ssl.SSLSocket):
             _without_blocking(sock)
         else:
             sock.do_handshake()
@@ -172,7 +174,7 @@ def handshake(sock: Any, config: TLSConfig | None = None) -> None:
         _check_pins(sock, config.fingerprints)
 
 
-def _without_blocking(sock: Any) -> None:
+def _without_blocking(sock: ssl.SSLSocket) -> None:
     """Never wait inside `do_handshake`: truststore holds a lock of its context there.
 
     One silent server would make the handshakes with all the others wait.
@@ -198,7 +200,7 @@ def _without_blocking(sock: Any) -> None:
     sock.settimeout(timeout)
 
 
-def _check_pins(sock: Any, pins: tuple[str, ...]) -> None:
+def _check_pins(sock: ssl.SSLSocket | ssl.SSLObject, pins: tuple[str, ...]) -> None:
     import ssl
     from hashlib import sha256
 

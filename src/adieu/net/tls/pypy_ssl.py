@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import platform
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,8 @@ def mended(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-def _with_reset(name: str) -> Callable[..., Any]:
-    def method(self: ssl.SSLSocket, *args: Any, **options: Any) -> Any:
+def _with_reset(name: str) -> Callable[..., object]:
+    def method(self: ssl.SSLSocket, *args: object, **options: object) -> object:
         try:
             return getattr(ssl.SSLSocket, name)(self, *args, **options)
         except RuntimeError as error:
