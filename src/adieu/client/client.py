@@ -152,10 +152,10 @@ class Client(ClientBase):
         and the next call (`resume`) asks for the rest, if the server can tell that nothing has changed.
 
         `checksum`: "sha256:…" in hexadecimal, or any algorithm of hashlib; `progress(received, total)`: called for
-        every piece, in bytes, with None for a total that is not known; `fsync`: on the disk before it is in its place.
+        every piece, in bytes, with None for an unknown total; `fsync`: write the file to the disk before it is renamed.
 
-        Raises `StatusError` for anything but a success, which is never written to the file; `DownloadError` for a wrong
-        checksum and for a name that exists; what a call raises; and the `OSError` of the file.
+        Raises `StatusError` for any status but a success, whose body is never written to the file; `DownloadError` for
+        a wrong checksum and for a name that exists; the errors of a call; and the `OSError` of the file.
         """
         from adieu.client.download import Download
 
@@ -224,8 +224,8 @@ class Client(ClientBase):
         is read in your thread. An outcome has the `request`, its `nth`, and its `response` or its `error`; an error
         ends no other request, and `result()` raises it. An iterable that raises, and a closed client, end the map.
 
-        No more than `limit` outcomes wait to be taken. Leaving the block cuts off what is under way, and its threads
-        have ended:
+        No more than `limit` outcomes wait to be taken. Leaving the block cancels the requests under way, and ends their
+        threads:
 
         ```python
         with client.map(urls, limit=20) as outcomes:
@@ -234,13 +234,14 @@ class Client(ClientBase):
                     store(outcome.request, outcome.response.json())
         ```
 
-        Without the `with`, leaving the loop early cuts off the rest when the iterator is garbage, which is at once
+        Without the `with`, leaving the loop early cancels the rest when the iterator is garbage, which is at once
         where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
 
-        `executor`, any `concurrent.futures.Executor`, carries the requests instead of threads of the map's own, and may
-        do that in other processes, or on other machines. Then the responses come back read, whatever the policy; what
-        leaves this process is pickled, the client as its settings, of which each process makes one client of its own,
-        to be closed some seconds after its last request. What has begun elsewhere when the map is left ends by itself.
+        `executor`, any `concurrent.futures.Executor`, runs the requests instead of threads of the map's own, and may do
+        so in other processes, or on other machines. Then the responses come back read, whatever the policy. Requests
+        and responses are pickled on the way, and the client as its settings: each process makes one client of them, and
+        closes it some seconds after its last request. Requests that have begun elsewhere when the map is left go on
+        there to their end.
         """
         from adieu.client.map.sender import Sender
         from adieu.client.map.sync_map import Map
