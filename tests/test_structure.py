@@ -17,6 +17,7 @@ from support.imports import circles, graph_of, imports_of, modules_in, promises_
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / "docs/example-adapter.md").read_text(encoding="utf-8")
 ADAPTERS = sorted(path.parent.name for path in (ROOT / "adapters").glob("*/__init__.py"))
 SOURCES = modules_in(ROOT / "src") | modules_in(ROOT / "adapters")
 
@@ -49,8 +50,9 @@ def test_an_adapter_imports_what_the_page_promises_and_nothing_else(adapter: str
     assert refused_in(ROOT / "adapters" / adapter) == []
 
 
-def test_the_examples_of_the_page_import_what_it_promises() -> None:
-    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE)
+@pytest.mark.parametrize("page", [PAGE, EXAMPLE], ids=["adapters", "example-adapter"])
+def test_the_examples_import_what_the_page_promises(page: str) -> None:
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
     assert blocks
     promises = promised_names()
     assert [refused(block, "example", promises, ADAPTERS) for block in blocks] == [[]] * len(blocks)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from support.scenarios import classic_script
 from support.stage import Stage, caught, drop
 
 if TYPE_CHECKING:
@@ -21,45 +22,14 @@ pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
 
 MODES = ("sync", "async", "async-trio")
 
-_SHORT = adieu.Timeout(connect=5, read=0.05, write=5, pool=5)
-
 
 class _Oops(Exception):
     pass
 
 
-def _play(stage: Stage, client: Any, times: int) -> list[Any]:
-    """Twenty requests of each kind, as people write them: read, unread or failed. All results stay referenced."""
-    held = [stage.get(client, "/bytes?n=500", "HEAD") for _ in range(times)]
-    for _ in range(times):
-        response = stage.get(client, "/bytes?n=20000")
-        assert len(stage.read(response)) == 20_000
-        held.append(response)
-    for _ in range(times):
-        held.append(stage.get(client, "/bytes?n=500"))
-        held.append(stage.get(client, "/bytes?n=20000"))
-    for _ in range(times):
-        missing = stage.get(client, "/status/404?body=20000")
-        assert missing.status_code == 404
-        held.append(missing)
-    chain = stage.get(client, "/redirect?n=3&body=500")
-    assert chain.status_code == 200
-    assert len(chain.history) == 3
-    held.append(chain)
-    held.append(caught(adieu.ReadTimeout, stage.get, client, "/stall-head", timeout=_SHORT))
-    held.append(caught(_Oops, _leave_in_the_middle, stage, client))
-    return held
-
-
-def _leave_in_the_middle(stage: Stage, client: Any) -> None:
-    with stage.block(client.stream("GET", "/bytes?n=1000000")) as response:
-        for _ in stage.runner.each(response.iter_bytes()):
-            raise _Oops
-
-
 def test_after_the_block_of_a_client_no_socket_is_open(stage: Stage) -> None:
     with stage.block(stage.client()) as client:
-        held = _play(stage, client, 20)
+        held = classic_script(stage, client, 20)
     assert stage.nothing_open()
     assert stage.in_use(client) == []
     assert held
@@ -67,7 +37,7 @@ def test_after_the_block_of_a_client_no_socket_is_open(stage: Stage) -> None:
 
 def test_after_closing_a_client_by_hand_no_socket_is_open(stage: Stage) -> None:
     client = stage.client()
-    held = _play(stage, client, 5)
+    held = classic_script(stage, client, 5)
     report = stage.run(client.close())
     assert stage.nothing_open()
     assert report.clean == (not report.holders)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from support.scenarios import SCENARIOS, Failing, Oops, Scenario
+from support.scenarios import SCENARIOS, Failing, Oops, Scenario, play_twice
 from support.stage import caught
 
 if TYPE_CHECKING:
@@ -32,28 +32,12 @@ def _named(scenario: Scenario) -> str:
 def test_the_next_call_works_and_nothing_is_open_after_the_block(
     stage: Stage, scenario: Scenario
 ) -> None:
-    _play_twice(stage, scenario)
+    play_twice(stage, scenario)
 
 
 @pytest.mark.parametrize("scenario", [s for s in SCENARIOS.values() if not s.connects], ids=_named)
 def test_the_next_call_works_where_no_connection_was_made(bare: Stage, scenario: Scenario) -> None:
-    _play_twice(bare, scenario)
-
-
-def _play_twice(stage: Stage, scenario: Scenario) -> None:
-    with stage.block(stage.one(**scenario.options)) as client:
-        held = scenario.play(stage, client)
-        assert stage.in_use(client) == []
-        assert stage.sockets() == len(client.connections())
-        stage.next_works(client)
-        # The same again, perhaps on a reused connection.
-        again = scenario.play(stage, client)
-        assert stage.in_use(client) == []
-        stage.next_works(client)
-        assert stage.sockets() == len(client.connections()) <= 1
-    assert stage.nothing_open()
-    assert held is not None
-    assert again is not None
+    play_twice(bare, scenario)
 
 
 def test_a_redirect_is_not_followed_through_fifty_megabytes(stage: Stage) -> None:

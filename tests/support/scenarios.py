@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from adieu.testing.faults_net import TLSFault
     from support.stage import Stage
 
-__all__ = ["SCENARIOS", "Failing", "Oops", "Scenario"]
+__all__ = ["SCENARIOS", "Failing", "Oops", "Scenario", "classic_script", "play_twice"]
 
 LARGE = "/bytes?n=1000000"
 SHORT = adieu.Timeout(connect=5, read=0.02, write=0.02, pool=1)
+_SOON = adieu.Timeout(connect=5, read=0.05, write=5, pool=5)
 
 
 Play = Callable[["Stage", Any], object]
@@ -96,6 +97,52 @@ def scenario(name: str = "", *, connects: bool = True, **options: Any) -> Callab
         return play
 
     return add
+
+
+def play_twice(stage: Stage, scenario: Scenario) -> None:
+    """Play it on a client with one connection. The next call works, and after the block no socket is open."""
+    with stage.block(stage.one(**scenario.options)) as client:
+        held = scenario.play(stage, client)
+        assert stage.in_use(client) == []
+        assert stage.sockets() == len(client.connections())
+        stage.next_works(client)
+        # The same again, perhaps on a reused connection.
+        again = scenario.play(stage, client)
+        assert stage.in_use(client) == []
+        stage.next_works(client)
+        assert stage.sockets() == len(client.connections()) <= 1
+    assert stage.nothing_open()
+    assert held is not None
+    assert again is not None
+
+
+def classic_script(stage: Stage, client: Any, times: int) -> list[Any]:
+    """Requests of each kind, as people write them: read, unread or failed. All results stay referenced."""
+    held = [stage.get(client, "/bytes?n=500", "HEAD") for _ in range(times)]
+    for _ in range(times):
+        response = stage.get(client, "/bytes?n=20000")
+        assert len(stage.read(response)) == 20_000
+        held.append(response)
+    for _ in range(times):
+        held.append(stage.get(client, "/bytes?n=500"))
+        held.append(stage.get(client, "/bytes?n=20000"))
+    for _ in range(times):
+        missing = stage.get(client, "/status/404?body=20000")
+        assert missing.status_code == 404
+        held.append(missing)
+    chain = stage.get(client, "/redirect?n=3&body=500")
+    assert chain.status_code == 200
+    assert len(chain.history) == 3
+    held.append(chain)
+    held.append(caught(adieu.ReadTimeout, stage.get, client, "/stall-head", timeout=_SOON))
+    held.append(caught(Oops, _leave_in_the_middle, stage, client))
+    return held
+
+
+def _leave_in_the_middle(stage: Stage, client: Any) -> None:
+    with stage.block(client.stream("GET", "/bytes?n=1000000")) as response:
+        for _ in stage.runner.each(response.iter_bytes()):
+            raise Oops
 
 
 def _stream(stage: Stage, client: Any, path: str, use: Callable[[Any], object]) -> object:

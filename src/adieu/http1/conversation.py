@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import AdieuError, ContentError, InvalidRequest
 from adieu.http1.codec import Head, Malformed
 from adieu.http1.error_mapping import is_alert, map_error
+from adieu.http1.request_writer import fields_to_send
 from adieu.lifecycle.events import notify
 from adieu.messages.fields.trailers import sent_trailers
 from adieu.messages.request import tunnel_target
@@ -64,7 +65,7 @@ class Conversation:
         lease, request, exchange = self._lease, self._request, self._exchange
         codec, stream, deadline = self._codec, self._stream, self._deadline
         content = request.content
-        target, fields = request.url.target, _fields(request, exchange)
+        target, fields = request.url.target, fields_to_send(request, exchange)
         if exchange.connection.route is not None or request.method == "CONNECT":
             target, fields = self._addressed(fields)
         out = codec.request(request.method, target, fields)
@@ -227,14 +228,3 @@ def _pending_tls_alert(stream: AnyStream, error: Exception) -> Steps[Exception]:
         if is_alert(said):
             return said
     return error
-
-
-def _fields(request: Request, exchange: ExchangeCore) -> list[tuple[str, str]]:
-    """The header fields as sent: Host first (RFC 9110, section 7.2), then the request's, then those of the policy."""
-    headers = request.headers
-    fields = headers.multi_items()
-    if "host" not in headers:
-        fields = [("Host", request.url.authority), *fields]
-    if not exchange.policy.keep_alive and "connection" not in headers:
-        fields = [*fields, ("Connection", "close")]
-    return fields

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 from adieu.errors import (
     BodyTruncated,
     ConnectError,
+    DNSError,
     PeerClosed,
     Phase,
     ProtocolError,
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.errors import Sent
     from adieu.lifecycle.deadline import Deadline, Wait
 
-__all__ = ["attach_facts", "is_alert", "map_error"]
+__all__ = ["LeaseFacts", "attach_facts", "is_alert", "map_error"]
 
 _WAITS: dict[Phase, Wait] = {
     "dns": "connect",
@@ -135,6 +137,8 @@ def _connecting(error: Exception, phase: Phase, lease: LeaseFacts) -> TransportE
 
     origin = lease.key
     host = getattr(origin, "host", "")
+    if isinstance(error, socket.gaierror):
+        return DNSError(f"the host name {host!r} could not be resolved: {error.strerror}")
     if phase == "tls" or isinstance(error, (ssl.SSLError, ssl.CertificateError)):
         from adieu.net.tls.handshake import describe_tls_error
 

@@ -7,14 +7,30 @@ got past those checks can become a second field or a second request.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
 
-__all__ = ["RequestWriter"]
+if TYPE_CHECKING:
+    from adieu.messages.request import Request
+    from adieu.transport.exchange import ExchangeCore
+
+__all__ = ["RequestWriter", "fields_to_send"]
 
 _WATCHED = frozenset(
     ("host", "content-length", "transfer-encoding", "connection", "expect", "proxy-authorization")
 )
+
+
+def fields_to_send(request: Request, exchange: ExchangeCore) -> list[tuple[str, str]]:
+    """The header fields as sent: Host first (RFC 9110, section 7.2), then the request's, then what the policy adds."""
+    headers = request.headers
+    fields = headers.multi_items()
+    if "host" not in headers:
+        fields = [("Host", request.url.authority), *fields]
+    if not exchange.policy.keep_alive and "connection" not in headers:
+        fields = [*fields, ("Connection", "close")]
+    return fields
 
 
 class RequestWriter:
