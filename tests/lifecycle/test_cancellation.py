@@ -106,6 +106,26 @@ async def _gzip(client: adieu.AsyncClient) -> None:
         assert sum([len(piece) async for piece in response.iter_bytes(1000)]) == 300_000
 
 
+async def _passed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield chunk
+
+
+@scenario
+async def _wrapped(client: adieu.AsyncClient) -> None:
+    async with client.stream("GET", "/gzip?n=300000") as response:
+        response.wrap(_passed, decoded=True).wrap(_passed)
+        assert len(await response.read()) == 300_000
+
+
+@scenario
+async def _wrapped_and_partly_read(client: adieu.AsyncClient) -> None:
+    async with client.stream("GET", "/chunked?n=20000&size=1000") as response:
+        async for piece in response.wrap(_passed, decoded=True).wrap(_passed).iter_bytes():
+            assert piece
+            break
+
+
 @scenario
 async def _drip(client: adieu.AsyncClient) -> None:
     async with client.stream("GET", "/drip?n=5&seconds=0.01") as response:
