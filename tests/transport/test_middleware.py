@@ -7,9 +7,11 @@ stays open, and no slot is lost.
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import itertools
 import sys
+import types
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,23 @@ import pytest
 
 import adieu
 from support.site import LARGE, POLICIES, SMALL, Pair
-from support.stage import drop
+from support.stage import COUNTS_REFERENCES, drop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from support.site import Place
+
+_RUNNING = {types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType, types.FrameType}
+_OURS = {
+    "adieu",
+    "adieu_native",
+    "adieu_h11",
+    "adieu_urllib3",
+    "adieu_close",
+    "adieu_wsgi",
+    "adieu_asgi",
+}
 
 _KEY = bytes(byte ^ 0x5A for byte in range(256))
 _LIMIT = 300_000
@@ -345,6 +358,28 @@ def test_nothing_is_lost_when_all_of_them_are_around_one_another(place: Place) -
             _dropped(place, client, policy)
             _cut(place, client, policy)
             place.is_free(client)
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="this interpreter counts no references")
+def test_no_end_of_a_wrapped_body_makes_a_reference_cycle(place: Place, name: str) -> None:
+    gc.collect()
+    gc.freeze()  # The older objects stay frozen: every later collection would traverse all objects of pytest.
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with place.block(place.client(MIDDLEWARES[name])) as client:
+            for end in (_left, _dropped, _unread, _closed, _user_raises, _cut):
+                end(place, client, adieu.ReleaseOnRead())
+            if name == "bound":
+                _bound_raises(place, client, adieu.Prefetch())
+            place.runner.settle()
+        del client
+        gc.collect()
+        found = [type(thing) for thing in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    ours = {kind for kind in found if kind.__module__.partition(".")[0] in _OURS}
+    assert ours | ({*found} & _RUNNING) == set()
 
 
 # What each of them is for

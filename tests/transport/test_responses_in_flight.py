@@ -19,6 +19,8 @@ import pytest
 import adieu
 from adieu.lifecycle.steps import adrive, drive
 from adieu.net.async_backend import current_backend, in_trio
+from adieu_close import AsyncCloseAdapter
+from adieu_native import AsyncNativeAdapter
 from support.alarm import HAS_ALARMS, Alarm
 from support.site import LARGE, PLACES, POLICIES, SMALL, Pair
 from support.stage import caught, drop, eventually
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from adieu.testing import FaultServer
     from support.site import Place
+    from support.watch import Watch
 
 
 class _Scripted(adieu.Middleware):
@@ -1174,6 +1178,34 @@ def test_codings_that_are_refused_change_nothing() -> None:
 
 
 # Closing adapters
+
+
+def test_a_client_whose_loop_has_ended_is_stranded_under_every_middleware(
+    fault_server: FaultServer, census: Watch
+) -> None:
+    passing: list[Callable[[Any], Any]] = [
+        lambda adapter: adapter,
+        adieu.AsyncMiddleware,
+        wrapping(Passing()).awaited,
+        AsyncCloseAdapter,
+        lambda adapter: adieu.AsyncRetryAdapter(adapter, 1),
+        lambda adapter: adieu.AsyncGuard(adapter, allow="127.0.0.0/8"),
+    ]
+    for make in passing:
+        adapter = make(AsyncNativeAdapter())
+        client = adieu.AsyncClient(adapter=adapter)
+        assert not adapter.stranded
+
+        async def main(client: adieu.AsyncClient) -> adieu.AsyncResponse:
+            return await client.stream("GET", fault_server.url + "/bytes?n=100000")
+
+        response = asyncio.run(main(client))
+        assert adapter.stranded
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            del client, adapter, response
+            drop()
+        assert {line.category for line in warned} == {ResourceWarning}
 
 
 def test_an_adapter_whose_close_returns_anything_does_not_keep_the_others_open(
