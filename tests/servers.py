@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adieu.net.tls.pypy_ssl import mended
+from adieu.net.tls.pypy_ssl import patched
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import BlackHole
 
@@ -104,7 +104,7 @@ class Authority:
             self._authority.issue_cert(*names).configure_cert(context)
         else:
             context.load_cert_chain(self.chain, self.key)
-        return mended(context)
+        return patched(context)
 
     def client_context(self) -> ssl.SSLContext:
         """A client's context that trusts this authority only."""

@@ -535,9 +535,7 @@ def test_socks_authenticates(stage: Surroundings) -> None:
     with stage.block(stage.client(proxy=adieu.Proxy(url, auth=("mé", "s3cret")))) as client:
         assert stage.get(client, "/ok").status_code == 200
     error = through(stage, url, f"{stage.server.url}/ok")
-    assert "it wants authentication: give it by adieu.Proxy(url, auth=(user, password))" in str(
-        error
-    )
+    assert "it wants authentication: pass adieu.Proxy(url, auth=(user, password))" in str(error)
     error = through(stage, adieu.Proxy(url, auth=("mé", "wr0ng")), f"{stage.server.url}/ok")
     assert "it refused the user name and password" in str(error)
     assert "wr0ng" not in str(error)

@@ -1,7 +1,8 @@
 """The back end for the event loop that runs: asyncio's or trio's.
 
-What decides is written once. What waits is written once for each kind of loop, in a module with the functions of
-`AsyncBackend`. Trio is asked only if somebody has imported it, and is never imported to be asked.
+Code that decides is written once, for sync and async. Code that waits is written once for each kind of loop, in a
+module with the functions of `AsyncBackend`. Trio is never imported here: as long as it is not imported, no run of it is
+active.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class AsyncUnixWire(AsyncWire):
         sock = dial.new_socket(scope, socket.AF_UNIX)
         sock.setblocking(False)
         pause = _FIRST_PAUSE
-        # It connects at once, unless its queue is full; no event tells when there is room again.
+        # It connects at once, unless its queue is full; there is no event for a queue that has room again.
         while (code := sock.connect_ex(self.path)) == errno.EAGAIN:
             left = scope.remaining()
             await backend.sleep(pause if left is None else min(pause, left))

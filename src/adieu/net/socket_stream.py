@@ -50,7 +50,7 @@ class SocketStream(ByteStream):
     )
 
     def __new__(cls, sock: socket.socket) -> SocketStream:
-        # ssl takes long to import; where nobody has imported it, no socket is an SSLSocket.
+        # ssl takes long to import. As long as it is not imported, no socket is an SSLSocket.
         ssl = sys.modules.get("ssl")
         is_tls = ssl is not None and isinstance(sock, ssl.SSLSocket)
         return super().__new__(_TLSSocketStream if is_tls else cls)

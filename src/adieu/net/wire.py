@@ -58,7 +58,7 @@ class Wire(ABC):
 
 
 class TCPWire(Wire):
-    """TCP, over IPv6 and IPv4: addresses are tried in turn, each with a short head start (RFC 8305)."""
+    """TCP, over IPv6 and IPv4: addresses are tried one after the other, each with a short head start (RFC 8305)."""
 
     guards = True
 

@@ -19,7 +19,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from adieu.net.tls.pypy_ssl import mended
+from adieu.net.tls.pypy_ssl import patched
 from adieu.testing.fault_routes import ROUTES
 from adieu.testing.peer import Ending, HungUp, Peer
 from adieu.testing.request import Refused, Request
@@ -61,7 +61,7 @@ class FaultServer:
     ) -> None:
         self.path = None if unix is None else os.fspath(unix)
         self.port = 0
-        self._tls = None if tls is None else mended(tls)
+        self._tls = None if tls is None else patched(tls)
         self._listener = self._listen(host, backlog)
         scheme = "http" if tls is None else "https"
         authority = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"

@@ -1,1 +1,1 @@
-"""Proxies: where one is, what it is told, and which one the environment names."""
+"""Proxies: as a value, in the environment, and the SOCKS protocols."""

@@ -107,7 +107,7 @@ def _greet(handshake: _Handshake) -> Steps[None]:
             raise handshake.failed("it refused the user name and password")
     elif method != _NO_AUTH:
         wanted = "refused all ways to authenticate" if auth is not None else "wants authentication"
-        raise handshake.failed(f"it {wanted}: give it by adieu.Proxy(url, auth=(user, password))")
+        raise handshake.failed(f"it {wanted}: pass adieu.Proxy(url, auth=(user, password))")
 
 
 def _ask_5(handshake: _Handshake, host: str, port: int) -> Steps[None]:

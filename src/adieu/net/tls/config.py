@@ -1,6 +1,6 @@
 """TLS settings as a value, and the context that is made from them.
 
-Invariants: the defaults are safe, and whoever turns a check off gets a warning. Certificates and host names are
+Invariants: the defaults are safe, and turning a check off gives a warning. Certificates and host names are
 checked, TLS is 1.2 or later, and everything that Python checks by default stays checked. A path that does not exist is
 an error when it is set, not at the first request. `ssl` and `certifi` are imported when the first context is made; that
 takes 15 ms, so clients with equal settings share one.

@@ -34,7 +34,7 @@ def build(
     """
     import ssl
 
-    from adieu.net.tls.pypy_ssl import mended
+    from adieu.net.tls.pypy_ssl import patched
 
     context: ssl.SSLContext
     if trust == "system":
@@ -42,7 +42,7 @@ def build(
 
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     else:
-        context = mended(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        context = patched(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     if verify is False:

@@ -1,7 +1,7 @@
 """A workaround for a bug of PyPy's ssl: the error when the peer of a TLS socket has reset the connection.
 
 OpenSSL has no text for errors of the system. PyPy (7.3) looks for one all the same, and raises a `RuntimeError`, which
-code for broken connections does not expect. Sockets of a context that went through `mended` raise the right error.
+code for broken connections does not expect. Sockets of a context that went through `patched` raise the right error.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["mended"]
+__all__ = ["patched"]
 
 
-def mended(context: ssl.SSLContext) -> ssl.SSLContext:
+def patched(context: ssl.SSLContext) -> ssl.SSLContext:
     """The same context; on PyPy its sockets raise `ConnectionResetError` where they would raise `RuntimeError`."""
     if platform.python_implementation() == "PyPy":
-        context.sslsocket_class = MendedSocket
+        context.sslsocket_class = PatchedSocket
     return context
 
 
@@ -36,8 +36,8 @@ def _with_reset(name: str) -> Callable[..., object]:
     return method
 
 
-class MendedSocket(ssl.SSLSocket):
-    """See `mended`."""
+class PatchedSocket(ssl.SSLSocket):
+    """See `patched`."""
 
     if not TYPE_CHECKING:
         do_handshake = _with_reset("do_handshake")
