@@ -551,7 +551,7 @@ class _OnOneConnection(adieu.Auth):
                 return
 
 
-@_only(lambda mode, kind: kind in {"native", "h11", "urllib3"})
+@_only(lambda mode, kind: kind in {"native", "h11", "urllib3", "to_async"})
 def test_a_wrapped_body_leaves_its_connection_to_the_next_exchange(place: Place) -> None:
     steps: list[int] = []
 

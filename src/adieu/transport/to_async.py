@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from adieu.errors import BodyClosed, ClientClosed, InvalidRequest, PoolTimeout
 from adieu.lifecycle.lease import AsyncLease, Lease
+from adieu.lifecycle.pinned import Pinned
 from adieu.lifecycle.steps import drive
 from adieu.messages.response import Response
 from adieu.transport.adapter import Wrapper, checked_adapter
@@ -79,6 +80,9 @@ class ThreadAdapter(Wrapper):
                 "content= is an async iterable, which a sync adapter cannot wait for in its thread: "
                 "give it bytes, a file or an iterable"
             )
+        former = exchange.former if isinstance(exchange, Pinned) else None
+        if former is not None and isinstance(former.lease, _ThreadLease):
+            former.lease.leave_thread()  # It may have the last thread.
         limit = exchange.deadline.remaining("pool")
         slot = ThreadSlot(f"{exchange.method} {exchange.url}")
         relay = _Relay(exchange, slot)
@@ -231,9 +235,16 @@ class _ThreadLease(AsyncLease):
         finally:
             self._slot.leave()
 
+    def leave_thread(self) -> None:
+        """The body is complete: nothing is read any more, although the connection is kept."""
+        self._slot.leave()
+
     def stop_wrapping(self) -> AsyncLease:
-        self.lease = self.lease.stop_wrapping()
+        self._slot.run_inline(self._unwrap)
         return self
+
+    def _unwrap(self) -> None:
+        self.lease = self.lease.stop_wrapping()
 
     @property
     def is_wrapped(self) -> bool:
