@@ -18,6 +18,7 @@ from adieu.errors import (
     WriteError,
 )
 from adieu.http1.codec import Malformed, Truncated
+from adieu.net.system_errors import reason
 
 if TYPE_CHECKING:
     from adieu.errors import Sent
@@ -143,4 +144,4 @@ def _connecting(error: Exception, phase: Phase, lease: LeaseFacts) -> TransportE
         from adieu.net.tls.handshake import describe_tls_error
 
         return TLSError(describe_tls_error(error, host))
-    return ConnectError(f"cannot connect to {origin}: {getattr(error, 'strerror', None) or error}")
+    return ConnectError(f"cannot connect to {origin}: {reason(error)}")

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import ConnectError, ProxyError, RequestTimeout
+from adieu.errors import ConnectError, ProxyError, RequestTimeout, TransportError
 from adieu.http1.codec import Codec, Head, Malformed
 from adieu.messages.fields.challenge import Challenge, parse_challenges
 from adieu.messages.fields.digest import DigestSession
 from adieu.messages.headers import Headers
 from adieu.messages.url import Origin
 from adieu.net.proxies import socks
+from adieu.net.system_errors import reason
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
@@ -239,8 +240,8 @@ def _challenges(head: Head) -> list[Challenge]:
 def _unreachable(error: Exception, via: ProxiedOrigin) -> ProxyError:
     import ssl
 
-    phase: Phase = getattr(error, "phase", "connect")
-    why = str(getattr(error, "strerror", None) or error)
+    phase: Phase = error.phase if isinstance(error, TransportError) else "connect"
+    why = reason(error)
     if isinstance(error, ssl.SSLError):
         from adieu.net.tls.handshake import describe_tls_error
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from adieu.errors import ClientClosed, ConnectError
 from adieu.net.closing import shut
+from adieu.net.system_errors import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -173,4 +174,4 @@ def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[so
 
 def _reason(address: SocketAddress, error: Exception) -> str:
     where = address[0] if isinstance(address, tuple) else address
-    return f"{where}: {getattr(error, 'strerror', None) or error}"
+    return f"{where}: {reason(error)}"

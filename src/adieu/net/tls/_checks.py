@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from adieu.errors import InvalidRequest, InvalidURL, MissingExtra
+from adieu.net.system_errors import reason
 
 __all__ = [
     "Cert",
@@ -96,7 +97,7 @@ def _checked_file(name: str, path: str) -> str:
 
 
 def unreadable(name: str, path: str, error: Exception) -> InvalidRequest:
-    return InvalidRequest(f"{name}={path!r}: {getattr(error, 'strerror', None) or error}")
+    return InvalidRequest(f"{name}={path!r}: {reason(error)}")
 
 
 def checked_trust(trust: object, verify: object) -> str:

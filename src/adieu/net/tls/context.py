@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
+from adieu.net.system_errors import reason
 
 if TYPE_CHECKING:
     import ssl
@@ -98,7 +99,7 @@ def _load_cert(
     except (ssl.SSLError, OSError, ValueError) as error:
         if isinstance(error, InvalidRequest):
             raise
-        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        why = getattr(error, "reason", None) or reason(error)
         raise InvalidRequest(
             f"cert={named} cannot be used: {why}; it takes a certificate and its own key, in PEM, "
             "and the password if the key has one"
