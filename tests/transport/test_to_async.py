@@ -388,7 +388,11 @@ class AsyncAlready:
     async def close(self) -> None: ...
 
 
-@pytest.mark.parametrize("wrong", [AsyncAlready(), object(), Canned, None], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    [AsyncAlready(), object(), Canned, None],
+    ids=["async adapter", "object", "class", "None"],
+)
 def test_an_object_that_is_no_sync_adapter_is_refused(wrong: Any) -> None:
     with pytest.raises(
         adieu.InvalidRequest,
