@@ -241,3 +241,24 @@ def test_a_signal_handler_may_close_the_stream_that_its_thread_waits_for(
         signal.signal(signal.SIGUSR1, former)
     assert connection.ours.fileno() == -1
     over.set()
+
+
+def test_only_the_stream_class_itself_takes_a_tls_socket() -> None:
+    """A subclass has the operations for plain sockets, which would misread the errors of TLS."""
+
+    class Own(SocketStream):
+        pass
+
+    ours, theirs = socket.socketpair()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with (
+        theirs,
+        context.wrap_socket(
+            ours, server_hostname="localhost", do_handshake_on_connect=False
+        ) as sock,
+    ):
+        with pytest.raises(TypeError, match="Own is for plain sockets"):
+            Own(sock)
+        stream = SocketStream(sock)
+        assert stream.tls is sock
+        stream.close()

@@ -52,8 +52,13 @@ class SocketStream(ByteStream):
     def __new__(cls, sock: socket.socket) -> SocketStream:
         # ssl takes long to import. As long as it is not imported, no socket is an SSLSocket.
         ssl = sys.modules.get("ssl")
-        is_tls = ssl is not None and isinstance(sock, ssl.SSLSocket)
-        return super().__new__(_TLSSocketStream if is_tls else cls)
+        if ssl is None or not isinstance(sock, ssl.SSLSocket):
+            return super().__new__(cls)
+        if cls is not SocketStream:
+            raise TypeError(
+                f"{cls.__name__} is for plain sockets: only SocketStream itself takes a TLS socket"
+            )
+        return super().__new__(_TLSSocketStream)
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
