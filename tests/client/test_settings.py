@@ -558,6 +558,38 @@ def test_a_subclass_has_attributes_of_its_own() -> None:
             client.timeuot = 5
 
 
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("allow_redirects", "follow_redirects"),
+        ("headres", "headers"),
+        ("proxies", "proxy"),
+        ("stream", r"client.stream\(method, url\)"),
+    ],
+)
+def test_an_unknown_option_names_the_one_that_is_meant(side: Sync, option: str, meant: str) -> None:
+    client = side.client()
+    options: dict[str, Any] = {option: False}
+    expected = rf"unknown option '{option}'; .*\. Did you mean {meant}\?$"
+    with pytest.raises(TypeError, match=expected):
+        side.get(client, **options)
+    assert side.sent == []
+
+
+def test_a_wrong_timeout_names_what_timeout_takes() -> None:
+    expected = r"^timeout takes seconds as a number, None, or a Timeout as in .*; not \(3, 27\)$"
+    with pytest.raises(adieu.InvalidRequest, match=expected):
+        adieu.Client(timeout=(3, 27))  # type: ignore[arg-type]
+    with pytest.raises(adieu.InvalidRequest, match=r"^timeout must be more than 0 seconds, not 0$"):
+        adieu.Client(timeout=0)
+
+
+def test_send_refuses_a_url_and_names_build_request(side: Sync) -> None:
+    client: Any = side.client()
+    with pytest.raises(adieu.InvalidRequest, match=r"client\.build_request\(.*, not '/items'$"):
+        side.run(lambda: client.send("/items"))
+
+
 def test_build_request_takes_request_options_only(side: Sync) -> None:
     client = side.client()
     with pytest.raises(TypeError, match="unknown option 'timeout'; known are content, data, "):

@@ -354,6 +354,13 @@ def test_a_body_that_does_not_consist_of_bytes_is_refused(body: Any) -> None:
         client.get("mock://x/")
 
 
+@pytest.mark.parametrize("status", ["200", 99, 1000, None, 2.0])
+def test_a_status_that_is_no_status_code_is_refused(status: Any) -> None:
+    expected = rf"the status of a response is a number from 100 to 999, not {status!r}$"
+    with pytest.raises(adieu.InvalidRequest, match=expected):
+        adieu.Response(status)
+
+
 @pytest.mark.parametrize("body", [7, object(), 1.5])
 def test_an_object_that_is_no_body_is_refused(body: Any) -> None:
     given = adieu.adapter(lambda request: adieu.Response(200, body=body))

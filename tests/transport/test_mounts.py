@@ -287,7 +287,9 @@ def test_a_pattern_that_is_no_text_is_refused(pattern: object) -> None:
 )
 def test_two_equivalent_patterns_cannot_both_be_mounted(first: str, second: str) -> None:
     with client_with(first) as client:
-        with pytest.raises(adieu.MountError, match="is mounted already"):
+        with pytest.raises(
+            adieu.MountError, match="is mounted already, and a mount cannot be replaced: mount"
+        ):
             client.mount(second, answering("second"))
         client.mount("unrelated://", answering("unrelated"))
         assert len(list(client.mounts)) == 3

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from adieu.client.resembling import resembling
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.cleanup import CleanupPolicy
 from adieu.lifecycle.deadline import Timeout
@@ -26,12 +27,20 @@ if TYPE_CHECKING:
     from adieu.net.connect import Connect
     from adieu.net.tls.config import TLSConfig
 
+# Options of other libraries that are methods here.
+_INSTEAD = {
+    "mounts": "client.mount(pattern, adapter)",
+    "stream": "client.stream(method, url)",
+}
+
 
 def refuse_unknown(options: Mapping[str, object], known: frozenset[str]) -> None:
-    """Raise `TypeError` for an option that is not known, and name those that are."""
+    """Raise `TypeError` for an option that is not known, and name those that are, and the one that is meant."""
     if not options.keys() <= known:
         unknown = min(options.keys() - known)
-        raise TypeError(f"unknown option {unknown!r}; known are {', '.join(sorted(known))}")
+        text = f"unknown option {unknown!r}; known are {', '.join(sorted(known))}"
+        meant = _INSTEAD.get(unknown) or resembling(unknown, known)
+        raise TypeError(f"{text}. Did you mean {meant}?" if meant else text)
 
 
 def checked_auth(auth: AuthLike | None) -> Auth | None:

@@ -193,6 +193,10 @@ class ClientBase(SettingAttributes):
     ) -> Steps[Any]:
         if self._closed:
             raise ClientClosed("this client is closed")
+        if not isinstance(request, Request):
+            raise InvalidRequest(
+                f"send() takes a Request, as client.build_request(method, url) makes it, not {request!r}"
+            )
         if request.content.is_async and not self.awaits:
             request.content.chunks()  # Raises the error that explains it.
         home = request.url if settings.cert_is_own else settings.client.base_url or request.url

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+from adieu.client.resembling import resembling
 from adieu.client.settings import CLIENT_OPTIONS
 
 __all__ = ["refuse_attribute"]
 
 _CLIENTS = ("adieu.client.client", "adieu.client.async_client")
-# The names of these settings in other libraries.
-_ELSEWHERE = {
-    "allow_redirects": "follow_redirects",
-    "hooks": "event_hooks",
-    "max_retries": "retry",
-    "proxies": "proxy",
-    "retries": "retry",
-    "transport": "adapter",
-    "trust_env": "proxy",
-}
 
 
 def refuse_attribute(kind: type, name: str) -> None:
@@ -27,7 +16,7 @@ def refuse_attribute(kind: type, name: str) -> None:
     A subclass may have attributes of its own, so there only names that resemble a setting are refused, unless they have
     a value in the class body.
     """
-    meant = _meant(name)
+    meant = resembling(name, CLIENT_OPTIONS)
     own = kind.__module__ not in _CLIENTS
     if own and meant is None:
         return
@@ -37,13 +26,3 @@ def refuse_attribute(kind: type, name: str) -> None:
     if own:
         text += f" (For an attribute of {kind.__name__} itself, give it a value in the class body.)"
     raise AttributeError(text)
-
-
-@lru_cache(maxsize=256)
-def _meant(name: str) -> str | None:
-    """The setting whose name this one resembles."""
-    from difflib import get_close_matches
-
-    return _ELSEWHERE.get(name) or next(
-        iter(get_close_matches(name, CLIENT_OPTIONS, 1, 0.75)), None
-    )

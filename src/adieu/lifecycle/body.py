@@ -354,7 +354,9 @@ class BodyBase:
             return BodyClosed(
                 f"reading this body failed before, with {self._failure}: what came until then is not all of it"
             )
-        return BodyClosed("this body was closed before it was read to its end")
+        return BodyClosed(
+            "this body was closed before it was read to its end: read it before, or within its `with` block"
+        )
 
     def _close(self, why: Why) -> Steps[None]:
         """The rest is not wanted: what the policy says, as far as the connection allows it."""

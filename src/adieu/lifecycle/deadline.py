@@ -82,6 +82,13 @@ class Timeout(Value):
         """A timeout from what `timeout=` accepts: a `Timeout`, seconds for each wait, or None for no limit at all."""
         if isinstance(value, Timeout):
             return value
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise InvalidRequest(
+                f"timeout takes seconds as a number, None, or a Timeout as in "
+                f"adieu.Timeout(connect=5, read=30); not {value!r}"
+            )
+        if value is not None and not value > 0:
+            raise InvalidRequest(f"timeout must be more than 0 seconds, not {value!r}")
         return cls(connect=value, read=value, write=value, pool=value)
 
 

@@ -233,7 +233,8 @@ class ResponseHead:
         body = self.body
         if self._streamed and (body is None or body.gives_bytes):
             raise BodyClosed(
-                "this body has been read in pieces, wholly or in part: what is left of it is not the content"
+                "this body has been read in pieces, wholly or in part: what is left of it is not the content. "
+                "To read it twice, begin with `response.read()`; to read on, keep the iterator"
             )
 
     @property
@@ -462,7 +463,7 @@ class ResponseHead:
         return {**state, **{name: getattr(self, name) for name in hidden}}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        ResponseHead.__init__(self, 0)
+        ResponseHead.__init__(self, 0, reason="")
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -471,6 +472,10 @@ class ResponseHead:
 def _phrase(status: int) -> str:
     from http import HTTPStatus
 
+    if not isinstance(status, int) or not 100 <= status <= 999:
+        raise InvalidRequest(
+            f"the status of a response is a number from 100 to 999, not {status!r}"
+        )
     try:
         return HTTPStatus(status).phrase
     except ValueError:

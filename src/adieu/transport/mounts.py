@@ -210,7 +210,10 @@ class Mounts:
     def _add(self, mount: Mount) -> None:
         for other in self._mounts:
             if other.pattern == mount.pattern:
-                raise MountError(f"{mount.pattern} is mounted already")
+                raise MountError(
+                    f"{mount.pattern} is mounted already, and a mount cannot be replaced: "
+                    f"mount a more specific pattern, or make another client"
+                )
         kept = [*self._mounts, mount]
         kept.sort(key=_rank, reverse=True)
         self._mounts = kept

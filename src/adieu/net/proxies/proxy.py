@@ -166,7 +166,10 @@ def _split_url(given: URL | str) -> tuple[URL, tuple[str, str] | None]:
     url = URL(given)
     if url.scheme not in _HTTP and url.scheme not in _SOCKS:
         known = ", ".join((*_HTTP, *_SOCKS))
-        raise InvalidRequest(f"{url.scheme}:// is not a scheme of proxies, which are {known}")
+        raise InvalidRequest(
+            f"{url.scheme}:// is not a scheme of proxies, which are {known}: "
+            f"begin the proxy's URL with one of these"
+        )
     if url.path not in ("", "/") or url.query is not None or url.fragment is not None:
         raise InvalidRequest(f"a proxy is a host and a port, without a path: {url}")
     username, password = url.username, url.password
