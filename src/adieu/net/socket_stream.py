@@ -252,28 +252,35 @@ class _TLSSocketStream(SocketStream):
     names what it needs, and the wait for that happens outside, while the other direction may go on.
     """
 
-    __slots__ = ("_ended", "_session", "_tls")
+    __slots__ = ("_ended", "_may_have_more", "_session", "_tls")
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
         self._tls = sock
         # Taken for each single operation, by a thread that has the lock of its direction.
         self._session = threading.RLock()
-        # The peer has sent its close_notify. It may have left the connection open, so a wait might not end.
+        # The peer has sent its close_notify. It may have left the connection open.
         self._ended = False
+        # OpenSSL may have something for the next read, whatever the socket says: bytes, the end, or an error.
+        self._may_have_more = True
 
     def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         data = None
         try:
             with self._reading:
+                if timeout != self._timeout:
+                    self._timeout, self._limit = timeout, milliseconds(timeout)
                 while data is None:
-                    if not self._has_decrypted() and not self._wait_readable(milliseconds(timeout)):
+                    if not self._may_have_more and not self._wait_readable(self._limit):
                         raise TimeoutError("the peer sends nothing")
                     try:
                         data = self._read(max_bytes)
                     except OSError as error:
-                        # Part of a record, or one that carries no data: a session ticket, new keys.
-                        if _needed(error) != READ:
+                        if _needed(error) == READ:
+                            # Part of a record, or one that carries no data: a session ticket, new keys.
+                            self._may_have_more = False
+                        else:
+                            self._may_have_more = True
                             self._wait_for(error, timeout)
         except BaseException as error:
             self._leave(error)
@@ -302,11 +309,6 @@ class _TLSSocketStream(SocketStream):
         if self._closed:
             self._finish_close()
 
-    def _has_decrypted(self) -> bool:
-        """Whether a read would not wait, whatever the socket says."""
-        with self._session:
-            return self._ended or self._closed or self._tls.pending() > 0
-
     def _read(self, max_bytes: int) -> bytes:
         if self._closed:
             raise _aborted()
@@ -314,6 +316,8 @@ class _TLSSocketStream(SocketStream):
             data = self._recv(max_bytes)
         if not data:
             self._ended = True
+        # A read returns the rest of one record at most, so one that returned less than it could has left nothing.
+        self._may_have_more = self._ended or len(data) == max_bytes
         return data
 
     def _write(self, data: bytes | memoryview) -> int:
@@ -347,7 +351,9 @@ class _TLSSocketStream(SocketStream):
             return 0
 
     def readable(self) -> bool:
-        return self._has_decrypted() or super().readable()
+        with self._session:
+            decrypted = self._ended or self._tls.pending() > 0
+        return decrypted or super().readable()
 
     @property
     def tls(self) -> ssl.SSLSocket:
