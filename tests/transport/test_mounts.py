@@ -282,6 +282,8 @@ def test_a_pattern_that_is_no_text_is_refused(pattern: object) -> None:
         ("https://api.example.org/a%2fb", "https://api.example.org/a%2Fb"),
         ("*://api.example.org", "*://api.example.org:*"),
         ("mock://", "MOCK:///"),
+        ("*://", "all://"),
+        ("*://*.example.org", "ALL://*.example.org"),
         ("https://*.example.org", "https://*.EXAMPLE.org/"),
     ],
 )

@@ -2,7 +2,7 @@
 
 A pattern looks like a URL: `scheme://host:port/path`. Its parts mean:
 
-- scheme: exact, or `*` for any.
+- scheme: exact, or `*` (also written `all`) for any.
 - host: exact; `*.example.org` for every name below example.org (not itself); left out for every host.
 - port: exact; left out it is the scheme's own (443 for https), as in a URL; `:*` for any. Without a host: any.
 - path: whole segments from the left: `/v1` and `/v1/` match `/v1` and `/v1/users`, never `/v10`.
@@ -66,6 +66,8 @@ class Pattern(NamedTuple):
                 f"{text!r} is no mount pattern: write scheme://host:port/path, without query and fragment"
             )
         scheme, authority, path = match.group(1).lower(), match.group(2), match.group(3) or "/"
+        if scheme == "all":
+            scheme = "*"
         if "@" in authority:
             raise MountError(f"{text!r}: userinfo never takes part in mounting; leave it out")
         if "*" in path:

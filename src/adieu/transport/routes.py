@@ -118,13 +118,13 @@ def _patterns(
 
 def _pattern(text: object) -> Pattern:
     """A pattern for proxies. Its scheme is `http`, `https`, or `all` or `*` for both."""
-    scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
+    scheme, separator, _ = text.partition("://") if isinstance(text, str) else ("", "", "")
     if separator and scheme.lower() not in _SCHEMES:
         raise InvalidRequest(
             f"proxy={text!r}: no adapter sends requests for {scheme}:// through a proxy; a pattern begins with "
             "http://, https://, or all:// (also written *://)"
         )
     try:
-        return Pattern.parse(f"*://{rest}" if scheme.lower() == "all" else text)
+        return Pattern.parse(text)
     except MountError as error:
         raise MountError(f"proxy={text!r}: {error}") from None
