@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 project = "adieu"
 author = "The adieu authors"
@@ -23,3 +27,22 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+
+
+def fences_to_directives(
+    app: Sphinx, what: str, name: str, documented: object, options: object, lines: list[str]
+) -> None:
+    """Docstrings have code blocks as in Markdown; autodoc reads reStructuredText."""
+    converted: list[str] = []
+    inside = False
+    for line in lines:
+        if line.startswith("```"):
+            inside = not inside
+            converted += ["", f".. code-block:: {line[3:] or 'text'}", ""] if inside else [""]
+        else:
+            converted.append(f"   {line}" if inside else line)
+    lines[:] = converted
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", fences_to_directives)
