@@ -645,6 +645,38 @@ def test_every_generator_around_a_body_is_closed_at_once(place: Place, how: str)
     assert len(leaks) == (how == "dropped"), leaks
 
 
+def test_a_user_may_wrap_what_a_call_returned_although_some_of_it_was_read_ahead(
+    place: Place,
+) -> None:
+    def first_and_later(peer: Any, request: Any) -> Any:
+        head = peer.head(200, [("transfer-encoding", "chunked")])
+        peer.send(head + b"5\r\nabcde\r\n")
+        assert go_on.wait(5)
+        peer.send(b"5\r\nfghij\r\n0\r\n\r\n")
+        return "keep"
+
+    go_on = threading.Event()
+    place.server.on("/later", first_and_later)
+    with place.block(place.client()) as client:
+        for policy in POLICIES:
+            response = Passing(bytes.upper).around(
+                place.get(client, "/gzip", cleanup=policy), decoded=True
+            )
+            assert b"".join(place.each(response.iter_bytes())) == LARGE.upper()
+            caught(adieu.BodyClosed, place.read, response)
+            response = Passing(bytes.upper).around(place.get(client, "/small", cleanup=policy))
+            assert place.read(response) == place.read(response) == SMALL
+            place.is_free(client)
+            if not place.is_local:
+                go_on.clear()
+                response = Passing(bytes.upper).around(
+                    place.stream(client, "/later", cleanup=policy)
+                )
+                go_on.set()
+                assert place.read(response) == b"ABCDEFGHIJ"
+                place.is_free(client)
+
+
 @pytest.mark.parametrize("inner", ["small", "iterator"])
 def test_content_that_is_in_memory_or_made_by_hand_can_be_wrapped(place: Place, inner: str) -> None:
     functions = [Passing(bytes.upper), Passing(lambda chunk: chunk + b"!")]
@@ -713,6 +745,15 @@ class _Odd:
     @staticmethod
     async def async_stopped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield (await anext(chunks))[:1]
+
+    @staticmethod
+    def endless(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        return itertools.repeat(SMALL)
+
+    @staticmethod
+    async def async_endless(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        while True:
+            yield SMALL
 
     @staticmethod
     def views(chunks: Iterator[bytes]) -> Iterator[Any]:
@@ -961,6 +1002,33 @@ def test_middlewares_and_adapters_of_adieu_go_around_one_another(place: Place) -
                 assert place.content(client, path, streaming, cleanup=policy) == right
                 assert place.site.served - served == {"/500": 3, "/moved": 2}.get(path, 1)
             place.is_free(client)
+
+
+def test_a_function_without_an_end_is_bounded(place: Place) -> None:
+    with place.block(place.client(odd(place, "endless"), max_body=100_000)) as client:
+        for policy, path in itertools.product(POLICIES, ("/small", "/empty", "/moved-empty")):
+            with pytest.raises(adieu.BodyTooLarge):
+                place.content(client, path, False, cleanup=policy)
+            place.is_free(client)
+
+
+class _Survives(adieu.ReleaseOnRead):
+    """Lets a body be read to its end after its client was closed."""
+
+    __slots__ = ()
+
+    def on_client_close(self, view: adieu.View) -> Any:
+        return adieu.STREAM
+
+
+@_only(lambda mode, kind: kind in {*_SOCKETS, "to_async"})
+def test_a_wrapped_body_may_survive_its_client(place: Place) -> None:
+    for pairs in ([], [wrapping(Passing())], [wrapping(Passing(), decoded=True)] * 2):
+        client = place.client(*pairs, cleanup=_Survives())
+        pieces = place.each(place.stream(client, "/large").iter_bytes())
+        begun = next(pieces)
+        place.run(client.close())
+        assert begun + b"".join(pieces) == LARGE
 
 
 def test_a_limit_on_bodies_holds_through_every_adapter(place: Place) -> None:

@@ -149,12 +149,16 @@ class BodyBase:
         """Neither closed nor cut off nor failed: reading gives bytes, or the end."""
         return self.state in (BodyState.OPEN, BodyState.BUFFERED, BodyState.ENDED)
 
-    def wrap(self, wrap: Callable[[Any], AnyLease]) -> None:
-        """Put a lease around the one that the body is read through: `wrap(lease)` makes it."""
+    def wrap(self, wrap: Callable[[Any, list[bytes]], AnyLease]) -> None:
+        """Put a lease around the one that the body is read through: `wrap(lease, ahead)` makes it.
+
+        `ahead`: what was read before; it comes through that lease, too.
+        """
         lease = self.lease
         if lease is None or lease is not self.exchange.lease:
             raise self.refusal()
-        wrapped = wrap(lease)
+        wrapped = wrap(lease, self._ahead)
+        self._ahead = []
         self.exchange.wrap(wrapped)
         self.lease = wrapped
 

@@ -40,16 +40,20 @@ AsyncWrap = Callable[[AsyncIterator[bytes]], AsyncIterable[bytes]]
 class _Feed(Iterator[bytes]):
     """The raw bytes of the inner lease, for the function."""
 
-    __slots__ = ("deadline", "ended", "lease")
+    __slots__ = ("ahead", "deadline", "ended", "lease")
 
     # That of the read under way; None: of a response that no exchange owns.
     deadline: Deadline | None
 
-    def __init__(self, lease: Any) -> None:
+    def __init__(self, lease: Any, ahead: list[bytes]) -> None:
         self.lease = lease
+        # What was read of the body before it was wrapped.
+        self.ahead = ahead
         self.ended = False
 
     def __next__(self) -> bytes:
+        if self.ahead:
+            return self.ahead.pop(0)
         if not self.ended:
             chunk: bytes = self.lease.read(self.deadline)
             if chunk:
@@ -61,15 +65,19 @@ class _Feed(Iterator[bytes]):
 class _AsyncFeed(AsyncIterator[bytes]):
     """The raw bytes of the inner lease, for the async function."""
 
-    __slots__ = ("deadline", "ended", "lease")
+    __slots__ = ("ahead", "deadline", "ended", "lease")
 
     deadline: Deadline | None
 
-    def __init__(self, lease: Any) -> None:
+    def __init__(self, lease: Any, ahead: list[bytes]) -> None:
         self.lease = lease
+        # What was read of the body before it was wrapped.
+        self.ahead = ahead
         self.ended = False
 
     async def __anext__(self) -> bytes:
+        if self.ahead:
+            return self.ahead.pop(0)
         if not self.ended:
             chunk: bytes = await self.lease.read(self.deadline)
             if chunk:
@@ -142,8 +150,8 @@ class WrappedLease(_Facts, Lease):
 
     __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
 
-    def __init__(self, lease: Lease, function: Wrap) -> None:
-        self._feed = _Feed(lease)
+    def __init__(self, lease: Lease, ahead: list[bytes], *, function: Wrap) -> None:
+        self._feed = _Feed(lease, ahead)
         # None once it has been called, and once the lease has ended.
         self._function: Wrap | None = function
         self._pieces: Iterator[bytes] | None = None
@@ -197,8 +205,8 @@ class AsyncWrappedLease(_Facts, AsyncLease):
 
     __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
 
-    def __init__(self, lease: AsyncLease, function: AsyncWrap) -> None:
-        self._feed = _AsyncFeed(lease)
+    def __init__(self, lease: AsyncLease, ahead: list[bytes], *, function: AsyncWrap) -> None:
+        self._feed = _AsyncFeed(lease, ahead)
         # None once it has been called, and once the lease has ended.
         self._function: AsyncWrap | None = function
         self._pieces: AsyncIterator[bytes] | None = None

@@ -406,8 +406,8 @@ class ResponseHead:
             return IncrementalText(None, self._encoding)
         return IncrementalText(self.headers.get("content-type"))
 
-    def _wrap(self, lease: Callable[[Any], AnyLease]) -> None:
-        """Put `lease(inner)` between the body, which must be whole, and its reader."""
+    def _wrap(self, lease: Callable[[Any, list[bytes]], AnyLease]) -> None:
+        """Put `lease(inner, ahead)` between the body, which must be whole, and its reader: see `BodyBase.wrap`."""
         body = self.body
         if self._raw is None:
             self._refuse_rest()
@@ -424,7 +424,7 @@ class ResponseHead:
                 raise BodyClosed("the body of this response was not kept")
             source = self._source_of((self._raw,) if self._raw else ())
         self._for_one_call = self._for_one_call or body is not None
-        self.source, self.body = lease(source), None
+        self.source, self.body = lease(source, []), None
         self._raw = self._content = self._text = None
 
     def _say_decoded(self) -> None:
