@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTP1Adapter"]
 
 _UNGUARDED: frozenset[Honour] = frozenset(("tls", "connect", "route"))
-_ALL: frozenset[Honour] = _UNGUARDED | {"guard"}
+_ALL: frozenset[Honour] = frozenset((*_UNGUARDED, "guard"))
 
 
 class HTTP1Adapter(AdapterBase):

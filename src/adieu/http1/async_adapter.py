@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncHTTP1Adapter"]
 
 _UNGUARDED: frozenset[Honour] = frozenset(("tls", "connect", "route"))
-_ALL: frozenset[Honour] = _UNGUARDED | {"guard"}
+_ALL: frozenset[Honour] = frozenset((*_UNGUARDED, "guard"))
 
 
 def _waiter() -> PoolWaiter:

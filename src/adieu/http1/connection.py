@@ -180,7 +180,8 @@ class H1LeaseBase(ExchangeLease[Connection]):
         return chunk
 
 
-class H1Lease(H1LeaseBase, Lease):
+# An `ExchangeLease` has slots where a `Lease` has properties.
+class H1Lease(H1LeaseBase, Lease):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The lease of a sync exchange."""
 
     __slots__ = ()
@@ -190,7 +191,7 @@ class H1Lease(H1LeaseBase, Lease):
         return drive(self._read(deadline)) if chunk is None else chunk
 
 
-class AsyncH1Lease(H1LeaseBase, AsyncLease):
+class AsyncH1Lease(H1LeaseBase, AsyncLease):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The lease of an async exchange."""
 
     __slots__ = ()

@@ -51,9 +51,10 @@ class ExchangeLease(PoolLease[C]):
         self.opened_at: str | None = None
         self.sent: Sent = "no"
         self.started = False
-        self.framing = "close"
-        self.received = 0
-        self.remaining = None
+        # Slots, where `LeaseBase` has properties: the adapter assigns them.
+        self.framing = "close"  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.received = 0  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.remaining = None  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def info(self) -> LeaseInfo:
         seconds = self.since.elapsed()

@@ -202,7 +202,8 @@ class PoolLease(LeaseBase, Generic[C]):
         self.pool = pool
         self.key = key
         self.connection: C | None = None
-        self.reused = False
+        # A slot, where `LeaseBase` has a property: the pool assigns it.
+        self.reused = False  # pyright: ignore[reportIncompatibleMethodOverride]
         self.state = LeaseState.ACTIVE
         # Wakes a waiting exchange when it has a connection, or the pool is closed.
         self.wake: Callable[[], object] | None = None

@@ -5,7 +5,7 @@ They have an owner and an end all the same: the exchange owns a lease of them, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +144,7 @@ def close_now(source: object) -> None:
     if callable(close):
         close()
         return
-    aclose = getattr(source, "aclose", None)
+    aclose: Callable[[], Coroutine[object, None, object]] | None = getattr(source, "aclose", None)
     if callable(aclose):
         closing = aclose()
         try:

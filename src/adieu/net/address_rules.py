@@ -161,7 +161,7 @@ def _networks(name: str, given: object) -> list[IPNetwork]:
     return networks
 
 
-def _checked_ports(ports: object) -> tuple[int, ...] | None:
+def _checked_ports(ports: Iterable[int] | None) -> tuple[int, ...] | None:
     if ports is None:
         return None
     numbers = tuple(ports) if isinstance(ports, Iterable) else (ports,)

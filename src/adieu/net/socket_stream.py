@@ -58,7 +58,7 @@ class SocketStream(ByteStream):
             raise TypeError(
                 f"{cls.__name__} is for plain sockets: only SocketStream itself takes a TLS socket"
             )
-        return super().__new__(_TLSSocketStream)
+        return object.__new__(_TLSSocketStream)
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock

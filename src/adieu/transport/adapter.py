@@ -267,9 +267,9 @@ def _of(function: Any, schemes: Sequence[str]) -> FunctionAdapter | AsyncFunctio
 
 def is_awaited(function: object) -> bool | None:
     """Whether a function is an `async def`. None: unknown (it is written in C, or a `functools.partial`)."""
-    while hasattr(function, "__wrapped__"):
-        # Follow `__wrapped__`: a wrapper returns what its inner function returns.
-        function = function.__wrapped__
+    # Follow `__wrapped__`: a wrapper returns what its inner function returns.
+    while (wrapped := getattr(function, "__wrapped__", None)) is not None:
+        function = wrapped
     code = getattr(_called(function), "__code__", None)
     return None if code is None else bool(code.co_flags & _COROUTINE)
 
