@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from adieu.testing.faults import FaultServer
 from servers import KNOWN_PORTS, Authority, CherootTen, Nginx, TLSServer
+from support.needs import lacks
 from support.watch import Watch
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ settings.load_profile("adieu")
 # A process that a shell runs in the background ignores Ctrl-C, and so would the calls that these tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the library below an adapter cannot do."""
+    left_out = [item for item in items if lacks(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_collection_finish() -> None:

@@ -1,8 +1,7 @@
-"""The default adapter: urllib3 makes the connections and their TLS, adieu owns, speaks on and ends them."""
+"""The adapter over urllib3: its manager, pools, connections and responses, under adieu's promises."""
 
 from __future__ import annotations
 
 from adieu_urllib3.adapter import Urllib3Adapter
-from adieu_urllib3.wire import Urllib3Wire
 
-__all__ = ["Urllib3Adapter", "Urllib3Wire"]
+__all__ = ["Urllib3Adapter"]

@@ -86,7 +86,7 @@ class Target(NamedTuple):
 
 TARGETS: Final = (
     Target("get", "adieu, h11", "h11 loop", 1.3, "adieu over h11 / a bare h11 loop"),
-    Target("get", "adieu, urllib3", "urllib3", 0.75, "adieu over urllib3 / PoolManager.request"),
+    Target("get", "adieu, urllib3", "urllib3", 1.6, "adieu over urllib3 / PoolManager.request"),
     # 10 µs where requests takes 430.
     Target("get", "adieu, client alone", "requests", 10 / 430, "the client alone / Session.get"),
     Target(

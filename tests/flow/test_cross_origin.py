@@ -286,7 +286,9 @@ def test_only_a_whole_url_leads_away_from_the_base_url(path: str) -> None:
 # Proxies
 
 
-@pytest.mark.parametrize("digest", [False, True])
+@pytest.mark.parametrize(
+    "digest", [False, pytest.param(True, marks=pytest.mark.needs("digest for proxies"))]
+)
 def test_an_origin_that_answers_407_does_not_get_the_proxys_credentials(
     place: Place, authority: Authority, new_server: Callable[..., FaultServer], digest: bool
 ) -> None:

@@ -87,6 +87,7 @@ def raw_request(stage: Stage) -> list[bytes]:
     return came
 
 
+@pytest.mark.needs("sending trailers")
 def test_trailers_follow_the_content(stage: Stage) -> None:
     came = raw_request(stage)
     with stage.block(stage.one()) as client:
@@ -101,6 +102,7 @@ def test_trailers_follow_the_content(stage: Stage) -> None:
         assert request.header("content-length") is None
 
 
+@pytest.mark.needs("sending trailers")
 def test_a_function_returns_them_after_the_content_was_sent(stage: Stage) -> None:
     came = raw_request(stage)
     digest = hashlib.md5(usedforsecurity=False)
@@ -119,6 +121,7 @@ def test_a_function_returns_them_after_the_content_was_sent(stage: Stage) -> Non
     assert stage.server.requests[0].header("trailer") == "x-md5"
 
 
+@pytest.mark.needs("sending trailers")
 def test_a_redirect_sends_them_again(stage: Stage) -> None:
     came = raw_request(stage)
     with stage.block(stage.one()) as client:
@@ -127,6 +130,7 @@ def test_a_redirect_sends_them_again(stage: Stage) -> None:
     assert came == [b"1\r\na\r\n0\r\nx: y\r\n\r\n"]
 
 
+@pytest.mark.needs("sending trailers")
 def test_an_error_or_a_wrong_result_of_the_function_ends_the_exchange(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         with pytest.raises(adieu.ContentError, match="ZeroDivisionError"):

@@ -34,6 +34,7 @@ def upgraded(stage: Stage, client: Any, path: str = "/upgrade") -> Any:
     return response.upgraded
 
 
+@pytest.mark.needs("upgrades")
 def test_after_a_101_the_stream_is_the_users(stage: Stage) -> None:
     with stage.block(stage.one()) as client, stage.block(upgraded(stage, client)) as stream:
         for word in (b"one", b"two"):
@@ -47,6 +48,7 @@ def test_after_a_101_the_stream_is_the_users(stage: Stage) -> None:
     assert stage.nothing_open()
 
 
+@pytest.mark.needs("upgrades")
 def test_bytes_that_came_with_the_head_come_first(stage: Stage) -> None:
     def eager(peer: Peer, request: Request) -> Ending:
         head = b"HTTP/1.1 101 Go\r\nUpgrade: shout\r\nConnection: upgrade\r\n\r\n"
@@ -66,6 +68,7 @@ def test_bytes_that_came_with_the_head_come_first(stage: Stage) -> None:
         assert stage.run(stream.recv()) == b""
 
 
+@pytest.mark.needs("upgrades")
 def test_a_stream_waits_no_longer_than_its_timeout(stage: Stage) -> None:
     with stage.block(stage.one()) as client, stage.block(upgraded(stage, client)) as stream:
         assert isinstance(
@@ -80,6 +83,7 @@ def test_an_unrequested_upgrade_is_an_error(stage: Stage) -> None:
         stage.next_works(client)
 
 
+@pytest.mark.needs("upgrades")
 def test_a_server_that_does_not_upgrade_gives_a_response(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         response = stage.get(client, "/ok", headers=SHOUT)
@@ -87,6 +91,7 @@ def test_a_server_that_does_not_upgrade_gives_a_response(stage: Stage) -> None:
         stage.next_works(client)
 
 
+@pytest.mark.needs("upgrades")
 def test_a_stream_that_is_dropped_is_closed_and_reported(stage: Stage) -> None:
     with stage.block(stage.one()) as client:
         stream = upgraded(stage, client)
@@ -170,6 +175,7 @@ def echoing() -> Iterator[str]:
         thread.join(5)
 
 
+@pytest.mark.needs("upgrades")
 def test_connect_gives_a_stream_through_the_proxy_to_anything(stage: Stage) -> None:
     with echoing() as place, FaultProxy(auth="Basic bWU6cw==") as proxy:
         headers = {"Host": place, "Proxy-Authorization": "Basic bWU6cw=="}
@@ -184,6 +190,7 @@ def test_connect_gives_a_stream_through_the_proxy_to_anything(stage: Stage) -> N
     assert (asked.method, asked.target, asked.header("host")) == ("CONNECT", place, place)
 
 
+@pytest.mark.needs("upgrades")
 @pytest.mark.parametrize("status", [200, 302, 407, 502])
 def test_a_proxy_that_refuses_gives_a_response(stage: Stage, status: int) -> None:
     answer = f"HTTP/1.1 {status} No\r\nLocation: /ok\r\nContent-Length: 2\r\n\r\nno".encode()
@@ -201,6 +208,7 @@ def test_a_proxy_that_refuses_gives_a_response(stage: Stage, status: int) -> Non
             stage.next_works(client)
 
 
+@pytest.mark.needs("upgrades")
 @pytest.mark.parametrize(
     "options",
     [

@@ -134,6 +134,7 @@ def test_a_leak_is_a_warning_and_no_second_line(bare: Stage, lines: _Lines) -> N
     assert lines.ours() == ["connection _: closed (abandoned)"]
 
 
+@pytest.mark.needs("silent loggers")
 def test_no_secret_reaches_any_record(bare: Stage, lines: _Lines, tmp_path: Path) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text(f"machine 127.0.0.1 login me password {_SECRET}\n")

@@ -216,10 +216,18 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def each_idle_connection_is_reusable(self) -> None:
         for adapter in self.client._adapters():
-            engine = getattr(adapter, "inner", adapter)._engine
-            for connection, lease in engine.pool._owners.items():
+            for connection, lease in self.pool(getattr(adapter, "inner", adapter))._owners.items():
                 if lease is None:
-                    assert connection.codec.is_reusable()
+                    assert self.is_reusable(connection)
+
+    def pool(self, adapter: Any) -> Any:
+        """The pool of an adapter."""
+        return adapter._engine.pool
+
+    def is_reusable(self, connection: Any) -> bool:
+        """Both messages on the connection have ended, and nothing came after them."""
+        reusable: bool = connection.codec.is_reusable()
+        return reusable
 
 
 _SETTINGS = settings(
@@ -233,6 +241,12 @@ _SETTINGS = settings(
 
 class Urllib3Machine(Machine):
     adapter = "urllib3"
+
+    def pool(self, adapter: Any) -> Any:
+        return adapter._pool
+
+    def is_reusable(self, connection: Any) -> bool:
+        return not connection.sock.buffered and connection.conn.sock is connection.sock
 
 
 class H11Machine(Machine):

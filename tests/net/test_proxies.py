@@ -315,6 +315,7 @@ def test_a_407_to_a_forwarded_request_is_the_response(stage: Surroundings) -> No
         assert stage.get(client, "http://example.org/").status_code == 407
 
 
+@pytest.mark.needs("digest for proxies")
 def test_digest_answers_the_proxys_challenge_and_never_sends_the_password(
     stage: Surroundings,
 ) -> None:
@@ -336,6 +337,7 @@ def test_digest_answers_the_proxys_challenge_and_never_sends_the_password(
     assert "s3cret" not in str(said)
 
 
+@pytest.mark.needs("digest for proxies")
 def test_digest_credentials_that_are_refused_end_it(stage: Surroundings) -> None:
     proxy = stage.proxy(auth=digest_challenges("somebody else"))
     setting = adieu.Proxy(proxy.url, auth=("me", "s3cret"), digest=True)

@@ -88,6 +88,7 @@ def test_refusals_of_tinyproxy_are_errors(
         assert runner.run(client.get(nginx.url)).status_code == 407
 
 
+@pytest.mark.needs("digest for proxies")
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 def test_squid_forwards_and_tunnels_with_digest_authentication(
     place: tuple[Runner, str], nginx: Nginx, squid: Squid, secure: bool

@@ -78,22 +78,25 @@ class Failing(adieu.CleanupPolicy):
 class Scenario(NamedTuple):
     """A name, a function, and the options of the client.
 
-    `connects` is false if no exchange begins, so that no policy is ever called.
+    `connects` is false if no exchange begins, so that no policy is ever called. `needs`: see `support.needs`.
     """
 
     name: str
     play: Play
     options: dict[str, Any]
     connects: bool
+    needs: str | None
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(name: str = "", *, connects: bool = True, **options: Any) -> Callable[[Play], Play]:
+def scenario(
+    name: str = "", *, connects: bool = True, needs: str | None = None, **options: Any
+) -> Callable[[Play], Play]:
     def add(play: Play) -> Play:
         known = name or play.__name__.strip("_").replace("_", "-")
-        SCENARIOS[known] = Scenario(known, play, options, connects)
+        SCENARIOS[known] = Scenario(known, play, options, connects, needs)
         return play
 
     return add
@@ -554,7 +557,7 @@ def _redirect_not_followed(stage: Stage, client: Any) -> object:
 # Calls that are no exchange after all
 
 
-@scenario()
+@scenario(needs="upgrades")
 def _upgrade(stage: Stage, client: Any) -> object:
     headers = {"upgrade": "shout", "connection": "upgrade"}
     response = stage.get(client, "/upgrade", headers=headers)

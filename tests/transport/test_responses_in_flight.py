@@ -898,6 +898,7 @@ def test_an_empty_redirect_keeps_its_connection(place: Place) -> None:
                 assert _opened(place) == opened + 1
 
 
+@pytest.mark.needs("upgrades")
 @_only(lambda mode, kind: kind in {"native", "h11", "urllib3", "to_async"})
 def test_an_upgraded_connection_is_the_users_although_its_response_was_wrapped(
     place: Place,

@@ -1,0 +1,104 @@
+"""Opening the connection of a lease: urllib3's `connect`, over a stream that adieu's wire makes.
+
+What is opened belongs to a scope until it stands, so whatever fails or interrupts in between, the scope closes it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import ClientClosed, ConnectError, ProxyError, RequestTimeout
+from adieu.http1.tunnel import Tunnels
+from adieu.lifecycle.events import notify
+from adieu.lifecycle.steps import drive
+from adieu.messages.url import Origin
+from adieu.net.scope import ConnectScope
+from adieu.net.tls.handshake import describe_tls_error
+from adieu.net.tls.start import start_tls
+from adieu.net.wire import TCPWire
+from adieu.transport.pool_key import target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.net.proxies.proxy import Proxy
+    from adieu_urllib3.lease import Urllib3Lease
+
+__all__ = ["open_connection", "reach"]
+
+
+def open_connection(lease: Urllib3Lease, connect: Callable[[], None]) -> None:
+    """Open the connection of a lease by urllib3's own `connect`."""
+    connection, events, settings = lease.held, lease.events, lease.settings
+    scope = connection.scope = ConnectScope(
+        lease.since, settings.tls, settings.connect, settings.guard
+    )
+    lease.phase = "connect"
+    try:
+        if events is not None:
+            notify(events.connect_started, connection.id, str(target_of(lease.key)))
+        if connection.closed:
+            # Since it was leased. From here on the one who closes it closes the scope, and so what it makes.
+            raise ClientClosed("the client was closed before a connection was opened")
+        connect()
+        if connection.closed:
+            connection.close()
+            raise ClientClosed("the client was closed while a connection was being opened")
+    except BaseException as error:
+        scope.close()
+        if events is not None:
+            notify(events.connect_failed, connection.id, str(error) or type(error).__name__)
+        raise
+    connection.scope = None
+    if connection.sock is not None:
+        connection.sock.opened(lease.since)
+    lease.phase = "write"
+    if events is not None:
+        notify(events.connected, connection.id, lease.since.now() - connection.opened_at)
+
+
+def reach(lease: Urllib3Lease, scope: ConnectScope) -> Any:
+    """A stream to the origin, or to the proxy that the request goes through."""
+    proxy, wire = lease.settings.route, TCPWire()
+    via: Any = target_of(lease.key)
+    if proxy is None:
+        return wire.open(lease.origin, scope)
+    if proxy.is_socks:
+        return drive(Tunnels(wire, start_tls).open(via, scope))
+    if scope.guard is not None:
+        # Who it is for is what a guard judges; where the proxy is, the user has said.
+        scope.guard.behind_proxy(via)
+        scope.guard = None
+    try:
+        return _through(proxy, wire, scope)
+    except RequestTimeout as error:
+        error.args = (f"{error.args[0]}, on the way through the proxy {proxy}",)
+        raise
+    except TimeoutError:
+        late = scope.exceeded()
+        late.args = (f"{late.args[0]}, on the way through the proxy {proxy}",)
+        raise late from None
+    except (OSError, ConnectError) as error:
+        raise _unreachable(error, proxy) from error
+
+
+def _through(proxy: Proxy, wire: TCPWire, scope: ConnectScope) -> Any:
+    place = proxy.url.origin
+    stream: Any = wire.open(Origin("tcp", place.host, place.port), scope)
+    scope.own(stream)
+    if place.scheme == "https":
+        for_origins = scope.tls
+        scope.tls = proxy.tls or (for_origins.for_proxy() if for_origins is not None else None)
+        stream = start_tls(stream, place.host.rstrip("."), scope)
+        scope.own(stream)
+        scope.tls = for_origins
+    return stream
+
+
+def _unreachable(error: Exception, proxy: Proxy) -> ProxyError:
+    phase = error.phase if isinstance(error, ConnectError) else "connect"
+    why = str(getattr(error, "strerror", None) or error)
+    if isinstance(error, ssl.SSLError):
+        phase, why = "tls", describe_tls_error(error, proxy.url.host)
+    return ProxyError(f"the proxy {proxy} cannot be reached: {why}", phase=phase)

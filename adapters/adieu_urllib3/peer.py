@@ -1,0 +1,308 @@
+"""`PeerSocket`: what urllib3 takes for the socket of a connection, and http.client for the file of its responses.
+
+Every byte of a connection goes through here, in both directions. So every wait asks the deadline of the exchange, a
+long upload hears a peer that answers early, and bytes after the end of a response are seen before the connection is
+used again.
+
+Invariant: nothing that urllib3 or http.client calls closes the stream. Its owner does: a scope while it is being
+opened, and then the connection in adieu's pool (`lease.Connection`), which outlives whatever urllib3 does.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal
+
+from adieu.http1.chunk_guard import ChunkGuard
+from adieu.http1.codec import Malformed, Truncated
+from adieu.http1.error_mapping import is_alert
+from adieu_urllib3.head import MAX_HEAD, HeadFacts, check_unfinished, read_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.lifecycle.deadline import Deadline
+    from adieu.net.scope import ConnectScope
+
+__all__ = ["PeerSocket"]
+
+_READ = 64 * 1024
+_MAX_INFORMATIONAL = 32
+# How long to look for something that is probably there (seconds).
+_GLANCE = 0.001
+# The seconds for which a peer that was asked whether it wants the content may keep silent: many do not know the
+# question.
+_CONTINUE_TIMEOUT = 1.0
+
+
+class PeerSocket:
+    """A stream of adieu's under the names that sockets and their files have.
+
+    `scope`: what the stream belongs to while it is being opened. `deadline`: that of the present exchange. `heard`:
+    some byte of its response has come.
+    """
+
+    __slots__ = ("_at", "_buffer", "_guard", "deadline", "heard", "interim", "scope", "stream")
+
+    def __init__(self, stream: Any, scope: ConnectScope) -> None:
+        self.stream = stream
+        self.scope: ConnectScope | None = scope
+        self.deadline: Deadline | None = None
+        self.heard = False
+        self.interim = 0
+        # What has come and has not been read; it begins at `_at`.
+        self._buffer = b""
+        self._at = 0
+        self._guard: ChunkGuard | None = None
+
+    def opened(self, deadline: Deadline) -> None:
+        """The stream stands, and belongs to its connection."""
+        self.scope = None
+        self.begin(deadline)
+
+    def begin(self, deadline: Deadline) -> None:
+        """A new exchange begins."""
+        self.deadline = deadline
+        self.heard = False
+        self.interim = 0
+        self._guard = None
+
+    @property
+    def buffered(self) -> int:
+        """The number of bytes that are here and have not been read."""
+        return len(self._buffer) - self._at
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]:
+        """The fields after a chunked body, as far as they have come."""
+        return self._guard.trailers if self._guard is not None else []
+
+    def has_body(self, received: int) -> bool:
+        """Whether bytes of the body, or its end, are here, so that http.client does not wait for them.
+
+        `received`: the bytes of the body that were read before.
+        """
+        guard = self._guard
+        return self.buffered > 0 if guard is None else guard.done or guard.received > received
+
+    def _limit(self, wait: Literal["read", "write"]) -> float | None:
+        if self.scope is not None:
+            return self.scope.remaining()
+        return self.deadline.remaining(wait) if self.deadline is not None else None
+
+    # -- as a socket -------------------------------------------------------------------------------------------------
+
+    def sendall(self, data: bytes) -> None:
+        """Send a head, in one piece."""
+        try:
+            self.stream.send(data, self._limit("write"))
+        except OSError as error:
+            self._raise_alert(error)
+            raise
+
+    def _raise_alert(self, error: OSError) -> None:
+        """Raise what a TLS peer said before it hung up, if it did.
+
+        In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section
+        4.4.2), so its alert is found where the first answer is expected, and the request may be cut off before that.
+        """
+        if self.stream.tls is None or isinstance(error, TimeoutError):
+            return
+        try:
+            self.stream.recv(_READ, _GLANCE)
+        except OSError as said:
+            if is_alert(said):
+                raise
+
+    def send_body(self, data: bytes, told: Callable[[int], object]) -> None:
+        """Send a part of a request's body, unless the peer answers before it has all of it (RFC 9112, section 9.5).
+
+        Raises `BrokenPipeError` then, after which urllib3 reads the answer.
+        """
+        rest = memoryview(data)
+        while rest:
+            try:
+                done = self.stream.send_or_recv(rest, self._limit("write"))
+            except OSError as error:
+                self._raise_alert(error)
+                raise
+            if isinstance(done, int):
+                rest = rest[done:]
+                continue
+            if not done:
+                raise BrokenPipeError(
+                    "the peer closed the connection before it had the whole request"
+                )
+            self._take(done)
+            if self._final_head_begun(told):
+                raise BrokenPipeError("the peer answered before it had the whole request")
+
+    def await_continue(self, told: Callable[[int], object]) -> None:
+        """Wait until the peer says that it wants the content (RFC 9110, section 10.1.1), for a limited time.
+
+        Raises `BrokenPipeError` if it answers without it, or has closed.
+        """
+        seen: list[int] = []
+
+        def told_and_seen(status: int) -> None:
+            seen.append(status)
+            told(status)
+
+        until = monotonic() + _CONTINUE_TIMEOUT
+        while 100 not in seen and (left := until - monotonic()) > 0:
+            limit = self._limit("read")
+            try:
+                data = self.stream.recv(_READ, left if limit is None else min(left, limit))
+            except TimeoutError:
+                continue
+            if not data:
+                raise BrokenPipeError("the peer closed the connection without an answer")
+            self._take(data)
+            if self._final_head_begun(told_and_seen):
+                raise BrokenPipeError("the peer answered without the content")
+
+    def settimeout(self, seconds: object) -> None:
+        """Nothing: each wait asks the deadline."""
+
+    def makefile(self, mode: str = "rb", *args: Any, **options: Any) -> PeerSocket:
+        """The file of a response: this object, so that no byte is left in the buffer of a file that was closed."""
+        return self
+
+    def close(self) -> None:
+        """Nothing: see the invariant above."""
+
+    # -- as a file ---------------------------------------------------------------------------------------------------
+
+    closed = False
+
+    def flush(self) -> None:
+        """Nothing: what was sent is not kept."""
+
+    def read1(self, size: int = -1) -> bytes:
+        """At most so many bytes, with at most one wait; b"" at the end of the stream."""
+        if not self.buffered:
+            self.fill()
+        return self._taken(size)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """So many bytes, fewer only at the end of the stream."""
+        wanted = -1 if size is None else size
+        pieces: list[bytes] = []
+        while wanted:
+            piece = self.read1(wanted)
+            if not piece:
+                break
+            pieces.append(piece)
+            if wanted > 0:
+                wanted -= len(piece)
+        return b"".join(pieces)
+
+    def readinto(self, target: Any) -> int:
+        """As `read`, into a buffer: the number of bytes."""
+        data = self.read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    def readline(self, limit: int = -1) -> bytes:
+        """A line with its LF, or as many bytes as the limit allows."""
+        start = self._at
+        while True:
+            end = self._buffer.find(b"\n", start) + 1
+            if end:
+                size = end - self._at
+                return self._taken(size if limit < 0 else min(size, limit))
+            if 0 <= limit <= self.buffered:
+                return self._taken(limit)
+            seen = self.buffered
+            if not self.fill():
+                return self._taken(-1)
+            start = self._at + seen
+
+    def peek(self, size: int = 0) -> bytes:
+        """Bytes that are not taken by this, at least one unless the stream has ended."""
+        if not self.buffered:
+            self.fill()
+        return self._buffer[self._at :]
+
+    def _taken(self, size: int) -> bytes:
+        start = self._at
+        end = len(self._buffer)
+        if 0 <= size < end - start:
+            self._at = start + size
+            return self._buffer[start : start + size]
+        data = self._buffer[start:] if start else self._buffer
+        self._buffer, self._at = b"", 0
+        return data
+
+    def _take(self, data: bytes) -> None:
+        self.heard = True
+        self._buffer = self._buffer[self._at :] + data if self.buffered else data
+        self._at = 0
+
+    def replace_buffered(self, data: bytes) -> None:
+        """Let this be read in the place of what has come."""
+        self._buffer, self._at = data, 0
+
+    def fill(self, size: int = _READ, seconds: float | None = None) -> bool:
+        """Wait for more bytes, at most so many, and so many seconds if that is sooner. False: the stream has ended."""
+        limit = self._limit("read")
+        if seconds is not None and (limit is None or seconds < limit):
+            limit = seconds
+        data: bytes = self.stream.recv(size, limit)
+        guard = self._guard
+        if guard is not None and not guard.done:
+            if not data:
+                raise Truncated("it closed the connection in the middle of a chunked body")
+            guard.check(data)
+        if data:
+            self._take(data)
+        return bool(data)
+
+    # -- heads -------------------------------------------------------------------------------------------------------
+
+    def final_head(
+        self, method: str, told: Callable[[int], object] = lambda status: None
+    ) -> HeadFacts:
+        """Wait for the final head and check it; http.client reads it afterwards. Interim ones are told, and dropped.
+
+        Raises `EOFError` if the peer closes without an answer, and `Malformed`.
+        """
+        while (facts := self._next_head(method, told)) is None:
+            if not self.fill():
+                if self.buffered:
+                    raise Truncated("it closed the connection in the middle of a head")
+                raise EOFError("the peer closed the connection without an answer")
+        if facts.status == 101:
+            raise Malformed("it switches to another protocol, which urllib3 does not speak")
+        return facts
+
+    def body_begins(self, facts: HeadFacts) -> None:
+        """The final head has been read."""
+        if facts.framing == "chunked":
+            self._guard = ChunkGuard()
+            self._guard.check(self._buffer[self._at :])
+
+    def _next_head(self, method: str, told: Callable[[int], object]) -> HeadFacts | None:
+        """The final head, if all of it is here."""
+        while True:
+            begun = self._buffer
+            end = begun.find(b"\r\n\r\n", self._at) + 4
+            if end < 4 or end - self._at > MAX_HEAD:
+                if self.buffered:
+                    check_unfinished(begun[self._at :])
+                return None
+            facts = read_facts(begun[self._at : end], method)
+            if facts.status >= 200 or facts.status == 101:
+                return facts
+            self.interim += 1
+            if self.interim > _MAX_INFORMATIONAL:
+                raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
+            self._taken(end - self._at)
+            told(facts.status)
+
+    def _final_head_begun(self, told: Callable[[int], object]) -> bool:
+        """Whether a final head has begun to arrive."""
+        if self._next_head("", told) is not None:
+            return True
+        begun = self._buffer[self._at : self._at + 12]
+        return len(begun) == 12 and (begun[9:10] != b"1" or begun[9:12] == b"101")
