@@ -217,7 +217,7 @@ def tls_alone(tls: TLSConfig, options: Mapping[str, object]) -> TLSConfig:
 
 def changed_tls(tls: TLSConfig | None, options: Mapping[str, object]) -> TLSConfig | None:
     """The settings, with the `verify` and `cert` of the options if they are given."""
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if "verify" in options:
         verify = options["verify"]
         given = _is_context(verify)
@@ -230,7 +230,7 @@ def changed_tls(tls: TLSConfig | None, options: Mapping[str, object]) -> TLSConf
         return None
     from adieu.net.tls.config import TLSConfig
 
-    return TLSConfig().replace(**changes)
+    return TLSConfig(**changes)
 
 
 _PLAIN: dict[str, object] = {"verify": True, "context": None, "cert": None}
