@@ -50,7 +50,7 @@ class CheckedResponse(http.client.HTTPResponse):
             facts = sock.final_head(lease.method, lambda status: _tell(lease, status))
             super().begin()
             sock.body_begins(facts)
-            lease.learn(facts, self.msg.items())
+            lease.learn(facts, self)
             # http.client does not understand "5, 5", and takes each option that has "close" in it for "close".
             self.length = facts.length
             self.will_close = not facts.keep_alive

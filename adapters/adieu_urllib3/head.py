@@ -82,7 +82,8 @@ def read_facts(head: bytes, method: str) -> HeadFacts:
     if codings and [coding.strip(b" \t").lower() for coding in codings] != [b"chunked"]:
         raise Malformed(f"it sent the transfer coding {b', '.join(codings)!r}, not chunked alone")
     status = int(number)
-    length, framing = announced, "close"  # type: tuple[int | None, Framing]
+    length = announced
+    framing: Framing = "close"
     if status < 200 or status in (204, 304) or method == "HEAD":
         length, framing = 0, "none"
     elif codings:

@@ -17,9 +17,11 @@ from adieu_urllib3.foreign import ForeignConnection
 from adieu_urllib3.pooled import Connection
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
     from urllib3.response import BaseHTTPResponse
 
-    from adieu.errors import Phase
+    from adieu.errors import Phase, Sent
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.lease import LeaseBase
@@ -40,7 +42,10 @@ _LARGE_READ = 256 * 1024
 _ENDED = LeaseState.ENDED
 
 
-class Urllib3Lease(ExchangeLease[Connection], Lease):
+# An `ExchangeLease` has slots where a `Lease` has properties.
+class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
+    ExchangeLease[Connection], Lease
+):
     """The right to use one connection for one exchange."""
 
     __slots__ = (
@@ -50,6 +55,7 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
         "handed_out",
         "keep_alive",
         "origin",
+        "original",
         "out",
         "phase",
         "response",
@@ -57,6 +63,7 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
     )
 
     key: Origin | PoolKey
+    sent: Sent
 
     def __init__(self, pool: Pool[Connection], exchange: Exchange, key: Origin | PoolKey) -> None:
         super().__init__(pool, exchange, key)
@@ -68,6 +75,8 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
         self.response: BaseHTTPResponse | None = None
         # The header fields of the response.
         self.fields: list[tuple[str, str]] = []
+        # The response of http.client below that of urllib3.
+        self.original: HTTPResponse | None = None
         self.keep_alive = False
         self.phase: Phase = "pool"
         # urllib3's pool has got the connection of this lease.
@@ -111,12 +120,8 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
     @property
     def trailers(self) -> list[tuple[str, str]] | None:
         """The fields after the body, once it has ended (RFC 9112, section 7.1.2)."""
-        connection = self.connection
-        return (
-            connection.sock.trailers
-            if connection is not None and connection.sock is not None
-            else None
-        )
+        sock = self.connection.sock if self.connection is not None else None
+        return sock.trailers if sock is not None else None
 
     def inherit(self, former: LeaseBase) -> None:
         """Take over the connection of a lease whose message is complete, if this one could have got it."""
@@ -125,10 +130,11 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
 
     # -- the response ------------------------------------------------------------------------------------------------
 
-    def learn(self, facts: HeadFacts, fields: list[tuple[str, str]]) -> None:
+    def learn(self, facts: HeadFacts, original: HTTPResponse) -> None:
         """The final head has come: its fields, how the body is framed, and whether the connection can stay."""
+        self.original = original
         # Before urllib3 puts all fields of a name together.
-        self.fields = fields
+        self.fields = original.msg.items()
         self.framing = facts.framing
         self.remaining = facts.length
         self.keep_alive = facts.keep_alive
@@ -138,9 +144,8 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
     def take(self, response: BaseHTTPResponse) -> None:
         """The response that urllib3 made. If it came over a connection that is not adieu's, so does its body."""
         connection = self.held
-        carrier: object = getattr(
-            response, "connection", None
-        )  # What a tool makes up may have none.
+        # A response that a tool makes up may have no such attribute.
+        carrier: object = getattr(response, "connection", None)
         if connection.conn is None or carrier is not connection.conn:
             connection.foreign = ForeignConnection(response)
             if connection.closed:
@@ -155,16 +160,12 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
 
     def peek(self) -> bytes | None:
         connection, response = self.connection, self.response
-        if (
-            self.state is _ENDED
-            or connection is None
-            or response is None
-            or connection.sock is None
-        ):
+        sock = connection.sock if connection is not None else None
+        if self.state is _ENDED or response is None or sock is None:
             return None
         if self.remaining == 0:
             return b""
-        return self._read_now(self.since) if connection.sock.has_body(self.received) else None
+        return self._read_now(self.since) if sock.has_body(self.received) else None
 
     def read(self, deadline: Deadline) -> bytes:
         if self.state is _ENDED or self.connection is None or self.response is None:
@@ -223,8 +224,7 @@ class Urllib3Lease(ExchangeLease[Connection], Lease):
         response, sock = self.response, connection.sock
         if response is None or sock is None or connection.conn is None or sock.buffered:
             return False
-        original = getattr(response, "_original_response", None)
-        if original is not None:
-            original.close()  # http.client refuses the next request while a response is open.
+        if self.original is not None:
+            self.original.close()  # http.client refuses the next request while a response is open.
         response.release_conn()
         return connection.conn.sock is sock
