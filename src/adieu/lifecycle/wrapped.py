@@ -22,6 +22,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, InvalidRequest
+from adieu.lifecycle.close_now import close_now
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.lease import AsyncLease, Lease
 
@@ -144,6 +145,10 @@ class _Facts:
         survives: bool = self._feed.lease.survive_close()
         return survives
 
+    def keep_content(self, end: Callable[[], object]) -> bool:
+        keeps: bool = self._feed.lease.keep_content(end)
+        return keeps
+
 
 class WrappedLease(_Facts, Lease):
     """A lease whose bytes go through a function."""
@@ -195,9 +200,7 @@ class WrappedLease(_Facts, Lease):
     def _end_pieces(self) -> None:
         self._function = None
         pieces, self._pieces = self._pieces, None
-        close = getattr(pieces, "close", None)  # Generators have it; other iterators need not.
-        if close is not None:
-            notify(_close_generator, close)
+        notify(close_now, pieces)
 
 
 class AsyncWrappedLease(_Facts, AsyncLease):
@@ -250,9 +253,7 @@ class AsyncWrappedLease(_Facts, AsyncLease):
     def _end_pieces(self) -> None:
         self._function = None
         pieces, self._pieces = self._pieces, None
-        close = getattr(pieces, "aclose", None)  # Async generators have it; others need not.
-        if close is not None:
-            notify(_close_async_generator, close)
+        notify(close_now, pieces)
 
 
 def _closed() -> BodyClosed:
@@ -273,22 +274,3 @@ def _checked(piece: bytes) -> bytes:
     raise InvalidRequest(
         f"the function given to response.wrap() has to give bytes, not {type(piece).__name__}"
     )
-
-
-def _close_generator(close: Callable[[], object]) -> None:
-    try:
-        close()
-    except ValueError:
-        pass  # It runs, in another thread, which waits for bytes: the end of the inner lease is its end.
-
-
-def _close_async_generator(close: Callable[[], Coroutine[object, None, object]]) -> None:
-    """Close an async generator without waiting. One that awaits on its way out is left where it awaits."""
-    closing = close()
-    try:
-        closing.send(None)
-    except (StopIteration, StopAsyncIteration):
-        return
-    except RuntimeError:
-        return  # It runs, in another task, which waits for bytes: the end of the inner lease is its end.
-    closing.close()

@@ -5,18 +5,19 @@ They have an owner and an end all the same: the exchange owns a lease of them, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, InvalidRequest, ReadError
+from adieu.lifecycle.close_now import close_now
 from adieu.lifecycle.lease import AsyncLease, Lease
 
 if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
 
-__all__ = ["AsyncSourceLease", "SourceLease", "close_now", "is_source"]
+__all__ = ["AsyncSourceLease", "SourceLease", "is_source"]
 
 _BLOCK = 64 * 1024
 
@@ -31,7 +32,15 @@ def is_source(body: object, *, awaited: bool) -> bool:
 class _Source:
     """The base of the sync and async sources: the given object, its end, and the texts of errors."""
 
-    __slots__ = ("_adopted", "_close", "_pieces", "_received", "_source", "_subject")
+    __slots__ = (
+        "_adopted",
+        "_close",
+        "_end_content",
+        "_pieces",
+        "_received",
+        "_source",
+        "_subject",
+    )
 
     def __init__(self, source: object, close: Callable[[], object] | None = None) -> None:
         self._source = source
@@ -41,6 +50,8 @@ class _Source:
         self._received = 0
         self._subject = "a response made by hand"
         self._adopted = False
+        # Ends the content of the request, which the source may read.
+        self._end_content: Callable[[], object] | None = None
 
     @property
     def framing(self) -> Framing:
@@ -61,15 +72,21 @@ class _Source:
         self._adopted = True
         self._subject = f"{method} {url}"
 
+    def keep_content(self, end: Callable[[], object]) -> bool:
+        self._end_content = end
+        return self._source is not None
+
     def finish(self, reuse: bool, why: str) -> None:
         source, self._source = self._source, None
         close, self._close = self._close, None
         pieces, self._pieces = self._pieces, None
+        end_content, self._end_content = self._end_content, None
         if source is None:
             return
-        for end in (partial(close_now, pieces), close or partial(close_now, source)):
+        for end in (partial(close_now, pieces), close or partial(close_now, source), end_content):
             try:
-                end()
+                if end is not None:
+                    end()
             except Exception:
                 pass  # The end of a lease never raises; what was read of the source was right.
 
@@ -133,25 +150,6 @@ class AsyncSourceLease(_Source, AsyncLease):
             raise
         self._received += len(chunk)
         return chunk
-
-
-def close_now(source: object) -> None:
-    """Close a file, a generator or an async generator, without waiting. What has no end to call is left as it is.
-
-    An async generator that awaits on its way out is left where it awaits.
-    """
-    close = getattr(source, "close", None)
-    if callable(close):
-        close()
-        return
-    aclose: Callable[[], Coroutine[object, None, object]] | None = getattr(source, "aclose", None)
-    if callable(aclose):
-        closing = aclose()
-        try:
-            closing.send(None)
-        except (StopIteration, StopAsyncIteration):
-            return
-        closing.close()
 
 
 def _pieces(source: object) -> Iterator[bytes]:
