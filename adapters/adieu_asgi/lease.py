@@ -47,6 +47,7 @@ class AppLease(AsyncLease):
     __slots__ = (
         "__weakref__",
         "_changes",
+        "_end_content",
         "_ended",
         "_facts",
         "_grace",
@@ -74,6 +75,8 @@ class AppLease(AsyncLease):
         context = copy_context()
         self._start = partial(tasks.start, context)
         self._upload = Upload(request, self._start, self._changes.notify)
+        # Ends the content, which the app may read as long as it runs.
+        self._end_content: Callable[[], object] = lambda: None
         self._raising = raising
         self._grace = grace
         self._task: asyncio.Task[Any] | None = None
@@ -214,6 +217,10 @@ class AppLease(AsyncLease):
         if not _is_disconnect(error):
             traceback.print_exception(error, file=sys.stderr)
 
+    def keep_content(self, end: Callable[[], object]) -> bool:
+        self._end_content = end
+        return not self._ended
+
     def finish(self, reuse: bool, why: str) -> None:
         """End it, from any thread. The app notices when the loop goes on."""
         if self._ended:
@@ -239,6 +246,7 @@ class AppLease(AsyncLease):
             self._report(self._raised)
             self._raised = None
         self._upload.cut()
+        self._end_content()
         output.close()
         self._changes.notify()
         if not (self._over or output.complete) and self._task is not None:

@@ -47,6 +47,7 @@ class AppLease(Lease):
     __slots__ = (
         "_busy",
         "_content",
+        "_end_content",
         "_ended",
         "_errors",
         "_exhausted",
@@ -69,6 +70,8 @@ class AppLease(Lease):
         self._facts = Facts(exchange)
         self._output = Output(self._facts)
         self._content = content
+        # Ends the content, which the app may read as long as it runs.
+        self._end_content: Callable[[], object] = lambda: None
         self._running = running
         self._raising = raising
         self._errors: Any = None
@@ -119,6 +122,10 @@ class AppLease(Lease):
                 return b""
             # Without a body no step is needed: a HEAD does not run a whole export.
             self._step(self._close if output.bodiless else self._pull, deadline)
+
+    def keep_content(self, end: Callable[[], object]) -> bool:
+        self._end_content = end
+        return not self._ended
 
     def finish(self, reuse: bool, why: str) -> None:
         """End the app's iterable, now or after its step. An error of its `close()` is reported, not raised."""
@@ -190,6 +197,7 @@ class AppLease(Lease):
                 self._output.close()
                 self._content.cut()
                 notify(_close, self._taken())
+                self._end_content()
             finally:
                 self._busy.release()
 

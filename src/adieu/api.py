@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from adieu.client._checks import refuse_unknown
 from adieu.client.call_settings import CALL_OPTIONS
 from adieu.client.client import Client
+from adieu.client.content_owner import end_refused
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,6 +23,16 @@ __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", 
 _FOR_THE_CLIENT = frozenset(("adapter", "connect", "max_redirects", "events", "event_hooks"))
 
 
+def _begun(options: OneShotOptions) -> tuple[Client, CallOptions]:
+    """A client for one call, and the options of that call."""
+    try:
+        for_client, for_call = _divided(options)
+        return Client(**for_client), for_call
+    except BaseException:
+        end_refused(options)
+        raise
+
+
 def _divided(options: OneShotOptions) -> tuple[ClientOptions, CallOptions]:
     """The options of the client, and those of its one call."""
     refuse_unknown(options, CALL_OPTIONS | _FOR_THE_CLIENT)
@@ -35,12 +46,13 @@ def request(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> R
 
     The response has been read; nothing stays open, whether this returns or raises.
     """
-    for_client, for_call = _divided(options)
-    if "cleanup" in for_call:
+    if "cleanup" in options:
+        end_refused(options)
         raise TypeError(
             "a one-shot always reads the body; for anything else use adieu.stream() or a Client"
         )
-    with Client(**for_client) as client:
+    client, for_call = _begun(options)
+    with client:
         return client.request(method, url, **for_call)
 
 
@@ -94,10 +106,9 @@ def stream(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> _O
 
 class _OneStream:
     def __init__(self, method: str, url: URL | str, options: OneShotOptions) -> None:
-        for_client, self._call = _divided(options)
+        self._client, self._call = _begun(options)
         self._method = method
         self._url = url
-        self._client = Client(**for_client)
         self._response: Response | None = None
 
     def __enter__(self) -> Response:

@@ -104,7 +104,7 @@ class AsyncClient(ClientBase):
         **options: Unpack[SendOptions],
     ) -> AsyncResponse:
         """Send a request that was built before: see `Client.send`."""
-        steps = self._sending(request, stream, self._merged(options))
+        steps = self._sending_with(request, stream, options)
         response: AsyncResponse = await adrive(steps)
         return response
 

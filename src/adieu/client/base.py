@@ -19,6 +19,7 @@ from adieu.client.base_url import joined
 from adieu.client.call import Call
 from adieu.client.call_settings import CALL_OPTIONS, SEND_OPTIONS, CallSettings
 from adieu.client.closing import closing
+from adieu.client.content_owner import end_refused, owning_content
 from adieu.client.options import REQUEST_OPTIONS
 from adieu.client.settings import PORTABLE_INSTEAD, ClientSettings, SettingAttributes, settings_of
 from adieu.client.unknown_attributes import refuse_attribute
@@ -177,11 +178,24 @@ class ClientBase(SettingAttributes):
         self, method: str, url: URL | str, options: CallOptions, stream: bool
     ) -> Steps[Any]:
         settings = self._plain
-        if options:
-            refuse_unknown(options, CALL_OPTIONS)
-            if not SEND_OPTIONS.isdisjoint(options):
-                settings = settings.merged(options)
-        request = self._build(settings.client, method, url, options)
+        try:
+            if options:
+                refuse_unknown(options, CALL_OPTIONS)
+                if not SEND_OPTIONS.isdisjoint(options):
+                    settings = settings.merged(options)
+            request = self._build(settings.client, method, url, options)
+        except BaseException:
+            end_refused(options)
+            raise
+        return self._sending(request, stream, settings)
+
+    def _sending_with(self, request: Request, stream: bool, options: SendOptions) -> Steps[Any]:
+        try:
+            settings = self._merged(options)
+        except BaseException:
+            if isinstance(request, Request):
+                request.content.end_now()
+            raise
         return self._sending(request, stream, settings)
 
     def _sending(
@@ -191,14 +205,19 @@ class ClientBase(SettingAttributes):
         settings: CallSettings,
         call: Callable[..., Call] = Call,
     ) -> Steps[Any]:
-        if self._closed:
-            raise ClientClosed("this client is closed")
         if not isinstance(request, Request):
             raise InvalidRequest(
                 f"send() takes a Request, as client.build_request(method, url) makes it, not {request!r}"
             )
-        if request.content.is_async and not self.awaits:
-            request.content.chunks()  # Raises the error that explains it.
+        content = request.content
+        if content.body is None and content.needs_owner:
+            return owning_content(
+                request, self.awaits, lambda owning: self._sending(owning, stream, settings, call)
+            )
+        if self._closed:
+            raise ClientClosed("this client is closed")
+        if content.is_async and not self.awaits:
+            content.chunks()  # Raises the error that explains it.
         home = request.url if settings.cert_is_own else settings.client.base_url or request.url
         credentials = None
         if (

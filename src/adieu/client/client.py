@@ -130,7 +130,7 @@ class Client(ClientBase):
         **options: Unpack[SendOptions],
     ) -> Response:
         """Send a request that was built before, any number of times if its content can be read again."""
-        steps = self._sending(request, stream, self._merged(options))
+        steps = self._sending_with(request, stream, options)
         response: Response = drive(steps)
         return response
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["CLIENT_CLOSED", "Events", "LeaseInfo", "notify"]
+__all__ = ["CLIENT_CLOSED", "Events", "LeaseInfo", "notify", "report_unraisable"]
 
 CLIENT_CLOSED: Final = "client closed"
 """The reason of connections that are closed with their client, which opens no others in their place."""
@@ -97,8 +97,13 @@ def notify(method: Callable[..., object], *facts: object) -> None:
     try:
         method(*facts)
     except Exception as error:
-        report: Any = _Unraisable(type(error), error, error.__traceback__, None, method)
-        sys.unraisablehook(report)
+        report_unraisable(error, method)
+
+
+def report_unraisable(error: Exception, source: object) -> None:
+    """Report an error of `source` that must not be raised."""
+    report: Any = _Unraisable(type(error), error, error.__traceback__, None, source)
+    sys.unraisablehook(report)
 
 
 class _Unraisable(NamedTuple):

@@ -8,7 +8,7 @@ buffered. The exchange, the body and the pool use no member that is not defined 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -95,6 +95,13 @@ class LeaseBase:
 
     def survive_close(self) -> bool:
         """Let the body be read to its end although the client closes. False: this lease cannot."""
+        return False
+
+    def keep_content(self, end: Callable[[], object]) -> bool:
+        """Call `end` when the lease ends, if the content of the request may be read until then.
+
+        False, and `end` is not called: nothing reads it any more once there is a head, as over a connection.
+        """
         return False
 
 

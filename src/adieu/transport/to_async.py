@@ -297,6 +297,9 @@ class _ThreadLease(AsyncLease):
         self._slot.survives_close = survives
         return survives
 
+    def keep_content(self, end: Callable[[], object]) -> bool:
+        return self.lease.keep_content(end)
+
 
 def _send(
     adapter: Adapter, request: Request, relay: _Relay

@@ -28,6 +28,9 @@ from adieu.messages.url.form import form_bytes, form_items
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from typing_extensions import Self
+
+    from adieu.lifecycle.steps import Steps
     from adieu.messages.content.convert import ContentLike
     from adieu.messages.headers import HeaderFields
     from adieu.messages.url.form import FormFields
@@ -67,7 +70,7 @@ class Multipart(Content):
     def __init__(self, sections: list[_Section], boundary: str) -> None:
         self._sections = sections
         self.boundary = boundary
-        between = sum(len(head) + 2 for head, _ in sections) + len(self._end())
+        between = sum(len(head) + 2 for head, _ in sections) + len(self._last_boundary())
         lengths = [content.length for _, content in sections]
         known = [length for length in lengths if length is not None]
         super().__init__(
@@ -77,7 +80,7 @@ class Multipart(Content):
             replayable=all(content.replayable for _, content in sections),
         )
 
-    def _end(self) -> bytes:
+    def _last_boundary(self) -> bytes:
         return f"--{self.boundary}--\r\n".encode("ascii")
 
     def _sequence(self) -> Iterator[bytes | Content]:
@@ -90,7 +93,7 @@ class Multipart(Content):
                 before = b"\r\n"
             else:
                 before = b"".join((before, head, content.body, b"\r\n"))
-        yield before + self._end()
+        yield before + self._last_boundary()
 
     def chunks(self) -> Iterator[bytes]:
         """See `Content.chunks`."""
@@ -99,6 +102,25 @@ class Multipart(Content):
                 yield item
             else:
                 yield from item.chunks()
+
+    @property
+    def needs_owner(self) -> bool:
+        return any(content.needs_owner for _, content in self._sections)
+
+    def owned(self) -> Self:
+        sections = [(head, content.owned()) for head, content in self._sections]
+        owned = type(self)(sections, self.boundary)
+        owned.length = self.length  # None if there are trailers.
+        owned.trailers = self.trailers
+        return owned
+
+    def end(self) -> Steps[None]:
+        for _, content in self._sections:
+            yield from content.end()
+
+    def end_now(self) -> None:
+        for _, content in self._sections:
+            content.end_now()
 
 
 class AsyncMultipart(Multipart):

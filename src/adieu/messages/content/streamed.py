@@ -1,8 +1,10 @@
 """Content that is read while it is sent: from an iterable, a file or an async iterable.
 
-Nothing is read before it is to be sent. The caller closes what the caller opened. A file's length is measured by
-seeking, not by asking the system: for a `GzipFile`, the size on disk is that of the compressed file. The sender
-compares what was read with the length that was announced.
+Nothing is read before it is to be sent. The user closes the files that the user opened. The call that owns the content
+closes iterators: the user's, and those that were made of an iterable that can be restarted.
+
+A file's length is measured by seeking, not by asking the system: for a `GzipFile`, the size on disk is that of the
+compressed file. The sender compares what was read with the length that was announced.
 """
 
 from __future__ import annotations
@@ -13,16 +15,23 @@ from typing import IO, TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from adieu._portable import portable
 from adieu.errors import InvalidRequest
+from adieu.lifecycle.close_now import close_now, is_running
+from adieu.lifecycle.events import report_unraisable
 from adieu.messages.content.value import Content
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
+
+    from typing_extensions import Self
+
+    from adieu.lifecycle.steps import Steps
 
 __all__ = ["AsyncContent", "FileContent", "IterableContent", "utf8"]
 
 _BLOCK_SIZE = 64 * 1024
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class _StreamedContent(Content, Generic[S]):
@@ -58,14 +67,77 @@ class _StreamedContent(Content, Generic[S]):
         return source
 
 
-class IterableContent(_StreamedContent[Iterable[object]]):
+class _IteratedContent(_StreamedContent[S]):
+    """Content from an iterable, whose iterators are closed by the call that owns it."""
+
+    __slots__ = ("_iterators",)
+
+    def __init__(
+        self, source: S | None, where: str, *, length: int | None = None, replayable: bool
+    ) -> None:
+        super().__init__(source, where, length=length, replayable=replayable)
+        # Those that may have to be closed; None: no call owns this content.
+        self._iterators: list[object] | None = None
+
+    @property
+    def needs_owner(self) -> bool:
+        return self._iterators is None
+
+    def owned(self) -> Self:
+        owned = type(self)(
+            self._source, self._where, length=self.length, replayable=self.replayable
+        )
+        owned.media_type = self.media_type
+        owned.trailers = self.trailers
+        owned._iterators = []
+        if not self.replayable:
+            self._source = None
+        return owned
+
+    def end(self) -> Steps[None]:
+        while (iterator := self._take_iterator()) is not None:
+            try:
+                aclose = getattr(iterator, "aclose", None) if self.is_async else None
+                if aclose is None or is_running(iterator):
+                    close_now(iterator)
+                else:
+                    yield aclose()
+            except Exception as error:
+                report_unraisable(error, iterator)
+
+    def end_now(self) -> None:
+        while (iterator := self._take_iterator()) is not None:
+            try:
+                close_now(iterator)
+            except Exception as error:
+                report_unraisable(error, iterator)
+
+    def _begin(self, iterator: T) -> T:
+        """The same iterator, to be closed with this content."""
+        if self._iterators is not None:
+            self._iterators.append(iterator)
+        return iterator
+
+    def _take_iterator(self) -> object | None:
+        """The next one to close, which is forgotten here; None when there are no more."""
+        source = self._source
+        if source is not None and not self.replayable:
+            self._source = None
+            return source
+        if self._iterators:
+            return self._iterators.pop()
+        self._iterators = None
+        return None
+
+
+class IterableContent(_IteratedContent[Iterable[object]]):
     """Content from an iterable of bytes and text."""
 
     __slots__ = ()
 
     def chunks(self) -> Iterator[bytes]:
         """See `Content.chunks`."""
-        return _chunks(iter(self._take_source()), self._where)
+        return _chunks(self._begin(iter(self._take_source())), self._where)
 
 
 class FileContent(_StreamedContent[IO[bytes]]):
@@ -88,7 +160,7 @@ class FileContent(_StreamedContent[IO[bytes]]):
         return _chunks(_blocks(file.read, self._where), self._where)
 
 
-class AsyncContent(_StreamedContent[AsyncIterable[object]]):
+class AsyncContent(_IteratedContent[AsyncIterable[object]]):
     """Content from an async iterable: for `AsyncClient` only."""
 
     __slots__ = ()
@@ -104,7 +176,7 @@ class AsyncContent(_StreamedContent[AsyncIterable[object]]):
 
     def async_chunks(self) -> AsyncIterator[bytes]:
         """See `Content.async_chunks`."""
-        return _AsyncChunks(self._take_source().__aiter__(), self._where)
+        return _AsyncChunks(self._begin(self._take_source().__aiter__()), self._where)
 
 
 class _AsyncChunks:

@@ -14,6 +14,7 @@ from adieu._portable import portable
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
+    from adieu.lifecycle.steps import Steps
     from adieu.messages.fields.trailers import TrailersLike
 
 __all__ = ["NO_CONTENT", "Content"]
@@ -59,6 +60,26 @@ class Content:
     def async_chunks(self) -> AsyncIterator[bytes]:
         """As `chunks`, awaited: every content can be read so."""
         return _ReadyChunks(self.chunks())
+
+    @property
+    def needs_owner(self) -> bool:
+        """Whether the call that sends it has to own it, because it holds iterators to be closed. Never if in memory."""
+        return False
+
+    def owned(self) -> Content:
+        """The same content for one call, which ends it. An iterator of the user's belongs to that call from now on."""
+        return self
+
+    def end(self) -> Steps[None]:
+        """Close the iterators that it holds, for an async client: an async generator is awaited. Idempotent.
+
+        Files, and iterables that can be restarted, stay as they are. An error of a generator's clean-up is reported as
+        Python reports those of finalizers.
+        """
+        yield from ()
+
+    def end_now(self) -> None:
+        """As `end`, without waiting: an async generator that awaits on its way out is left where it awaits."""
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[object, ...]:
         if self.trailers is not None:
