@@ -47,7 +47,7 @@ _MOST_POOLS = 1000
 
 
 class Urllib3Adapter(AdapterBase):
-    """HTTP/1.1 by urllib3: its pools, connections and responses, and whatever tools do to them.
+    """HTTP/1.1 by urllib3: its pools, connections and responses, with all that tools change in them.
 
     - `manager`: a `urllib3.PoolManager` of your own, or of a class derived from it. Each request goes through its
       `urlopen`. Limits, TLS, proxies and addresses are the manager's then, so a client with such settings refuses to
@@ -184,7 +184,7 @@ class Urllib3Adapter(AdapterBase):
         return found
 
     def _may_replay(self, lease: Urllib3Lease, request: Request, error: TransportError) -> bool:
-        """A kept-alive connection may die at the very moment it is used again, and that is nobody's fault.
+        """Whether to send once more what a kept-alive connection did not carry, because the server had closed it.
 
         RFC 9110, section 9.2.2: replay only what is safe to send twice, only when nothing of an answer came, once.
         """

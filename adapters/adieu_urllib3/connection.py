@@ -1,6 +1,6 @@
 """The `ConnectionCls` of the pools: urllib3's connections, whose socket has an owner from its birth.
 
-urllib3 makes a socket, and wraps it, in local variables: an interrupt there leaves it to whoever drops the traceback.
+urllib3 makes a socket, and wraps it, in local variables: an interrupt there leaves it open until the traceback is dropped.
 So the places where a socket comes into being are adieu's, by the hooks that urllib3 has for them: `_new_conn`, as its
 own SOCKS support uses it, the TLS context, and `response_class`. Everything between them is urllib3's.
 """
@@ -113,7 +113,7 @@ class _LeasedConnection(HTTPConnection):
         lease.sent = "wholly"
 
     def _once_wanted(self, body: bytes | Iterator[bytes]) -> Iterator[bytes]:
-        """The body, which nobody reads before the peer has said that it wants it."""
+        """The body, which is not read before the peer has said that it wants it."""
         lease, sock = sending(), self.sock
         assert isinstance(sock, PeerSocket)
         sock.await_continue(lambda status: _tell(lease, status))

@@ -89,10 +89,10 @@ def translated(error: Exception, lease: FailedLease, deadline: Deadline) -> Exce
         else:
             what = map_error(_plain(native, lease.phase == "body"), lease.phase, lease, deadline)
     else:
-        told = _of_urllib3(connecting or error, lease, deadline)
-        if not isinstance(told, TransportError):
-            return told
-        what = attach_facts(told, lease)
+        made = _of_urllib3(connecting or error, lease, deadline)
+        if not isinstance(made, TransportError):
+            return made
+        what = attach_facts(made, lease)
         if connecting is not None:
             what.request_sent = "no"
     if native is not None:

@@ -86,7 +86,7 @@ class ForeignConnection:
             if connection is not None:
                 connection.close()
             response.close()
-            response.release_conn()  # Its place; the connection is opened anew by whoever gets it.
+            response.release_conn()  # Its place: the next request that gets the connection opens it.
         except Exception:
             pass  # One that cannot be closed must not keep the others open.
         self._response = None

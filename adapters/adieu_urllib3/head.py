@@ -77,7 +77,7 @@ def read_facts(head: bytes, method: str) -> HeadFacts:
             keep_for = _hint(value)
     announced = _length(lengths)
     if codings and (announced is not None or minor == b"0"):
-        # RFC 9112, sections 6.1 and 6.3: an attack or an error, and nobody can know where the message ends.
+        # RFC 9112, sections 6.1 and 6.3: an attack or an error, and the end of the message is unknown.
         raise Malformed("it sent Transfer-Encoding together with Content-Length, or in HTTP/1.0")
     if codings and [coding.strip(b" \t").lower() for coding in codings] != [b"chunked"]:
         raise Malformed(f"it sent the transfer coding {b', '.join(codings)!r}, not chunked alone")

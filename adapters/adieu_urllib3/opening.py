@@ -39,7 +39,7 @@ def open_connection(lease: Urllib3Lease, connect: Callable[[], None]) -> None:
         if events is not None:
             notify(events.connect_started, connection.id, str(target_of(lease.key)))
         if connection.closed:
-            # Since it was leased. From here on the one who closes it closes the scope, and so what it makes.
+            # Since it was leased. From here on closing it closes the scope, and all that the scope owns.
             raise ClientClosed("the client was closed before a connection was opened")
         connect()
         if connection.closed:
@@ -67,7 +67,7 @@ def reach(lease: Urllib3Lease, scope: ConnectScope) -> Any:
     if proxy.is_socks:
         return drive(Tunnels(wire, start_tls).open(via, scope))
     if scope.guard is not None:
-        # Who it is for is what a guard judges; where the proxy is, the user has said.
+        # A guard judges the origin; the user chose the address of the proxy.
         scope.guard.behind_proxy(via)
         scope.guard = None
     try:

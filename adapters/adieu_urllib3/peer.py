@@ -5,7 +5,7 @@ long upload hears a peer that answers early, and bytes after the end of a respon
 used again.
 
 Invariant: nothing that urllib3 or http.client calls closes the stream. Its owner does: a scope while it is being
-opened, and then the connection in adieu's pool (`lease.Connection`), which outlives whatever urllib3 does.
+opened, and then the connection in adieu's pool (`pooled.Connection`), which outlives all objects of urllib3.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class PeerSocket:
             if is_alert(said):
                 raise
 
-    def send_body(self, data: bytes, told: Callable[[int], object]) -> None:
+    def send_body(self, data: bytes, on_interim: Callable[[int], object]) -> None:
         """Send a part of a request's body, unless the peer answers before it has all of it (RFC 9112, section 9.5).
 
         Raises `BrokenPipeError` then, after which urllib3 reads the answer.
@@ -134,19 +134,19 @@ class PeerSocket:
                     "the peer closed the connection before it had the whole request"
                 )
             self._take(done)
-            if self._final_head_begun(told):
+            if self._final_head_begun(on_interim):
                 raise BrokenPipeError("the peer answered before it had the whole request")
 
-    def await_continue(self, told: Callable[[int], object]) -> None:
+    def await_continue(self, on_interim: Callable[[int], object]) -> None:
         """Wait until the peer says that it wants the content (RFC 9110, section 10.1.1), for a limited time.
 
         Raises `BrokenPipeError` if it answers without it, or has closed.
         """
         seen: list[int] = []
 
-        def told_and_seen(status: int) -> None:
+        def seen_on_interim(status: int) -> None:
             seen.append(status)
-            told(status)
+            on_interim(status)
 
         until = monotonic() + _CONTINUE_TIMEOUT
         while 100 not in seen and (left := until - monotonic()) > 0:
@@ -158,7 +158,7 @@ class PeerSocket:
             if not data:
                 raise BrokenPipeError("the peer closed the connection without an answer")
             self._take(data)
-            if self._final_head_begun(told_and_seen):
+            if self._final_head_begun(seen_on_interim):
                 raise BrokenPipeError("the peer answered without the content")
 
     def settimeout(self, seconds: object) -> None:
@@ -261,13 +261,13 @@ class PeerSocket:
     # -- heads -------------------------------------------------------------------------------------------------------
 
     def final_head(
-        self, method: str, told: Callable[[int], object] = lambda status: None
+        self, method: str, on_interim: Callable[[int], object] = lambda status: None
     ) -> HeadFacts:
-        """Wait for the final head and check it; http.client reads it afterwards. Interim ones are told, and dropped.
+        """Wait for the final head and check it; http.client reads it afterwards. Interim heads are dropped.
 
         Raises `EOFError` if the peer closes without an answer, and `Malformed`.
         """
-        while (facts := self._next_head(method, told)) is None:
+        while (facts := self._next_head(method, on_interim)) is None:
             if not self.fill():
                 if self.buffered:
                     raise Truncated("it closed the connection in the middle of a head")
@@ -282,7 +282,7 @@ class PeerSocket:
             self._guard = ChunkGuard()
             self._guard.check(self._buffer[self._at :])
 
-    def _next_head(self, method: str, told: Callable[[int], object]) -> HeadFacts | None:
+    def _next_head(self, method: str, on_interim: Callable[[int], object]) -> HeadFacts | None:
         """The final head, if all of it is here."""
         while True:
             begun = self._buffer
@@ -298,11 +298,11 @@ class PeerSocket:
             if self.interim > _MAX_INFORMATIONAL:
                 raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
             self._taken(end - self._at)
-            told(facts.status)
+            on_interim(facts.status)
 
-    def _final_head_begun(self, told: Callable[[int], object]) -> bool:
+    def _final_head_begun(self, on_interim: Callable[[int], object]) -> bool:
         """Whether a final head has begun to arrive."""
-        if self._next_head("", told) is not None:
+        if self._next_head("", on_interim) is not None:
             return True
         begun = self._buffer[self._at : self._at + 12]
         return len(begun) == 12 and (begun[9:10] != b"1" or begun[9:12] == b"101")

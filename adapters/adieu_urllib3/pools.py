@@ -39,7 +39,7 @@ class LeaseQueue:
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The open connection of the lease, once; None: urllib3 is to make one.
 
-        Raises `queue.Empty` for whoever would not wait: the finalizer of a pool, which closes what it gets.
+        Raises `queue.Empty` unless the caller would wait: the finalizer of a pool would not, and closes all it gets.
         """
         if not block:
             raise queue.Empty

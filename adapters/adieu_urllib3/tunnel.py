@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_tunnel"]
 
-# How much of the body of a refusal is told, and how long it is waited for (bytes, seconds).
+# The most bytes of a refusal's body in an error, and the seconds to wait for them.
 _EXCERPT = 1024
 _A_MOMENT = 0.25
-# How much of anything that the proxy says goes into a text.
+# The most bytes of the proxy's words in an error's text.
 _SHOWN = 200
 
 
