@@ -1,8 +1,8 @@
 """The `ConnectionCls` of the pools: urllib3's connections, whose socket has an owner from its birth.
 
-urllib3 makes a socket, and wraps it, in local variables: an interrupt there leaves it open until the traceback
-is dropped. So the places where a socket comes into being are adieu's, by the hooks that urllib3 has for them: `_new_conn`, as its
-own SOCKS support uses it, the TLS context, and `response_class`. Everything between them is urllib3's.
+urllib3 makes a socket, and wraps it, in local variables: an interrupt there leaves it open until the traceback is
+dropped. So the places where a socket comes into being are adieu's, by the hooks that urllib3 has for them: `_new_conn`,
+as its own SOCKS support uses it, the TLS context, and `response_class`. Everything between them is urllib3's.
 """
 
 from __future__ import annotations
