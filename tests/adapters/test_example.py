@@ -9,6 +9,7 @@ import asyncio
 import gc
 import re
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import pytest
 
 import adieu
 from adieu.lifecycle.deadline import Deadline
-from adieu.testing import BlackHole, payload
+from adieu.testing import BlackHole, TLSFaults, payload
 from support.runner import SyncRunner
 from support.scenarios import SCENARIOS, Scenario, classic_script, play_twice
 from support.stage import POLICIES, Stage, caught, drop, eventually
@@ -194,6 +195,27 @@ def test_content_of_every_kind_arrives(bare: Stage, options: dict[str, Any]) -> 
             sent = b"".join(response.request.content.chunks())
             assert response.json()["body"].encode("latin-1") == sent
     assert bare.server.accepted == 1
+
+
+def test_the_header_fields_are_those_that_other_adapters_send(bare: Stage) -> None:
+    sent = []
+    for adapter in (None, "native"):
+        options: dict[str, Any] = {"adapter": adapter} if adapter else {}
+        for policy in (adieu.Prefetch(), adieu.NoKeepAlive()):
+            with adieu.Client(
+                bare.server.url, **{"adapter": HTTPClientAdapter(), **options}
+            ) as client:
+                answer = client.post("/echo", json=[1], headers={"x-a": "1"}, cleanup=policy)
+                sent.append(answer.json()["headers"])
+    assert sent[:2] == sent[2:]
+
+
+def test_an_upgraded_connection_is_not_used_again(bare: Stage) -> None:
+    with bare.block(bare.one()) as client:
+        headers = {"upgrade": "shout", "connection": "upgrade"}
+        assert client.get("/upgrade", headers=headers).status_code == 101
+        bare.next_works(client)
+    assert bare.server.accepted == 2
 
 
 def test_content_of_another_length_than_announced_is_an_error(bare: Stage) -> None:
@@ -373,6 +395,22 @@ def test_closing_the_client_ends_what_is_open_and_says_so(bare: Stage) -> None:
     assert client.close().clean
 
 
+def test_closing_the_client_ends_a_handshake(bare: Stage) -> None:
+    with TLSFaults("stall") as server:
+        bare.watch.also(server.port)
+        client = bare.client(timeout=30)
+        errors: list[Any] = []
+        thread = threading.Thread(
+            target=lambda: errors.append(caught(adieu.AdieuError, client.get, server.url))
+        )
+        thread.start()
+        eventually(lambda: server.open == 1 and client.connections())
+        client.close()
+        thread.join(5)
+        assert [type(error) for error in errors] == [adieu.ClientClosed]
+        assert bare.nothing_open()
+
+
 def _endless(peer: Peer, request: ServerRequest) -> Ending:
     peer.start(200, [("connection", "close")])
     peer.body(b"x" * 5000)
@@ -402,20 +440,24 @@ def test_closing_the_client_wakes_a_thread_that_waits(
     assert bare.nothing_open()
 
 
-def test_a_connection_that_opens_after_the_client_was_closed_is_closed(
-    bare: Stage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["create_connection", "wrap_socket"])
+def test_a_socket_that_is_made_after_the_client_was_closed_is_closed(
+    bare: Stage, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    client = bare.client()
-    connect = socket.create_connection
+    owner: Any = socket if step == "create_connection" else ssl.SSLContext
+    make = getattr(owner, step)
 
-    def slow(*args: Any) -> socket.socket:
-        sock = connect(*args)
+    def made_late(*args: Any, **options: Any) -> socket.socket:
+        sock: socket.socket = make(*args, **options)
         client.close()
         return sock
 
-    monkeypatch.setattr(socket, "create_connection", slow)
-    caught(adieu.ClientClosed, client.get, "/ok")
-    assert bare.nothing_open()
+    monkeypatch.setattr(owner, step, made_late)
+    with TLSFaults("stall") as server:
+        bare.watch.also(server.port)
+        client = bare.client(timeout=30)
+        caught(adieu.ClientClosed, client.get, server.url)
+        assert bare.nothing_open()
 
 
 def test_a_lease_that_has_ended_reads_nothing(bare: Stage) -> None:

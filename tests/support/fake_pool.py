@@ -16,13 +16,14 @@ __all__ = ["Bench", "Clock", "FakeConnection", "FakeLease", "Listener", "begin",
 class FakeConnection(PooledConnection):
     """A connection that is open from `opened()` to `close()`, and used by one lease at a time."""
 
-    __slots__ = ("at_close", "closed", "forgotten", "open", "user")
+    __slots__ = ("at_close", "closed", "forgotten", "open", "stale", "user")
 
     def __init__(self, key: Hashable, number: int, now: float) -> None:
         super().__init__(key, number, now)
         self.open = False
         self.closed = 0
         self.forgotten = False
+        self.stale = False
         self.user: object = None
         self.at_close: Callable[[], object] = bool
 
@@ -30,6 +31,9 @@ class FakeConnection(PooledConnection):
         self.at_close()
         self.open = False
         self.closed += 1
+
+    def is_stale(self) -> bool:
+        return self.stale
 
     def forget(self) -> None:
         self.forgotten = True
@@ -50,6 +54,9 @@ class Listener(adieu.Events):
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+
+    def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
+        self.calls.append(("leased", connection, method, url, reused))
 
     def released(self, connection: int) -> None:
         self.calls.append(("released", connection))

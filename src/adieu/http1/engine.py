@@ -90,7 +90,7 @@ class Engine:
         exchange.own(lease)
         if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
             yield from self._wait.steps(lease, exchange)
-        if not self._take_live(lease, exchange):
+        if pool.begin(lease, exchange.events).stream is None:
             yield from self._open(lease, exchange)
         try:
             head = yield from Conversation(lease, request, exchange, self._tunnels).steps()
@@ -120,15 +120,11 @@ class Engine:
         """Send the same request once more, on a connection that was never used, in the place of this one."""
         self.pool.replace(lease, why, fresh=True)
         lease.started = False
-        if not self._take_live(lease, exchange):
+        if self.pool.begin(lease, exchange.events).stream is None:
             yield from self._open(lease, exchange)
         return (yield from Conversation(lease, request, exchange, self._tunnels).steps())
 
     # -- a connection ------------------------------------------------------------------------------------------------
-
-    def _take_live(self, lease: H1LeaseBase, exchange: AnyExchange) -> bool:
-        """Whether the lease's connection is open; one that has died meanwhile is replaced."""
-        return self.pool.begin(lease, exchange.events).stream is not None
 
     def _open(self, lease: H1LeaseBase, exchange: AnyExchange) -> Steps[None]:
         connection = lease.connection

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol
 
 from adieu.errors import ClientClosed, PoolTimeout
 from adieu.lifecycle.pool import C
-from adieu.lifecycle.steps import drive
+from adieu.lifecycle.steps import adrive, drive
 
 if TYPE_CHECKING:
     from adieu.errors import RequestTimeout
@@ -88,6 +88,13 @@ class PoolWait(Generic[C]):
         pool = self._pool
         if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
             drive(self.steps(lease, exchange))
+        return pool.begin(lease, exchange.events)
+
+    async def take_async(self, lease: PoolLease[C], exchange: ExchangeBase) -> C:
+        """`take` for an async exchange, where the waits of `waiter()` are awaitables."""
+        pool = self._pool
+        if lease.connection is None and not pool.checkout(lease):
+            await adrive(self.steps(lease, exchange))
         return pool.begin(lease, exchange.events)
 
     def steps(self, lease: PoolLease[C], exchange: ExchangeBase) -> Steps[None]:

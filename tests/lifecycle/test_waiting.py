@@ -1,0 +1,145 @@
+"""Getting a connection from a pool in one call, which waits while the pool is full, and replaces a stale connection."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.lifecycle.deadline import Deadline
+from adieu.lifecycle.exchange import ExchangeBase
+from adieu.lifecycle.waiting import PoolWait
+from adieu.net.async_backend import current_backend
+from support.fake_pool import Bench, FakeLease, end
+from support.stage import caught, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.lifecycle
+
+
+class _Taker:
+    """Takes connections of a bench, in one of the two ways."""
+
+    def __init__(self, bench: Bench, awaits: bool) -> None:
+        self._bench = bench
+        self._awaits = awaits
+        waiter: list[Callable[[], Any]] = (
+            [lambda: current_backend().pool_waiter()] if awaits else []
+        )
+        self._wait: PoolWait[Any] = PoolWait(bench.pool, *waiter)
+
+    def take(self, lease: FakeLease, **seconds: Any) -> Any:
+        clock = Deadline(adieu.Timeout(**{"pool": 5, **seconds}))
+        exchange = ExchangeBase(
+            "GET", "http://a/", clock, adieu.Prefetch(), events=self._bench.listener
+        )
+        if self._awaits:
+            return asyncio.run(self._wait.take_async(lease, exchange))
+        return self._wait.take(lease, exchange)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench(1)
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def taker(bench: Bench, request: pytest.FixtureRequest) -> _Taker:
+    return _Taker(bench, request.param)
+
+
+def test_each_use_is_counted_and_the_listener_hears_of_it(bench: Bench, taker: _Taker) -> None:
+    first, second = bench.lease(), bench.lease()
+    connection = taker.take(first)
+    assert (connection.uses, first.reused, first.connection_id) == (1, False, connection.id)
+    bench.clock.now += 3
+    assert first.age == 3
+    end(first)
+    assert taker.take(second) is connection
+    assert (connection.uses, second.reused) == (2, True)
+    leased = ("leased", connection.id, "GET", "http://a/")
+    assert bench.listener.calls == [
+        (*leased, False),
+        ("released", connection.id),
+        (*leased, True),
+    ]
+
+
+def test_a_stale_connection_is_closed_and_another_one_taken(bench: Bench, taker: _Taker) -> None:
+    former = bench.lease()
+    stale = taker.take(former)
+    end(former)
+    stale.stale = True
+    lease = bench.lease()
+    fresh = taker.take(lease)
+    assert fresh is not stale
+    assert stale.closed == 1
+    assert (fresh.uses, lease.reused) == (1, False)
+    assert ("closed", stale.id, "stale") in bench.listener.calls
+
+
+def test_an_inherited_connection_is_taken_without_a_place_in_the_queue(
+    bench: Bench, taker: _Taker
+) -> None:
+    former, lease = bench.lease(), bench.lease()
+    connection = taker.take(former)
+    assert bench.pool.inherit(lease, former)
+    assert taker.take(lease) is connection
+
+
+def test_the_next_one_waits_until_the_lease_before_it_ends(bench: Bench, taker: _Taker) -> None:
+    former, lease = bench.lease(), bench.lease()
+    connection = taker.take(former)
+    taken: list[Any] = []
+    thread = threading.Thread(target=lambda: taken.append(taker.take(lease)))
+    thread.start()
+    eventually(lambda: lease.queue_ticket)
+    assert taken == []
+    end(former)
+    thread.join(5)
+    assert taken == [connection]
+
+
+def test_a_wait_that_is_too_long_names_the_holders(bench: Bench, taker: _Taker) -> None:
+    taker.take(bench.lease())
+    error = caught(adieu.PoolTimeout, taker.take, bench.lease(), pool=0.01)
+    assert isinstance(error, adieu.PoolTimeout)
+    assert len(error.holders) == 1
+    assert (error.method, error.url, error.limit) == ("GET", "http://a/", 0.01)
+    caught(adieu.DeadlineExceeded, taker.take, bench.lease(), total=0.01)
+
+
+@pytest.mark.parametrize("how", ["pool", "lease"])
+def test_a_wait_ends_with_its_pool_and_with_its_lease(
+    bench: Bench, taker: _Taker, how: str
+) -> None:
+    taker.take(bench.lease())
+    lease = bench.lease()
+    errors: list[Any] = []
+    thread = threading.Thread(
+        target=lambda: errors.append(caught(adieu.ClientClosed, taker.take, lease))
+    )
+    thread.start()
+    eventually(lambda: lease.queue_ticket)
+    if how == "pool":
+        bench.pool.close()
+    else:
+        end(lease)
+    thread.join(5)
+    assert len(errors) == 1
+
+
+def test_a_lease_that_lost_its_connection_gets_none(bench: Bench, taker: _Taker) -> None:
+    former = bench.lease()
+    connection = taker.take(former)
+    end(former)
+    lease = bench.lease()
+    assert bench.pool.checkout(lease)
+    connection.stale = True
+    bench.pool.close()
+    caught(adieu.ClientClosed, taker.take, lease)
