@@ -9,7 +9,7 @@ from adieu.transport.adapter import Adapter, AsyncAdapter, AsyncMiddleware, Midd
 from adieu.transport.registry import inner_adapter
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.pool import Limits
+    from adieu.lifecycle.limits import Limits
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response

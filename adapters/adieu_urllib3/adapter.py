@@ -13,7 +13,8 @@ import urllib3
 
 from adieu.errors import InvalidRequest, TransportError
 from adieu.lifecycle.events import notify
-from adieu.lifecycle.pool import Limits, Pool
+from adieu.lifecycle.limits import Limits
+from adieu.lifecycle.pool import Pool
 from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
 from adieu.transport.adapter import AdapterBase
@@ -28,7 +29,7 @@ from adieu_urllib3.sending import Sending
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
-    from adieu.lifecycle.pool import CloseReport, ConnectionInfo
+    from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.net.proxies.proxy import Proxy

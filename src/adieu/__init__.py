@@ -61,7 +61,7 @@ from adieu.lifecycle.cleanup import (
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import Events, LeaseInfo
 from adieu.lifecycle.lease import AsyncLease, Lease
-from adieu.lifecycle.pool import CloseReport, ConnectionInfo, Limits
+from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
 from adieu.messages.async_response import AsyncResponse
 from adieu.messages.headers import Headers
 from adieu.messages.request import Request

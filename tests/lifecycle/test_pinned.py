@@ -12,7 +12,8 @@ from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import LeaseInfo
 from adieu.lifecycle.lease import Lease as LeaseProtocol
 from adieu.lifecycle.lease import LeaseBase
-from adieu.lifecycle.pool import Limits, Pool, PooledConnection, PoolLease
+from adieu.lifecycle.limits import Limits
+from adieu.lifecycle.pool import Pool, PooledConnection, PoolLease
 from adieu.transport.exchange import Exchange, PinnedExchange
 
 pytestmark = pytest.mark.lifecycle

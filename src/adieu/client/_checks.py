@@ -16,7 +16,7 @@ from adieu.errors import InvalidRequest
 from adieu.lifecycle.cleanup import CleanupPolicy
 from adieu.lifecycle.deadline import Timeout
 from adieu.lifecycle.events import Events
-from adieu.lifecycle.pool import Limits
+from adieu.lifecycle.limits import Limits
 from adieu.messages.url.form import encode_form
 
 if TYPE_CHECKING:

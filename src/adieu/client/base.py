@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from adieu.client.options import CallOptions, ClientOptions, Hook, RequestOptions, SendOptions
     from adieu.lifecycle.body import BodyBase
     from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.pool import ConnectionInfo, Limits
+    from adieu.lifecycle.limits import ConnectionInfo, Limits
     from adieu.lifecycle.steps import Steps
     from adieu.net.connect import Connect
     from adieu.net.tls.config import TLSConfig

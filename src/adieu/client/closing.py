@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from adieu.lifecycle.body import BodyState
 from adieu.lifecycle.cleanup import STREAM
-from adieu.lifecycle.pool import CloseReport
+from adieu.lifecycle.limits import CloseReport
 
 if TYPE_CHECKING:
     from adieu.lifecycle.body import BodyBase

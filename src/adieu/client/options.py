@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Timeout
     from adieu.lifecycle.events import Events
-    from adieu.lifecycle.pool import Limits
+    from adieu.lifecycle.limits import Limits
     from adieu.messages.content.convert import ContentLike
     from adieu.messages.content.encode import DataLike
     from adieu.messages.content.multipart import FilesLike

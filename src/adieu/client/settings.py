@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.events import Events
-    from adieu.lifecycle.pool import Limits
+    from adieu.lifecycle.limits import Limits
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.headers import HeaderChanges, Headers
     from adieu.messages.url import URL

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from adieu.errors import InvalidRequest
 from adieu.http1.connection import H1Lease
 from adieu.http1.engine import Engine
-from adieu.lifecycle.pool import Limits
+from adieu.lifecycle.limits import Limits
 from adieu.lifecycle.steps import drive
 from adieu.lifecycle.waiting import ThreadWaiter
 from adieu.net.tls.start import start_tls
@@ -15,7 +15,7 @@ from adieu.net.wire import TCPWire, Wire
 from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.pool import CloseReport, ConnectionInfo
+    from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.transport.adapter import Honour

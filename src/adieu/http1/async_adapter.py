@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from adieu.errors import InvalidRequest
 from adieu.http1.connection import AsyncH1Lease
 from adieu.http1.engine import Engine
-from adieu.lifecycle.pool import Limits
+from adieu.lifecycle.limits import Limits
 from adieu.lifecycle.steps import adrive
 from adieu.net.async_backend import current_backend, running
 from adieu.net.async_wire import AsyncTCPWire, AsyncWire
@@ -17,7 +17,7 @@ from adieu.net.tls.start import start_tls_async
 from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.pool import CloseReport, ConnectionInfo
+    from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.net.backends.contract import PoolWaiter

@@ -20,7 +20,7 @@ from adieu.http1.conversation import Conversation
 from adieu.http1.error_mapping import map_error
 from adieu.http1.tunnel import StartTLS, Tunnels
 from adieu.lifecycle.events import notify
-from adieu.lifecycle.pool import Limits, Pool
+from adieu.lifecycle.pool import Pool
 from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
 from adieu.net.proxies.proxy import ProxiedOrigin
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from adieu.errors import Phase
     from adieu.http1.codec import Head
     from adieu.http1.connection import AsyncH1Lease, H1Lease, H1LeaseBase
+    from adieu.lifecycle.limits import Limits
     from adieu.lifecycle.steps import Steps
     from adieu.lifecycle.waiting import Waiter
     from adieu.messages.async_response import AsyncResponse

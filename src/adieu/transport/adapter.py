@@ -30,7 +30,7 @@ from weakref import WeakSet
 from adieu.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.pool import CloseReport, ConnectionInfo
+    from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response

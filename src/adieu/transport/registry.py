@@ -12,7 +12,7 @@ from adieu.errors import InvalidRequest, UnknownAdapter
 from adieu.transport.adapter import checked_adapter
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.pool import Limits
+    from adieu.lifecycle.limits import Limits
     from adieu.transport.adapter import Adapter, AnyAdapter, AsyncAdapter
 
 __all__ = ["NamedAdapter", "chosen", "find_adapter", "inner_adapter"]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.lease import LeaseBase
-    from adieu.lifecycle.pool import CloseReport
+    from adieu.lifecycle.limits import CloseReport
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.net.backends.contract import ThreadResult
