@@ -165,7 +165,7 @@ def test_the_error_without_a_certificate_says_where_to_set_it(
         error = caught(adieu.TransportError, place.get, client, f"{servers.own.url}/strict")
     assert "wants" in str(error)
     if "wants a client certificate" in str(error):
-        assert "where a redirect leads, or beside base_url, to a mount" in str(error)
+        assert "to a mount, for a redirect's target or beside base_url" in str(error)
 
 
 # Fields
