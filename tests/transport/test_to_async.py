@@ -212,7 +212,7 @@ def test_a_middleware_can_change_the_exchange(fault_server: FaultServer) -> None
 
 def test_an_upgraded_connection_belongs_to_the_sync_adapter(fault_server: FaultServer) -> None:
     async def main() -> None:
-        async with client_of(fault_server, threads=1) as client:
+        async with client_of(fault_server, "native", threads=1) as client:
             headers = {"Upgrade": "shout", "Connection": "upgrade"}
             response = await client.get("/upgrade", headers=headers)
             assert response.status_code == 101
