@@ -110,8 +110,32 @@ def test_every_error_is_at_the_top_of_the_package() -> None:
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_error_says_what_it_means(kind: type[adieu.AdieuError]) -> None:
     assert kind.__doc__
-    assert str(an_error(kind)) == "the reason"
+    expected = "the reason"
+    if issubclass(kind, errors.TransportError):
+        expected += " (POST https://example.org/)"
+    assert str(an_error(kind)) == expected
     assert repr(an_error(kind)).startswith(f"{kind.__name__}('the reason'")
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://a.example/items", "the peer sent nothing (GET http://a.example/items)"),
+        ("http://me:pw@a.example/?token=t", "the peer sent nothing (GET http://a.example/)"),
+        ("http://a.example/#part", "the peer sent nothing (GET http://a.example/)"),
+        ("mock://", "the peer sent nothing (GET mock://)"),
+    ],
+)
+def test_the_text_of_a_transport_error_names_the_request_without_its_secrets(
+    url: str, text: str
+) -> None:
+    assert str(adieu.ReadTimeout("the peer sent nothing", method="GET", url=url)) == text
+
+
+def test_a_text_that_names_the_server_is_left_as_it_is() -> None:
+    text = "cannot connect to http://a.example:81: Connection refused"
+    error = adieu.ConnectError(text, method="GET", url="http://a.example:81/items")
+    assert str(error) == text
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))

@@ -161,6 +161,21 @@ class TransportError(AdieuError):
                 raise TypeError(f"{type(self).__name__} has no fact called {name!r}")
         self.__dict__.update(facts)
 
+    def __str__(self) -> str:
+        """The message, and the request that failed unless the message names its server.
+
+        The query of the URL, which may have secrets, is left out.
+        """
+        text = super().__str__()
+        if self.method is None or self.url is None:
+            return text
+        scheme, _, rest = self.url.partition("://")
+        place = rest.partition("?")[0].partition("#")[0].rpartition("@")[2]
+        server = place.partition("/")[0]
+        if server and server in text:
+            return text
+        return f"{text} ({self.method} {scheme}://{place})"
+
     @property
     def retry_safe(self) -> bool:
         """True if the server cannot have acted on the request: nothing of it was sent."""

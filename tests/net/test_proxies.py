@@ -279,7 +279,7 @@ def test_a_tunnel_that_fails_leaves_nothing_and_its_error_quotes_the_proxy(
     if fault == "hangs":
         assert isinstance(error, adieu.ConnectTimeout)
         assert not isinstance(error, adieu.ProxyError)
-        assert str(error).endswith(f"on the way through the proxy {proxy.url}")
+        assert f"on the way through the proxy {proxy.url}" in str(error)
         return
     assert isinstance(error, adieu.ProxyError)
     assert error.phase == "proxy"

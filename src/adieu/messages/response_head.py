@@ -153,7 +153,7 @@ class ResponseHead:
 
     @property
     def elapsed(self) -> timedelta:
-        """From the beginning of the exchange to the end of the response's head."""
+        """From the beginning of the call, with its redirects and retries, to the end of this response's head."""
         from datetime import timedelta
 
         return timedelta(seconds=self.seconds or 0.0)
