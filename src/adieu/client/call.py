@@ -288,11 +288,11 @@ class Call:
 
     def _connection_settings(self, mount: Mount, url: URL) -> ConnectionSettings:
         settings = self.settings
+        route = settings.routes.select(url)
+        if route is None and settings.default_connection and mount.default_connection:
+            return DEFAULT
         tls = mount.tls if settings.default_tls else self._tls(mount, url)
         connect = mount.connect or settings.client.connect
-        route = settings.routes.select(url)
-        if tls is None and connect is None and route is None:
-            return DEFAULT
         return ConnectionSettings(tls, connect, None, route)
 
     def _tls(self, mount: Mount, url: URL) -> TLSConfig | None:

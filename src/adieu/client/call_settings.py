@@ -43,6 +43,7 @@ class CallSettings:
         "client",
         "client_auth",
         "cookies",
+        "default_connection",
         "default_tls",
         "extras",
         "max_body",
@@ -73,6 +74,8 @@ class CallSettings:
         self.cert_is_own = False
         # Neither the call nor the client has TLS settings.
         self.default_tls = client.tls is None
+        # The same of all settings of a connection but the proxy.
+        self.default_connection = self.default_tls and client.connect is None
 
     def merged(self, options: SendOptions) -> CallSettings:
         """These settings, of a client, with the options of one call over them."""
@@ -98,6 +101,7 @@ class CallSettings:
             self.tls = checks.changed_tls(self.client.tls or checks.default_tls(), changes)
         self.cert_is_own = own is not None or cert is not None
         self.default_tls = self.tls is None and self.client.tls is None
+        self.default_connection = self.default_tls and self.client.connect is None
 
 
 # Each of these checks one option and puts it into the settings of a call.

@@ -455,7 +455,12 @@ class Body(BodyBase):
 
     def close(self, why: Why = "exit") -> None:
         """End it as the policy says: drained and released, or closed. Idempotent."""
-        drive(self._close(why))
+        if self.lease is None:
+            self._settle(
+                _Event.LEFT, why
+            )  # Nothing to wait for, so no steps: most streams are small.
+        else:
+            drive(self._close(why))
 
 
 class AsyncBody(BodyBase):
@@ -473,7 +478,10 @@ class AsyncBody(BodyBase):
 
     async def close(self, why: Why = "exit") -> None:
         """See `Body.close`."""
-        await adrive(self._close(why))
+        if self.lease is None:
+            self._settle(_Event.LEFT, why)
+        else:
+            await adrive(self._close(why))
 
     def close_nowait(self) -> None:
         """As `close`, but without waiting: a coroutine that is itself being closed must not wait."""

@@ -132,7 +132,16 @@ class Pattern(NamedTuple):
 class Mount:
     """An adapter, and settings of its own if wished, for the URLs that match a pattern (None: every URL)."""
 
-    __slots__ = ("_adapter", "_named", "connect", "pattern", "policy", "schemes", "tls")
+    __slots__ = (
+        "_adapter",
+        "_named",
+        "connect",
+        "default_connection",
+        "pattern",
+        "policy",
+        "schemes",
+        "tls",
+    )
 
     def __init__(
         self,
@@ -146,6 +155,8 @@ class Mount:
         self.policy = policy
         self.tls = tls
         self.connect = connect
+        # It says nothing of how its connections are made.
+        self.default_connection = tls is None and connect is None
         # An adapter chosen by name is made, and imported, when it is first used.
         self._named = adapter if isinstance(adapter, NamedAdapter) else None
         self._adapter = None if isinstance(adapter, NamedAdapter) else adapter
