@@ -182,6 +182,7 @@ def test_an_https_proxy_gets_tls_and_its_tunnels_are_tls_in_tls(
         assert stage.get(client, "http://example.org/").content == b"http://example.org/"
 
 
+@pytest.mark.certificates
 def test_the_checks_of_tls_hold_inside_a_tunnel(stage: Surroundings, authority: Authority) -> None:
     wrong = stage.stack.enter_context(FaultServer(tls=authority.server_context("other.example")))
     KNOWN_PORTS.add(wrong.port)
@@ -227,6 +228,7 @@ def _tell(peer: Any, seen: list[Any]) -> Any:
     return "keep"
 
 
+@pytest.mark.certificates
 def test_sni_names_the_origin_inside_and_the_proxy_outside(
     stage: Surroundings, authority: Authority
 ) -> None:
@@ -392,6 +394,7 @@ def test_an_https_proxy_whose_handshake_fails_is_an_error(stage: Surroundings, k
         assert f"the proxy {broken.url} cannot be reached: " in str(error)
 
 
+@pytest.mark.certificates
 def test_an_https_proxy_is_checked_as_servers_are(
     stage: Surroundings, authority: Authority
 ) -> None:
