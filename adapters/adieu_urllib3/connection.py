@@ -33,6 +33,9 @@ __all__ = ["PlainConnection", "TLSConnection"]
 class CheckedResponse(http.client.HTTPResponse):
     """A response whose head was checked before http.client reads it; a proxy's answer to CONNECT is one, too."""
 
+    # An interrupt may come before http.client has set it, and closing such a response looks at it.
+    fp = None  # type: ignore[assignment]
+
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         lease = sending()

@@ -14,6 +14,7 @@ import urllib3
 import adieu
 from adieu.testing.faults import payload
 from adieu_urllib3 import Urllib3Adapter
+from adieu_urllib3.connection import CheckedResponse
 from support.clients import forget, sockets
 from support.needs import LACKS
 
@@ -123,6 +124,13 @@ def test_an_interrupted_upload_loses_no_place(fault_server: FaultServer) -> None
             with pytest.raises(KeyboardInterrupt):
                 client.put("/ok", content=content())
         assert client.get("/ok").status_code == 200
+
+
+def test_a_response_whose_making_was_interrupted_can_be_closed() -> None:
+    # Nothing has been set yet; the finalizer closes such a response, and its errors would be unraisable.
+    response = CheckedResponse.__new__(CheckedResponse)
+    response.close()
+    assert response.closed
 
 
 def test_content_may_send_requests_over_the_same_adapter(fault_server: FaultServer) -> None:
