@@ -476,6 +476,24 @@ def test_closing_closes_idle_connections_and_those_in_use() -> None:
     assert [connection.closed for connection in bench.made] == [1, 1, 1]
 
 
+class _InterruptedInbox(deque[Any]):
+    """The signal is handled when `append` has returned."""
+
+    def append(self, step: Any) -> None:
+        super().append(step)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_just_after_the_close_was_noted_does_not_stop_it() -> None:
+    bench = Bench()
+    end(bench.take())
+    bench.pool._inbox = _InterruptedInbox()
+    with pytest.raises(KeyboardInterrupt):
+        bench.pool.close()
+    assert not bench.made[0].open
+    assert not bench.pool._inbox
+
+
 def test_after_closing_no_lease_gets_a_connection() -> None:
     bench = Bench()
     bench.pool.close()

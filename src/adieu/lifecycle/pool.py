@@ -317,13 +317,14 @@ class Pool(Generic[C]):
     # -- the inbox ---------------------------------------------------------------------------------------------------
 
     def _post(self, step: Callable[..., None], *args: object) -> None:
-        self._inbox.append((step, args))
         try:
+            self._inbox.append((step, args))
             self._work()
         except Exception:
             raise
         except BaseException:
-            # An interrupt. The step that it cut short is done first: there may never be another caller.
+            # An interrupt, perhaps just after the step was noted. The step is done first: there may never be another
+            # caller, and a step that stays in the inbox refers to the pool, in a cycle.
             self._work()
             raise
 
