@@ -19,6 +19,7 @@ from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
 from adieu.transport.adapter import AdapterBase
 from adieu.transport.pool_key import pool_key
+from adieu.transport.replay import may_replay
 from adieu_urllib3.errors import translated
 from adieu_urllib3.lease import Urllib3Lease
 from adieu_urllib3.pooled import Connection
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Urllib3Adapter"]
 
-# RFC 9110, section 9.2.2: sent twice, these do what they do when sent once.
-_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
 _EVERYTHING: frozenset[Honour] = frozenset(("tls", "connect", "guard", "route"))
 _NOTHING: frozenset[Honour] = frozenset()
 _NO_RETRIES = urllib3.Retry(False, redirect=0)
@@ -116,7 +115,7 @@ class Urllib3Adapter(AdapterBase):
         try:
             response = self._urlopen(out, lease)
         except TransportError as error:
-            if not self._may_replay(lease, request, error):
+            if not (self._replay and may_replay(lease, request, error)):
                 raise
             if exchange.events is not None:
                 notify(exchange.events.replayed, lease.method, str(lease.url))
@@ -183,22 +182,6 @@ class Urllib3Adapter(AdapterBase):
                 self._pools = {}
             self._pools[origin, proxy] = found
         return found
-
-    def _may_replay(self, lease: Urllib3Lease, request: Request, error: TransportError) -> bool:
-        """Whether to send once more what a kept-alive connection did not carry, because the server had closed it.
-
-        RFC 9110, section 9.2.2: replay only what is safe to send twice, only when nothing of an answer came, once.
-        """
-        return (
-            self._replay
-            and lease.reused
-            and not lease.started
-            and not isinstance(error, TimeoutError)
-            and request.content.replayable
-            and (request.method in _IDEMPOTENT or "idempotency-key" in request.headers)
-            and not self._pool.closed
-            and not lease.ended
-        )
 
     def close(self) -> CloseReport:
         """Close every connection, and report how many were idle and in use. A manager of the user's is not cleared."""

@@ -27,6 +27,7 @@ from adieu.net.proxies.proxy import ProxiedOrigin
 from adieu.net.scope import ConnectScope
 from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.transport.pool_key import pool_key, target_of
+from adieu.transport.replay import may_replay
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from adieu.transport.exchange import AnyExchange, AsyncExchange, Exchange
 
 __all__ = ["Engine"]
-
-# RFC 9110, section 9.2.2: sent twice, these have the effect of being sent once.
-_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
 
 
 class Engine:
@@ -96,7 +94,7 @@ class Engine:
         try:
             head = yield from Conversation(lease, request, exchange, self._tunnels).steps()
         except TransportError as error:
-            if not self._may_replay(lease, request, error):
+            if not (self._replay and may_replay(lease, request, error)):
                 raise
             if exchange.events is not None:
                 notify(exchange.events.replayed, lease.method, str(lease.url))
@@ -172,23 +170,6 @@ class Engine:
         connection.scope = None
         if events is not None:
             notify(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
-
-    def _may_replay(self, lease: H1LeaseBase, request: Request, error: TransportError) -> bool:
-        """Whether to replay a request: a kept-alive connection may die at the very moment it is used again.
-
-        RFC 9110, section 9.2.2: replay once, only a request that is safe to send twice, and only if no byte of a
-        response came.
-        """
-        return (
-            self._replay
-            and lease.reused
-            and not lease.started
-            and not isinstance(error, TimeoutError)
-            and request.content.replayable
-            and (request.method in _IDEMPOTENT or "idempotency-key" in request.headers)
-            and not self.pool.closed
-            and not lease.ended
-        )
 
     def _may_answer(self, lease: H1LeaseBase, request: Request, head: Head) -> bool:
         """Whether a proxy that forwards wants Digest credentials, which need its challenge first."""
