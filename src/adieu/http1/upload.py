@@ -1,0 +1,143 @@
+"""The upload half of a round trip: a body of any length goes out piece by piece, while the peer is heard.
+
+Theory of operation. Each step sends a piece or receives what the peer said, whichever can be done first: a peer that
+answers early is not sent the rest (RFC 9112, section 9.5), and one that answers without reading cannot make the client
+wait for it. Interim heads that come meanwhile are reported.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import AdieuError, ContentError
+from adieu.http1.codec import Head, Malformed
+from adieu.lifecycle.events import notify
+from adieu.messages.fields.trailers import sent_trailers
+
+if TYPE_CHECKING:
+    from adieu.http1.connection import H1LeaseBase
+    from adieu.lifecycle.steps import Steps
+    from adieu.messages.request import Request
+    from adieu.transport.exchange import ExchangeCore
+
+__all__ = ["Upload", "report_interim"]
+
+_READ = 64 * 1024
+_MAX_INFORMATIONAL = 32
+# How long a peer that was asked whether it wants the content may keep silent (seconds): many do not know the question.
+_CONTINUE_TIMEOUT = 1.0
+
+
+class Upload:
+    """The request of one exchange on its way to the peer, head and body."""
+
+    __slots__ = ("_codec", "_deadline", "_exchange", "_lease", "_request", "_stream")
+
+    def __init__(self, lease: H1LeaseBase, request: Request, exchange: ExchangeCore) -> None:
+        connection = lease.connection
+        assert connection is not None
+        assert connection.stream is not None
+        self._lease = lease
+        self._request = request
+        self._exchange = exchange
+        self._codec = connection.codec
+        self._stream = connection.stream
+        self._deadline = exchange.deadline
+
+    def steps(self, head: bytes) -> Steps[None]:
+        """Send a body of any length, and stop when the peer answers before it has all of it (RFC 9112, section 9.5)."""
+        lease, request = self._lease, self._request
+        codec, stream, deadline = self._codec, self._stream, self._deadline
+        content: Any = request.content
+        yield stream.send(head, deadline.remaining("write"))
+        if codec.expects() and not (yield from self._await_continue()):
+            return
+        reading = _Reading(request)
+        trailers: list[tuple[str, str]] = []
+        with reading:
+            chunks = content.async_chunks() if content.is_async else content.chunks()
+        while True:
+            with reading:
+                chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
+                if chunk is None and content.trailers is not None:
+                    trailers = sent_trailers(content.trailers)
+            if chunk == b"":
+                continue  # An empty chunk would end a chunked body.
+            rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
+            while rest:
+                try:
+                    done = yield stream.send_or_recv(rest, deadline.remaining("write"))
+                except (BrokenPipeError, ConnectionResetError):
+                    return  # It has hung up; an answer that it sent before may still be read.
+                if isinstance(done, int):
+                    rest = rest[done:]
+                    continue
+                if not done:
+                    return
+                lease.started = True
+                codec.feed(done)
+                if self._final_head_begun():
+                    return
+            if chunk is None:
+                break
+        lease.sent = "wholly"
+
+    def _await_continue(self) -> Steps[bool]:
+        """Whether to send the content that the peer was asked about: not if it answers without it, or has hung up."""
+        lease, codec, stream, deadline = self._lease, self._codec, self._stream, self._deadline
+        lease.got_continue = False
+        until = monotonic() + _CONTINUE_TIMEOUT
+        while (left := until - monotonic()) > 0:
+            limit = deadline.remaining("read")
+            try:
+                data = yield stream.recv(_READ, left if limit is None else min(left, limit))
+            except TimeoutError:
+                continue
+            if not data:
+                return False
+            lease.started = True
+            codec.feed(data)
+            if self._final_head_begun():
+                return False
+            if lease.got_continue:
+                return True
+        return True
+
+    def _final_head_begun(self) -> bool:
+        """Whether a final head has begun to arrive; interim heads before it are reported, and dropped."""
+        codec = self._codec
+        while not codec.final_head_begun():
+            head = codec.head()
+            if head is None:
+                return False
+            report_interim(self._lease, self._exchange, head)
+        return True
+
+
+def report_interim(lease: H1LeaseBase, exchange: ExchangeCore, head: Head) -> None:
+    """A 1xx (RFC 9110, section 15.2)."""
+    lease.interim += 1
+    if lease.interim > _MAX_INFORMATIONAL:
+        raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
+    lease.got_continue = lease.got_continue or head.status == 100
+    if exchange.events is not None:
+        notify(exchange.events.informational, lease.connection_id, head.status)
+
+
+class _Reading:
+    """Errors that the user's content raises while it is read are no errors of the connection, not even an OSError."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, AdieuError):
+            raise ContentError(
+                f"the content of {self._request.method} {self._request.url} could not be read: {error!r}"
+            ) from error
