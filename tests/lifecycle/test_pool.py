@@ -158,6 +158,36 @@ def test_any_call_closes_connections_that_were_idle_too_long() -> None:
     assert sum(connection.closed for connection in bench.made) == 6
 
 
+@pytest.mark.parametrize("how", ["a call to another origin", "a timer"])
+def test_connections_that_the_peer_has_closed_are_closed_by(how: str) -> None:
+    bench = Bench()
+    for key in "abc":
+        end(bench.take(key))
+    held = bench.take("b")
+    bench.made[0].stale = bench.made[1].stale = True
+    bench.clock.now += 2
+    if how == "a timer":
+        assert bench.pool.tend()
+        assert [connection.closed for connection in bench.made] == [1, 0, 0]
+    else:
+        end(bench.take("z"))
+        assert [connection.closed for connection in bench.made] == [1, 0, 0, 0]
+    assert ("closed", bench.made[0].id, "stale") in bench.listener.calls
+    end(held)
+    bench.check()
+
+
+def test_a_timer_is_told_when_there_is_nothing_left_to_close() -> None:
+    bench = Bench(idle=10.0)
+    assert not bench.pool.tend()
+    end(bench.take())
+    bench.clock.now += 9
+    assert bench.pool.tend()
+    bench.clock.now += 1
+    assert not bench.pool.tend()
+    assert bench.states() == []
+
+
 @pytest.mark.parametrize("how", ["made room for", "idle too long"])
 def test_a_pool_keeps_no_data_about_former_origins(how: str) -> None:
     bench = Bench(5, idle=5.0)

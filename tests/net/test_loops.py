@@ -19,6 +19,7 @@ from adieu.net.async_wire import AsyncTCPWire
 from adieu.net.backends.asyncio_proactor import AsyncCompletionStream, watches
 from adieu.net.backends.asyncio_stream import AsyncSocketStream
 from adieu_native import AsyncNativeAdapter
+from support.clients import EventLog
 from support.stage import COUNTS_REFERENCES, drop
 from support.steering import (
     ASYNCIO_LOOPS,
@@ -44,21 +45,54 @@ every_loop = pytest.mark.parametrize("loop", LOOPS)
 
 
 @every_loop
-def test_a_client_used_after_its_loop_ended_raises(
+def test_a_client_is_used_in_one_loop_after_the_other(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    client = adieu.AsyncClient(fault_server.url)
+    """As by several `asyncio.run` of a script, a notebook or a task queue."""
+    log = EventLog()
+    client = adieu.AsyncClient(fault_server.url, events=log)
+    for number in range(1, 4):
+        answer = run(client.get("/ok"), LOOPS[loop])
+        assert answer.json()["connection"] == number
+        assert census.count() == 1, "the idle connection of the loop before was dropped"
+    report = run(client.close(), LOOPS[loop])
+    assert (report.idle, report.in_use) == (1, 0)
+    ended = ["its event loop has ended"] * 2
+    assert log.close_reasons() == [*ended, "client closed"]
+    log.check()
+
+
+@every_loop
+def test_a_response_left_open_in_an_ended_loop_takes_no_place_in_the_next(
+    loop: str, fault_server: FaultServer, census: Watch
+) -> None:
+    client = adieu.AsyncClient(fault_server.url, limits=adieu.Limits(1))
+
+    async def opened() -> adieu.AsyncResponse:
+        response: adieu.AsyncResponse = await client.stream("GET", "/drip?n=1000")
+        return response
+
+    async def then() -> None:
+        for _ in range(2):
+            assert (await client.get("/ok")).json()["connection"] == 2
+        with pytest.raises(adieu.AdieuError, match="connection was closed"):
+            await left_open.read()
+        await client.close()
+
+    left_open = run(opened(), LOOPS[loop])
+    run(then(), LOOPS[loop])
+    assert census.count() == 0
+
+
+@every_loop
+def test_a_closed_client_stays_closed_in_another_loop(loop: str, fault_server: FaultServer) -> None:
+    adapter = AsyncNativeAdapter()
+    client = adieu.AsyncClient(fault_server.url, adapter=adapter)
     run(client.get("/ok"), LOOPS[loop])
-
-    async def again() -> None:
-        with pytest.raises(adieu.ClientClosed, match="opened its connections has ended"):
-            await client.get("/ok")
-        assert census.count() == 1
-        report = await client.close()
-        assert report.idle == 1
-        assert census.count() == 0
-
-    run(again(), LOOPS[loop])
+    run(client.close(), LOOPS[loop])
+    other = adieu.AsyncClient(fault_server.url, adapter=adapter)
+    with pytest.raises(adieu.ClientClosed, match="was closed"):
+        run(other.get("/ok"), LOOPS[loop])
 
 
 @every_loop
@@ -95,18 +129,16 @@ def test_a_client_without_connections_may_move_to_another_loop(fault_server: Fau
 
 @pytest.mark.skipif("trio" not in LOOPS, reason="trio is not installed")
 @pytest.mark.parametrize("first", ["asyncio", "trio"])
-def test_a_client_used_under_the_other_library_raises(
+def test_a_client_used_under_the_other_library_raises_as_long_as_its_loop_runs(
     first: str, fault_server: FaultServer, census: Watch
 ) -> None:
-    """An asyncio client under trio and a trio client under asyncio, while its own loop runs and after its end."""
+    """An asyncio client under trio, and a trio client under asyncio."""
     second = LOOPS["trio" if first == "asyncio" else "asyncio"]
     client = adieu.AsyncClient(fault_server.url)
-    said: list[str] = []
 
     async def elsewhere() -> None:
-        with pytest.raises(adieu.ClientClosed, match="opened its connections") as caught:
+        with pytest.raises(adieu.ClientClosed, match="is not this one"):
             await client.get("/ok")
-        said.append(str(caught.value))
 
     async def main() -> None:
         await client.get("/ok")
@@ -114,8 +146,7 @@ def test_a_client_used_under_the_other_library_raises(
         assert (await client.get("/ok")).json()["connection"] == 1
 
     run(main(), LOOPS[first])
-    run(elsewhere(), second)
-    assert ["is not this one" in said[0], "has ended" in said[1]] == [True, True]
+    assert run(client.get("/ok"), second).json()["connection"] == 2
     run(client.close(), second)
     assert census.count() == 0
 
@@ -441,6 +472,46 @@ def test_one_that_the_collector_finds_in_another_thread_wakes_a_waiting_call(
         warnings.simplefilter("always")
         run(main(), LOOPS[loop])
     assert census.count() == 0
+
+
+# Idle connections, while no call is made
+
+
+@every_loop
+@pytest.mark.parametrize("why", ["the server closed it", "it was idle for too long"])
+def test_an_idle_connection_is_closed_although_no_call_is_made(
+    why: str, loop: str, fault_server: FaultServer, census: Watch
+) -> None:
+    path, idle = ("/close-after?n=1", None) if why == "the server closed it" else ("/ok", 0.05)
+
+    async def main() -> None:
+        async with adieu.AsyncClient(fault_server.url, limits=adieu.Limits(idle=idle)) as client:
+            for expected in (1, 2):  # The second time in a client whose timer had ended.
+                await client.get(path)
+                await to_thread(lambda: fault_server.wait_until(lambda: census.count() == 0))
+                assert client.connections() == []
+                assert fault_server.accepted == expected
+
+    run(main(), LOOPS[loop])
+
+
+@every_loop
+def test_a_connection_in_use_is_not_closed_with_those_that_are_idle(
+    loop: str, fault_server: FaultServer, census: Watch
+) -> None:
+    async def main() -> None:
+        limits = adieu.Limits(idle=0.05)
+        async with (
+            adieu.AsyncClient(fault_server.url, limits=limits) as client,
+            client.stream("GET", "/drip?n=1000") as response,
+        ):
+            await client.get("/ok")
+            await to_thread(lambda: fault_server.wait_until(lambda: census.count() == 1))
+            [line] = client.connections()
+            assert line.state == "leased"
+            assert await response.iter_raw().__anext__()
+
+    run(main(), LOOPS[loop])
 
 
 @pytest.mark.skipif(not COUNTS_REFERENCES, reason="where references are not counted, it is later")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from asyncio.events import _get_running_loop
+from functools import partial
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from adieu.errors import InvalidRequest
 from adieu.http1.connection import AsyncH1Lease
 from adieu.http1.engine import Engine
 from adieu.lifecycle.limits import Limits
 from adieu.lifecycle.steps import adrive
-from adieu.net.async_backend import current_backend, running
+from adieu.net.async_backend import current_backend
 from adieu.net.async_wire import AsyncTCPWire, AsyncWire
 from adieu.net.backends.loops import has_ended, wrong_loop
 from adieu.net.tls.start import start_tls_async
@@ -29,6 +31,10 @@ __all__ = ["AsyncHTTP1Adapter"]
 _UNGUARDED: frozenset[Honour] = frozenset(("tls", "connect", "route"))
 _ALL: frozenset[Honour] = frozenset((*_UNGUARDED, "guard"))
 
+# How often idle connections are looked at while no call is made (seconds): as often as `Limits.idle` is long, between
+# these two. A connection that the peer has closed keeps its descriptor for that long, so it is not long.
+_SHORTEST_ROUND, _LONGEST_ROUND = 0.05, 1.0
+
 
 def _waiter() -> PoolWaiter:
     return current_backend().pool_waiter()
@@ -37,7 +43,9 @@ def _waiter() -> PoolWaiter:
 class AsyncHTTP1Adapter(AdapterBase):
     """HTTP/1.1 over an async wire, pooled: see `HTTP1Adapter`.
 
-    Belongs to the event loop that used it first, of asyncio or of trio.
+    Belongs to an event loop, of asyncio or of trio, as long as it has connections there. Another loop may use it when
+    that one has ended: what is left of its connections is dropped. A timer of the loop closes idle connections that
+    are older than `Limits.idle` or that the peer has closed, about once a second, and keeps no loop running.
     """
 
     schemes = ("http", "https")
@@ -76,11 +84,32 @@ class AsyncHTTP1Adapter(AdapterBase):
         return await adrive(self._engine.send(request, exchange))
 
     def _bind(self) -> None:
-        home = running()
-        if home is not self._home:
-            if self._home is not None and self.connections():
-                raise wrong_loop(self._home)
-            self._home = home
+        backend = current_backend()
+        home, former = backend.event_loop(), self._home
+        if home is former:
+            return
+        pool = self._engine.pool
+        if former is not None and not pool.closed and self.connections():
+            if not has_ended(former):
+                raise wrong_loop(former)
+            # No task can use them any more, and those that wait in the queue of this pool never go on.
+            pool.close("its event loop has ended")
+            self._configure(self._limits, self._replay)
+        self._home = home
+        idle = self._limits.idle
+        seconds = (
+            _LONGEST_ROUND if idle is None else min(max(idle, _SHORTEST_ROUND), _LONGEST_ROUND)
+        )
+        backend.repeat(seconds, partial(_tend, ref(self), home))
+
+    def _tend(self, home: object) -> bool:
+        """Close what need not stay open of the connections in this loop; whether to do so again."""
+        if self._home is not home:
+            return False  # The connections of another loop, which has a timer of its own.
+        if self._engine.pool.tend():
+            return True
+        self._home = None
+        return False
 
     @property
     def stranded(self) -> bool:
@@ -102,3 +131,9 @@ class AsyncHTTP1Adapter(AdapterBase):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"
+
+
+def _tend(known: ref[AsyncHTTP1Adapter], home: object) -> bool:
+    # A reference of the loop's to the adapter would keep a client that was dropped.
+    adapter = known()
+    return adapter is not None and adapter._tend(home)

@@ -19,6 +19,9 @@ class Limits(Value):
     `connections` in all; `per_origin` to one origin (or through one route to it); `idle`: seconds a connection may wait
     unused (a server's shorter `Keep-Alive: timeout=` wins); `age`: seconds after which it is not used again (None;
     useful where addresses behind a name change); `requests`: exchanges after which it is not used again.
+
+    An `AsyncClient` closes idle connections that are too old, or that the server has closed, by a timer of its event
+    loop, about once a second. A `Client` has no timer: it closes them at the end of the next call, to any origin.
     """
 
     __slots__ = ("age", "connections", "idle", "per_origin", "requests")

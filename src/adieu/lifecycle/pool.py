@@ -288,11 +288,19 @@ class Pool(Generic[C]):
         """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
         self._post(self._detach, lease)
 
-    def close(self) -> CloseReport:
+    def close(self, why: str = CLIENT_CLOSED) -> CloseReport:
         """Close everything but the connections whose leases survive that, and report what was closed."""
         counts = [0, 0]
-        self._post(self._shut, counts)
+        self._post(self._shut, counts, why)
         return CloseReport(counts[0], counts[1])
+
+    def tend(self) -> bool:
+        """Close the idle connections that are too old, and those that the peer has closed. False: none is left at all.
+
+        For a timer, which honours the limits while no call is made.
+        """
+        self._post(self._sweep, self._clock())
+        return bool(self._owners)
 
     def snapshot(self) -> list[ConnectionInfo]:
         """One line for each connection: what it is doing now."""
@@ -496,11 +504,11 @@ class Pool(Generic[C]):
             if not queue:
                 del self._waiting[key]
 
-    def _shut(self, counts: list[int]) -> None:
+    def _shut(self, counts: list[int], why: str) -> None:
         self._closed = True
         for conn, lease in list(self._owners.items()):
             if lease is None or lease.state is not LeaseState.SURVIVES_CLOSE:
-                self._drop(conn, CLIENT_CLOSED)
+                self._drop(conn, why)
                 counts[lease is not None] += 1
         self._idle.clear()
         for queue in self._waiting.values():
@@ -538,12 +546,17 @@ class Pool(Generic[C]):
         return None
 
     def _sweep(self, now: float) -> None:
-        """Close connections that were idle too long, now and then and in a caller's thread: no timer, no thread."""
+        """Close connections that were idle too long, or that the peer has closed: of every origin.
+
+        The end of a call does this now and then, and `tend`. The pool itself has no timer and no thread.
+        """
         limit = self._limits.idle
         self._next_sweep = now + (limit if limit is not None and limit < 2.0 else 2.0)
         for conn, lease in list(self._owners.items()):
-            if lease is None and (why := self._expired(conn, now)) is not None:
-                self._drop(conn, why)
+            if lease is None:
+                why = self._expired(conn, now) or ("stale" if conn.is_stale() else None)
+                if why is not None:
+                    self._drop(conn, why)
         # A dropped connection is in its origin's stack still, and there may never be a request to that origin again.
         rows = self._owners
         for key, stack in list(self._idle.items()):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adieu.net.backends.contract import AsyncBackend
 
-__all__ = ["current_backend", "in_trio", "running"]
+__all__ = ["current_backend", "in_trio"]
 
 
 def in_trio() -> bool:
@@ -31,8 +31,3 @@ def current_backend() -> AsyncBackend:
     from adieu.net.backends import asyncio_backend
 
     return asyncio_backend
-
-
-def running() -> object:
-    """The event loop that runs here: asyncio's loop, or the token of trio's run. `RuntimeError` if there is none."""
-    return current_backend().event_loop()

@@ -24,6 +24,7 @@ __all__ = [
     "connect_race",
     "event_loop",
     "pool_waiter",
+    "repeat",
     "sleep",
     "spawner",
     "stream",
@@ -51,6 +52,19 @@ def stream(sock: socket.socket, scope: ConnectScope) -> AsyncSocketStream:
 async def sleep(seconds: float) -> None:
     """See `AsyncBackend`."""
     await asyncio.sleep(seconds)
+
+
+def repeat(seconds: float, check: Callable[[], bool]) -> None:
+    """See `AsyncBackend.repeat`."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(seconds, _check_again, loop, seconds, check)
+
+
+def _check_again(
+    loop: asyncio.AbstractEventLoop, seconds: float, check: Callable[[], bool]
+) -> None:
+    if check():
+        loop.call_later(seconds, _check_again, loop, seconds, check)
 
 
 def spawner() -> Spawn:

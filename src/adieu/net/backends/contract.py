@@ -85,6 +85,10 @@ class AsyncBackend(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
+    def repeat(self, seconds: float, check: Callable[[], bool]) -> None:
+        """Call `check` every so many seconds until it returns False. This keeps no event loop running."""
+        ...
+
     def spawner(self) -> Spawn:
         """A function that starts tasks in the running event loop, from any thread."""
         ...

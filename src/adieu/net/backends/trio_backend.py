@@ -27,6 +27,7 @@ __all__ = [
     "connect_race",
     "event_loop",
     "pool_waiter",
+    "repeat",
     "sleep",
     "spawner",
     "stream",
@@ -47,6 +48,18 @@ def stream(sock: socket.socket, scope: ConnectScope) -> TrioSocketStream:
     opened = TrioSocketStream(sock)
     scope.own(opened)
     return opened
+
+
+def repeat(seconds: float, check: Callable[[], bool]) -> None:
+    """See `AsyncBackend.repeat`. A system task ends with the run, which does not wait for it."""
+    spawn_system_task(_repeat, seconds, check)
+
+
+async def _repeat(seconds: float, check: Callable[[], bool]) -> None:
+    goes_on = True
+    while goes_on:
+        await sleep(seconds)
+        goes_on = check()
 
 
 def spawner() -> Spawn:
