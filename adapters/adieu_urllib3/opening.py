@@ -32,7 +32,7 @@ def open_connection(lease: Urllib3Lease, connect: Callable[[], None]) -> None:
     """Open the connection of a lease by urllib3's own `connect`."""
     connection, events, settings = lease.held, lease.events, lease.settings
     scope = connection.scope = ConnectScope(
-        lease.since, settings.tls, settings.connect, settings.guard
+        lease.since, settings.tls, settings.connect, settings.guard, lease.key
     )
     lease.phase = "connect"
     try:
@@ -88,11 +88,12 @@ def _through(proxy: Proxy, wire: TCPWire, scope: ConnectScope) -> Any:
     stream: Any = wire.open(Origin("tcp", place.host, place.port), scope)
     scope.own(stream)
     if place.scheme == "https":
-        for_origins = scope.tls
+        for_origins, peer = scope.tls, scope.peer
         scope.tls = proxy.tls or (for_origins.for_proxy() if for_origins is not None else None)
+        scope.peer = proxy
         stream = start_tls(stream, place.host.rstrip("."), scope)
         scope.own(stream)
-        scope.tls = for_origins
+        scope.tls, scope.peer = for_origins, peer
     return stream
 
 

@@ -132,7 +132,7 @@ class Engine:
         events = exchange.events
         settings = exchange.connection
         scope = connection.scope = ConnectScope(
-            exchange.deadline, settings.tls, settings.connect, settings.guard
+            exchange.deadline, settings.tls, settings.connect, settings.guard, lease.key
         )
         phase: Phase = "connect"
         try:

@@ -146,11 +146,11 @@ class Tunnels:
             # Its own close wakes a thread that reads before the descriptor goes.
             scope.own(stream)
             if place.scheme == "https":
-                for_origins = scope.tls
-                scope.tls = via.proxy.tls or _for_proxy(for_origins)
+                for_origins, peer = scope.tls, scope.peer
+                scope.tls, scope.peer = via.proxy.tls or _for_proxy(for_origins), via.proxy
                 stream = yield self._secured(stream, place.host.rstrip("."), scope)
                 scope.own(stream)
-                scope.tls = for_origins
+                scope.tls, scope.peer = for_origins, peer
         except TimeoutError:
             raise
         except (OSError, ConnectError) as error:

@@ -8,6 +8,8 @@ from adieu.errors import ClientClosed, RequestTimeout
 from adieu.net.closing import shut
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from adieu.lifecycle.deadline import Deadline
     from adieu.net.address_rules import AddressRules
     from adieu.net.closing import Closable
@@ -22,6 +24,8 @@ class ConnectScope:
 
     `tls` says how to encrypt, `connect` how to connect, `guard` which addresses are allowed, `remaining()` how long a
     wait may last. `closed`: `close` was called, perhaps by another thread. `checked`: a guard checked the addresses.
+    `peer`: the key of the connection in its pool, or the proxy while TLS leads only to that; a TLS session is resumed
+    between equal ones. None: no session is.
     """
 
     __slots__ = (
@@ -32,6 +36,7 @@ class ConnectScope:
         "closed",
         "connect",
         "guard",
+        "peer",
         "tls",
     )
 
@@ -41,6 +46,7 @@ class ConnectScope:
         tls: TLSConfig | None,
         connect: Connect | None = None,
         guard: AddressRules | None = None,
+        peer: Hashable = None,
     ) -> None:
         self._deadline = deadline
         limit = deadline.timeout.connect
@@ -48,6 +54,7 @@ class ConnectScope:
         self.tls = tls
         self.connect = connect
         self.guard = guard
+        self.peer = peer
         self.checked = False
         self._owned: list[Closable] = []
         self.closed = False

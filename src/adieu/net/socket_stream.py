@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adieu.net.scope import ConnectScope
+    from adieu.net.tls.sessions import Resumption
 
 __all__ = ["SocketStream"]
 
@@ -58,7 +59,7 @@ class SocketStream(ByteStream):
             raise TypeError(
                 f"{cls.__name__} is for plain sockets: only SocketStream itself takes a TLS socket"
             )
-        return object.__new__(_TLSSocketStream)
+        return _TLSSocketStream.__new__(_TLSSocketStream, sock)
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -229,19 +230,27 @@ class SocketStream(ByteStream):
             return None  # It is under TLS to a proxy already, and OpenSSL would encrypt past that.
         from adieu.net.tls.config import TLSConfig
         from adieu.net.tls.handshake import handshake
+        from adieu.net.tls.sessions import resume
 
         config = scope.tls or TLSConfig()
-        sock = config.context_for().wrap_socket(
+        context, name = config.context_for(), config.name_for(hostname)
+        sock = context.wrap_socket(
             self._sock,
-            server_hostname=config.name_for(hostname),
+            server_hostname=name,
             do_handshake_on_connect=False,
             # A stream cut without close_notify may have been cut by anybody (RFC 9112, section 9.8): not an end.
             suppress_ragged_eofs=False,
         )
         scope.own(sock)
+        resumption = resume(sock, context, config, name, scope.peer)
         sock.settimeout(scope.remaining())
-        handshake(sock, config)
-        return SocketStream(sock)
+        try:
+            handshake(sock, config)
+        except BaseException:
+            if resumption is not None:
+                resumption.failed()
+            raise
+        return _TLSSocketStream(sock, resumption)
 
 
 class _TLSSocketStream(SocketStream):
@@ -252,11 +261,16 @@ class _TLSSocketStream(SocketStream):
     names what it needs, and the wait for that happens outside, while the other direction may go on.
     """
 
-    __slots__ = ("_ended", "_may_have_more", "_session", "_tls")
+    __slots__ = ("_ended", "_may_have_more", "_resumption", "_session", "_tls")
 
-    def __init__(self, sock: ssl.SSLSocket) -> None:
+    def __new__(cls, sock: socket.socket, resumption: Resumption | None = None) -> _TLSSocketStream:
+        return object.__new__(cls)
+
+    def __init__(self, sock: ssl.SSLSocket, resumption: Resumption | None = None) -> None:
         super().__init__(sock)
         self._tls = sock
+        # Until the first bytes have come, and the session with them.
+        self._resumption = resumption
         # Taken for each single operation, by a thread that has the lock of its direction.
         self._session = threading.RLock()
         # The peer has sent its close_notify. It may have left the connection open.
@@ -314,6 +328,9 @@ class _TLSSocketStream(SocketStream):
             raise _aborted()
         with self._session:
             data = self._recv(max_bytes)
+            if self._resumption is not None and data:
+                resumption, self._resumption = self._resumption, None
+                resumption.keep(self._tls)
         if not data:
             self._ended = True
         # A read returns the rest of one record at most, so one that returned less than it could has left nothing.

@@ -21,6 +21,7 @@ __all__ = [
     "checked_cert",
     "checked_ciphers",
     "checked_fingerprints",
+    "checked_flag",
     "checked_hostname",
     "checked_keylog",
     "checked_trust",
@@ -197,6 +198,12 @@ def _fingerprint(text: object) -> str:
             f"a fingerprint is SHA-256, 64 hexadecimal digits; {text!r:.100} is {what}"
         )
     return digits
+
+
+def checked_flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name}= is True or False, not {value!r:.40}")
+    return value
 
 
 def checked_keylog(keylog: object) -> str | None:

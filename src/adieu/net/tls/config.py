@@ -46,7 +46,7 @@ class TLSConfig(Value):
       `(certificate, key)`, or `(certificate, key, password)`. As `auth` does, it belongs to one
       origin: that of the client's `base_url`, or else of the URL that is called; or to a mount.
     - `context`: an `ssl.SSLContext`, which is used as it is and replaces the other settings. Only
-      `server_hostname` and `fingerprints` can be set beside it.
+      `server_hostname`, `fingerprints` and `resume_sessions` can be set beside it.
     - `trust`: "certifi", the CAs that Mozilla trusts, or "system", those of the operating system
       (needs the extra `system-trust`).
     - `minimum_version`: "1.2" (the default) or "1.3".
@@ -58,6 +58,10 @@ class TLSConfig(Value):
       (for self-signed certificates), and there is no warning.
     - `keylog`: a file to which the keys of each connection are written, for Wireshark. True: the
       one that the variable SSLKEYLOGFILE names, if it is set. By default that variable is ignored.
+    - `resume_sessions`: whether a new connection to an origin resumes the TLS session of an earlier one with
+      equal settings (RFC 8446, section 2.2), which saves a third of the handshake or more. What was checked
+      then, the name and the certificate, holds for an hour; fingerprints are checked each time. Not with
+      `trust="system"`, where the operating system checks the certificates of each connection.
 
     Raises `InvalidRequest` for files that cannot be read and for settings that contradict each other;
     `MissingExtra`.
@@ -75,6 +79,7 @@ class TLSConfig(Value):
         "fingerprints",
         "keylog",
         "minimum_version",
+        "resume_sessions",
         "server_hostname",
         "trust",
         "verify",
@@ -89,6 +94,7 @@ class TLSConfig(Value):
     server_hostname: str | None
     fingerprints: tuple[str, ...]
     keylog: str | None
+    resume_sessions: bool
 
     def __init__(
         self,
@@ -102,6 +108,7 @@ class TLSConfig(Value):
         server_hostname: str | None = None,
         fingerprints: str | Iterable[str] = (),
         keylog: bool | Path | None = None,
+        resume_sessions: bool = True,
     ) -> None:
         if context is not None:
             if not hasattr(context, "wrap_socket"):
@@ -111,8 +118,8 @@ class TLSConfig(Value):
                 "certifi",
             ):
                 raise InvalidRequest(
-                    "context= replaces all settings but server_hostname and fingerprints: "
-                    "set verify and cert on the context itself"
+                    "context= replaces all settings but server_hostname, fingerprints and "
+                    "resume_sessions: set verify and cert on the context itself"
                 )
         self._set(
             verify=checks.checked_verify(verify),
@@ -124,6 +131,7 @@ class TLSConfig(Value):
             server_hostname=checks.checked_hostname(server_hostname),
             fingerprints=checks.checked_fingerprints(fingerprints),
             keylog=checks.checked_keylog(keylog),
+            resume_sessions=checks.checked_flag("resume_sessions", resume_sessions),
         )
         if verify is False and not self.fingerprints:
             _warn(
@@ -207,7 +215,7 @@ class TLSConfig(Value):
         parts += [
             f"{name}={value!r}"
             for name, value in shown.items()
-            if value not in (None, (), "certifi")
+            if value not in (None, (), "certifi", True)
         ]
         return f"TLSConfig({', '.join(parts)})"
 

@@ -22,6 +22,7 @@ from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.handshake import handshake
+from adieu.net.tls.sessions import resume
 
 if TYPE_CHECKING:
     from adieu.net.scope import ConnectScope
@@ -44,6 +45,7 @@ class _Layer:
         "_ended",
         "_in",
         "_out",
+        "_resumption",
         "_sender",
         "_session",
         "_taken",
@@ -58,9 +60,10 @@ class _Layer:
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
         self._config = config = scope.tls or TLSConfig()
-        self._tls = config.context_for().wrap_bio(
-            self._in, self._out, server_hostname=config.name_for(hostname)
-        )
+        context, name = config.context_for(), config.name_for(hostname)
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
+        # Until the first bytes have come, and the session with them.
+        self._resumption = resume(self._tls, context, config, name, scope.peer)
         # Taken for each use of the three above.
         self._session = threading.RLock()
         # The thread that sends encrypted bytes; 0: none does.
@@ -71,6 +74,14 @@ class _Layer:
         self._taken = 0
 
     def _handshake(self, scope: ConnectScope) -> Steps[None]:
+        try:
+            yield from self._agree(scope)
+        except BaseException:
+            if self._resumption is not None:
+                self._resumption.failed()
+            raise
+
+    def _agree(self, scope: ConnectScope) -> Steps[None]:
         while True:
             try:
                 handshake(self._tls, self._config)
@@ -110,6 +121,9 @@ class _Layer:
                     max_bytes -= len(piece)
             except ssl.SSLWantReadError:
                 pass  # Part of a record, or one without data in it: a session ticket, new keys.
+            if pieces and self._resumption is not None:
+                resumption, self._resumption = self._resumption, None
+                resumption.keep(self._tls)
             return b"".join(pieces) if pieces or self._ended else None
 
     def _write(self, data: bytes | memoryview, timeout: float | None) -> Steps[None]:
