@@ -151,6 +151,32 @@ def test_parameters_are_added_in_the_order_url_client_call() -> None:
         assert asked(client, "GET", "https://a.example/")["url"].endswith("/?key=k&lang=en")
 
 
+@pytest.mark.parametrize(
+    ("url", "own", "query"),
+    [
+        ("/", {"v": 2}, "k=a&k=b&x+y=1&v=2"),
+        ("/", {"v": None, "k": "c"}, "x+y=1&k=c"),
+        ("/", [("k", None)], "v=1&x+y=1"),
+        ("/", (pair for pair in [("k", "c"), ("k", "d")]), "v=1&x+y=1&k=c&k=d"),
+        ("/", {"k": []}, "v=1&x+y=1"),
+        ("/", {"V": 2}, "v=1&k=a&k=b&x+y=1&V=2"),
+        # A link to a next page, say.
+        ("/?v=1&page=2", None, "v=1&page=2&k=a&k=b&x+y=1"),
+        ("/?%76&x%20y=", {"page": 3}, "%76&x%20y=&k=a&k=b&page=3"),
+        ("/?q=1", {"q": 2}, "q=1&v=1&k=a&k=b&x+y=1&q=2"),
+    ],
+)
+def test_a_parameter_of_a_call_replaces_those_of_the_client_with_its_name(
+    url: str, own: Any, query: str
+) -> None:
+    defaults: dict[str, Any] = {"v": 1, "k": ["a", "b"], "x y": 1}
+    with adieu.Client("https://a.example", adapter=Mirror(), params=defaults) as client:
+        assert asked(client, "GET", url, params=own)["url"] == f"https://a.example/?{query}"
+        # The client's own are as before.
+        left = asked(client, "GET", "/")["url"]
+        assert left == "https://a.example/?v=1&k=a&k=b&x+y=1"
+
+
 @pytest.mark.parametrize("params", [None, {}, [], {"gone": None}])
 def test_no_parameters_leave_the_url_as_it_is(params: Any) -> None:
     with adieu.Client(adapter=Mirror(), params=params) as client:

@@ -29,6 +29,7 @@ from adieu.lifecycle.lock import locked, process_lock
 from adieu.messages.headers import merge
 from adieu.messages.request import Request
 from adieu.messages.url import URL
+from adieu.messages.url.form import defaults_left
 from adieu.transport.adapter import base_of, is_awaited
 from adieu.transport.mounts import Mount, Mounts, Pattern
 from adieu.transport.registry import chosen
@@ -141,8 +142,12 @@ class ClientBase(SettingAttributes):
         if settings.base_url is not None and type(url) is not URL:
             url = joined(settings.base_url, url)
         target = url if type(url) is URL else URL(url)
+        params = options.get("params")
         if settings.params is not None:
-            target = target.with_params(settings.params)
+            # As with headers, what a call says replaces a default of the same name: by params=, or by its URL, because
+            # a link that a server gives often has the client's parameters in it.
+            params = checked_params(params)
+            target = target.with_params(defaults_left(settings.params, target.query, params))
         headers = settings.headers.copy()
         if not options:
             return Request(method, target, headers=headers)
@@ -151,7 +156,7 @@ class ClientBase(SettingAttributes):
         return Request(
             method,
             target,
-            params=options.get("params"),
+            params=params,
             headers=headers,
             content=options.get("content"),
             data=options.get("data"),

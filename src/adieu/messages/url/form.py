@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from adieu.errors import InvalidRequest
+from adieu.messages.url.percent import decode_bytes
 
 __all__ = [
     "FormFields",
     "FormScalar",
     "FormValue",
+    "defaults_left",
     "encode_form",
     "form_bytes",
     "form_items",
@@ -47,9 +49,25 @@ def encode_form(fields: FormFields) -> str:
     )
 
 
+def defaults_left(
+    defaults: FormFields, query: str | None, own: FormFields | None
+) -> list[tuple[str, FormValue]]:
+    """The default fields that neither an encoded query nor other fields name; a field that is None is named, too.
+
+    >>> defaults_left({"v": 1, "key": "k", "lang": "en"}, "lang=de", {"key": None})
+    [('v', 1)]
+    """
+    named = {form_bytes(name, name) for name, _ in _pairs_of(own)} if own is not None else set()
+    if query:
+        named.update(
+            decode_bytes(field.partition("=")[0].replace("+", " ")) for field in query.split("&")
+        )
+    return [field for field in _pairs_of(defaults) if form_bytes(field[0], field[0]) not in named]
+
+
 def form_items(fields: FormFields) -> Iterator[tuple[str, object]]:
     """Each field with each of its values, without those that are None. `form_bytes` checks them."""
-    for name, value in fields.items() if isinstance(fields, Mapping) else _pairs(fields):
+    for name, value in _pairs_of(fields):
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if item is not None:
                 yield name, item
@@ -76,6 +94,10 @@ def form_bytes(item: object, name: object) -> bytes:
         f"form field {name!r} is {type(item).__name__}; it must be str, bytes, int, float,"
         " bool, None, or a list of those"
     )
+
+
+def _pairs_of(fields: FormFields) -> Iterable[tuple[str, FormValue]]:
+    return fields.items() if isinstance(fields, Mapping) else _pairs(fields)
 
 
 def _pairs(fields: Iterable[object]) -> Iterable[tuple[str, FormValue]]:

@@ -15,6 +15,7 @@ import re
 __all__ = [
     "PCHAR",
     "decode",
+    "decode_bytes",
     "encode_fragment",
     "encode_path",
     "encode_query",
@@ -72,8 +73,12 @@ def decode(text: str) -> str | None:
     """
     if "%" not in text:
         return text
-    data = _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), text.encode())
     try:
-        return data.decode()
+        return decode_bytes(text).decode()
     except UnicodeDecodeError:
         return None
+
+
+def decode_bytes(text: str) -> bytes:
+    """The text, with its escapes decoded, as bytes; what is not escaped is encoded as UTF-8."""
+    return _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), text.encode())
