@@ -162,7 +162,7 @@ def download_plan(text: str) -> object:
     )
     for status in (200, 206, 416):
         response = adieu.Response(status, headers)
-        _plan(response, Remainder(5, '"a"'), "key")
+        _plan(response, Remainder(5, '"a"', None, "identity"), "key", False)
     return None
 
 

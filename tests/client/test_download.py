@@ -219,7 +219,14 @@ def test_a_part_of_another_url_or_with_damaged_facts_is_not_resumed(
     with stage.block(stage.one()) as client:
         break_off(stage, client, route, tmp_path / "file")
         assert fetch(stage, client, tmp_path / "file", params={"v": 2}).resumed == 0
-        for facts in (b"", b"[]", b"\xff", b'{"url": 1}', json.dumps({"validator": "x"}).encode()):
+        for facts in (
+            b"",
+            b"[]",
+            b"\xff",
+            b'{"url": 1}',
+            b"[" * 30_000,
+            json.dumps({"validator": "x"}).encode(),
+        ):
             break_off(stage, client, route, tmp_path / "file")
             assert "file.bin" not in (tmp_path / "file.part.json").read_text()
             (tmp_path / "file.part.json").write_bytes(facts)
@@ -294,17 +301,113 @@ def test_a_length_need_not_be_known(stage: Stage, tmp_path: Path, path: str) -> 
         stage.next_works(client)
 
 
-def test_a_coded_body_is_decoded_and_never_resumed(stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "label", [{"content-encoding": "gzip"}, {"content-encoding": "x-gzip"}], ids=["gzip", "x-gzip"]
+)
+def test_the_file_has_the_bytes_as_stored_whatever_coding_the_server_names(
+    stage: Stage, tmp_path: Path, label: dict[str, str]
+) -> None:
+    # Apache's AddEncoding labels each .gz file, and no Accept-Encoding stops it.
+    packed = gzip.compress(DATA, 0)
+    route = FileRoute(packed, **label)
+    stage.server.on("/file.tar.gz", route)
+    target = tmp_path / "file.tar.gz"
+    checksum = "sha256:" + hashlib.sha256(packed).hexdigest()
+    reports: list[tuple[int, int | None]] = []
+    with stage.block(stage.one()) as client:
+        route.breaks_after = HALF
+        with pytest.raises(adieu.BodyTruncated):
+            fetch(stage, client, target, "/file.tar.gz")
+        route.breaks_after = None
+        done = fetch(
+            stage,
+            client,
+            target,
+            "/file.tar.gz",
+            checksum=checksum,
+            progress=lambda *at: reports.append(at),
+        )
+        assert (done.size, done.resumed) == (len(packed), HALF)
+        assert target.read_bytes() == packed
+        assert {total for _, total in reports} == {len(packed)}
+        assert (reports[0][0], reports[-1][0]) == (HALF, len(packed))
+        stage.next_works(client)
+
+
+def test_decode_undoes_the_coding_and_size_checksum_and_progress_are_those_of_the_file(
+    stage: Stage, tmp_path: Path
+) -> None:
     packed = gzip.compress(DATA)
     head = b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n'
     stage.server.reply("/coded", head % len(packed) + packed)
     stage.server.reply("/cut", head % (len(packed) - 9) + packed[:-9])
+    reports: list[tuple[int, int | None]] = []
     with stage.block(stage.one()) as client:
-        assert fetch(stage, client, tmp_path / "file", "/coded", checksum=SHA).size == len(DATA)
+        done = fetch(
+            stage,
+            client,
+            tmp_path / "file",
+            "/coded",
+            checksum=SHA,
+            decode=True,
+            headers={"accept-encoding": "gzip"},
+            progress=lambda *at: reports.append(at),
+        )
+        assert done.size == len(DATA)
+        assert reports[-1] == (len(DATA), None)
         with pytest.raises(adieu.DecodeError, match="ended before its gzip data was complete"):
-            fetch(stage, client, tmp_path / "cut", "/cut")
+            fetch(stage, client, tmp_path / "cut", "/cut", decode=True)
+        # A part of the decoded bytes has no place in the coded ones, so it is not kept.
         assert names(tmp_path) == ["file"]
         stage.next_works(client)
+
+
+def test_coded_and_decoded_bytes_never_meet_in_one_file(stage: Stage, tmp_path: Path) -> None:
+    packed = gzip.compress(DATA, 0)
+    route = FileRoute(packed, **{"content-encoding": "gzip"})
+    stage.server.on("/file.bin", route)
+    with stage.block(stage.one()) as client:
+        break_off(stage, client, route, tmp_path / "file")
+        done = fetch(stage, client, tmp_path / "file", decode=True, checksum=SHA)
+        assert done.resumed == 0
+        # Nor do those of two codings.
+        break_off(stage, client, route, tmp_path / "file")
+        route.fields["content-encoding"], route.data = "deflate", DATA + DATA
+        done = fetch(stage, client, tmp_path / "file")
+        assert (done.resumed, done.size) == (0, 2 * len(DATA))
+
+
+@pytest.mark.parametrize("fault", ["no etag", "another size"])
+def test_a_rest_that_may_be_of_another_representation_is_not_appended(
+    stage: Stage, route: FileRoute, tmp_path: Path, fault: str
+) -> None:
+    with stage.block(stage.one()) as client:
+        break_off(stage, client, route, tmp_path / "file")
+        route.ignores_if_range = True
+        if fault == "no etag":
+            route.fields["etag"] = ""  # RFC 9110, section 15.3.7: a 206 has it if a 200 has it.
+        else:
+            route.data = DATA + b"more"
+        assert fetch(stage, client, tmp_path / "file").resumed == 0
+        assert (tmp_path / "file").read_bytes() == route.data
+
+
+def test_headers_and_params_of_a_download_are_those_of_any_call(
+    stage: Stage, route: FileRoute, tmp_path: Path
+) -> None:
+    defaults = {"x-client": "1", "x-both": "client"}
+    with stage.block(stage.one(headers=defaults, params={"v": "1", "k": "a"})) as client:
+        fetch(
+            stage,
+            client,
+            tmp_path / "file",
+            headers={"X-Client": None, "x-both": "call"},
+            params={"k": None, "v": 2},
+        )
+    (request,) = route.requests
+    assert request.header("x-client") is None
+    assert request.header("x-both") == "call"
+    assert request.target == "/file.bin?v=2"
 
 
 def test_an_error_in_the_progress_function_ends_the_download_and_keeps_the_part_file(
@@ -410,16 +513,86 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(
         stage.next_works(client)
 
 
-@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system cannot refuse links")
-def test_a_symbolic_link_in_place_of_the_part_file_is_not_followed(
+def test_a_server_cannot_plant_the_part_file_of_another_download(
     stage: Stage, route: FileRoute, tmp_path: Path
 ) -> None:
-    (tmp_path / "victim").write_bytes(b"precious")
-    (tmp_path / "file.part").symlink_to(tmp_path / "victim")
     with stage.block(stage.one()) as client:
-        with pytest.raises(OSError, match="link"):
-            fetch(stage, client, tmp_path / "file")
-        assert (tmp_path / "victim").read_bytes() == b"precious"
+        break_off(stage, client, route, tmp_path / "b.bin")
+        facts = (tmp_path / "b.bin.part.json").read_bytes()
+        for name in names(tmp_path):
+            (tmp_path / name).unlink()
+        for number, (name, body) in enumerate(
+            (("b.bin.part", b"#!/bin/sh evil"), ("b.bin.PART.json", facts))
+        ):
+            head = f'HTTP/1.1 200 OK\r\nContent-Disposition: x; filename="{name}"\r\n'
+            length = f"Content-Length: {len(body)}\r\n\r\n"
+            stage.server.reply(f"/plant{number}", (head + length).encode() + body)
+            assert fetch(stage, client, tmp_path, f"/plant{number}").path.name == f"{name}_"
+        done = fetch(stage, client, tmp_path / "b.bin")
+        assert (done.resumed, done.path.read_bytes()) == (0, DATA)
+
+
+def _planted(kind: str, path: Path, other: Path) -> None:
+    """Put something in the place of a file."""
+    content = path.read_bytes()
+    path.unlink()
+    other.write_bytes(content)
+    if kind == "symbolic link":
+        path.symlink_to(other)
+    elif kind == "hard link":
+        os.link(other, path)
+    else:
+        os.mkfifo(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and FIFOs need rights elsewhere")
+@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "fifo"])
+@pytest.mark.parametrize("which", ["file.part", "file.part.json"])
+def test_a_part_file_that_is_not_a_file_of_its_own_is_neither_resumed_nor_written_to(
+    stage: Stage, route: FileRoute, tmp_path: Path, kind: str, which: str
+) -> None:
+    other = tmp_path / "precious"
+    with stage.block(stage.one()) as client:
+        break_off(stage, client, route, tmp_path / "file")
+        _planted(kind, tmp_path / which, other)
+        before = other.read_bytes()
+        done = fetch(stage, client, tmp_path / "file", checksum=SHA)
+        assert done.resumed == 0
+        assert done.path.is_file()
+        assert not done.path.is_symlink()
+        assert done.path.stat().st_nlink == 1
+        assert other.read_bytes() == before
+        assert names(tmp_path) == ["file", "precious"]
+        stage.next_works(client)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such owner elsewhere")
+def test_the_part_file_of_another_user_is_not_resumed(
+    stage: Stage, route: FileRoute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stage.block(stage.one()) as client:
+        break_off(stage, client, route, tmp_path / "file")
+        owner = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        assert fetch(stage, client, tmp_path / "file").resumed == 0
+        assert (tmp_path / "file").read_bytes() == DATA
+
+
+def test_a_part_file_that_another_download_has_taken_is_left_to_it(
+    stage: Stage, route: FileRoute, tmp_path: Path
+) -> None:
+    part = tmp_path / "file.part"
+
+    def taken(received: int, total: int | None) -> None:
+        if received == len(DATA):
+            part.unlink()
+            part.write_bytes(b"of the other")
+
+    with stage.block(stage.one()) as client:
+        with pytest.raises(FileNotFoundError, match=r"removed or replaced meanwhile.*file\.part"):
+            fetch(stage, client, tmp_path / "file", progress=taken)
+        assert part.read_bytes() == b"of the other"
+        assert not (tmp_path / "file").exists()
         stage.next_works(client)
 
 

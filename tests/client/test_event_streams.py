@@ -131,6 +131,17 @@ def test_a_stream_continues_after_the_last_id_until_a_204(stage: Stage) -> None:
         stage.next_works(client)
 
 
+def test_a_stream_sends_its_own_fields_unless_the_call_has_others(stage: Stage) -> None:
+    served = feed(stage, b"data: 1\n\n")
+    own = {"Cache-Control": None, "x-client": None}
+    with stage.block(stage.one(headers={"X-Client": "1"})) as client:
+        assert collected(stage, client.event_stream("/feed", headers=own)) == ["1"]
+    for request in served.requests:
+        assert request.header("accept") == "text/event-stream"
+        assert request.header("cache-control") is None
+        assert request.header("x-client") is None
+
+
 def test_a_stream_survives_broken_connections(stage: Stage) -> None:
     served = feed(stage, b"id: 1\ndata: a\n\n", "reset", "drop", b"data: b\n\n")
     with stage.block(stage.one()) as client:

@@ -117,11 +117,13 @@ class AsyncClient(ClientBase):
         checksum: str | None = None,
         progress: Progress | None = None,
         fsync: bool = False,
+        decode: bool = False,
         **options: Unpack[CallOptions],
     ) -> Downloaded:
         """GET into a file: see `Client.download`. The file is written in a thread, so that no disk stops the loop."""
         from adieu.client.download import AsyncDownload
 
+        self._check_options(options)
         download = AsyncDownload(
             self,
             url,
@@ -131,6 +133,7 @@ class AsyncClient(ClientBase):
             checksum=checksum,
             progress=progress,
             fsync=fsync,
+            decode=decode,
         )
         return await adrive(download.steps())
 

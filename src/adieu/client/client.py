@@ -143,6 +143,7 @@ class Client(ClientBase):
         checksum: str | None = None,
         progress: Progress | None = None,
         fsync: bool = False,
+        decode: bool = False,
         **options: Unpack[CallOptions],
     ) -> Downloaded:
         """GET into a file, which is there whole or not at all.
@@ -154,11 +155,15 @@ class Client(ClientBase):
         `checksum`: "sha256:…" in hexadecimal, or any algorithm of hashlib; `progress(received, total)`: called for
         every piece, in bytes, with None for an unknown total; `fsync`: write the file to the disk before it is renamed.
 
+        The file has the bytes as the server stores them, and all of these speak of its bytes. A content coding, which
+        is not asked for, is not undone, unless `decode` is True: then a body that is coded cannot be resumed.
+
         Raises `StatusError` for any status but a success, whose body is never written to the file; `DownloadError` for
         a wrong checksum and for a name that exists; the errors of a call; and the `OSError` of the file.
         """
         from adieu.client.download import Download
 
+        self._check_options(options)
         download = Download(
             self,
             url,
@@ -168,6 +173,7 @@ class Client(ClientBase):
             checksum=checksum,
             progress=progress,
             fsync=fsync,
+            decode=decode,
         )
         return drive(download.steps())
 

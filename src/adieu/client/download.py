@@ -4,8 +4,11 @@ Theory of operation. The bytes go to `path.part`. When all of them are there, an
 replaces the target in one step. If a transfer breaks, the part file stays, with the validator of its representation (a
 strong ETag, or a Last-Modified that is strong enough: RFC 9110, section 8.8). The next call asks for the rest on the
 condition that the representation is the same (Range and If-Range, section 13.1.5), and starts from the beginning if it
-has changed. No content coding is asked for, because offsets count the bytes as they are sent. A response that is no
-success is an error, and is never written.
+has changed. A response that is no success is an error, and is never written.
+
+Size, checksum, offset and progress speak of the same bytes: those of the file. They are the bytes as the server stores
+them, because a range counts these. So no content coding is asked for, and one that comes nevertheless is not undone (a
+`.tar.gz` that the server labels gzip stays one), unless the caller chooses it; what was decoded is never resumed.
 
 All decisions are in the steps here, which sync and async share. File operations block: `Client` does them in the
 calling thread, `AsyncClient` in another one.
@@ -17,21 +20,23 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from adieu.client.options import REQUEST_OPTIONS
 from adieu.client.part_file import PartFile, Remainder, checked_digest
 from adieu.errors import AdieuError, BodyTruncated, InvalidRequest
 from adieu.messages.fields.disposition import file_name, safe_name
-from adieu.messages.headers import Headers, merge
+from adieu.messages.headers import combined
 from adieu.messages.response import StatusError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
-    from adieu.client.options import CallOptions
+    from adieu.client.options import CallOptions, RequestOptions, SendOptions
     from adieu.client.streams import StreamsResponses
     from adieu.lifecycle.steps import Steps
     from adieu.messages.async_response import AsyncResponse
+    from adieu.messages.headers import Headers
     from adieu.messages.response import Response
     from adieu.messages.response_head import ResponseHead
     from adieu.messages.url import URL
@@ -43,6 +48,7 @@ Progress = Callable[[int, "int | None"], object]
 # How much is collected before it is written (bytes).
 _BLOCK = 256 * 1024
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)").fullmatch
+_IDENTITY = "identity"
 _LENGTH = re.compile(r"\d{1,18}").fullmatch
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})").fullmatch
 
@@ -69,7 +75,7 @@ class _Plan(NamedTuple):
 
     offset: int
     total: int | None
-    facts: dict[str, str] | None
+    facts: dict[str, object] | None
     complete: bool = False
 
 
@@ -87,16 +93,21 @@ class _Download:
         checksum: str | None,
         progress: Progress | None,
         fsync: bool,
+        decode: bool,
     ) -> None:
-        own = merge(Headers(), options.get("headers"))
+        headers = combined({"Accept-Encoding": "identity"}, options.get("headers"))
+        names = {name.lower() for name, _ in headers}
         for name in ("Range", "If-Range"):
-            if name in own:
+            if name.lower() in names:
                 raise InvalidRequest(f"a download sets {name} by itself")
         self._client = client
-        self._url = client.build_request("GET", url, params=options.get("params")).url
-        self._options: CallOptions = {**options}
-        self._options.pop("params", None)
-        self._headers = merge(Headers({"Accept-Encoding": "identity"}), own)
+        whole: CallOptions = {**options, "headers": headers}
+        of_request = {name: value for name, value in whole.items() if name in REQUEST_OPTIONS}
+        self._request = client.build_request("GET", url, **cast("RequestOptions", of_request))
+        of_sending = {name: value for name, value in whole.items() if name not in REQUEST_OPTIONS}
+        self._options = cast("SendOptions", of_sending)
+        self._url = self._request.url
+        self._decode = decode
         self._resume = resume
         self._digest = checked_digest(checksum)
         self._progress = progress
@@ -120,7 +131,7 @@ class _Download:
         path = os.path.join(self._path, f".{key[:16]}") if self._is_folder else self._path
         part = PartFile(path, None if self._digest is None else self._digest[0])
         try:
-            response, plan = yield from self._request(part, key)
+            response, plan = yield from self._ask(part, key)
             target = self._target(response)
             yield self._run_blocking(part.start, plan.offset, plan.facts)
             while self._digest is not None:
@@ -138,21 +149,22 @@ class _Download:
             # After a success there is nothing left to do. After an error the part file is kept, to resume later.
             self._end(part)
 
-    def _request(self, part: PartFile, key: str) -> Steps[tuple[Response | AsyncResponse, _Plan]]:
+    def _ask(self, part: PartFile, key: str) -> Steps[tuple[Response | AsyncResponse, _Plan]]:
         """Ask for the rest of the part file, or for the whole file if the server does not send the rest."""
         known: Remainder | None = None
         if self._resume:
             known = yield self._run_blocking(part.known, key)
+            if known is not None and self._decode and known.coding != _IDENTITY:
+                known = None  # Another call kept the coded bytes.
         while True:
-            headers = self._headers
+            request = self._request.copy()
             if known is not None:
-                condition = {"Range": f"bytes={known.size}-", "If-Range": known.validator}
-                headers = merge(headers, condition)
+                request.headers["Range"] = f"bytes={known.size}-"
+                request.headers["If-Range"] = known.validator
             response: Response | AsyncResponse
-            options: CallOptions = {**self._options, "headers": headers}
-            response = yield self._client.stream("GET", self._url, **options)
+            response = yield self._client.send(request, stream=True, **self._options)
             self._response = response
-            plan = _plan(response, known, key)
+            plan = _plan(response, known, key, self._decode)
             if plan is not None:
                 return response, plan
             yield response.close()
@@ -170,7 +182,7 @@ class _Download:
     def _receive(
         self, response: Response | AsyncResponse, part: PartFile, plan: _Plan
     ) -> Steps[None]:
-        pieces = response.iter_bytes()
+        pieces = response.iter_bytes() if self._decode else response.iter_raw()
         pending = self._pending
         received, size = plan.offset, 0
         self._report(received, plan.total)
@@ -258,24 +270,28 @@ class AsyncDownload(_Download):
         return anext(pieces, b"")
 
 
-def _plan(response: ResponseHead, known: Remainder | None, key: str) -> _Plan | None:
+def _plan(response: ResponseHead, known: Remainder | None, key: str, decode: bool) -> _Plan | None:
     """The plan for this response; None: send again, for the whole file. Raises `StatusError` for an error status."""
     headers, status = response.headers, response.status_code
-    coded = headers.get("content-encoding", "identity").lower() != "identity"
+    coding = headers.get("content-encoding", _IDENTITY).strip().lower() or _IDENTITY
     if status == 200:
-        length = headers.get("content-length", "")
-        total = int(length) if _LENGTH(length) and not coded else None
-        validator = None if coded else _validator(headers)
-        facts = None if validator is None else {"url": key, "validator": validator}
-        return _Plan(0, total, facts)
+        if decode and coding != _IDENTITY:
+            return _Plan(
+                0, None, None
+            )  # Length, validator and ranges are those of the coded bytes.
+        length, validator = headers.get("content-length", ""), _validator(headers)
+        total = int(length) if _LENGTH(length) else None
+        if validator is None:
+            return _Plan(0, total, None)
+        return _Plan(
+            0, total, {"url": key, "validator": validator, "total": total, "coding": coding}
+        )
     if known is not None and status == 206:
         found = _RANGE(headers.get("content-range", ""))
-        # A server that does not know If-Range may send the rest of another representation.
-        name = "etag" if known.validator[0] == '"' else "last-modified"
-        same = headers.get(name, known.validator) == known.validator
-        if found is None or int(found[1]) != known.size or coded or not same:
+        if found is None or int(found[1]) != known.size:
             return None
-        return _Plan(known.size, None if found[3] == "*" else int(found[3]), {})
+        total = None if found[3] == "*" else int(found[3])
+        return _Plan(known.size, total or known.total, {}) if _same(headers, known, total) else None
     if known is not None and status == 416:
         # There is no rest if the part file is as long as the representation.
         found = _UNSATISFIED(headers.get("content-range", ""))
@@ -286,6 +302,20 @@ def _plan(response: ResponseHead, known: Remainder | None, key: str) -> _Plan | 
         f"{status} {response.reason} for GET {response.url}, where a download is 200",
         response=response,
     )
+
+
+def _same(headers: Headers, known: Remainder, total: int | None) -> bool:
+    """Whether a 206 is a part of the representation whose first bytes are known (RFC 9110, section 15.3.7).
+
+    A server that does not know If-Range may send the rest of another one.
+    """
+    if known.validator[0] == '"':
+        # A 206 has the ETag that a 200 would have had; other fields it may leave out.
+        same = headers.get("etag") == known.validator
+    else:
+        same = headers.get("last-modified", known.validator) == known.validator
+    coding = headers.get("content-encoding", known.coding).strip().lower()
+    return same and coding == known.coding and total in (None, known.total or total)
 
 
 def _validator(headers: Headers) -> str | None:

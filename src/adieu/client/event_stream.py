@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import BodyClosed, DeadlineExceeded, InvalidRequest, ReadError, TransportError
 from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.messages.decoding.sse import EventParser, ServerSentEvent, check_event_stream
-from adieu.messages.headers import Headers, merge
+from adieu.messages.headers import combined
 from adieu.messages.response import StatusError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncEventStream", "EventStream"]
 
-_HEADERS = Headers({"Accept": "text/event-stream", "Cache-Control": "no-store"})
+_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 # Limits of the wait between two connections (seconds). A server may ask for more than the longest backoff.
 _MIN_WAIT = 0.05
 _MAX_BACKOFF = 60.0
@@ -61,7 +61,7 @@ class _EventStream:
         self._method = method
         self._url = url
         self._options: CallOptions = {**options}
-        self._headers = merge(_HEADERS, options.get("headers"))
+        self._headers = combined(_HEADERS, options.get("headers"))
         self._parser = EventParser(max_event, last_event_id)
         self._wait = wait
         self._attempts = attempts
@@ -136,7 +136,7 @@ class _EventStream:
             value = self._parser.last_event_id.encode("utf-8", "replace")
             # As UTF-8, but not with control characters, which no field may have.
             if min(value) >= 0x20 and 0x7F not in value:
-                headers = merge(headers, [("Last-Event-ID", value)])
+                headers = combined(headers, [("Last-Event-ID", value)])
         options: CallOptions = {**self._options, "headers": headers}
         response: Response | AsyncResponse
         response = yield self._client.stream(self._method, self._url, **options)

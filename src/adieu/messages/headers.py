@@ -8,7 +8,7 @@ because a codec has done so. No `repr` shows a secret.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, overload
 
 from adieu.errors import InvalidHeader
 from adieu.messages.fields.syntax import checked_name, checked_value
@@ -22,7 +22,15 @@ else:  # importing typing_extensions imports inspect, for half of the time that 
         return method
 
 
-__all__ = ["FieldValue", "FieldValues", "HeaderChanges", "HeaderFields", "Headers", "merge"]
+__all__ = [
+    "FieldValue",
+    "FieldValues",
+    "HeaderChanges",
+    "HeaderFields",
+    "Headers",
+    "combined",
+    "merge",
+]
 
 FieldValue: TypeAlias = "str | bytes | int"
 FieldValues: TypeAlias = "FieldValue | Sequence[FieldValue]"
@@ -249,6 +257,28 @@ def merge(defaults: Headers, own: HeaderFields | HeaderChanges | None) -> Header
         return Headers.from_wire(defaults._fields + fields)
     kept = [field for field in defaults._fields if field[0].lower() not in names]
     return Headers.from_wire(kept + fields)
+
+
+def combined(
+    first: HeaderChanges, second: HeaderFields | HeaderChanges | None
+) -> list[tuple[str, FieldValues | None]]:
+    """Two changes of headers as one. If both name a field, the second counts.
+
+    Unlike a `merge`, the result still removes the fields that either of the two removes. Raises `InvalidHeader`.
+    """
+    own = _changes(second)
+    merge(Headers(), own)  # Checks the values.
+    names = {name.lower() for name, _ in own}
+    return [change for change in _changes(first) if change[0].lower() not in names] + own
+
+
+def _changes(
+    changes: HeaderFields | HeaderChanges | None,
+) -> list[tuple[str, FieldValues | None]]:
+    if changes is None:
+        return []
+    pairs = changes._fields if isinstance(changes, Headers) else _pairs(changes)
+    return [(checked_name(name), cast("FieldValues | None", value)) for name, value in pairs]
 
 
 def _pairs(fields: object) -> Iterable[tuple[object, object]]:

@@ -47,7 +47,13 @@ def test_the_name_is_found(field: str | None, name: str | None) -> None:
         ("CON", "_CON"),
         ("nul.txt", "_nul.txt"),
         ("COM1", "_COM1"),
+        ("nul .txt", "_nul .txt"),
         ("console", "console"),
+        ("b.bin.part", "b.bin.part_"),
+        ("b.bin.PART.JSON", "b.bin.PART.JSON_"),
+        ("b.bin.pa\u206art", "b.bin.pa_rt"),
+        ("x" * 195 + ".part" + "y" * 40, "x" * 195 + ".part_"),
+        ("part", "part"),
         ("a\0b\r\nc", "a_b__c"),
         ('a:b*c?"<>|', "a_b_c_____"),
         ("gpj.\u202eexe", "gpj._exe"),
@@ -68,4 +74,5 @@ def test_no_name_leaves_its_folder(text: str) -> None:
             assert name not in {"", ".", ".."}
             assert not set(name) & set('/\\\0:<>"|?*')
             assert not name.startswith((".", " ")) and not name.endswith((".", " "))  # noqa: PT018
+            assert not name.lower().endswith((".part", ".part.json"))
             assert len(name.encode()) <= 201
