@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import json
 import threading
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from support.clients import ADAPTERS, sockets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from adieu.testing.faults import FaultServer
+    from adieu.testing.faults import Ending, FaultServer, Peer
+    from adieu.testing.faults import Request as PeerRequest
+    from support.stage import Stage
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
 
@@ -240,6 +243,53 @@ def test_changing_the_given_headers_later_does_not_change_the_client() -> None:
 def test_header_fields_that_could_be_read_as_two_are_refused(headers: Any) -> None:
     with adieu.Client(adapter=Mirror()) as client, pytest.raises(adieu.InvalidHeader):
         client.get("https://a.example/", headers=headers)
+
+
+@pytest.mark.parametrize("place", ["call", "client"])
+def test_a_range_is_asked_of_the_bytes_that_are_not_coded(stage: Stage, place: str) -> None:
+    content = b"0123456789" * 100
+
+    def ranges(peer: Peer, request: PeerRequest) -> Ending:
+        # RFC 9110, section 14.1.2: a range counts the bytes of the representation that is chosen, coded or not.
+        body, head = content, list[tuple[str, str]]()
+        if "gzip" in (request.header("accept-encoding") or ""):
+            body, head = gzip.compress(content), [("content-encoding", "gzip")]
+        size = len(body)
+        head.append(("content-range", f"bytes {size - 5}-{size - 1}/{size}"))
+        peer.reply(206, body[-5:], head)
+        return "keep"
+
+    stage.server.on("/range", ranges)
+    wanted = {"Range": "bytes=-5"}
+    client = stage.client(headers=wanted if place == "client" else None)
+    with stage.block(client):
+        own = wanted if place == "call" else {"x-own": "1"}
+        answer = stage.get(client, "/range", headers=own)
+        assert (answer.status_code, stage.read(answer)) == (206, content[-5:])
+        if place == "client":
+            assert stage.read(stage.get(client, "/range")) == content[-5:]
+
+
+def test_an_accept_encoding_of_the_users_own_stays_beside_a_range() -> None:
+    default = adieu.Client(adapter=Mirror()).headers["accept-encoding"]
+    wanted = {"Range": "bytes=-5"}
+    with adieu.Client("https://a.example", adapter=Mirror()) as client:
+        for own in (default, "br"):
+            sent = asked(client, "GET", "/", headers={**wanted, "Accept-Encoding": own})
+            assert fields(sent)["accept-encoding"] == own
+        sent = asked(client, "GET", "/", headers={**wanted, "Accept-Encoding": None})
+        assert "accept-encoding" not in fields(sent)
+        client.headers["accept-encoding"] = "br"
+        assert fields(asked(client, "GET", "/", headers=wanted))["accept-encoding"] == "br"
+
+
+def test_content_that_is_announced_as_chunked_has_no_length_by_default(stage: Stage) -> None:
+    with stage.block(stage.one()) as client:
+        answer = stage.get(client, "/echo", "POST", headers={"Transfer-Encoding": "chunked"})
+        sent = {name.lower(): value for name, value in json.loads(stage.read(answer))["headers"]}
+        assert sent["transfer-encoding"] == "chunked"
+        assert "content-length" not in sent
+        stage.next_works(client)
 
 
 def test_defaults_arrive_over_every_adapter(fault_server: FaultServer, adapter: str) -> None:

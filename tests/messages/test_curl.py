@@ -41,6 +41,10 @@ def curl(method: str, url: str = "http://a/", **options: Any) -> list[str]:
         ),
         (curl("GET", "http://[::1]/{a}?b=[c]"), ["--globoff", "http://[::1]/%7Ba%7D?b=%5Bc%5D"]),
         (curl("GET", headers={"accept-encoding": "gzip"}), ["--compressed", "http://a/"]),
+        (
+            curl("GET", headers={"accept-encoding": "identity"}),
+            ["--header", "accept-encoding: identity", "http://a/"],
+        ),
         (curl("GET", headers={"x": ""}), ["--header", "x;", "http://a/"]),
         (
             curl("PUT", content="@it's\n"),

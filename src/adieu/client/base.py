@@ -26,7 +26,6 @@ from adieu.client.unknown_attributes import refuse_attribute
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.flow.cookies import for_one_call
 from adieu.lifecycle.lock import locked, process_lock
-from adieu.messages.headers import merge
 from adieu.messages.request import Request
 from adieu.messages.url import URL
 from adieu.messages.url.form import defaults_left
@@ -148,11 +147,10 @@ class ClientBase(SettingAttributes):
             # a link that a server gives often has the client's parameters in it.
             params = checked_params(params)
             target = target.with_params(defaults_left(settings.params, target.query, params))
-        headers = settings.headers.copy()
         if not options:
-            return Request(method, target, headers=headers)
-        if (own := options.get("headers")) is not None:
-            headers = merge(headers, own)
+            return Request(method, target, headers=settings.headers.copy())
+        own = options.get("headers")
+        headers = settings.headers.copy() if own is None else settings.headers.merged(own)
         return Request(
             method,
             target,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from adieu._version import __version__
 from adieu.errors import InvalidRequest
 from adieu.flow.cookies import as_jar
-from adieu.messages.headers import Headers, merge
+from adieu.messages.headers import Headers, merge, names_of
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -27,15 +27,28 @@ __all__ = ["ClientCookies", "ClientHeaders", "LiveHeaders"]
 
 def _defaults() -> Headers:
     """The fields that a client sends if it has no others."""
-    from adieu.messages.decoding.decoder import accept_encoding
-
     return Headers.from_wire(
         [
             ("User-Agent", f"adieu/{__version__}"),
             ("Accept", "*/*"),
-            ("Accept-Encoding", accept_encoding()),
+            ("Accept-Encoding", _accept_encoding()),
         ]
     )
+
+
+def _fit_range(headers: Headers) -> None:
+    """With a Range, the default Accept-Encoding gives way to identity, as in browsers (Fetch, section 4.6).
+
+    A range counts the bytes of the representation that is chosen, so a range of a coded one cannot be decoded.
+    """
+    if headers.has("range") and headers.get("accept-encoding") == _accept_encoding():
+        headers["Accept-Encoding"] = "identity"
+
+
+def _accept_encoding() -> str:
+    from adieu.messages.decoding.decoder import accept_encoding
+
+    return accept_encoding()
 
 
 class LiveHeaders(Headers):
@@ -54,6 +67,7 @@ class LiveHeaders(Headers):
 
     def _publish(self) -> None:
         snapshot = self.copy()
+        _fit_range(snapshot)
         snapshot.get("host")  # Builds the index, which every copy then has.
         self.snapshot = snapshot
 
@@ -111,6 +125,13 @@ class ClientHeaders:
         if live is None:
             live = self.live
         return live.snapshot.copy()
+
+    def merged(self, own: HeaderChanges) -> Headers:
+        """The fields for one request that has these of its own."""
+        headers = merge(self.live.snapshot, own)
+        if headers.has("range") and "accept-encoding" not in names_of(own):
+            _fit_range(headers)
+        return headers
 
     def __contains__(self, name: str) -> bool:
         return name in merge(Headers(), self._changes())

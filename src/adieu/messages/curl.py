@@ -39,10 +39,15 @@ def as_curl(
         words += ["--request", method]
     if any(char in target for char in "[]{}"):
         words.append("--globoff")
-    if "accept-encoding" in headers:
-        words.append("--compressed")
+    compressed = headers.get("accept-encoding", "identity") != "identity"
+    if compressed:
+        words.append(
+            "--compressed"
+        )  # With codings of curl's own, which are those that it can undo.
     for name, value in headers.multi_items():
-        if name.lower() not in _WRITTEN_BY_CURL:
+        if name.lower() not in _WRITTEN_BY_CURL or (
+            name.lower() == "accept-encoding" and not compressed
+        ):
             shown = MASK if is_secret(name) and not show_secrets else value
             # "Name:" would remove the field; "Name;" sends it empty.
             words += ["--header", f"{name}: {shown}" if shown else f"{name};"]

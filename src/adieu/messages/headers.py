@@ -30,6 +30,7 @@ __all__ = [
     "Headers",
     "combined",
     "merge",
+    "names_of",
 ]
 
 FieldValue: TypeAlias = "str | bytes | int"
@@ -268,8 +269,13 @@ def combined(
     """
     own = _changes(second)
     merge(Headers(), own)  # Checks the values.
-    names = {name.lower() for name, _ in own}
+    names = names_of(own)
     return [change for change in _changes(first) if change[0].lower() not in names] + own
+
+
+def names_of(changes: HeaderFields | HeaderChanges) -> set[str]:
+    """The names, in lower case, of the fields that changes set or remove."""
+    return {name.lower() for name, _ in _changes(changes)}
 
 
 def _changes(

@@ -87,7 +87,9 @@ class Request:
         if content is None and data is None and json is None and not files:
             if self.method == "CONNECT":
                 tunnel_target(headers, NO_CONTENT)
-            elif self.method in _METHODS_WITH_CONTENT and "content-length" not in headers:
+            elif self.method in _METHODS_WITH_CONTENT and not (
+                "content-length" in headers or "transfer-encoding" in headers
+            ):
                 # RFC 9110, section 8.6: such a method announces its content even where there is none.
                 headers["Content-Length"] = "0"
             return NO_CONTENT
