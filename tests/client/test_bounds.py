@@ -130,3 +130,16 @@ def test_a_one_shot_function_takes_it(fault_server: Any) -> None:
     with pytest.raises(adieu.BodyTooLarge) as caught:
         adieu.get(fault_server.url + "/bytes?n=1000", max_body=999)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_body_of_tiny_chunks_that_was_read_ahead_comes_in_large_pieces(stage: Stage) -> None:
+    """Each piece of a list of tiny ones is an object, and taking the first of them moves all the others."""
+    chunks = b"1\r\nx\r\n" * 30_000
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    stage.server.reply("/tiny", head + chunks + b"0\r\n\r\n")
+    with stage.block(stage.client()) as client:
+        response = stage.get(client, "/tiny", cleanup=adieu.PrefetchUpTo(20_000))
+        pieces = stage.runner.each(response.iter_raw())
+        assert len(next(pieces)) > 20_000 // 2
+        assert len(b"".join(pieces)) < 20_000
+        stage.run(response.close())

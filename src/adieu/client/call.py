@@ -127,11 +127,14 @@ class Call:
                 # Once a hook has begun to read in pieces, the rest is a stream: it is not the content.
                 stream = self.stream or response.streamed
                 whole = body.take_buffered(stream)
-                if whole is None:
+                is_long = whole is None
+                if is_long:
                     whole = yield body.apply_policy(stream)
                 if whole:
                     response.received(body.take(), body.trailers)
                     response.body = None
+                    if is_long:
+                        yield response.decode_ahead()
                 elif body.state in _UNREAD:
                     self.client.watch(body)
         except BaseException as error:

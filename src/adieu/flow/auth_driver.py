@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from adieu.errors import BodyTooLarge, ContentError, InvalidRequest
+from adieu.lifecycle.blocks import collect
 from adieu.messages.request import Request
 
 if TYPE_CHECKING:
     from adieu.flow.auth import Auth
+    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.steps import Steps
     from adieu.messages.response_head import ResponseHead
 
@@ -72,16 +74,16 @@ def _read(response: ResponseHead) -> Steps[None]:
     body = response.body
     if body is None or response.is_read:
         return
-    chunks: list[bytes] = []
+    blocks: Blocks = []
     size = 0
     while chunk := (yield body.read()):
-        chunks.append(chunk)
+        collect(blocks, chunk)
         size += len(chunk)
         if size > _MAX_BODY:
             raise BodyTooLarge(
                 f"{response.url} answers an auth flow with more than {_MAX_BODY} bytes"
             )
-    response.received(chunks, body.trailers)
+    response.received(blocks, body.trailers)
     response.body = None
 
 

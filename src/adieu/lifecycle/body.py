@@ -10,7 +10,7 @@ the connection early, and are given out as if they still came from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,7 @@ from adieu.errors import (
     ReadError,
     TransportError,
 )
+from adieu.lifecycle.blocks import collect, take_first
 from adieu.lifecycle.cleanup import (
     CLOSE,
     REFUSE,
@@ -38,9 +39,11 @@ from adieu.lifecycle.cleanup import (
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import CLIENT_CLOSED
 from adieu.lifecycle.exchange import BackupFinalizer, caller
+from adieu.lifecycle.fairness import checkpoint, turn_ends_at, turn_is_over
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 if TYPE_CHECKING:
+    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.exchange import ExchangeBase
     from adieu.lifecycle.lease import AnyLease
 
@@ -95,6 +98,7 @@ class BodyBase:
         "_backup_finalizer",
         "_failure",
         "_reading",
+        "_turn_ends_at",
         "exchange",
         "lease",
         "state",
@@ -107,9 +111,11 @@ class BodyBase:
         self.lease: AnyLease | None = lease
         self.state = BodyState.OPEN
         # Raw bytes that were read before anybody asked, oldest first.
-        self._ahead: list[bytes] = []
+        self._ahead: Blocks = []
         # A reader waits for bytes. No other may read then: the order of what two readers get would be chance.
         self._reading = False
+        # Until then reads may succeed without a wait; after that the other tasks run.
+        self._turn_ends_at = 0.0
         # What the first read that failed failed with.
         self._failure = ""
         # The fields that came after the body, once it has ended.
@@ -119,8 +125,8 @@ class BodyBase:
         """The snapshot for a policy."""
         return self.exchange.view()
 
-    def take(self) -> list[bytes]:
-        """The chunks that were read ahead, which the caller owns from now on."""
+    def take(self) -> Blocks:
+        """The bytes that were read ahead, which the caller owns from now on."""
         ahead = self._ahead
         self._ahead = []
         if self.state is BodyState.BUFFERED:
@@ -149,7 +155,7 @@ class BodyBase:
         """Neither closed nor cut off nor failed: reading gives bytes, or the end."""
         return self.state in (BodyState.OPEN, BodyState.BUFFERED, BodyState.ENDED)
 
-    def wrap(self, wrap: Callable[[Any, list[bytes]], AnyLease]) -> None:
+    def wrap(self, wrap: Callable[[Any, Blocks], AnyLease]) -> None:
         """Put a lease around the one that the body is read through: `wrap(lease, ahead)` makes it.
 
         `ahead`: what was read before; it comes through that lease, too.
@@ -212,7 +218,10 @@ class BodyBase:
             if not chunk:
                 self._complete(lease)
                 return True
-            self._ahead.append(chunk)
+            if self._ahead:
+                collect(self._ahead, chunk)
+            else:
+                self._ahead.append(chunk)  # Of a small body this is all.
         return False
 
     # -- steps ---------------------------------------------------------------------------------------------------
@@ -275,7 +284,7 @@ class BodyBase:
                 return False
             if not chunk:
                 return True
-            ahead.append(chunk)
+            collect(ahead, chunk)
             size += len(chunk)
         if refused:
             raise self.refuse()
@@ -288,6 +297,10 @@ class BodyBase:
         try:
             self._reading = True
             chunk: bytes = yield lease.read(deadline)
+            if turn_is_over(self._turn_ends_at):
+                if self._turn_ends_at:
+                    yield self._let_others_run()
+                self._turn_ends_at = turn_ends_at()
         except BaseException as error:
             self._broken(error, deadline)
             if isinstance(error, Exception) and not isinstance(error, AdieuError):
@@ -300,6 +313,10 @@ class BodyBase:
                 raise self.refusal()  # Not the body has ended: another thread or task ended the lease.
             self._complete(lease)
         return chunk
+
+    def _let_others_run(self) -> object:
+        """Let the other tasks run (async: an awaitable)."""
+        raise NotImplementedError
 
     def _broken(self, error: BaseException, deadline: Deadline) -> None:
         if isinstance(error, Exception):
@@ -336,7 +353,7 @@ class BodyBase:
     def _next(self) -> Steps[bytes]:
         """The next raw bytes for a reader, b"" at the end."""
         if self._ahead:
-            return self._ahead.pop(0)
+            return take_first(self._ahead)
         lease = self.lease
         if lease is not None and self.state is BodyState.OPEN:
             if lease is self.exchange.lease:
@@ -462,6 +479,9 @@ class Body(BodyBase):
         else:
             drive(self._close(why))
 
+    def _let_others_run(self) -> None:
+        """The system shares its time among threads."""
+
 
 class AsyncBody(BodyBase):
     """The body of an async response."""
@@ -492,6 +512,9 @@ class AsyncBody(BodyBase):
             return
         closing.close()
         self.abort("exit")
+
+    def _let_others_run(self) -> Awaitable[None]:
+        return checkpoint()
 
 
 AnyBody = Body | AsyncBody

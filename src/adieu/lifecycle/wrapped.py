@@ -22,11 +22,13 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, InvalidRequest
+from adieu.lifecycle.blocks import take_first
 from adieu.lifecycle.close_now import close_now
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.lease import AsyncLease, Lease
 
 if TYPE_CHECKING:
+    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
 
@@ -46,7 +48,7 @@ class _Feed(Iterator[bytes]):
     # That of the read under way; None: of a response that no exchange owns.
     deadline: Deadline | None
 
-    def __init__(self, lease: Any, ahead: list[bytes]) -> None:
+    def __init__(self, lease: Any, ahead: Blocks) -> None:
         self.lease = lease
         # What was read of the body before it was wrapped.
         self.ahead = ahead
@@ -54,7 +56,7 @@ class _Feed(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         if self.ahead:
-            return self.ahead.pop(0)
+            return take_first(self.ahead)
         if not self.ended:
             chunk: bytes = self.lease.read(self.deadline)
             if chunk:
@@ -70,7 +72,7 @@ class _AsyncFeed(AsyncIterator[bytes]):
 
     deadline: Deadline | None
 
-    def __init__(self, lease: Any, ahead: list[bytes]) -> None:
+    def __init__(self, lease: Any, ahead: Blocks) -> None:
         self.lease = lease
         # What was read of the body before it was wrapped.
         self.ahead = ahead
@@ -78,7 +80,7 @@ class _AsyncFeed(AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         if self.ahead:
-            return self.ahead.pop(0)
+            return take_first(self.ahead)
         if not self.ended:
             chunk: bytes = await self.lease.read(self.deadline)
             if chunk:
@@ -155,7 +157,7 @@ class WrappedLease(_Facts, Lease):
 
     __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
 
-    def __init__(self, lease: Lease, ahead: list[bytes], *, function: Wrap) -> None:
+    def __init__(self, lease: Lease, ahead: Blocks, *, function: Wrap) -> None:
         self._feed = _Feed(lease, ahead)
         # None once it has been called, and once the lease has ended.
         self._function: Wrap | None = function
@@ -208,7 +210,7 @@ class AsyncWrappedLease(_Facts, AsyncLease):
 
     __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
 
-    def __init__(self, lease: AsyncLease, ahead: list[bytes], *, function: AsyncWrap) -> None:
+    def __init__(self, lease: AsyncLease, ahead: Blocks, *, function: AsyncWrap) -> None:
         self._feed = _AsyncFeed(lease, ahead)
         # None once it has been called, and once the lease has ended.
         self._function: AsyncWrap | None = function

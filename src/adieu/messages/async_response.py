@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
+from adieu.errors import AdieuError, BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
+from adieu.lifecycle.fairness import in_turns
 from adieu.lifecycle.wrapped import AsyncWrappedLease
 from adieu.messages.pieces import AsyncPieces, Decoded
 from adieu.messages.response_head import MAX_EVENT, ResponseHead
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.body import AsyncBody
     from adieu.lifecycle.wrapped import AsyncWrap
     from adieu.messages.decoding.decoder import Decoder
@@ -63,12 +65,26 @@ class AsyncResponse(ResponseHead):
             return self._content
         if self._raw is None:
             self._refuse_rest()
-            chunks: list[bytes] = []
+            blocks: Blocks = []
             size = 0
             while chunk := await self._pull():
-                size = self._collect(chunks, size, chunk)
-            self.received(chunks, None if self.body is None else self.body.trailers)
+                size = self._collect(blocks, size, chunk)
+            self.received(blocks, None if self.body is None else self.body.trailers)
+        return await self._decoded_in_turns()
+
+    async def _decoded_in_turns(self) -> bytes:
+        """The content, from the raw bytes that have been read in full. Other tasks run while a long one is decoded."""
+        raw, coding = self._raw, self.headers.get("content-encoding")
+        if self._content is None and raw and coding:
+            self._content = await in_turns(self._decoding(raw, coding))
         return self._decoded()
+
+    async def decode_ahead(self) -> None:
+        """Decode a body that was read whole: `content`, which is not awaited, would not let other tasks run."""
+        try:
+            await self._decoded_in_turns()
+        except AdieuError:
+            pass  # `content` raises it.
 
     @property
     def content(self) -> bytes:

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from adieu.errors import BodyBusy, BodyClosed
+from adieu.lifecycle.fairness import checkpoint, turn_ends_at, turn_is_over
 
 if TYPE_CHECKING:
     from adieu.messages.decoding.charset import IncrementalText
@@ -264,9 +265,11 @@ class AsyncPieces(_PiecesBase[T], AsyncIterator[T]):
 
     Not an async generator: the event loop keeps account of those, finalizes one that is left in the middle in a task of
     its own, some time later, and under trio complains of it. These hold nothing but memory.
+
+    Many pieces may come out of one read, and each without a wait: so the other tasks run from time to time.
     """
 
-    __slots__ = ("_failed", "_pull")
+    __slots__ = ("_failed", "_pull", "_turn_ends_at")
 
     def __init__(
         self,
@@ -277,11 +280,15 @@ class AsyncPieces(_PiecesBase[T], AsyncIterator[T]):
         super().__init__(begin)
         self._pull = pull
         self._failed = failed
+        self._turn_ends_at = turn_ends_at()
 
     async def __anext__(self) -> T:
         self._enter()
         try:
             self._waiting = True
+            if turn_is_over(self._turn_ends_at):
+                await checkpoint()
+                self._turn_ends_at = turn_ends_at()
             step = self._step or self._start()
             while True:
                 for piece in self._ready:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.body import Body
     from adieu.lifecycle.wrapped import Wrap
     from adieu.messages.decoding.decoder import Decoder
@@ -72,12 +73,15 @@ class Response(ResponseHead):
             return self._content
         if self._raw is None:
             self._refuse_rest()
-            chunks: list[bytes] = []
+            blocks: Blocks = []
             size = 0
             while chunk := self._pull():
-                size = self._collect(chunks, size, chunk)
-            self.received(chunks, None if self.body is None else self.body.trailers)
+                size = self._collect(blocks, size, chunk)
+            self.received(blocks, None if self.body is None else self.body.trailers)
         return self._decoded()
+
+    def decode_ahead(self) -> None:
+        """`content` decodes, in the thread that asks for it."""
 
     content = property(read, doc="The whole content, decoded (`read()`).")
 

@@ -6,6 +6,8 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
+from adieu.lifecycle.blocks import collect
+from adieu.lifecycle.steps import drive
 from adieu.messages.headers import Headers
 from adieu.messages.pieces import Decoded, Events, Lines, Raw, Sized, Text
 
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.body import AnyBody
     from adieu.lifecycle.lease import AnyLease
+    from adieu.lifecycle.steps import Steps
     from adieu.messages.decoding.charset import IncrementalText
     from adieu.messages.decoding.decoder import Decoder
     from adieu.messages.decoding.sse import ServerSentEvent
@@ -258,9 +262,9 @@ class ResponseHead:
         self.body = body
         self._raw = None
 
-    def received(self, chunks: list[bytes], trailers: list[tuple[str, str]] | None = None) -> None:
+    def received(self, blocks: Blocks, trailers: list[tuple[str, str]] | None = None) -> None:
         """The whole raw body, and what came after it, handed over by its reader."""
-        self._raw = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._raw = b"".join(blocks)
         if trailers is not None:
             self._trailers = trailers
         if self.source is not None:
@@ -308,7 +312,7 @@ class ResponseHead:
     def _rest_as_source(self) -> AnyLease:
         raise NotImplementedError(f"{type(self).__name__} is no response that can be made")
 
-    def _collect(self, chunks: list[bytes], size: int, chunk: bytes) -> int:
+    def _collect(self, blocks: Blocks, size: int, chunk: bytes) -> int:
         """Take one more piece of a body that is read whole; gives the size of all of them."""
         size += len(chunk)
         body = self.body
@@ -317,7 +321,7 @@ class ResponseHead:
             if body is not None:
                 raise body.refuse()
             raise BodyTooLarge(f"the body of {self!r} has more than max_body={bound} bytes")
-        chunks.append(chunk)
+        collect(blocks, chunk)
         return size
 
     def _decoded(self) -> bytes:
@@ -330,12 +334,16 @@ class ResponseHead:
             coding = headers["content-encoding"] if headers.has("content-encoding") else None
             bound = self.max_body
             if (coding and raw) or (bound is not None and len(raw) > bound):
-                from adieu.messages.decoding.decoder import MAX_RATIO, decode
-
-                ratio = None if bound is None else MAX_RATIO
-                raw = decode(raw, coding, max_bytes=bound, max_ratio=ratio)
+                raw = drive(self._decoding(raw, coding))
             self._content = content = raw
         return content
+
+    def _decoding(self, raw: bytes, coding: str | None) -> Steps[bytes]:
+        from adieu.messages.decoding.decoder import MAX_RATIO, decoding
+
+        bound = self.max_body
+        ratio = None if bound is None else MAX_RATIO
+        return decoding(raw, coding, max_bytes=bound, max_ratio=ratio)
 
     def _as_text(self, content: bytes) -> str:
         if self._text is None:

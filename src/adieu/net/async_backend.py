@@ -7,19 +7,14 @@ active.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
+
+from adieu.lifecycle.fairness import in_trio
 
 if TYPE_CHECKING:
     from adieu.net.backends.contract import AsyncBackend
 
 __all__ = ["current_backend", "in_trio"]
-
-
-def in_trio() -> bool:
-    """Whether a task of trio's calls this. Its thread is not enough: trio may run as a guest of asyncio's loop."""
-    lowlevel = sys.modules.get("trio.lowlevel")
-    return lowlevel is not None and bool(lowlevel.in_trio_task())
 
 
 def current_backend() -> AsyncBackend:

@@ -17,12 +17,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from adieu.errors import BodyTooLarge, DecodeError
+from adieu.lifecycle.steps import drive
 from adieu.messages.decoding.codings import available
 from adieu.messages.decoding.stage import BLOCK_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from adieu.lifecycle.steps import Steps
     from adieu.messages.decoding.stage import Stage
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "accept_encoding",
     "decode",
     "decoder_for",
+    "decoding",
     "refuse_bomb",
 ]
 
@@ -194,6 +197,17 @@ def decode(
     Raises `DecodeError` if the body is damaged, incomplete or coded otherwise, and `BodyTooLarge`
     at most 1 MiB after a limit is passed.
     """
+    return drive(decoding(data, content_encoding, max_bytes=max_bytes, max_ratio=max_ratio))
+
+
+def decoding(
+    data: bytes,
+    content_encoding: str | None,
+    *,
+    max_bytes: int | None = None,
+    max_ratio: float | None = MAX_RATIO,
+) -> Steps[bytes]:
+    """`decode` in steps of at most 1 MiB of output, between which other tasks may run."""
     decoder = decoder_for(content_encoding)
     if decoder is None:
         if max_bytes is not None and len(data) > max_bytes:
@@ -207,6 +221,7 @@ def decode(
     while decoder.pending:
         refuse_bomb(decoder, max_bytes, max_ratio)
         step = min(step * 2, 1024 * 1024)
+        yield
         pieces.append(decoder.feed(b"", step))
     refuse_bomb(decoder, max_bytes, max_ratio)
     decoder.finish()

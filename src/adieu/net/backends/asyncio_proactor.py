@@ -23,8 +23,6 @@ __all__ = ["AsyncCompletionStream", "polled", "watches"]
 
 T = TypeVar("T")
 
-# How many operations in a row may succeed without a wait before the other tasks run.
-_MAX_READS_PER_TURN = 16
 # The longest pause between two checks of sockets that the loop cannot watch (seconds).
 _LONGEST_PAUSE = 0.01
 
@@ -63,10 +61,7 @@ class AsyncCompletionStream(AsyncSocketStream):
         self._futures: set[asyncio.Future[object]] = set()
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        self._reads_in_turn += 1
-        if self._reads_in_turn > _MAX_READS_PER_TURN:
-            self._reads_in_turn = 0
-            await asyncio.sleep(0)
+        await self._let_others_run()
         try:
             return self._recv(max_bytes)
         except (BlockingIOError, InterruptedError):

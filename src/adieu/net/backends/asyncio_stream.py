@@ -10,22 +10,24 @@ loop would call it again for nothing.
 
 from __future__ import annotations
 
-import asyncio
 from asyncio.events import _get_running_loop
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.fairness import TURN, checkpoint
 from adieu.net.backends.asyncio_wait import Wait
 from adieu.net.backends.loops import wrong_loop
 from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket
 from adieu.net.closing import shutdown_quietly
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
 
 __all__ = ["AsyncSocketStream"]
 
-# How many operations in a row may succeed without a wait before the other tasks run.
-_MAX_READS_PER_TURN = 16
+# Instead of the end of a turn: none has begun, and one that is over, so that the next read waits.
+_NOT_BEGUN, _OVER = 0.0, -1.0
 # After a response that was not there at once, how many more are waited for without trying to read first.
 _SKIP_TRIES = 15
 
@@ -37,10 +39,10 @@ class AsyncSocketStream(NonBlockingSocket):
         "_data",
         "_loop",
         "_reading",
-        "_reads_in_turn",
         "_registered",
         "_size",
         "_skips_left",
+        "_turn_ends_at",
         "_writing",
     )
 
@@ -48,7 +50,8 @@ class AsyncSocketStream(NonBlockingSocket):
         super().__init__(sock)
         self._loop = loop
         self._registered = False
-        self._reads_in_turn = 0
+        # Until then operations may succeed without a wait; after that the other tasks run.
+        self._turn_ends_at = _NOT_BEGUN
         self._skips_left = 0
         self._size = 0
         self._data = b""
@@ -56,17 +59,19 @@ class AsyncSocketStream(NonBlockingSocket):
         self._writing: Wait | None = None
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        if self._reads_in_turn < _MAX_READS_PER_TURN:
+        ends_at = self._turn_ends_at
+        if ends_at == _NOT_BEGUN or (ends_at > 0 and monotonic() < ends_at):
             try:
                 data = self._recv(max_bytes)
-                self._reads_in_turn += 1
+                if ends_at == _NOT_BEGUN:
+                    self._turn_ends_at = monotonic() + TURN
                 self._skips_left = 0
                 return data
             except (BlockingIOError, InterruptedError):
                 self._skips_left = _SKIP_TRIES
             except OSError as error:
                 raise self._explained(error) from None
-        self._reads_in_turn = 0
+        self._turn_ends_at = _NOT_BEGUN
         self._size = max_bytes
         reading = self._begin_wait(self._reading, timeout)
         try:
@@ -103,7 +108,7 @@ class AsyncSocketStream(NonBlockingSocket):
     async def send(self, data: bytes, timeout: float | None) -> None:
         if self._skips_left:
             self._skips_left -= 1
-            self._reads_in_turn = _MAX_READS_PER_TURN
+            self._turn_ends_at = _OVER
         sent = self._send_some(data)
         if sent == len(data):
             return
@@ -121,12 +126,19 @@ class AsyncSocketStream(NonBlockingSocket):
                 except (BlockingIOError, InterruptedError):
                     pass
             if sent := self._send_some(data[:PIECE]):
-                self._reads_in_turn += 1
-                if self._reads_in_turn >= _MAX_READS_PER_TURN:
-                    self._reads_in_turn = 0
-                    await asyncio.sleep(0)
+                await self._let_others_run()
                 return sent
             await self._until_writable(timeout, or_readable=True)
+            self._turn_ends_at = _NOT_BEGUN
+
+    async def _let_others_run(self) -> None:
+        """If it is time to: the caller has done something without a wait."""
+        now = monotonic()
+        if self._turn_ends_at <= 0:
+            self._turn_ends_at = now + TURN
+        elif now >= self._turn_ends_at:
+            self._turn_ends_at = _NOT_BEGUN
+            await checkpoint()
 
     async def _until_writable(self, timeout: float | None, or_readable: bool = False) -> None:
         if self._writing is None:

@@ -20,6 +20,7 @@ from trio.lowlevel import (
     wait_writable,
 )
 
+from adieu.lifecycle.fairness import turn_ends_at, turn_is_over
 from adieu.net.backends.loops import wrong_loop
 from adieu.net.backends.nonblocking import PIECE, NonBlockingSocket
 from adieu.net.closing import shutdown_quietly
@@ -32,19 +33,17 @@ if TYPE_CHECKING:
 
 __all__ = ["TrioSocketStream", "is_running", "time_limit", "unwatch"]
 
-# How many sends in a row may succeed without a wait before the other tasks run.
-_MAX_SENDS_PER_TURN = 16
-
 
 class TrioSocketStream(NonBlockingSocket):
     """An `AsyncByteStream` over a connected, non-blocking socket. One task may read and another one write."""
 
-    __slots__ = ("_sends_in_turn", "_token")
+    __slots__ = ("_token", "_turn_ends_at")
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._token = current_trio_token()
-        self._sends_in_turn = 0
+        # Until then sends may succeed without a wait; after that the other tasks run.
+        self._turn_ends_at = turn_ends_at()
 
     async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
         self._check()
@@ -97,12 +96,11 @@ class TrioSocketStream(NonBlockingSocket):
 
     async def _checkpoint(self) -> None:
         """A checkpoint for cancellation; from time to time for the scheduler, too."""
-        if self._sends_in_turn < _MAX_SENDS_PER_TURN:
-            self._sends_in_turn += 1
-            await checkpoint_if_cancelled()
-        else:
-            self._sends_in_turn = 0
+        if turn_is_over(self._turn_ends_at):
             await trio.lowlevel.checkpoint()
+            self._turn_ends_at = turn_ends_at()
+        else:
+            await checkpoint_if_cancelled()
 
     async def _until_either(self, timeout: float | None) -> None:
         """Wait until the socket can be written to or read from."""
