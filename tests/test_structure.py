@@ -101,7 +101,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("from adieu.client import call", "adieu.client.call"),
         ("from adieu.http1.engine import Engine", "adieu.http1.engine.Engine"),
         ("from adieu.lifecycle.lock import locked", "adieu.lifecycle.lock.locked"),
-        ("from adieu.lifecycle.pool import _after_fork", "adieu.lifecycle.pool._after_fork"),
+        ("from adieu.lifecycle.fork import _after_fork", "adieu.lifecycle.fork._after_fork"),
         ("from adieu.net.tls.handshake import TLS", "adieu.net.tls.handshake.TLS"),
         ("from adieu.errors import *", "adieu.errors.*"),
         ("from adieu import client", "adieu.client"),

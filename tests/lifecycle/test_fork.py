@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.lifecycle.lock import process_lock
+from adieu.lifecycle.lock import new_lock
 from adieu.testing import established, payload
 from support.stage import eventually
 
@@ -147,8 +147,8 @@ def test_a_fork_in_the_middle_of_work_leaves_the_child_able_to_work(bare: Stage)
         assert failures == []
 
 
-def test_a_process_lock_that_another_thread_holds_is_free_in_a_child() -> None:
-    lock = process_lock()
+def test_a_lock_that_another_thread_holds_is_free_in_a_child() -> None:
+    lock = new_lock()
     ready, done = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -584,6 +584,28 @@ def test_a_dropped_pool_closes_its_idle_connections() -> None:
     assert [connection.closed for connection in made] == [1]
 
 
+def test_ending_a_lease_does_not_wait_for_a_thread_that_holds_the_lock() -> None:
+    bench = Bench(2)
+    lease = bench.take()
+    holding, go_on = threading.Event(), threading.Event()
+
+    def made(key: Any, number: int, now: float) -> Any:
+        holding.set()
+        assert go_on.wait(20)
+        return make(key, number, now)
+
+    make, bench.pool._new = bench.pool._new, made
+    other = threading.Thread(target=bench.take, args=("b",))
+    other.start()
+    assert holding.wait(20)
+    lease.finish(False, "left")
+    assert lease.connection.closed == 0
+    go_on.set()
+    other.join(20)
+    assert lease.connection.closed == 1
+    assert [key for key, *_ in bench.states()] == ["b"]
+
+
 def test_in_a_forked_child_the_pool_forgets_the_parents_connections() -> None:
     bench = Bench(3, 2)
     end(bench.take("b"))

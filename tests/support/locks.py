@@ -9,7 +9,7 @@ __all__ = ["InterruptedLock"]
 
 
 class InterruptedLock:
-    """A lock that is taken and then interrupted before its block begins."""
+    """A lock whose holder is interrupted as soon as it has it: before its block begins, or before its next line."""
 
     def __init__(self) -> None:
         lock: Any = RLock()
@@ -17,9 +17,11 @@ class InterruptedLock:
         self.release = lock.release
         self._is_owned = lock._is_owned
 
-    def __enter__(self) -> None:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         self._lock.acquire()
         raise KeyboardInterrupt
+
+    __enter__ = acquire
 
     def __exit__(self, *error: object) -> None:
         raise AssertionError("the block never began")

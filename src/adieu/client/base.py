@@ -25,7 +25,7 @@ from adieu.client.settings import PORTABLE_INSTEAD, ClientSettings, SettingAttri
 from adieu.client.unknown_attributes import refuse_attribute
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.flow.cookies import for_one_call
-from adieu.lifecycle.lock import locked, process_lock
+from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.request import Request
 from adieu.messages.url import URL
 from adieu.messages.url.form import defaults_left
@@ -53,7 +53,7 @@ __all__ = ["ClientBase"]
 # The attributes of every client that are not pickled under their names.
 _STATE = ("_closed", "_mounts", "_open", "_plain")
 
-_CHANGING = process_lock()
+_CHANGING = new_lock()
 
 
 class ClientBase(SettingAttributes):

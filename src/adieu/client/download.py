@@ -224,14 +224,17 @@ class _Download:
             self._progress(received, total)
 
     def _end(self, part: PartFile) -> None:
+        response, self._response = self._response, None
         try:
-            if self._pending:
-                part.write(b"".join(self._pending))
-        finally:
-            part.end(True)
-            response, self._response = self._response, None
+            # First, because the file may have to wait for a write that is under way in another thread.
             if response is not None and response.body is not None:
                 response.body.abort("download ended")
+        finally:
+            try:
+                if self._pending:
+                    part.write(b"".join(self._pending))
+            finally:
+                part.end(True)
 
     def _run_blocking(self, do: Callable[..., object], *args: object) -> object:
         """Do something that blocks (async: an awaitable), and give its result."""

@@ -14,11 +14,10 @@ import errno
 import os
 import stat
 import sys
-import threading
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
-from adieu.errors import InvalidRequest
-from adieu.lifecycle.lock import locked
+from adieu.errors import ClientClosed, InvalidRequest
+from adieu.lifecycle.lock import locked, new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +65,7 @@ class PartFile:
         self._file: IO[bytes] | None = None
         self._ended = False
         # Held while the file is opened, read, written or closed.
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self.size = 0
 
     def known(self, url: str) -> Remainder | None:
@@ -159,7 +158,7 @@ class PartFile:
         locked(self._lock, self._finish, target, fsync, exclusive)
 
     def _finish(self, target: str, fsync: bool, exclusive: bool) -> None:
-        file, self._file = self._file, None
+        file = self._file
         assert file is not None
         with file:
             if fsync:
@@ -168,13 +167,15 @@ class PartFile:
                 raise FileNotFoundError(
                     errno.ENOENT, "the part file was removed or replaced meanwhile", self.path
                 )
+        self._file = None
         if exclusive:
             # Create the target first: `os.replace` alone would overwrite a file that appeared meanwhile.
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
             os.replace(self.path, target)
         except BaseException:
-            if exclusive:
+            # An interrupt may have fallen after the replacement: then the target is the download.
+            if exclusive and os.path.lexists(self.path):
                 _remove(target)
             raise
         _remove(self._facts)
@@ -187,13 +188,16 @@ class PartFile:
 
     def end(self, keep: bool) -> None:
         """Close the file if it is open. Remove it unless `keep`, and if it is empty or cannot be resumed."""
-        locked(self._lock, self._end, keep)
+        try:
+            locked(self._lock, self._end, keep)
+        except ClientClosed:
+            pass  # The interpreter ends, and has stopped the thread that writes: nothing can be done to the file.
 
     def _end(self, keep: bool) -> None:
         self._ended = True
-        file, self._file = self._file, None
-        if file is None:
-            return
+        file = self._file
+        if file is None or file.closed:
+            return  # It never was open, or `finish` has closed it.
         with file:
             is_own = _is_at(self.path, file)
         if is_own and not (keep and self.size and os.path.exists(self._facts)):

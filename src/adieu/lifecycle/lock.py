@@ -16,33 +16,82 @@ except BaseException:
 
 `locked` does that for work that is a function, where one more call does not matter.
 
+While the interpreter ends, it stops every other thread for good, wherever it is: a lock that one of them holds is never
+released. So only `acquire` and `try_acquire` may wait for such a lock: the one raises then, the other gives up. What
+ends a lease or a client waits for no lock at all. It notes what is to be done, and does it if the lock is free; if not,
+the thread that holds the lock does it as it leaves.
+
 `Thread.start` waits for the thread's own first steps, with locks that are Python: an interrupt there leaves a thread
 behind that never takes its first step and never ends. Only the main thread is interrupted, so another one starts them.
 """
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
 from _thread import start_new_thread
 from typing import TYPE_CHECKING, TypeVar
 
+from adieu.errors import ClientClosed
+from adieu.lifecycle.fork import call_after_fork
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["begin", "is_owned", "locked", "process_lock", "release_if_owned", "start_in_helper"]
+__all__ = [
+    "acquire",
+    "begin",
+    "is_owned",
+    "locked",
+    "new_lock",
+    "release_if_owned",
+    "start_in_helper",
+    "try_acquire",
+]
 
 _T = TypeVar("_T")
 
 
+def new_lock() -> threading.RLock:
+    """A `threading.RLock` that is free in a forked child, where its holder does not run."""
+    lock = threading.RLock()
+    call_after_fork(lock, _renew)
+    return lock
+
+
+def _renew(lock: threading.RLock) -> None:
+    lock._at_fork_reinit()  # type: ignore[attr-defined] # The method that `threading.Condition` uses for this.
+
+
 def locked(lock: threading.RLock, work: Callable[..., _T], *facts: object) -> _T:
-    """Call `work(*facts)` with this `threading.RLock` held, and return its result."""
+    """Call `work(*facts)` with this `threading.RLock` held, and return its result.
+
+    Raises `ClientClosed` instead of waiting while the interpreter ends.
+    """
+    was_owned = is_owned(lock)  # By the frame below, if this is a finalizer.
     try:
-        with lock:
+        acquire(lock)
+        try:
             return work(*facts)
+        finally:
+            lock.release()
     except BaseException:
-        release_if_owned(lock)
+        if not was_owned:
+            release_if_owned(lock)
         raise
+
+
+def acquire(lock: threading.RLock) -> None:
+    """Wait for a lock. Raises `ClientClosed` while the interpreter ends, if the lock is not free."""
+    if not lock.acquire(not sys.is_finalizing()):
+        raise ClientClosed(
+            "the interpreter is ending, and another thread was stopped while it used what this needs"
+        )
+
+
+def try_acquire(lock: threading.RLock, seconds: float) -> bool:
+    """Wait for a lock for so long at most, and not at all while the interpreter ends."""
+    return lock.acquire(timeout=0 if sys.is_finalizing() else seconds)
 
 
 def is_owned(lock: threading.RLock) -> bool:
@@ -55,14 +104,6 @@ def release_if_owned(lock: threading.RLock) -> None:
     """Release a lock that was not held before the block, if the calling thread holds it still."""
     if is_owned(lock):
         lock.release()
-
-
-def process_lock() -> threading.RLock:
-    """An RLock for state that a process has once. It is free in a forked child, where its holder does not run."""
-    lock = threading.RLock()
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]
-    return lock
 
 
 def begin(thread: threading.Thread) -> None:

@@ -8,8 +8,10 @@ stale but never a connection without an owner.
 Changes are posted to an inbox. The thread that holds the lock carries them out, each until it is done: a step that was
 interrupted in the middle is repeated by the next caller, so every step may run twice. The lock is an `RLock`, which is
 C: an interrupt cannot make it lose its count, as it can with `Condition`, `Event` and `queue.Queue`, which are Python.
-A finalizer may run at any line, also at one that holds the lock; it sees that its own thread holds the lock, leaves
-its step in the inbox and returns. So ending a lease never waits for anything.
+Only a thread that wants a connection waits for the lock. One that ends a lease leaves its step in the inbox if the lock
+is not free, and the thread that holds it looks into the inbox once more after it has released the lock. So ending a
+lease never waits: not for a thread that the end of the interpreter has stopped with the lock held, and not for its own
+thread, which may hold the lock below a finalizer.
 
 Work that takes longer or runs foreign code (closing a connection, waking a waiter, notifying a listener) is deferred
 until the lock is free, and stays in the list until it has been done. So it may be done twice, except for notifications:
@@ -18,22 +20,20 @@ each has one token, and only the thread that draws it notifies.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable
 from enum import Enum
 from functools import partial
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from adieu.errors import ClientClosed
 from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, notify
+from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lease import LeaseBase
 from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
-from adieu.lifecycle.lock import is_owned, release_if_owned
+from adieu.lifecycle.lock import acquire, is_owned, new_lock, release_if_owned, try_acquire
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock
@@ -164,6 +164,9 @@ class PoolLease(LeaseBase, Generic[C]):
 
 
 _ENDED = LeaseState.ENDED
+# How long to wait for the lock (seconds).
+_AT_ONCE = 0.0
+_A_MOMENT = 1.0
 _Step = tuple[Callable[..., None], tuple[object, ...]]
 
 
@@ -187,10 +190,10 @@ class Pool(Generic[C]):
         self._waiting: dict[Hashable, deque[PoolLease[C]]] = {}
         self._inbox: deque[_Step] = deque()
         self._deferred: deque[Callable[[], object]] = deque()
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._next_sweep = 0.0
         self._closed = False
-        _POOLS.add(self)
+        call_after_fork(self, Pool.after_fork)
 
     # -- what an adapter calls --------------------------------------------------------------------------------------
 
@@ -202,13 +205,16 @@ class Pool(Generic[C]):
         """
         lock = self._lock
         try:
-            with lock:
-                # The inbox is nearly always empty. If an interrupt falls in here, the owner of the lease ends it, so
-                # this step need not be repeated, as those in the inbox are.
-                if not self._inbox and lease.connection is None:
-                    self._take_newest(lease)
+            if not lock.acquire(False):
+                acquire(lock)
+            # The inbox is nearly always empty. If an interrupt falls in here, the owner of the lease ends it, so
+            # this step need not be repeated, as those in the inbox are.
+            if not self._inbox and lease.connection is None:
+                self._take_newest(lease)
+            lock.release()
         except BaseException:
             release_if_owned(lock)
+            self._work(_AT_ONCE)  # What others left in the inbox meanwhile.
             raise
         if lease.connection is None or self._inbox or self._deferred:
             self._post(self._want, lease)
@@ -271,18 +277,23 @@ class Pool(Generic[C]):
         """End a lease. Calling it again, from any thread, changes nothing."""
         lock = self._lock
         if self._inbox or is_owned(lock):
-            self._post(self._end_lease, lease, reuse, why)
+            self._post_within(_AT_ONCE, self._end_lease, lease, reuse, why)
             return
         try:
-            with lock:
+            if not lock.acquire(False):
+                self._inbox.append((self._end_lease, (lease, reuse, why)))
+            else:
                 self._end_lease(lease, reuse, why)
+                lock.release()
         except BaseException as error:
             release_if_owned(lock)
             if not isinstance(error, Exception):
-                self._post(self._end_lease, lease, reuse, why)  # An interrupt cut it short.
+                # An interrupt cut it short.
+                self._post_within(_AT_ONCE, self._end_lease, lease, reuse, why)
             raise
         if self._inbox or self._deferred:
-            self._work()  # What a finalizer left meanwhile, and what is to be done without the lock.
+            # What others left meanwhile, and what is to be done without the lock.
+            self._work(_AT_ONCE)
 
     def detach(self, lease: PoolLease[C]) -> None:
         """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
@@ -291,7 +302,9 @@ class Pool(Generic[C]):
     def close(self, why: str = CLIENT_CLOSED) -> CloseReport:
         """Close everything but the connections whose leases survive that, and report what was closed."""
         counts = [0, 0]
-        self._post(self._shut, counts, why)
+        # For the report a moment's wait is worth it. It has an end, because the thread that holds the lock may be in a
+        # finalizer that closes another pool, whose lock this thread holds.
+        self._post_within(_A_MOMENT, self._shut, counts, why)
         return CloseReport(counts[0], counts[1])
 
     def tend(self) -> bool:
@@ -325,25 +338,41 @@ class Pool(Generic[C]):
     # -- the inbox ---------------------------------------------------------------------------------------------------
 
     def _post(self, step: Callable[..., None], *args: object) -> None:
+        """Carry out a step for a caller that needs its result, and so waits for the lock."""
+        self._post_within(None, step, *args)
+
+    def _post_within(
+        self, patience: float | None, step: Callable[..., None], *args: object
+    ) -> None:
+        """Carry out a step, or leave it to the thread that holds the lock: see `_work`."""
         try:
             self._inbox.append((step, args))
-            self._work()
+            self._work(patience)
         except Exception:
             raise
         except BaseException:
             # An interrupt, perhaps just after the step was noted. The step is done first: there may never be another
             # caller, and a step that stays in the inbox refers to the pool, in a cycle.
-            self._work()
+            self._work(patience)
             raise
 
-    def _work(self) -> None:
+    def _work(self, patience: float | None = None) -> None:
+        """Carry out the steps in the inbox, and what is deferred.
+
+        `patience`: how long to wait for the lock (seconds); after that its holder finds the steps, when it has released
+        the lock. None: for as long as it takes, but see `acquire`.
+        """
         inbox, lock = self._inbox, self._lock
         if is_owned(lock):
             return  # A finalizer, entered while this very thread is at work below: it will find the step.
-        while inbox:  # Again, if a finalizer left a step when the block was all but over.
+        while inbox:  # Again, if others left a step when the lock was all but released.
             try:
-                with lock:
-                    self._carry_out(inbox)
+                if patience is None:
+                    acquire(lock)
+                elif not try_acquire(lock, patience):
+                    break
+                self._carry_out(inbox)
+                lock.release()
             except BaseException:
                 release_if_owned(lock)
                 raise
@@ -571,7 +600,6 @@ class Pool(Generic[C]):
     def after_fork(self) -> None:
         """In a forked child, the connections are the parent's: forget them without sending anything."""
         rows, self._owners = self._owners, {}
-        self._lock = threading.RLock()
         self._idle.clear()
         self._waiting.clear()
         self._inbox.clear()
@@ -614,13 +642,3 @@ def _turn(waiting: tuple[Hashable, deque[PoolLease[C]]]) -> int:
 
 
 _number = count(1).__next__
-_POOLS: WeakSet[Pool[Any]] = WeakSet()
-
-
-def _after_fork() -> None:
-    for pool in list(_POOLS):
-        pool.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -2,13 +2,14 @@
 
 Invariants:
 
-- One thread may be in `recv` while another is in `send`. Each direction has a lock of its own. No call takes both, so
-  that a finalizer, which may close the stream at any line of any thread, cannot cause a deadlock.
+- One thread may be in `recv` while another is in `send`. Each direction has a lock of its own.
 - The socket never blocks. A thread waits in poll(), with the timeout of its own call: a timeout set on the socket would
   be shared by both directions.
 - A descriptor is closed only when no thread waits for it: the system may give its number to another socket, and the
   waiting thread would read that one's bytes. `close` first marks the stream as closed and shuts the connection down,
-  which wakes every thread that waits; then it waits until they have left.
+  which wakes every thread that waits; then it gives them a moment to leave. If one does not, that one closes the
+  descriptor as it leaves. So `close` always ends: it may run in a finalizer, at any line of any thread, and while the
+  interpreter ends, which has stopped the other threads for good and is not waited for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from adieu.lifecycle.lock import is_owned, release_if_owned
+from adieu.lifecycle.lock import is_owned, release_if_owned, try_acquire
 from adieu.net.polling import READ, WRITE, milliseconds, poller
 from adieu.net.stream import ByteStream
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["SocketStream"]
 
 _PIECE = 64 * 1024
+# How long `close` waits for the threads that it has woken (seconds).
+_A_MOMENT = 1.0
 
 
 class SocketStream(ByteStream):
@@ -131,28 +134,33 @@ class SocketStream(ByteStream):
             rest = rest[self._write_now(rest) :]
 
     def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
-        piece = data[:_PIECE]
-        expired = False
         try:
-            while True:
-                if self.readable():
-                    with self._reading:
-                        answer = self._read_now(_PIECE)
-                    if answer is not None:
-                        return answer
-                with self._writing:
-                    taken = self._write_now(piece)
-                if taken:
-                    return taken
-                if expired:
-                    raise TimeoutError("the peer takes nothing and sends nothing")
-                with self._reading:
-                    if not self._closed:
-                        wait = poller(self._sock, READ | WRITE)
-                        expired = not wait(milliseconds(timeout))
+            done = self._send_or_recv(data[:_PIECE], timeout)
         except BaseException as error:
             self._leave(error)
             raise
+        if self._closed:
+            self._finish_close()
+        return done
+
+    def _send_or_recv(self, piece: memoryview, timeout: float | None) -> int | bytes:
+        expired = False
+        while True:
+            if self.readable():
+                with self._reading:
+                    answer = self._read_now(_PIECE)
+                if answer is not None:
+                    return answer
+            with self._writing:
+                taken = self._write_now(piece)
+            if taken:
+                return taken
+            if expired:
+                raise TimeoutError("the peer takes nothing and sends nothing")
+            with self._reading:
+                if not self._closed:
+                    wait = poller(self._sock, READ | WRITE)
+                    expired = not wait(milliseconds(timeout))
 
     def _read_now(self, max_bytes: int) -> bytes | None:
         """Bytes that are there without waiting, b"" at the peer's end; None: nothing is there."""
@@ -187,20 +195,28 @@ class SocketStream(ByteStream):
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
         except OSError:
             pass  # The peer was faster, or it is closed already.
-        self._finish_close()
+        self._finish_close(_A_MOMENT)
 
-    def _finish_close(self) -> None:
-        """Close the descriptor, after the threads that use it have left: each of them is awake already."""
-        if is_owned(self._reading) or is_owned(self._writing):
+    def _finish_close(self, patience: float = 0.0) -> None:
+        """Close the descriptor, unless a thread uses it for longer than that (seconds): it does this as it leaves."""
+        reading, writing = self._reading, self._writing
+        if is_owned(reading) or is_owned(writing):
             # A finalizer or a signal handler, in the middle of a call of its own thread, which does this as it leaves.
             return
         try:
-            with self._reading:
-                pass  # No thread enters `recv` any more.
-            with self._writing:
-                self._sock.close()
+            while try_acquire(reading, patience):
+                if try_acquire(writing, patience):
+                    self._sock.close()
+                    writing.release()
+                    reading.release()
+                    return
+                reading.release()
+                # The thread that sends closes the descriptor, unless it found `_reading` taken as it left.
+                if not writing.acquire(False):
+                    return
+                writing.release()
         except OSError:
-            pass  # The descriptor is gone all the same.
+            self._release()  # The descriptor is gone all the same.
         except BaseException:
             self._release()
             raise
@@ -285,6 +301,8 @@ class _TLSSocketStream(SocketStream):
                 if timeout != self._timeout:
                     self._timeout, self._limit = timeout, milliseconds(timeout)
                 while data is None:
+                    if self._closed:
+                        raise _aborted()
                     if not self._may_have_more and not self._wait_readable(self._limit):
                         raise TimeoutError("the peer sends nothing")
                     try:

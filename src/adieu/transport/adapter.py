@@ -12,7 +12,6 @@ is an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import (
     TYPE_CHECKING,
@@ -25,9 +24,9 @@ from typing import (
     Union,
     overload,
 )
-from weakref import WeakSet
 
 from adieu.errors import InvalidRequest
+from adieu.lifecycle.fork import call_after_fork
 
 if TYPE_CHECKING:
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
@@ -118,7 +117,6 @@ class _Unknown(AdapterBase):
 
 
 _UNKNOWN = _Unknown()
-_KNOWN: WeakSet[AdapterBase] = WeakSet()
 
 
 def base_of(adapter: object) -> AdapterBase:
@@ -149,17 +147,8 @@ def checked_adapter(adapter: T, *, awaits: bool, what: str = "an adapter") -> T:
     if not awaits and True in awaited:
         raise InvalidRequest(f"{adapter!r} is an async adapter: it needs an AsyncClient")
     if isinstance(adapter, AdapterBase) and type(adapter).after_fork is not AdapterBase.after_fork:
-        _KNOWN.add(adapter)
+        call_after_fork(adapter, type(adapter).after_fork)
     return adapter
-
-
-def _after_fork() -> None:
-    for known in list(_KNOWN):
-        known.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 # -- adapters of one function ------------------------------------------------------------------------------------------

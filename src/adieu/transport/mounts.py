@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from adieu.errors import InvalidRequest, InvalidURL, MountError
-from adieu.lifecycle.lock import locked, process_lock
+from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.url import URL
 from adieu.transport.adapter import base_of
 from adieu.transport.registry import NamedAdapter
@@ -45,7 +45,7 @@ _SETTINGS = {
 }
 _CACHED_ORIGINS = 1024
 _ANY_PORT = -1  # Not 0, which a URL may have.
-_MAKING = process_lock()
+_MAKING = new_lock()
 
 
 class Pattern(NamedTuple):

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 # typing's own cannot be generic before Python 3.11.
 from typing_extensions import NamedTuple
 
-from adieu.lifecycle.lock import locked, process_lock
+from adieu.lifecycle.lock import locked, new_lock
 
 __all__ = ["IDLE_TIMEOUT", "BorrowedClient", "PackedClient", "pack"]
 
@@ -47,7 +47,7 @@ class PackedClient(NamedTuple, Generic[C]):
 
 _names: WeakKeyDictionary[_Closable, bytes] = WeakKeyDictionary()
 _clients: dict[PackedClient[Any], _CachedClient[Any]] = {}
-_lock = process_lock()
+_lock = new_lock()
 _evictor: Thread | None = None
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from adieu._value import Value
 from adieu.errors import InvalidRequest
-from adieu.lifecycle.lock import locked, process_lock
+from adieu.lifecycle.lock import locked, new_lock
 from adieu.net.tls import _checks as checks
 from adieu.net.tls.context import build as _build
 
@@ -231,7 +231,7 @@ class TLSConfig(Value):
 # The oldest first. Bounded, for programs that make new certificates all the time.
 _contexts: dict[object, ssl.SSLContext] = {}
 _MAX_CONTEXTS = 32
-_lock = process_lock()
+_lock = new_lock()
 
 
 def _cached(key: object, settings: _ForContext) -> ssl.SSLContext:

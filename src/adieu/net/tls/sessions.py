@@ -24,7 +24,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
-from adieu.lifecycle.lock import locked, process_lock
+from adieu.lifecycle.lock import locked, new_lock
 
 if TYPE_CHECKING:
     import ssl
@@ -159,7 +159,7 @@ def resume(
     return resumption
 
 
-_lock = process_lock()
+_lock = new_lock()
 _ALL: WeakSet[Sessions] = WeakSet()
 
 
