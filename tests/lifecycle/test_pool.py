@@ -8,19 +8,21 @@ import sys
 import threading
 import time
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import adieu
 from adieu.lifecycle.events import CLIENT_CLOSED
+from adieu.lifecycle.origin_counts import OriginCounts
 from support.alarm import HAS_ALARMS, Alarm
 from support.fake_pool import Bench, FakeLease, begin, end
-from support.stage import drop
+from support.stage import COUNTS_REFERENCES, drop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 pytestmark = pytest.mark.lifecycle
 
@@ -644,6 +646,127 @@ def test_a_connection_that_was_about_to_be_closed_is_forgotten_in_a_forked_child
     assert other.connection.closed == 0
 
 
+# Costs
+
+
+class _Counted(dict[Any, Any]):
+    """A table that counts the rows that are read one after the other."""
+
+    rows = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for key in super().__iter__():
+            self.rows += 1
+            yield key
+
+    def items(self) -> Any:
+        return [(key, self[key]) for key in self]
+
+    def values(self) -> Any:
+        return [self[key] for key in self]
+
+    keys = __iter__  # type: ignore[assignment]
+
+
+def _work_of(work: Callable[[], object]) -> int:
+    """How many instructions of the interpreter a call takes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def _among(origins: int, work: Callable[[Bench], object]) -> tuple[int, int]:
+    """What a piece of work costs beside so many idle connections, each to an origin of its own."""
+    bench = Bench(origins + 1, 2, idle=None)
+    for lease in [bench.take(f"origin {number}") for number in range(origins)]:
+        end(lease)
+    pool: Any = bench.pool
+    pool._owners, pool._idle = owners, idle = _Counted(pool._owners), _Counted(pool._idle)
+    pool._counts._rows = owners
+    cost = _work_of(lambda: work(bench))
+    return cost, owners.rows + idle.rows
+
+
+def _known_origin(bench: Bench) -> None:
+    end(bench.take("origin 5"))
+
+
+def _new_origin(bench: Bench) -> None:
+    end(bench.take("another"))
+
+
+def _second_connection(bench: Bench) -> None:
+    bench.take("origin 5"), bench.take("origin 5")
+
+
+def _room_for_another(bench: Bench) -> None:
+    for lease in bench.take("another"), bench.take("one more"):
+        end(lease)
+
+
+def _full_origin(bench: Bench) -> None:
+    bench.take("origin 5"), bench.take("origin 5")
+    bench.wait("origin 5")
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="other interpreters trace no instructions")
+@pytest.mark.parametrize(
+    "work", [_known_origin, _new_origin, _second_connection, _room_for_another, _full_origin]
+)
+def test_a_thousand_idle_connections_to_other_origins_cost_nothing(
+    work: Callable[[Bench], object],
+) -> None:
+    (few, _), (many, rows) = _among(10, work), _among(1000, work)
+    assert many == few
+    assert rows == 0
+
+
+def test_the_connection_that_was_released_first_makes_room() -> None:
+    """Also if it was opened last, or was leased and released again meanwhile."""
+    bench = Bench(3)
+    first, second, third = (bench.take(key) for key in "abc")
+    for lease in (third, first, second):
+        end(lease)
+    end(bench.take("c"))
+    end(bench.take("d"))
+    assert [key for key, _ in bench.states()] == ["b", "c", "d"]
+    end(bench.take("e"))
+    held = bench.take("c")
+    end(bench.take("f"))
+    assert [key for key, _ in bench.states()] == ["c", "e", "f"]
+    end(held)
+    end(bench.take("g"))
+    end(bench.take("h"))
+    assert [key for key, _ in bench.states()] == ["c", "g", "h"]
+    bench.check()
+
+
+def test_a_connection_that_was_passed_over_is_found_after_its_release() -> None:
+    bench = Bench(1)
+    held = bench.take("a")
+    end(held)
+    held = bench.take("a")
+    waiting = bench.wait("b")
+    end(held)
+    assert bench.states() == [("b", "leased")]
+    begin(waiting)
+    end(waiting)
+    bench.check()
+
+
 # Interrupts
 
 
@@ -685,6 +808,14 @@ def _observe_pool(bench: Bench, point: _InterruptPoint) -> None:
         table(pool._idle),
         table(pool._waiting),
     )
+    order = _observed(OrderedDict, point, ("__setitem__", "move_to_end", "pop"))
+    pool._released = order(pool._released)
+    counts: Any = OriginCounts(pool._owners)
+    for connection in list(pool._owners):
+        counts.changing(connection)
+    counts.settle()
+    counts._members = table(counts._members)
+    pool._counts = counts
     pool._inbox, pool._deferred = queue(pool._inbox), queue(pool._deferred)
     pool._clock = lambda: point.around(bench.clock)
 
@@ -728,7 +859,7 @@ def test_a_step_interrupted_anywhere_is_repeated(
     Or another caller runs the step, if it was posted already; then nothing is lost either.
     """
     for at in itertools.count(1):
-        bench = Bench(2)
+        bench = Bench(2, 2)
         point = _InterruptPoint()
         lease: Any = _ObservedLease.__new__(_ObservedLease)
         type(lease).point = point
@@ -778,7 +909,7 @@ def test_a_step_interrupted_anywhere_is_repeated(
 @pytest.mark.parametrize("state", ["new", "idle", "full"])
 def test_a_checkout_interrupted_anywhere_loses_nothing(state: str, late: bool) -> None:
     for at in itertools.count(1):
-        bench = Bench(1)
+        bench = Bench(1, 1)
         point = _InterruptPoint()
         type_: Any = _ObservedLease
         type_.point = point
@@ -807,7 +938,7 @@ def test_a_checkout_interrupted_anywhere_loses_nothing(state: str, late: bool) -
 @pytest.mark.skipif(not HAS_ALARMS, reason="this platform has no interval timers")
 def test_real_interrupts_lose_no_connection() -> None:
     """Thousands of checkouts and ends, while another thread does the same and is never interrupted."""
-    bench = Bench(3)
+    bench = Bench(3, 2)
     chance = random.Random(520)
     over = threading.Event()
     failures: list[BaseException] = []

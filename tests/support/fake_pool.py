@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import adieu
@@ -115,10 +116,20 @@ class Bench:
         return [(line.origin, line.state) for line in self.pool.snapshot()]
 
     def check(self) -> None:
-        """Each connection has one owner, no connection without an owner is open, and none is above the limit."""
+        """Each connection has one owner, no connection without an owner is open, and none is above the limits.
+
+        The indexes know each connection that is in the table, and no other.
+        """
         rows = dict(self.pool._owners)
         limit = self.pool._limits.connections
         assert limit is None or len(rows) <= limit, rows
+        counts = Counter(connection.key for connection in rows)
+        for key in {connection.key for connection in self.made}:
+            assert self.pool._counts.of(key) == counts[key], key
+        most = self.pool._limits.per_origin
+        assert most is None or max(counts.values(), default=0) <= most, rows
+        idle = {connection for connection, lease in rows.items() if lease is None}
+        assert idle <= set(self.pool._released) <= set(rows)
         for connection in self.made:
             assert not connection.open or connection in rows, "open without an owner"
         for connection, lease in rows.items():

@@ -2,8 +2,9 @@
 
 Theory of operation. `_owners` is the truth: a connection is in it while it is open, with the lease that uses it or with
 None while it is idle. Every change of owner is one store into that table; everything else (the stacks of idle
-connections, the counters) is an index that is checked against it, so an interrupt between two lines can leave an index
-stale but never a connection without an owner.
+connections, their order, the counts of each origin) is an index that is checked against it, so an interrupt between two
+lines can leave an index stale but never a connection without an owner. No request walks the table: what it needs to
+know of the other origins' connections, the indexes tell.
 
 Changes are posted to an inbox. The thread that holds the lock carries them out, each until it is done: a step that was
 interrupted in the middle is repeated by the next caller, so every step may run twice. The lock is an `RLock`, which is
@@ -20,7 +21,7 @@ each has one token, and only the thread that draws it notifies.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from enum import Enum
 from functools import partial
@@ -34,6 +35,7 @@ from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lease import LeaseBase
 from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
 from adieu.lifecycle.lock import acquire, is_owned, new_lock, release_if_owned, try_acquire
+from adieu.lifecycle.origin_counts import OriginCounts
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock
@@ -186,7 +188,12 @@ class Pool(Generic[C]):
         self._limits = limits
         self._clock = clock
         self._owners: dict[C, PoolLease[C] | None] = {}
+        # By origin, the newest last.
         self._idle: dict[Hashable, list[C]] = {}
+        # Of all origins, in the order of release: every idle connection is in it, and some that are leased again.
+        self._released: OrderedDict[C, None] = OrderedDict()
+        self._newest: C | None = None
+        self._counts = OriginCounts(self._owners)
         self._waiting: dict[Hashable, deque[PoolLease[C]]] = {}
         self._inbox: deque[_Step] = deque()
         self._deferred: deque[Callable[[], object]] = deque()
@@ -444,24 +451,28 @@ class Pool(Generic[C]):
             return False
         conn = self._new(lease.key, _number(), now)
         lease.connection = conn
+        self._counts.changing(conn)
         rows[conn] = lease
         return True
 
     def _full(self, key: Hashable) -> bool:
         limits, rows = self._limits, self._owners
         limit = limits.per_origin
-        if limit is not None and sum(conn.key == key for conn in rows) >= limit:
+        if limit is not None and self._counts.of(key) >= limit:
             return True
         if limits.connections is None or len(rows) < limits.connections:
             return False
-        if not any(self._idle.values()):
-            return True  # `_idle` is complete, so empty means full; every finished lease re-serves the waiters.
         # An idle connection to somewhere else makes room: the one that has waited longest.
-        spare = [conn for conn, lease in rows.items() if lease is None]
-        if not spare:
-            return True
-        self._drop(min(spare, key=_idle_since), "room for another origin")
-        return False
+        released = self._released
+        while released:
+            conn = next(iter(released))
+            if rows.get(conn, conn) is None:
+                self._drop(conn, "room for another origin")
+                return False
+            if conn is self._newest:
+                self._newest = None
+            released.pop(conn, None)  # It is leased; its next release puts it back.
+        return True  # None is idle; every finished lease serves those that wait.
 
     def _replace(self, lease: PoolLease[C], conn: C, why: str, fresh: bool) -> None:
         if self._owners.get(conn) is lease:
@@ -486,7 +497,7 @@ class Pool(Generic[C]):
         conn = lease.connection
         if conn is not None and self._owners.get(conn) is lease:
             self._notify(conn, conn.notify_once, "closed", "upgraded")
-            del self._owners[conn]
+            self._forget(conn)
         if self._waiting:
             self._serve_waiting(self._clock())
 
@@ -502,6 +513,12 @@ class Pool(Generic[C]):
             if reuse:
                 conn.idle_since = now
                 self._idle.setdefault(conn.key, []).append(conn)
+                if (
+                    conn is not self._newest
+                ):  # Nearly always it is: that of a client which sends to one origin.
+                    self._released[conn] = None
+                    self._released.move_to_end(conn)
+                    self._newest = conn
                 if conn.events is not None:
                     self._notify(conn, _notify_token(lease), "released")
                 self._owners[conn] = None
@@ -548,7 +565,15 @@ class Pool(Generic[C]):
         """A connection has no owner any more: first into the list of deferred work, then out of the table."""
         self._deferred.append(conn.close)
         self._notify(conn, conn.notify_once, "closed", why)
+        self._forget(conn)
+
+    def _forget(self, conn: C) -> None:
+        self._counts.changing(conn)
         self._owners.pop(conn, None)
+        self._counts.settle()  # Or the index would keep it alive.
+        if conn is self._newest:
+            self._newest = None
+        self._released.pop(conn, None)
 
     def _notify(self, conn: C, token: list[bool], what: str, *facts: str) -> None:
         if conn.events is not None:
@@ -601,6 +626,9 @@ class Pool(Generic[C]):
         """In a forked child, the connections are the parent's: forget them without sending anything."""
         rows, self._owners = self._owners, {}
         self._idle.clear()
+        self._released.clear()
+        self._newest = None
+        self._counts = OriginCounts(self._owners)
         self._waiting.clear()
         self._inbox.clear()
         # Connections that were about to be closed are out of the table already.
@@ -614,10 +642,6 @@ class Pool(Generic[C]):
         # A client that was never closed: idle connections end silently, because none is in use.
         for conn in list(getattr(self, "_owners", ())):
             conn.close()
-
-
-def _idle_since(conn: PooledConnection) -> float:
-    return conn.idle_since
 
 
 def _notify_token(lease: PoolLease[C]) -> list[bool]:
