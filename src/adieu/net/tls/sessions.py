@@ -18,12 +18,11 @@ Invariants:
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakSet
 
+from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import locked, new_lock
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Sessions:
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
         self._kept: dict[Hashable, deque[_Kept]] = {}
-        _ALL.add(self)
+        call_after_fork(self, Sessions.clear)
 
     @staticmethod
     def of(context: ssl.SSLContext) -> Sessions:
@@ -160,13 +159,3 @@ def resume(
 
 
 _lock = new_lock()
-_ALL: WeakSet[Sessions] = WeakSet()
-
-
-def _after_fork() -> None:
-    for sessions in list(_ALL):
-        sessions.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
