@@ -25,8 +25,9 @@ from adieu.client.download import _plan
 from adieu.client.part_file import Remainder
 from adieu.flow.retries import _retry_after
 from adieu.http1.adapter import HTTP1Adapter
-from adieu.http1.chunk_guard import ChunkGuard, LooseChunk
-from adieu.http1.codec import Codec, Malformed
+from adieu.http1.chunk_guard import ChunkGuard
+from adieu.http1.head import Malformed
+from adieu.http1.native_codec import NativeCodec
 from adieu.messages.content.multipart import boundary_of
 from adieu.messages.cookies.jar import Cookies
 from adieu.messages.cookies.public_suffix import is_public_suffix
@@ -73,7 +74,7 @@ def codec(before: bytes, piece: int) -> Callable[[bytes], object]:
     """Read a reply that begins like this, as the engine does: heads, then the body, then trailers."""
 
     def read(data: bytes) -> object:
-        codec = Codec()
+        codec = NativeCodec()
         codec.request("GET", "/", [("Host", "h")])
         codec.end()
         head, reply = None, before + data
@@ -242,7 +243,7 @@ PARSERS = {
     ),
     "chunks": Parser(
         guarded_chunks,
-        (b"1\r\na\r\n", b"0\r\n", b"\r\n", b"\n", b"f", b";", b"a: b\r\n", b"\0"), (LooseChunk,),
+        (b"1\r\na\r\n", b"0\r\n", b"\r\n", b"\n", b"f", b";", b"a: b\r\n", b"\0"), (Malformed,),
     ),
     "head": Parser(codec(OK, 4000), (*_HEAD, b"Content-Length: 9\r\n", b"Connection: close\r\n"), (Malformed,)),
     "head in pieces": Parser(in_pieces, (*_HEAD, OK, b"HTTP/1.1 100 \r\n\r\n", b"HTTP/9.9 "), (Malformed,)),

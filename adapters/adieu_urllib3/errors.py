@@ -21,9 +21,8 @@ from adieu.errors import (
     TLSError,
     TransportError,
 )
-from adieu.http1.chunk_guard import LooseChunk
-from adieu.http1.codec import Malformed, Truncated
 from adieu.http1.error_mapping import LeaseFacts, attach_facts, map_error
+from adieu.http1.head import Malformed, Truncated
 from adieu.net.tls.handshake import describe_tls_error
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ __all__ = ["translated"]
 # The native errors, the most telling ones first.
 _NATIVE: tuple[type[Exception], ...] = (
     Malformed,
-    LooseChunk,
     http.client.IncompleteRead,
     http.client.RemoteDisconnected,
     OSError,
@@ -123,7 +121,7 @@ def _plain(error: BaseException, began: bool) -> Exception:
         return Truncated("the body ended early")
     if isinstance(error, Truncated) and not began:
         return Malformed(str(error))  # In the head: no body was cut.
-    if isinstance(error, (LooseChunk, http.client.HTTPException)):
+    if isinstance(error, http.client.HTTPException):
         return Malformed(str(error) or type(error).__name__)
     assert isinstance(error, Exception)
     return error

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
     from adieu.errors import Phase, Sent
+    from adieu.http1.head import Head
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.lease import LeaseBase
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from adieu.net.connection_settings import ConnectionSettings
     from adieu.transport.exchange import Exchange
     from adieu.transport.pool_key import PoolKey
-    from adieu_urllib3.head import HeadFacts
     from adieu_urllib3.request import Outgoing
 
 __all__ = ["Urllib3Lease"]
@@ -130,7 +130,7 @@ class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
 
     # -- the response ------------------------------------------------------------------------------------------------
 
-    def learn(self, facts: HeadFacts, original: HTTPResponse) -> None:
+    def learn(self, facts: Head, original: HTTPResponse) -> None:
         """The final head has come: its fields, how the body is framed, and whether the connection can stay."""
         self.original = original
         # Before urllib3 puts all fields of a name together.
@@ -222,7 +222,13 @@ class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
     def _released(self, connection: Connection) -> bool:
         """Whether urllib3 has no more to do with the connection, and not one byte came after the end."""
         response, sock = self.response, connection.sock
-        if response is None or sock is None or connection.conn is None or sock.buffered:
+        if (
+            response is None
+            or sock is None
+            or connection.conn is None
+            or sock.buffered
+            or not sock.is_sound
+        ):
             return False
         if self.original is not None:
             self.original.close()  # http.client refuses the next request while a response is open.

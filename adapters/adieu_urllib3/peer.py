@@ -14,20 +14,29 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from adieu.http1.chunk_guard import ChunkGuard
-from adieu.http1.codec import Malformed, Truncated
 from adieu.http1.error_mapping import is_alert
-from adieu_urllib3.head import MAX_HEAD, HeadFacts, check_unfinished, read_facts
+from adieu.http1.head import (
+    MAX_HEAD,
+    MAX_INTERIM,
+    Malformed,
+    Truncated,
+    check_beginning,
+    find_head,
+    read_head,
+    starts_final_head,
+    strict_form,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adieu.http1.head import Head
     from adieu.lifecycle.deadline import Deadline
     from adieu.net.scope import ConnectScope
 
 __all__ = ["PeerSocket"]
 
 _READ = 64 * 1024
-_MAX_INFORMATIONAL = 32
 # How long to look for something that is probably there (seconds).
 _GLANCE = 0.001
 # The seconds for which a peer that was asked whether it wants the content may keep silent: many do not know the
@@ -40,9 +49,20 @@ class PeerSocket:
 
     `scope`: what the stream belongs to while it is being opened. `deadline`: that of the present exchange. `heard`:
     some byte of its response has come.
+    `is_sound`: nothing in its framing speaks against another exchange on the connection.
     """
 
-    __slots__ = ("_at", "_buffer", "_guard", "deadline", "heard", "interim", "scope", "stream")
+    __slots__ = (
+        "_at",
+        "_buffer",
+        "_guard",
+        "deadline",
+        "heard",
+        "interim",
+        "is_sound",
+        "scope",
+        "stream",
+    )
 
     def __init__(self, stream: Any, scope: ConnectScope) -> None:
         self.stream = stream
@@ -50,6 +70,7 @@ class PeerSocket:
         self.deadline: Deadline | None = None
         self.heard = False
         self.interim = 0
+        self.is_sound = True
         # What has come and has not been read; it begins at `_at`.
         self._buffer = b""
         self._at = 0
@@ -65,6 +86,7 @@ class PeerSocket:
         self.deadline = deadline
         self.heard = False
         self.interim = 0
+        self.is_sound = True
         self._guard = None
 
     @property
@@ -248,21 +270,29 @@ class PeerSocket:
         limit = self._limit("read")
         if seconds is not None and (limit is None or seconds < limit):
             limit = seconds
-        data: bytes = self.stream.recv(size, limit)
         guard = self._guard
-        if guard is not None and not guard.done:
+        while True:
+            data: bytes = self.stream.recv(size, limit)
+            if guard is None or guard.done:
+                break
             if not data:
                 raise Truncated("it closed the connection in the middle of a chunked body")
-            guard.check(data)
+            if data := self._checked(guard, data):
+                break
         if data:
             self._take(data)
         return bool(data)
+
+    def _checked(self, guard: ChunkGuard, data: bytes) -> bytes:
+        checked = guard.check(data)
+        self.is_sound = self.is_sound and guard.is_strict
+        return checked
 
     # -- heads -------------------------------------------------------------------------------------------------------
 
     def final_head(
         self, method: str, on_interim: Callable[[int], object] = lambda status: None
-    ) -> HeadFacts:
+    ) -> Head:
         """Wait for the final head and check it; http.client reads it afterwards. Interim heads are dropped.
 
         Raises `EOFError` if the peer closes without an answer, and `Malformed`.
@@ -276,33 +306,37 @@ class PeerSocket:
             raise Malformed("it switches to another protocol, which urllib3 does not speak")
         return facts
 
-    def body_begins(self, facts: HeadFacts) -> None:
+    def body_begins(self, facts: Head) -> None:
         """The final head has been read."""
         if facts.framing == "chunked":
-            self._guard = ChunkGuard()
-            self._guard.check(self._buffer[self._at :])
+            self._guard = guard = ChunkGuard()
+            self.replace_buffered(self._checked(guard, self._buffer[self._at :]))
 
-    def _next_head(self, method: str, on_interim: Callable[[int], object]) -> HeadFacts | None:
+    def _next_head(self, method: str, on_interim: Callable[[int], object]) -> Head | None:
         """The final head, if all of it is here."""
         while True:
-            begun = self._buffer
-            end = begun.find(b"\r\n\r\n", self._at) + 4
-            if end < 4 or end - self._at > MAX_HEAD:
-                if self.buffered:
-                    check_unfinished(begun[self._at :])
+            begun = self._buffer[self._at :]
+            end, is_strict = find_head(begun)
+            if not end or end > MAX_HEAD:
+                if begun:
+                    check_beginning(begun)
                 return None
-            facts = read_facts(begun[self._at : end], method)
+            block, rest = begun[:end], begun[end:]
+            facts = read_head(block, method, is_strict)
+            if not is_strict:
+                block = strict_form(block)
+            self.replace_buffered(block + rest)
+            self.is_sound = self.is_sound and (facts.keep_alive or facts.status >= 200)
             if facts.status >= 200 or facts.status == 101:
                 return facts
             self.interim += 1
-            if self.interim > _MAX_INFORMATIONAL:
-                raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
-            self._taken(end - self._at)
+            if self.interim > MAX_INTERIM:
+                raise Malformed(f"it sent more than {MAX_INTERIM} 1xx responses")
+            self._taken(len(block))
             on_interim(facts.status)
 
     def _final_head_begun(self, on_interim: Callable[[int], object]) -> bool:
         """Whether a final head has begun to arrive."""
         if self._next_head("", on_interim) is not None:
             return True
-        begun = self._buffer[self._at : self._at + 12]
-        return len(begun) == 12 and (begun[9:10] != b"1" or begun[9:12] == b"101")
+        return starts_final_head(self._buffer[self._at : self._at + 12])

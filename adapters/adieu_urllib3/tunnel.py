@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adieu.errors import ProxyError
-from adieu.http1.codec import Malformed, Truncated
+from adieu.http1.head import Malformed, Truncated
 
 if TYPE_CHECKING:
     from adieu.messages.url import Origin

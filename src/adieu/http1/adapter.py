@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from adieu.errors import InvalidRequest
 from adieu.http1.connection import H1Lease
 from adieu.http1.engine import Engine
+from adieu.http1.native_codec import NativeCodec
 from adieu.lifecycle.limits import Limits
 from adieu.lifecycle.steps import drive
 from adieu.lifecycle.waiting import ThreadWaiter
@@ -15,6 +16,7 @@ from adieu.net.wire import TCPWire, Wire
 from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
+    from adieu.http1.codec import Codec
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.messages.request import Request
     from adieu.messages.response import Response
@@ -36,6 +38,9 @@ class HTTP1Adapter(AdapterBase):
 
     schemes = ("http", "https")
 
+    codec: ClassVar[type[Codec]] = NativeCodec
+    """Makes the codec of each new connection."""
+
     def __init__(
         self, wire: Wire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
@@ -50,7 +55,9 @@ class HTTP1Adapter(AdapterBase):
     def _configure(self, limits: Limits, replay: bool) -> None:
         self._limits = limits
         self._replay = replay
-        self._engine = Engine(self.wire, limits, ThreadWaiter, H1Lease, start_tls, replay)
+        self._engine = Engine(
+            self.wire, limits, ThreadWaiter, H1Lease, self.codec, start_tls, replay
+        )
 
     def __getstate__(self) -> dict[str, object]:
         return {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from asyncio.events import _get_running_loop
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from weakref import ref
 
 from adieu.errors import InvalidRequest
 from adieu.http1.connection import AsyncH1Lease
 from adieu.http1.engine import Engine
+from adieu.http1.native_codec import NativeCodec
 from adieu.lifecycle.limits import Limits
 from adieu.lifecycle.steps import adrive
 from adieu.net.async_backend import current_backend
@@ -19,6 +20,7 @@ from adieu.net.tls.start import start_tls_async
 from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
+    from adieu.http1.codec import Codec
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
@@ -50,6 +52,9 @@ class AsyncHTTP1Adapter(AdapterBase):
 
     schemes = ("http", "https")
 
+    codec: ClassVar[type[Codec]] = NativeCodec
+    """Makes the codec of each new connection."""
+
     def __init__(
         self, wire: AsyncWire | None = None, *, limits: Limits | None = None, replay: bool = True
     ) -> None:
@@ -65,7 +70,9 @@ class AsyncHTTP1Adapter(AdapterBase):
         self._home: object = None
         self._limits = limits
         self._replay = replay
-        self._engine = Engine(self.wire, limits, _waiter, AsyncH1Lease, start_tls_async, replay)
+        self._engine = Engine(
+            self.wire, limits, _waiter, AsyncH1Lease, self.codec, start_tls_async, replay
+        )
 
     def __getstate__(self) -> dict[str, object]:
         return {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed
 from adieu.http1.async_upgrade import AsyncUpgraded
-from adieu.http1.codec import Codec, Head, Malformed
 from adieu.http1.error_mapping import map_error
+from adieu.http1.head import Malformed
 from adieu.http1.upgrade import Upgraded
 from adieu.lifecycle.exchange_lease import ExchangeLease
 from adieu.lifecycle.lease import AsyncLease, Lease
@@ -17,6 +17,8 @@ from adieu.lifecycle.pool import LeaseState, Pool, PooledConnection
 from adieu.lifecycle.steps import Steps, adrive, drive
 
 if TYPE_CHECKING:
+    from adieu.http1.codec import Codec
+    from adieu.http1.head import Head
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.lease import LeaseBase
     from adieu.messages.url import Origin
@@ -47,9 +49,9 @@ class Connection(PooledConnection):
 
     __slots__ = ("closed", "codec", "scope", "stream")
 
-    def __init__(self, key: Hashable, number: int, now: float) -> None:
+    def __init__(self, key: Hashable, number: int, now: float, codec: Codec) -> None:
         super().__init__(key, number, now)
-        self.codec = Codec()
+        self.codec = codec
         self.stream: AnyStream | None = None
         self.scope: ConnectScope | None = None
         # Any thread may close it, also while another one opens it: so this is not a value of one attribute that both

@@ -31,8 +31,9 @@ from adieu.transport.replay import may_replay
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
-    from adieu.http1.codec import Head
+    from adieu.http1.codec import Codec
     from adieu.http1.connection import AsyncH1Lease, H1Lease, H1LeaseBase
+    from adieu.http1.head import Head
     from adieu.lifecycle.limits import Limits
     from adieu.lifecycle.steps import Steps
     from adieu.lifecycle.waiting import Waiter
@@ -49,7 +50,8 @@ __all__ = ["Engine"]
 class Engine:
     """The part of an HTTP/1.1 adapter that sync and async share.
 
-    `waiter()` makes a waiter, `lease` is the lease class; `secured(stream, hostname, scope)` puts TLS over a stream.
+    `waiter()` makes a waiter, `lease` is the lease class, `codec` the one that a new connection gets;
+    `secured(stream, hostname, scope)` puts TLS over a stream.
     """
 
     def __init__(
@@ -58,10 +60,13 @@ class Engine:
         limits: Limits,
         waiter: Callable[[], Waiter],
         lease: type[H1Lease] | type[AsyncH1Lease],
+        codec: type[Codec],
         secured: StartTLS,
         replay: bool,
     ) -> None:
-        self.pool: Pool[Connection] = Pool(Connection, limits)
+        self.pool: Pool[Connection] = Pool(
+            lambda key, number, now: Connection(key, number, now, codec()), limits
+        )
         self._wait = PoolWait(self.pool, waiter)
         self._wire = wire
         # A Unix socket, or a peer in memory, is not behind anything.
@@ -106,7 +111,7 @@ class Engine:
             upgraded = self._detach(lease, exchange)
         response = exchange.respond(
             head.status,
-            Headers.from_wire(head.fields),
+            Headers.from_wire(head.fields, head.index),
             reason=head.reason,
             http_version=head.http_version,
         )

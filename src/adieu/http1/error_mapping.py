@@ -17,7 +17,7 @@ from adieu.errors import (
     TransportError,
     WriteError,
 )
-from adieu.http1.codec import Malformed, Truncated
+from adieu.http1.head import Malformed, Truncated
 from adieu.net.system_errors import reason
 
 if TYPE_CHECKING:

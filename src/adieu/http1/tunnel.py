@@ -16,7 +16,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ConnectError, ProxyError, RequestTimeout, TransportError
-from adieu.http1.codec import Codec, Head, Malformed
+from adieu.http1.head import MAX_INTERIM, Head, Malformed
+from adieu.http1.native_codec import NativeCodec
 from adieu.messages.fields.challenge import Challenge, parse_challenges
 from adieu.messages.fields.digest import DigestSession
 from adieu.messages.headers import Headers
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StartTLS", "Tunnels"]
 
-_MAX_INFORMATIONAL = 32
 _READ = 16 * 1024
 # How much of the body of a refusal an error quotes, and how long to wait for it (bytes, seconds).
 _EXCERPT = 1024
@@ -88,7 +88,7 @@ class Tunnels:
         stream = yield from self._reach(via, scope)
         if via.forwards:
             return stream
-        codec = Codec()
+        codec = NativeCodec()
         head = yield from self._connect(codec, stream, via, scope)
         if head.status == 407 and self.challenged(via.proxy, head):
             # On a new connection: the rest of the body that came with the challenge need not be read.
@@ -158,7 +158,7 @@ class Tunnels:
         return stream
 
     def _connect(
-        self, codec: Codec, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope
+        self, codec: NativeCodec, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope
     ) -> Steps[Head]:
         """Ask for a tunnel (RFC 9110, section 9.3.6), and give the final head of the answer."""
         proxy, origin = via
@@ -168,7 +168,7 @@ class Tunnels:
         out = codec.request("CONNECT", target, fields) + codec.end()
         try:
             yield stream.send(out, scope.remaining())
-            for _ in range(_MAX_INFORMATIONAL + 1):
+            for _ in range(MAX_INTERIM + 1):
                 while (head := codec.head()) is None:
                     data = yield stream.recv(_READ, scope.remaining())
                     if not data:
@@ -176,7 +176,7 @@ class Tunnels:
                     codec.feed(data)
                 if head.status >= 200:
                     return head
-            raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
+            raise Malformed(f"it sent more than {MAX_INTERIM} 1xx responses")
         except TimeoutError:
             raise
         except (OSError, Malformed) as error:
@@ -250,7 +250,7 @@ def _unreachable(error: Exception, via: ProxiedOrigin) -> ProxyError:
 
 
 def _refused(
-    codec: Codec, head: Head, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope
+    codec: NativeCodec, head: Head, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope
 ) -> Steps[ProxyError]:
     """The error for a proxy that answered, and made no tunnel."""
     body = yield from _excerpt(codec, stream, scope)
@@ -269,7 +269,7 @@ def _refused(
     return ProxyError(text, status=head.status, reason=head.reason, answer=body)
 
 
-def _excerpt(codec: Codec, stream: AnyStream, scope: ConnectScope) -> Steps[bytes]:
+def _excerpt(codec: NativeCodec, stream: AnyStream, scope: ConnectScope) -> Steps[bytes]:
     """The first bytes of the answer's body, as far as they come soon."""
     body = b""
     ends_at = monotonic() + _A_MOMENT

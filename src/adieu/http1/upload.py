@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, ContentError
-from adieu.http1.codec import Head, Malformed
+from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.lifecycle.events import notify
 from adieu.messages.fields.trailers import sent_trailers
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Upload", "report_interim"]
 
 _READ = 64 * 1024
-_MAX_INFORMATIONAL = 32
 # How long a peer that was asked whether it wants the content may keep silent (seconds): many do not know the question.
 _CONTINUE_TIMEOUT = 1.0
 
@@ -118,8 +117,8 @@ class Upload:
 def report_interim(lease: H1LeaseBase, exchange: ExchangeCore, head: Head) -> None:
     """A 1xx (RFC 9110, section 15.2)."""
     lease.interim += 1
-    if lease.interim > _MAX_INFORMATIONAL:
-        raise Malformed(f"it sent more than {_MAX_INFORMATIONAL} 1xx responses")
+    if lease.interim > MAX_INTERIM:
+        raise Malformed(f"it sent more than {MAX_INTERIM} 1xx responses")
     lease.got_continue = lease.got_continue or head.status == 100
     if exchange.events is not None:
         notify(exchange.events.informational, lease.connection_id, head.status)

@@ -83,11 +83,13 @@ class Headers(MutableMapping[str, str]):
                 _append(self._fields, checked_name(name), value)
 
     @classmethod
-    def from_wire(cls, fields: list[tuple[str, str]]) -> Headers:
-        """Headers around a list that a codec has checked; nothing is copied, checked or indexed."""
+    def from_wire(
+        cls, fields: list[tuple[str, str]], index: dict[str, str] | None = None
+    ) -> Headers:
+        """Headers around a list that a codec has checked, and its index; nothing is copied or checked."""
         self = cls.__new__(cls)
         self._fields = fields
-        self._index = None
+        self._index = index
         return self
 
     @property
@@ -153,14 +155,7 @@ class Headers(MutableMapping[str, str]):
     def _lookup(self) -> dict[str, str]:
         index = self._index
         if index is None:
-            index = {}
-            for name, value in self._fields:
-                key = name.lower()
-                if key not in index:
-                    index[key] = value
-                elif key != _SET_COOKIE:
-                    index[key] = f"{index[key]}, {value}"
-            self._index = index  # stored when complete: a second thread may be reading
+            self._index = index = index_of(self._fields)
         return index
 
     @override
@@ -232,6 +227,18 @@ class Headers(MutableMapping[str, str]):
     @override
     def __reduce__(self) -> tuple[object, ...]:
         return Headers.from_wire, (self._fields.copy(),)
+
+
+def index_of(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """The values of fields by their names in lower case; repeated ones joined, as far as that is allowed."""
+    index: dict[str, str] = {}
+    for name, value in fields:
+        key = name.lower()
+        if key not in index:
+            index[key] = value
+        elif key != _SET_COOKIE:
+            index[key] = f"{index[key]}, {value}"
+    return index
 
 
 def merge(defaults: Headers, own: HeaderFields | HeaderChanges | None) -> Headers:

@@ -1,8 +1,8 @@
 """Raw replies, each with the verdict of a strict client on it: `REPLIES`.
 
-The verdicts follow a strict reading of RFC 9112. Where it allows a recipient to be lenient, the verdict is "error" if
-leniency could make two recipients disagree about where a message ends, and "ok" if it could not: such a disagreement is
-how one user gets another user's response. Undecided cases are left out, so every verdict can be tested.
+The verdicts follow RFC 9112. What breaks the grammar is an "error" if two recipients could disagree about where the
+message ends: such a disagreement is how one user gets another user's response. What old devices send, and every
+recipient reads alike, is "ok" and not `reusable`: it is read, and the connection is closed.
 
 The corpus is for tests that feed the same bytes to many clients and parsers, cut into pieces in many ways:
 
@@ -23,12 +23,13 @@ from adieu.testing.corpus.heads import BAD_HEADS
 from adieu.testing.corpus.lengths import BAD_LENGTHS
 from adieu.testing.corpus.reply import Reply, Verdict
 from adieu.testing.corpus.surplus import SURPLUS
+from adieu.testing.corpus.tolerated import TOLERATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["BY_NAME", "REPLIES", "Reply", "Verdict"]
 
-REPLIES: Sequence[Reply] = (*GOOD, *SURPLUS, *BAD_HEADS, *BAD_LENGTHS, *BAD_BODIES)
+REPLIES: Sequence[Reply] = (*GOOD, *TOLERATED, *SURPLUS, *BAD_HEADS, *BAD_LENGTHS, *BAD_BODIES)
 
 BY_NAME = {reply.name: reply for reply in REPLIES}

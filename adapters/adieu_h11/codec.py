@@ -1,0 +1,256 @@
+"""The codec over h11, and the checks that h11 leaves to its user.
+
+The checks are those of a client whose responses share connections: a reply that two parsers could read differently is
+refused, because the difference would be read as the next response (RFC 9112, section 11.2). What is to be read although
+it breaks the grammar is brought into the strict form before h11 sees it, and that connection is not used again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import h11
+
+from adieu.http1.chunk_guard import ChunkGuard
+from adieu.http1.codec import Codec
+from adieu.http1.head import (
+    MAX_HEAD,
+    Head,
+    Malformed,
+    Truncated,
+    check_beginning,
+    check_characters,
+    find_head,
+    index_of,
+    keep_for,
+    says_close,
+    starts_final_head,
+    strict_form,
+)
+
+if TYPE_CHECKING:
+    from adieu.http1.head import Fields, Framing
+
+__all__ = ["H11Codec"]
+
+_MAX_FIELDS: Final = 1000
+_ENDED: Final = (h11.DONE, h11.MUST_CLOSE)
+_FRAMING: Final = re.compile(rb"(?i)\n(?:Content-Length|Transfer-Encoding):[^\n]*")
+
+
+class H11Codec(Codec):
+    """See `Codec`.
+
+    h11 reads the heads, and the chunks. A body that has a length, or that ends with the connection, is counted here: an
+    event for bytes that are handed on as they came costs more than the bytes.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_buffered",
+        "_framing",
+        "_guard",
+        "_is_sound",
+        "_left",
+        "_parser",
+        "_peer_closed",
+    )
+
+    def _begin(self, method: str, fields: Fields) -> None:
+        self._asked = method, fields
+        # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        # Bytes that have come and are not handed on yet: of a head, of a body that is counted here, or after its end.
+        self._buffered = b""
+        self._peer_closed = False
+        # None until the final head is there.
+        self._framing: Framing | None = None
+        self._left = 0
+        self._guard: ChunkGuard | None = None
+        # Nothing so far speaks against another exchange on the connection.
+        self._is_sound = True
+
+    def feed(self, data: bytes) -> None:
+        if not data:
+            self._peer_closed = True
+        if self._guard is not None:
+            self._feed_chunks(self._guard, data)
+        else:
+            self._buffered += data
+
+    def _feed_chunks(self, guard: ChunkGuard, data: bytes) -> None:
+        strict = guard.check(data)
+        if strict or not data:
+            self._parser.receive_data(strict)
+
+    def head(self) -> Head | None:
+        buffered = self._buffered
+        if not buffered:
+            return None
+        end, is_strict = find_head(buffered)
+        if not end or end > MAX_HEAD:
+            check_beginning(buffered)
+            return None
+        block, self._buffered = buffered[:end], buffered[end:]
+        check_characters(block)
+        if not is_strict:
+            block = strict_form(block)
+            self._is_sound = False
+        head = self._head(self._parsed(block))
+        if head.status >= 200:
+            self._framing = head.framing
+            self._left = head.length or 0
+            if head.framing == "chunked":
+                self._guard = ChunkGuard()
+                rest, self._buffered = self._buffered, b""
+                if rest:
+                    self._feed_chunks(self._guard, rest)
+        return head
+
+    def _parsed(self, block: bytes) -> h11.Response | h11.InformationalResponse:
+        parser = self._parser
+        try:
+            if block[9:10] == b"1" and parser.our_state is h11.IDLE:
+                # Only an interim response depends on the request: an upgrade that it did not ask for is refused.
+                parser.send(self._request())
+            parser.receive_data(block)
+            event = parser.next_event()
+        except (h11.RemoteProtocolError, h11.LocalProtocolError) as error:
+            if self._ends_with_head(block[9:12]) and (without := _FRAMING.sub(b"", block)) != block:
+                # RFC 9110, section 9.3.6, and 9112, 6.3: this message is framed by its status, not by these fields.
+                self._is_sound = False
+                self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+                return self._parsed(without)
+            raise Malformed(str(error)) from error
+        if not isinstance(event, (h11.Response, h11.InformationalResponse)):
+            raise Malformed("it sent something that is no response head")
+        return event
+
+    def _ends_with_head(self, status: bytes) -> bool:
+        method = self._asked[0]
+        return (
+            status[:1] == b"1"
+            or status in (b"204", b"304")
+            or method == "HEAD"
+            or (method == "CONNECT" and status[:1] == b"2")
+        )
+
+    def _request(self) -> h11.Request:
+        method, fields = self._asked
+        encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
+        # The target is not looked at again, and neither is the rest of the head, which has been sent.
+        return h11.Request(method=method, target="/", headers=encoded)
+
+    def _head(self, event: h11.Response | h11.InformationalResponse) -> Head:
+        version = event.http_version
+        if not version.startswith(b"1."):
+            raise Malformed(f"it speaks HTTP/{version.decode('latin-1')}")
+        if len(event.headers) > _MAX_FIELDS:
+            raise Malformed(f"it sent {len(event.headers)} header fields, more than {_MAX_FIELDS}")
+        fields = [
+            (name.decode("ascii"), value.decode("latin-1"))
+            for name, value in event.headers.raw_items()
+        ]
+        framing: Framing
+        index = index_of(fields)
+        length = int(index["content-length"]) if "content-length" in index else None
+        is_chunked = "transfer-encoding" in index
+        # RFC 9110, section 2.5: a higher minor version means no less.
+        keep_alive = version != b"1.0" and not says_close(index.get("connection", ""))
+        status = event.status_code
+        if self._ends_with_head(b"%d" % status):
+            # A 204 that announces content has a sender that may go on to send it.
+            if (length is not None and is_chunked) or (status == 204 and (length or is_chunked)):
+                keep_alive = False
+            framing, length = "none", 0
+        elif is_chunked:
+            if length is not None:
+                # RFC 9112, section 6.3: an attack or an error, and the end of the message is unknown.
+                raise Malformed("it sent Transfer-Encoding together with Content-Length")
+            framing = "chunked"
+        elif length is not None:
+            framing = "length" if length else "none"
+        else:
+            framing, keep_alive = "close", False
+        hint = index.get("keep-alive")
+        return Head(
+            status,
+            event.reason.decode("latin-1"),
+            f"HTTP/{version.decode('ascii')}",
+            fields,
+            index,
+            framing,
+            length,
+            keep_alive and self._is_sound,
+            None if hint is None else keep_for(hint),
+        )
+
+    def body(self) -> bytes | None:
+        framing = self._framing
+        if framing == "chunked":
+            return self._chunk()
+        data = self._buffered
+        if framing == "close":
+            self._buffered = b""
+            return data if data or self._peer_closed else None
+        left = self._left
+        if not left:
+            return b""
+        if not data:
+            if self._peer_closed:
+                raise Truncated(f"it closed the connection {left} bytes before the end of the body")
+            return None
+        if len(data) > left:
+            data, self._buffered = data[:left], data[left:]
+        else:
+            self._buffered = b""
+        self._left = left - len(data)
+        return data
+
+    def _chunk(self) -> bytes | None:
+        """All the content that is here: many small chunks are no more pieces than one large one."""
+        parser = self._parser
+        pieces = []
+        while parser.their_state not in _ENDED and (piece := self._next_chunk()) is not None:
+            pieces.append(piece)
+        return b"".join(pieces) or (b"" if parser.their_state in _ENDED else None)
+
+    def _next_chunk(self) -> bytes | None:
+        try:
+            event = self._parser.next_event()
+        except h11.RemoteProtocolError as error:
+            raise (Truncated if self._peer_closed else Malformed)(str(error)) from error
+        if event is h11.NEED_DATA:
+            return None
+        if isinstance(event, h11.Data):
+            return bytes(event.data)
+        if isinstance(event, h11.EndOfMessage):
+            if event.headers:
+                self.trailers = [
+                    (name.decode("ascii"), value.decode("latin-1"))
+                    for name, value in event.headers.raw_items()
+                ]
+            return b""
+        raise Malformed(f"it sent {event!r} where a body was expected")
+
+    def started(self) -> bool:
+        return bool(self._buffered)
+
+    def final_head_begun(self) -> bool:
+        return starts_final_head(self._buffered)
+
+    def leftover(self) -> bytes:
+        return self._buffered
+
+    def _is_clean(self) -> bool:
+        if not self._is_sound or self._buffered:
+            return False
+        if self._guard is not None:
+            parser = self._parser
+            return (
+                self._guard.is_strict
+                and parser.their_state in _ENDED
+                and not parser.trailing_data[0]
+            )
+        return self._framing is not None and not self._left

@@ -1,0 +1,145 @@
+"""Reading a chunked body (RFC 9112, section 7.1): bytes in, content out. No I/O.
+
+Theory of operation. Most lines are a size and nothing else, so one regular expression reads the end of a chunk and the
+next size; what it does not match is read line by line. Whatever is there is decoded into one piece: a body of many
+small chunks costs its readers no more than one of a few large ones.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final
+
+from adieu.http1.chunk_lines import MAX_LINE, read_chunk_size
+from adieu.http1.head import (
+    MAX_HEAD,
+    Fields,
+    Malformed,
+    check_characters,
+    end_of_head,
+    is_strict,
+    read_fields,
+)
+
+__all__ = ["ChunkReader", "ChunkState"]
+
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
+_NEXT_SIZE: Final = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})\r\n")
+
+
+class ChunkState(Enum):
+    """What comes next."""
+
+    SIZE = "a size"
+    DATA = "data"
+    AFTER_DATA = "the line end after the data"
+    TRAILERS = "trailers"
+    DONE = "nothing"
+
+
+class ChunkReader:
+    """Where a chunked body has got to.
+
+    `trailers`: the fields after it, and `surplus`: the bytes after it, once it is done. `is_strict`: its framing
+    has been as the grammar says, without white space that is only to be tolerated.
+    """
+
+    __slots__ = ("_held", "_left", "_searched", "is_strict", "state", "surplus", "trailers")
+
+    def __init__(self) -> None:
+        self.state = ChunkState.SIZE
+        self.is_strict = True
+        self.surplus = b""
+        self.trailers: Fields = []
+        # How much of the chunk is still to come (bytes).
+        self._left = 0
+        # The beginning of a line, or of the trailers, whose end has not come; and how much of the trailers was searched
+        # for it, so that they may come byte by byte.
+        self._held = bytearray()
+        self._searched = 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes of the present chunk are still to come."""
+        return self._left
+
+    def feed(self, data: bytes) -> bytes:
+        """The content in these bytes; b"" if they only frame it. Raises `Malformed`."""
+        if self.state is ChunkState.TRAILERS:
+            self._end(data)
+            return b""
+        if self._held:
+            data = bytes(self._held) + data
+            self._held.clear()
+        pieces: list[bytes] = []
+        at = self._chunks(data, pieces)
+        if self.state is ChunkState.TRAILERS:
+            self._end(data[at:])
+        elif self.state is not ChunkState.DATA:
+            self._held += data[at:]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _chunks(self, data: bytes, pieces: list[bytes]) -> int:
+        """Take the chunks from the data; gives where the first byte is that is not used up."""
+        at, end, left = 0, len(data), self._left
+        state = self.state
+        while True:
+            if state is ChunkState.DATA:
+                piece = data[at : at + left]
+                pieces.append(piece)
+                at += len(piece)
+                left -= len(piece)
+                if left or at == end:
+                    state = ChunkState.DATA if left else ChunkState.AFTER_DATA
+                    break
+                state = ChunkState.AFTER_DATA
+            match = (_NEXT_SIZE if state is ChunkState.AFTER_DATA else _SIZE).match(data, at)
+            if match is not None:
+                left, at = int(match[1], 16), match.end()
+            else:
+                stop = data.find(b"\n", at) + 1
+                line = data[at:stop] if stop else data[at:]
+                if len(line) > MAX_LINE:
+                    raise Malformed(
+                        f"a line of its chunked framing is longer than {MAX_LINE} bytes"
+                    )
+                if not stop:
+                    break
+                at = stop
+                if state is ChunkState.AFTER_DATA:
+                    if line != b"\r\n":
+                        raise Malformed("a chunk is longer than its size")
+                    state = ChunkState.SIZE
+                    continue
+                left, is_strict = read_chunk_size(line)
+                self.is_strict = self.is_strict and is_strict
+            state = ChunkState.DATA if left else ChunkState.TRAILERS
+            if not left:
+                break
+        self.state, self._left = state, left
+        return at
+
+    def _end(self, data: bytes) -> None:
+        """Take the trailers, up to the empty line."""
+        held = self._held
+        held += data
+        if held[:2] == b"\r\n":
+            end = 2
+        elif held[:1] == b"\n":
+            raise Malformed("a line of its chunked framing does not end in CR LF")
+        else:
+            end = end_of_head(held, max(self._searched - 3, 0))
+            self._searched = len(held)
+            if (end or len(held)) > MAX_HEAD:
+                raise Malformed(f"its trailers are longer than {MAX_HEAD} bytes")
+            if not end:
+                return
+            block = bytes(held[:end])
+            check_characters(block)
+            if not is_strict(block):
+                raise Malformed("its trailers have a line that is folded, or does not end in CR LF")
+            self.trailers, _ = read_fields(block.decode("latin-1").split("\r\n")[:-2])
+        self.surplus = bytes(held[end:])
+        self._held = bytearray()
+        self.state = ChunkState.DONE

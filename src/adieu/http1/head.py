@@ -1,0 +1,282 @@
+"""Response heads: the rules of RFC 9112, sections 2 to 6, for a client whose responses share connections. No I/O.
+
+Theory of operation. `read_head` reads the strict form: each line ends in CR LF, no field is folded. Servers repeat
+themselves, so status lines and field names are validated once and looked up from then on. A head that is not in the
+strict form is brought into it, once, as the RFC says (`strict_form`); two readers may differ about what such a sender
+means, so its connection serves no other request. What could move the end of the message is an error: a bare CR, a NUL,
+a length beside a transfer coding, lengths that differ (RFC 9112, section 11.2).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal, NamedTuple
+
+from adieu.messages.headers import index_of
+
+__all__ = [
+    "MAX_HEAD",
+    "MAX_INTERIM",
+    "Fields",
+    "Framing",
+    "Head",
+    "Malformed",
+    "Truncated",
+    "check_beginning",
+    "check_characters",
+    "end_of_head",
+    "find_head",
+    "index_of",
+    "is_strict",
+    "keep_for",
+    "read_fields",
+    "read_head",
+    "says_close",
+    "starts_final_head",
+    "strict_form",
+]
+
+MAX_HEAD: Final = 64 * 1024
+"""The most bytes of a response head, and of the trailers."""
+
+MAX_INTERIM: Final = 32
+"""The most 1xx responses before a final one."""
+
+_MAX_FIELDS: Final = 1000
+_WITHOUT_CONTENT: Final = (204, 304)
+_MOST_KNOWN: Final = 1024
+_LONGEST_KNOWN: Final = 64
+
+_STATUS_LINE: Final = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\0\r\n\v\f]*))?")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_DIGITS: Final = re.compile(r"[0-9]{1,20}")
+_END: Final = re.compile(rb"\n\r?\n")
+_FOLD: Final = re.compile(rb"\r\n[ \t]+")
+
+Fields = list[tuple[str, str]]
+Framing = Literal["none", "length", "chunked", "close"]
+
+# A status line: the status, the reason, the version, and whether connections of that version are kept.
+_status_lines: dict[str, tuple[int, str, str, bool]] = {}
+# A field name as written: in lower case.
+_names: dict[str, str] = {}
+
+
+class Malformed(Exception):
+    """The peer's bytes are not what RFC 9112 calls a response."""
+
+
+class Truncated(Malformed):
+    """The peer closed in the middle of a message."""
+
+
+class Head(NamedTuple):
+    """A response head. `length` is the body's in bytes, where the framing tells it.
+
+    `index`: the values by their names in lower case, as `Headers` has them. `keep_for`: for how many seconds the server
+    keeps an idle connection, if it said so.
+    """
+
+    status: int
+    reason: str
+    http_version: str
+    fields: Fields
+    index: dict[str, str]
+    framing: Framing
+    length: int | None
+    keep_alive: bool
+    keep_for: float | None
+
+
+def find_head(data: bytes | bytearray, start: int = 0) -> tuple[int, bool]:
+    """Where the first head in these bytes ends, and whether it is in the strict form; (0, False): its end has not come.
+
+    `start`: before it there is no end.
+    """
+    end = data.find(b"\r\n\r\n", start) + 4
+    if end > 3 and is_strict(data[:end]):
+        return end, True
+    # The end of a head that is not strict may come earlier, with a bare LF.
+    return end_of_head(data, start), False
+
+
+def end_of_head(data: bytes | bytearray, start: int = 0) -> int:
+    """Where the first empty line ends, looked for from `start` on; 0: it has not come."""
+    found = _END.search(data, start)
+    return found.end() if found is not None else 0
+
+
+def read_head(head: bytes, method: str, strict: bool) -> Head:
+    """The head of a response to a request with this method, as `find_head` found it. Raises `Malformed`."""
+    check_characters(head)
+    lines = (head if strict else strict_form(head)).decode("latin-1").split("\r\n")
+    status, reason, version, keep_alive = _status_lines.get(lines[0]) or _learn_status_line(
+        lines[0]
+    )
+    fields, index = read_fields(lines[1:-2])
+    lengths = index.get("content-length")
+    codings = index.get("transfer-encoding")
+    is_sound = True
+    framing: Framing
+    length: int | None = None
+    if (
+        status < 200
+        or status in _WITHOUT_CONTENT
+        or method == "HEAD"
+        or (method == "CONNECT" and status < 300)
+    ):
+        # RFC 9112, section 6.3: these end with their head, whatever it says.
+        framing, length = "none", 0
+        is_sound = (lengths is None and codings is None) or _is_sound(status, lengths, codings)
+    elif codings is not None:
+        if lengths is not None:
+            # RFC 9112, section 6.3: an attack or an error, and the end of the message is unknown.
+            raise Malformed("it sent Transfer-Encoding together with Content-Length")
+        if codings.lower() != "chunked":
+            raise Malformed(f"it sent the transfer coding {codings[:60]!r}, not chunked alone")
+        # RFC 9112, section 6.1: HTTP/1.0 knows no transfer codings, so its connection is closed after the message.
+        framing, is_sound = "chunked", version != "HTTP/1.0"
+    elif lengths is not None:
+        length = _length(lengths)
+        framing = "length" if length else "none"
+    else:
+        framing = "close"
+    if keep_alive:
+        option = index.get("connection")
+        keep_alive = (
+            strict
+            and is_sound
+            and framing != "close"
+            and (option is None or not says_close(option))
+        )
+    hint = index.get("keep-alive")
+    seconds = None if hint is None else keep_for(hint)
+    return Head(status, reason, version, fields, index, framing, length, keep_alive, seconds)
+
+
+def read_fields(lines: list[str]) -> tuple[Fields, dict[str, str]]:
+    """Header fields or trailer fields (RFC 9112, section 5), and their index. Raises `Malformed`."""
+    if len(lines) > _MAX_FIELDS:
+        raise Malformed(f"it sent {len(lines)} header fields, more than {_MAX_FIELDS}")
+    fields = []
+    index = {}
+    names = _names
+    for line in lines:
+        name, colon, value = line.partition(":")
+        key = names.get(name)
+        if key is None or not colon:
+            key = _learn_name(name, colon)
+        value = value.strip(" \t")
+        fields.append((name, value))
+        index[key] = value
+    return fields, index if len(index) == len(fields) else index_of(fields)
+
+
+def check_characters(block: bytes) -> None:
+    """Refuse characters that no line may have (RFC 9110, section 5.5). Raises `Malformed`."""
+    if b"\0" in block or b"\v" in block or b"\f" in block:
+        raise Malformed("its head has a NUL, a vertical tab or a form feed in it")
+
+
+def is_strict(block: bytes | bytearray) -> bool:
+    """Each line ends in CR LF, and none is folded."""
+    ends = block.count(b"\r\n")
+    return (
+        block.count(b"\n") == ends
+        and block.count(b"\r") == ends
+        and b"\n " not in block
+        and b"\n\t" not in block
+    )
+
+
+def strict_form(block: bytes) -> bytes:
+    """The lines with CR LF at each end and without folds (RFC 9112, sections 2.2 and 5.2). Raises `Malformed`."""
+    block = block.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if block.count(b"\r") != block.count(b"\n"):
+        # RFC 9112, section 2.2: some recipients take it for the end of a line.
+        raise Malformed("its head has a CR that ends no line")
+    first, end, rest = block.partition(b"\r\n")
+    if rest[:1] in (b" ", b"\t"):
+        raise Malformed("the line after its status line begins with a blank")
+    return first + end + _FOLD.sub(b" ", rest)
+
+
+def starts_final_head(data: bytes | bytearray) -> bool:
+    """Whether these bytes begin a final head, or that of an upgrade."""
+    return len(data) > 11 and (data[9:10] != b"1" or data[9:12] == b"101")
+
+
+def check_beginning(data: bytes | bytearray) -> None:
+    """Refuse bytes that cannot become a head. Raises `Malformed`."""
+    if len(data) > MAX_HEAD:
+        raise Malformed(f"its head is longer than {MAX_HEAD} bytes")
+    if data[:7] != b"HTTP/1."[: len(data)]:
+        # RFC 9113, section 3.4: a server that speaks HTTP/2 begins with a SETTINGS frame, of stream 0.
+        speaks_2 = data[3:9] == b"\4\0\0\0\0\0"
+        found = "it speaks HTTP/2" if speaks_2 else f"its first bytes are {bytes(data[:24])!r}"
+        raise Malformed(f"it does not speak HTTP/1: {found}")
+
+
+def _learn_status_line(line: str) -> tuple[int, str, str, bool]:
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        if not line.startswith("HTTP/1."):
+            check_beginning(line.encode("latin-1"))
+        raise Malformed(f"{line[:60]!r} is no status line")
+    minor, status, reason = match.groups()
+    # RFC 9110, section 2.5: a higher minor version means no less.
+    learnt = int(status), reason or "", f"HTTP/1.{minor}", minor != "0"
+    if len(_status_lines) < _MOST_KNOWN and len(line) <= _LONGEST_KNOWN:
+        _status_lines[line] = learnt
+    return learnt
+
+
+def _learn_name(name: str, colon: str) -> str:
+    # Texts quote no line as a whole: its value may be a secret.
+    if not colon:
+        raise Malformed("its head has a line without a colon")
+    if _NAME.fullmatch(name) is None:
+        raise Malformed(f"{name[:60]!r} is no field name")
+    key = name.lower()
+    if len(_names) < _MOST_KNOWN and len(name) <= _LONGEST_KNOWN:
+        _names[name] = key
+    return key
+
+
+def _length(text: str) -> int:
+    """The one length that a Content-Length says; equal ones count as one (RFC 9112, section 6.3)."""
+    if _DIGITS.fullmatch(text) is None:
+        said = {part.strip(" \t") for part in text.split(",")}
+        if len(said) != 1 or _DIGITS.fullmatch(text := said.pop()) is None:
+            raise Malformed(f"it sent the Content-Length {text[:60]!r}")
+    return int(text)
+
+
+def _is_sound(status: int, lengths: str | None, codings: str | None) -> bool:
+    """Whether the sender of a message without a body agrees, by its framing fields, that it has none.
+
+    They tell what the answer to a GET would have (RFC 9110, section 8.6), except those of a 204, which may not have
+    any: its sender may go on to send what it announces.
+    """
+    if codings is not None:
+        return lengths is None and status != 204 and codings.lower() == "chunked"
+    try:
+        return lengths is None or _length(lengths) == 0 or status != 204
+    except Malformed:
+        return False
+
+
+def says_close(options: str) -> bool:
+    """Whether one of the options is `close`: they are a list, without case (RFC 9110, section 7.6.1)."""
+    lowered = options.lower()
+    return "close" in lowered and "close" in [part.strip(" \t") for part in lowered.split(",")]
+
+
+def keep_for(hint: str) -> float | None:
+    """The seconds of a `Keep-Alive: timeout=`, less one for the way."""
+    for part in hint.split(","):
+        name, _, number = part.partition("=")
+        number = number.strip()
+        if name.strip().lower() == "timeout" and number.isascii() and number.isdigit():
+            return max(float(number[:9]) - 1.0, 0.5)
+    return None
