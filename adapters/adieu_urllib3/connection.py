@@ -56,7 +56,7 @@ class CheckedResponse(http.client.HTTPResponse):
             lease.learn(facts, self)
             # http.client does not understand "5, 5", and takes each option that has "close" in it for "close".
             self.length = facts.length
-            if facts.framing == "none" and not facts.index.get("content-length", "0").isdigit():
+            if facts.framing == "none" and not facts.by_name.get("content-length", "0").isdigit():
                 # Nor does urllib3, which would refuse it although this response has no content to be framed.
                 del self.headers["Content-Length"]
             self.will_close = not facts.keep_alive

@@ -60,9 +60,9 @@ class ChunkReader:
         self._searched = 0
 
     @property
-    def left(self) -> int:
-        """How many bytes of the present chunk are still to come."""
-        return self._left
+    def done(self) -> bool:
+        """The body has ended."""
+        return self.state is ChunkState.DONE
 
     def feed(self, data: bytes) -> bytes:
         """The content in these bytes; b"" if they only frame it. Raises `Malformed`."""
@@ -73,15 +73,16 @@ class ChunkReader:
             data = bytes(self._held) + data
             self._held.clear()
         pieces: list[bytes] = []
-        at = self._chunks(data, pieces)
-        if self.state is ChunkState.TRAILERS:
+        at, state = self._chunks(data, pieces)
+        self.state = state
+        if state is ChunkState.TRAILERS:
             self._end(data[at:])
-        elif self.state is not ChunkState.DATA:
+        elif state is not ChunkState.DATA:
             self._held += data[at:]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _chunks(self, data: bytes, pieces: list[bytes]) -> int:
-        """Take the chunks from the data; gives where the first byte is that is not used up."""
+    def _chunks(self, data: bytes, pieces: list[bytes]) -> tuple[int, ChunkState]:
+        """Take the chunks from the data; gives where the first byte is that is not used up, and the state there."""
         at, end, left = 0, len(data), self._left
         state = self.state
         while True:
@@ -117,8 +118,8 @@ class ChunkReader:
             state = ChunkState.DATA if left else ChunkState.TRAILERS
             if not left:
                 break
-        self.state, self._left = state, left
-        return at
+        self._left = left
+        return at, state
 
     def _end(self, data: bytes) -> None:
         """Take the trailers, up to the empty line."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
-from adieu.http1.head import Head, Malformed
 from adieu.http1.error_mapping import is_alert, map_error
+from adieu.http1.head import Head, Malformed
 from adieu.http1.request_writer import fields_to_send
 from adieu.http1.upload import Upload, report_interim
 from adieu.messages.request import tunnel_target

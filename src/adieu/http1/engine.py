@@ -111,7 +111,7 @@ class Engine:
             upgraded = self._detach(lease, exchange)
         response = exchange.respond(
             head.status,
-            Headers.from_wire(head.fields, head.index),
+            Headers.from_wire(head.fields, head.by_name),
             reason=head.reason,
             http_version=head.http_version,
         )

@@ -73,15 +73,15 @@ class Truncated(Malformed):
 class Head(NamedTuple):
     """A response head. `length` is the body's in bytes, where the framing tells it.
 
-    `index`: the values by their names in lower case, as `Headers` has them. `keep_for`: for how many seconds the server
-    keeps an idle connection, if it said so.
+    `by_name`: the values by their names in lower case, as `Headers` has them. `keep_for`: for how many seconds the
+    server keeps an idle connection, if it said so.
     """
 
     status: int
     reason: str
     http_version: str
     fields: Fields
-    index: dict[str, str]
+    by_name: dict[str, str]
     framing: Framing
     length: int | None
     keep_alive: bool

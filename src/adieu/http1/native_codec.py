@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from adieu.http1.chunks import ChunkReader, ChunkState
+from adieu.http1.chunks import ChunkReader
 from adieu.http1.codec import Codec
 from adieu.http1.head import (
     MAX_HEAD,
@@ -123,15 +123,15 @@ class NativeCodec(Codec):
 
     def _chunked(self, chunks: ChunkReader) -> bytes | None:
         data = self._buffered
-        if data and chunks.state is not ChunkState.DONE:
+        if data and not chunks.done:
             self._buffered = b""
             content = chunks.feed(bytes(data))
-            if chunks.state is ChunkState.DONE:
+            if chunks.done:
                 self.trailers = chunks.trailers
                 self._buffered = chunks.surplus
             if content:
                 return content
-        if chunks.state is ChunkState.DONE:
+        if chunks.done:
             return b""
         if self.state is ReadState.PEER_CLOSED:
             raise Truncated("it closed the connection in the middle of a chunked body")
@@ -151,5 +151,5 @@ class NativeCodec(Codec):
             return False
         chunks = self._chunks
         if chunks is not None:
-            return chunks.state is ChunkState.DONE and chunks.is_strict
+            return chunks.done and chunks.is_strict
         return self.state is not ReadState.HEAD and not self._left
