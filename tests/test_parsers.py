@@ -28,6 +28,7 @@ from adieu.http1.adapter import HTTP1Adapter
 from adieu.http1.chunk_guard import ChunkGuard
 from adieu.http1.head import Malformed
 from adieu.http1.native_codec import NativeCodec
+from adieu.http1.request_writer import field_block
 from adieu.messages.content.multipart import boundary_of
 from adieu.messages.cookies.jar import Cookies
 from adieu.messages.cookies.public_suffix import is_public_suffix
@@ -75,7 +76,7 @@ def codec(before: bytes, piece: int) -> Callable[[bytes], object]:
 
     def read(data: bytes) -> object:
         codec = NativeCodec()
-        codec.request("GET", "/", [("Host", "h")])
+        codec.request("GET", "/", field_block([("Host", "h")]))
         codec.end()
         head, reply = None, before + data
         at = 0

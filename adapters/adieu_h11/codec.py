@@ -20,7 +20,6 @@ from adieu.http1.head import (
     Malformed,
     Truncated,
     check_beginning,
-    check_characters,
     find_head,
     index_of,
     keep_for,
@@ -30,7 +29,9 @@ from adieu.http1.head import (
 )
 
 if TYPE_CHECKING:
-    from adieu.http1.head import Fields, Framing
+    from collections.abc import Mapping
+
+    from adieu.http1.head import Framing
 
 __all__ = ["H11Codec"]
 
@@ -47,18 +48,20 @@ class H11Codec(Codec):
     """
 
     __slots__ = (
-        "_asked",
         "_buffered",
         "_framing",
         "_guard",
         "_is_sound",
         "_left",
+        "_method",
         "_parser",
         "_peer_closed",
+        "_watched",
     )
 
-    def _begin(self, method: str, fields: Fields) -> None:
-        self._asked = method, fields
+    def _begin(self, method: str, watched: Mapping[str, str]) -> None:
+        self._method = method
+        self._watched = watched
         # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         # Bytes that have come and are not handed on yet: of a head, of a body that is counted here, or after its end.
@@ -88,14 +91,15 @@ class H11Codec(Codec):
         buffered = self._buffered
         if not buffered:
             return None
-        end, is_strict = find_head(buffered)
+        end = find_head(buffered)
         if not end or end > MAX_HEAD:
             check_beginning(buffered)
             return None
         block, self._buffered = buffered[:end], buffered[end:]
-        check_characters(block)
-        if not is_strict:
-            block = strict_form(block)
+        if b"\0" in block:
+            raise Malformed("its head has a NUL in it")
+        if (form := strict_form(block)) != block:
+            block = form
             self._is_sound = False
         head = self._head(self._parsed(block))
         if head.status >= 200:
@@ -128,7 +132,7 @@ class H11Codec(Codec):
         return event
 
     def _ends_with_head(self, status: bytes) -> bool:
-        method = self._asked[0]
+        method = self._method
         return (
             status[:1] == b"1"
             or status in (b"204", b"304")
@@ -137,10 +141,9 @@ class H11Codec(Codec):
         )
 
     def _request(self) -> h11.Request:
-        method, fields = self._asked
-        encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
-        # The target is not looked at again, and neither is the rest of the head, which has been sent.
-        return h11.Request(method=method, target="/", headers=encoded)
+        # Of the request, which has been sent, only this is looked at.
+        fields = [(name, self._watched[name]) for name in ("upgrade",) if name in self._watched]
+        return h11.Request(method=self._method, target="/", headers=[("host", "h"), *fields])
 
     def _head(self, event: h11.Response | h11.InformationalResponse) -> Head:
         version = event.http_version

@@ -316,15 +316,14 @@ class PeerSocket:
         """The final head, if all of it is here."""
         while True:
             begun = self._buffer[self._at :]
-            end, is_strict = find_head(begun)
+            end = find_head(begun)
             if not end or end > MAX_HEAD:
                 if begun:
                     check_beginning(begun)
                 return None
             block, rest = begun[:end], begun[end:]
-            facts = read_head(block, method, is_strict)
-            if not is_strict:
-                block = strict_form(block)
+            facts = read_head(block, method)
+            block = strict_form(block)
             self.replace_buffered(block + rest)
             self.is_sound = self.is_sound and (facts.keep_alive or facts.status >= 200)
             if facts.status >= 200 or facts.status == 101:

@@ -155,12 +155,15 @@ def test_bytes_that_arrive_while_a_connection_is_idle_are_no_answer(bare: Stage,
 
 
 def _wait_for_bytes(stage: Stage, client: Any) -> None:
-    """Wait until the system says that the idle connection has bytes to read."""
+    """Wait until the system says that the idle connection has bytes to read, or the pool has closed it for that."""
     import os
     import select
     import socket
 
     rows = stage.watch.rows()
+    if not rows:
+        assert client.connections() == []
+        return
     assert len(rows) == 1
     duplicate = socket.socket(fileno=os.dup(rows[0].fd))
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from adieu.http1.chunk_lines import MAX_LINE, read_chunk_size
-from adieu.http1.head import MAX_HEAD, Malformed, check_characters, read_fields
+from adieu.http1.head import MAX_HEAD, Malformed, read_trailers
 
 __all__ = ["ChunkGuard"]
 
@@ -85,11 +85,7 @@ class ChunkGuard:
             self._state = "done"
         else:
             self._trailers_size += len(line)
-            check_characters(line)
-            if not line.endswith(b"\r\n") or b"\r" in line[:-2] or line[:1] in (b" ", b"\t"):
-                raise Malformed("its trailers have a line that is folded, or does not end in CR LF")
             if self._trailers_size > MAX_HEAD:
                 raise Malformed(f"its trailers are longer than {MAX_HEAD} bytes")
-            fields, _ = read_fields([line[:-2].decode("latin-1")])
-            self.trailers += fields
+            self.trailers += read_trailers(line + b"\r\n")
         return line

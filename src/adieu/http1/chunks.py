@@ -12,15 +12,7 @@ from enum import Enum
 from typing import Final
 
 from adieu.http1.chunk_lines import MAX_LINE, read_chunk_size
-from adieu.http1.head import (
-    MAX_HEAD,
-    Fields,
-    Malformed,
-    check_characters,
-    end_of_head,
-    is_strict,
-    read_fields,
-)
+from adieu.http1.head import MAX_HEAD, Fields, Malformed, find_head, read_trailers
 
 __all__ = ["ChunkReader", "ChunkState"]
 
@@ -130,17 +122,13 @@ class ChunkReader:
         elif held[:1] == b"\n":
             raise Malformed("a line of its chunked framing does not end in CR LF")
         else:
-            end = end_of_head(held, max(self._searched - 3, 0))
+            end = find_head(held, max(self._searched - 3, 0))
             self._searched = len(held)
             if (end or len(held)) > MAX_HEAD:
                 raise Malformed(f"its trailers are longer than {MAX_HEAD} bytes")
             if not end:
                 return
-            block = bytes(held[:end])
-            check_characters(block)
-            if not is_strict(block):
-                raise Malformed("its trailers have a line that is folded, or does not end in CR LF")
-            self.trailers, _ = read_fields(block.decode("latin-1").split("\r\n")[:-2])
+            self.trailers = read_trailers(bytes(held[:end]))
         self.surplus = bytes(held[end:])
         self._held = bytearray()
         self.state = ChunkState.DONE

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from adieu.http1.request_writer import RequestWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from adieu.http1.head import Fields, Head
+    from adieu.http1.request_writer import FieldBlock
 
 __all__ = ["Codec"]
 
@@ -32,11 +33,11 @@ class Codec(ABC):
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
-    def request(self, method: str, target: str, fields: Fields) -> bytes:
+    def request(self, method: str, target: str, fields: FieldBlock) -> bytes:
         """The bytes of a request head. Begins a new exchange. Raises `InvalidRequest`."""
         self._writer = writer = RequestWriter(method, target, fields)
         self.trailers = []
-        self._begin(method, fields)
+        self._begin(method, fields.watched)
         return writer.head
 
     def data(self, chunk: bytes) -> bytes:
@@ -58,8 +59,8 @@ class Codec(ABC):
     # -- in ----------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _begin(self, method: str, fields: Fields) -> None:
-        """Begin to read the response to a request of this method, with these fields."""
+    def _begin(self, method: str, watched: Mapping[str, str]) -> None:
+        """Begin to read the response to a request of this method; `watched`: see `FieldBlock`."""
 
     @abstractmethod
     def feed(self, data: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from adieu.errors import InvalidRequest
 from adieu.http1.error_mapping import is_alert, map_error
 from adieu.http1.head import Head, Malformed
-from adieu.http1.request_writer import fields_to_send
+from adieu.http1.request_writer import FieldBlock, block_to_send, field_block, fields_to_send
 from adieu.http1.upload import Upload, report_interim
 from adieu.messages.request import tunnel_target
 from adieu.net.proxies.proxy import ProxiedOrigin
@@ -59,10 +59,11 @@ class Conversation:
         lease, request, exchange = self._lease, self._request, self._exchange
         codec, stream, deadline = self._codec, self._stream, self._deadline
         content = request.content
-        target, fields = request.url.target, fields_to_send(request, exchange)
         if exchange.connection.route is not None or request.method == "CONNECT":
-            target, fields = self._addressed(fields)
-        out = codec.request(request.method, target, fields)
+            target, block = self._addressed()
+        else:
+            target, block = request.url.target, block_to_send(request, exchange)
+        out = codec.request(request.method, target, block)
         phase: Phase = "write"
         try:
             lease.sent = "partly"
@@ -97,9 +98,10 @@ class Conversation:
         lease.take(head)
         return head
 
-    def _addressed(self, fields: list[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
+    def _addressed(self) -> tuple[str, FieldBlock]:
         """Target and fields of a request to a proxy: to forward it, or, by the user's own CONNECT, to open a tunnel."""
         request = self._request
+        block = block_to_send(request, self._exchange)
         via = target_of(self._lease.key)
         proxy = via.proxy if isinstance(via, ProxiedOrigin) and via.forwards else None
         if request.method == "CONNECT":
@@ -107,10 +109,12 @@ class Conversation:
                 raise InvalidRequest(
                     f"no proxy forwards a CONNECT to another one ({proxy}): pass proxy=None"
                 )
-            return tunnel_target(request.headers, request.content), fields
+            return tunnel_target(request.headers, request.content), block
         if proxy is not None:
-            return self._tunnels.forwarded(proxy, request.method, request.url, fields)
-        return request.url.target, fields
+            fields = fields_to_send(request, self._exchange)
+            target, fields = self._tunnels.forwarded(proxy, request.method, request.url, fields)
+            return target, field_block(fields)
+        return request.url.target, block
 
 
 def _pending_tls_alert(stream: AnyStream, error: Exception) -> Steps[Exception]:

@@ -23,14 +23,12 @@ __all__ = [
     "Malformed",
     "Truncated",
     "check_beginning",
-    "check_characters",
-    "end_of_head",
     "find_head",
     "index_of",
-    "is_strict",
     "keep_for",
     "read_fields",
     "read_head",
+    "read_trailers",
     "says_close",
     "starts_final_head",
     "strict_form",
@@ -44,12 +42,12 @@ MAX_INTERIM: Final = 32
 
 _MAX_FIELDS: Final = 1000
 _WITHOUT_CONTENT: Final = (204, 304)
+_MOST_DIGITS: Final = 20
 _MOST_KNOWN: Final = 1024
 _LONGEST_KNOWN: Final = 64
 
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\0\r\n\v\f]*))?")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_DIGITS: Final = re.compile(r"[0-9]{1,20}")
 _END: Final = re.compile(rb"\n\r?\n")
 _FOLD: Final = re.compile(rb"\r\n[ \t]+")
 
@@ -88,31 +86,32 @@ class Head(NamedTuple):
     keep_for: float | None
 
 
-def find_head(data: bytes | bytearray, start: int = 0) -> tuple[int, bool]:
-    """Where the first head in these bytes ends, and whether it is in the strict form; (0, False): its end has not come.
-
-    `start`: before it there is no end.
-    """
+def find_head(data: bytes | bytearray, start: int = 0) -> int:
+    """Where the first head in these bytes ends; 0: its end has not come. `start`: before it there is no end."""
     end = data.find(b"\r\n\r\n", start) + 4
-    if end > 3 and is_strict(data[:end]):
-        return end, True
-    # The end of a head that is not strict may come earlier, with a bare LF.
-    return end_of_head(data, start), False
-
-
-def end_of_head(data: bytes | bytearray, start: int = 0) -> int:
-    """Where the first empty line ends, looked for from `start` on; 0: it has not come."""
+    if end > 3 and data.count(b"\n", start, end) == data.count(b"\r\n", start, end):
+        return end
+    # With a bare LF in it, a head may end earlier.
     found = _END.search(data, start)
     return found.end() if found is not None else 0
 
 
-def read_head(head: bytes, method: str, strict: bool) -> Head:
-    """The head of a response to a request with this method, as `find_head` found it. Raises `Malformed`."""
-    check_characters(head)
-    lines = (head if strict else strict_form(head)).decode("latin-1").split("\r\n")
-    status, reason, version, keep_alive = _status_lines.get(lines[0]) or _learn_status_line(
-        lines[0]
-    )
+def read_head(head: bytes, method: str) -> Head:
+    """The head of a response to a request with this method; it ends as `find_head` says. Raises `Malformed`."""
+    try:
+        return _read_strict_head(head, method, True)
+    except Malformed:
+        form = strict_form(head)
+        if form == head:
+            raise
+    return _read_strict_head(form, method, False)
+
+
+def _read_strict_head(head: bytes, method: str, strict: bool) -> Head:
+    """`strict`: it came in this form."""
+    lines = _lines(head)
+    line = lines[0]
+    status, reason, version, keep_alive = _status_lines.get(line) or _learn_status_line(line)
     fields, index = read_fields(lines[1:-2])
     lengths = index.get("content-length")
     codings = index.get("transfer-encoding")
@@ -172,21 +171,21 @@ def read_fields(lines: list[str]) -> tuple[Fields, dict[str, str]]:
     return fields, index if len(index) == len(fields) else index_of(fields)
 
 
-def check_characters(block: bytes) -> None:
-    """Refuse characters that no line may have (RFC 9110, section 5.5). Raises `Malformed`."""
+def _lines(block: bytes) -> list[str]:
+    """The lines of a block in the strict form: each ends in CR LF. Raises `Malformed`."""
+    lines = block.decode("latin-1").split("\r\n")
+    ends = len(lines) - 1
+    if block.count(b"\n") != ends or block.count(b"\r") != ends:
+        # RFC 9112, section 2.2: recipients differ on whether a lone CR or LF ends a line.
+        raise Malformed("its head has a line that does not end in CR LF")
     if b"\0" in block or b"\v" in block or b"\f" in block:
         raise Malformed("its head has a NUL, a vertical tab or a form feed in it")
+    return lines
 
 
-def is_strict(block: bytes | bytearray) -> bool:
-    """Each line ends in CR LF, and none is folded."""
-    ends = block.count(b"\r\n")
-    return (
-        block.count(b"\n") == ends
-        and block.count(b"\r") == ends
-        and b"\n " not in block
-        and b"\n\t" not in block
-    )
+def read_trailers(block: bytes) -> Fields:
+    """The fields of a trailer section, which ends with an empty line. Raises `Malformed`."""
+    return read_fields(_lines(block)[:-2])[0]
 
 
 def strict_form(block: bytes) -> bytes:
@@ -245,9 +244,10 @@ def _learn_name(name: str, colon: str) -> str:
 
 def _length(text: str) -> int:
     """The one length that a Content-Length says; equal ones count as one (RFC 9112, section 6.3)."""
-    if _DIGITS.fullmatch(text) is None:
+    if not (text.isdigit() and text.isascii() and len(text) <= _MOST_DIGITS):
         said = {part.strip(" \t") for part in text.split(",")}
-        if len(said) != 1 or _DIGITS.fullmatch(text := said.pop()) is None:
+        text = said.pop()
+        if said or not (text.isdigit() and text.isascii() and len(text) <= _MOST_DIGITS):
             raise Malformed(f"it sent the Content-Length {text[:60]!r}")
     return int(text)
 

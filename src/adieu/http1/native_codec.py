@@ -18,7 +18,9 @@ from adieu.http1.head import (
 )
 
 if TYPE_CHECKING:
-    from adieu.http1.head import Fields, Framing, Head
+    from collections.abc import Mapping
+
+    from adieu.http1.head import Framing, Head
 
 __all__ = ["NativeCodec", "ReadState"]
 
@@ -35,7 +37,6 @@ class NativeCodec(Codec):
     """See `Codec`. Heads are read by `adieu.http1.head`, chunks by `adieu.http1.chunks`."""
 
     __slots__ = (
-        "_asked",
         "_buffered",
         "_chunks",
         "_framing",
@@ -43,12 +44,13 @@ class NativeCodec(Codec):
         "_left",
         "_method",
         "_searched",
+        "_watched",
         "state",
     )
 
-    def _begin(self, method: str, fields: Fields) -> None:
+    def _begin(self, method: str, watched: Mapping[str, str]) -> None:
         self._method = method
-        self._asked = fields
+        self._watched = watched
         # Bytes that have come and are not handed on yet: of a head, of the body, or after its end.
         self._buffered: bytes | bytearray = b""
         # How much of it was searched for the end of the head, so that it may come byte by byte.
@@ -74,13 +76,13 @@ class NativeCodec(Codec):
         buffered = self._buffered
         if not buffered:
             return None
-        end, strict = find_head(buffered, self._searched)
+        end = find_head(buffered, self._searched)
         if not end or end > MAX_HEAD:
             check_beginning(buffered)
             self._searched = max(len(buffered) - 3, 0)
             return None
         self._searched = 0
-        head = read_head(bytes(buffered[:end]), self._method, strict)
+        head = read_head(bytes(buffered[:end]), self._method)
         self._buffered = buffered[end:]
         if head.status >= 200:
             self.state = ReadState.BODY
@@ -94,7 +96,7 @@ class NativeCodec(Codec):
         return head
 
     def _interim(self, head: Head) -> None:
-        if head.status == 101 and not any(name.lower() == "upgrade" for name, _ in self._asked):
+        if head.status == 101 and "upgrade" not in self._watched:
             # RFC 9110, section 7.8: a server may switch only to a protocol that was asked for.
             raise Malformed("it switches to another protocol, without having been asked to")
         self._is_sound = self._is_sound and head.keep_alive

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import ConnectError, ProxyError, RequestTimeout, TransportError
 from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.http1.native_codec import NativeCodec
+from adieu.http1.request_writer import field_block
 from adieu.messages.fields.challenge import Challenge, parse_challenges
 from adieu.messages.fields.digest import DigestSession
 from adieu.messages.headers import Headers
@@ -165,7 +166,7 @@ class Tunnels:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         target = f"{host}:{origin.port}"
         fields = [("Host", target), *self._own_fields(proxy, "CONNECT", target)]
-        out = codec.request("CONNECT", target, fields) + codec.end()
+        out = codec.request("CONNECT", target, field_block(fields)) + codec.end()
         try:
             yield stream.send(out, scope.remaining())
             for _ in range(MAX_INTERIM + 1):

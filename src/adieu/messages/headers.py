@@ -7,8 +7,8 @@ because a codec has done so. No `repr` shows a secret.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, overload
 
 from adieu.errors import InvalidHeader
 from adieu.messages.fields.syntax import checked_name, checked_value
@@ -66,14 +66,16 @@ class Headers(MutableMapping[str, str]):
     'text/html, text/plain'
     """
 
-    __slots__ = ("_fields", "_index")
+    __slots__ = ("_fields", "_index", "_memory")
 
     _fields: list[tuple[str, str]]
     _index: dict[str, str] | None
+    # What was made of the fields, in a cell that copies share as long as they have the same fields.
+    _memory: list[Any]
 
     def __init__(self, fields: HeaderFields | None = None) -> None:
         self._fields = []
-        self._index = None
+        self._changed()
         if fields is None:
             return
         if isinstance(fields, Headers):
@@ -90,7 +92,20 @@ class Headers(MutableMapping[str, str]):
         self = cls.__new__(cls)
         self._fields = fields
         self._index = index
+        self._memory = []
         return self
+
+    def _changed(self) -> None:
+        self._index = None
+        self._memory = []
+
+    def remembered(self, make: Callable[[list[tuple[str, str]]], _T]) -> _T:
+        """`make(fields)`, remembered until a field changes, here and in copies; for one function only."""
+        memory = self._memory
+        if not memory:
+            memory.append(make(self._fields))
+        made: _T = memory[0]
+        return made
 
     @property
     def raw(self) -> Sequence[tuple[str, str]]:
@@ -104,8 +119,10 @@ class Headers(MutableMapping[str, str]):
     def has(self, key: str) -> bool:
         """Whether there is a field of this name, given in lower case.
 
-        For a single look-up: comparing each name costs less than an index.
+        For a single look-up: comparing each name costs less than an index, unless there is one.
         """
+        if self._index is not None:
+            return key in self._index
         size = len(key)
         for name, _ in self._fields:  # noqa: SIM110 (called for every response; a generator costs more)
             if len(name) == size and name.lower() == key:
@@ -134,7 +151,7 @@ class Headers(MutableMapping[str, str]):
         """Add a field after all others, whether or not there are fields of this name."""
         name = checked_name(name)
         self._fields.append((name, checked_value(value, name)))
-        self._index = None
+        self._changed()
 
     @override
     def update(self, changes: HeaderFields | HeaderChanges) -> None:  # type: ignore[override]
@@ -143,13 +160,13 @@ class Headers(MutableMapping[str, str]):
         Fields cannot be given as keyword arguments: most field names are no Python names.
         """
         self._fields = merge(self, changes)._fields
-        self._index = None
+        self._changed()
 
     def copy(self) -> Headers:
         """Headers with the same fields; a change of one does not show in the other."""
-        other = Headers.from_wire(self._fields.copy())
-        if self._index is not None:
-            other._index = self._index.copy()
+        index = self._index
+        other = Headers.from_wire(self._fields.copy(), None if index is None else index.copy())
+        other._memory = self._memory
         return other
 
     def _lookup(self) -> dict[str, str]:
@@ -171,6 +188,7 @@ class Headers(MutableMapping[str, str]):
         key = name.lower()
         field = name, checked_value(value, name)
         index = self._lookup()
+        self._memory = []
         if key in index:
             first, *others = [i for i, (n, _) in enumerate(self._fields) if n.lower() == key]
             self._fields[first] = field
@@ -185,6 +203,7 @@ class Headers(MutableMapping[str, str]):
         key = name.lower()
         if self._lookup().pop(key, None) is None:
             raise KeyError(name)
+        self._memory = []
         self._fields = [field for field in self._fields if field[0].lower() != key]
 
     @override
