@@ -137,9 +137,9 @@ def cookies_sent(text: str) -> object:
 
 
 def lines(text: str) -> object:
-    splitter = LineSplitter()
+    splitter = LineSplitter(1_000_000)
     return [
-        splitter.feed(text[at : at + 100]) for at in range(0, len(text), 100)
+        list(splitter.feed(text[at : at + 100])) for at in range(0, len(text), 100)
     ], splitter.finish()
 
 

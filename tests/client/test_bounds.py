@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.messages.response import MAX_BODY
+from adieu.messages.response import MAX_BODY, MAX_LINE
 
 if TYPE_CHECKING:
     from support.stage import Stage
@@ -143,3 +143,18 @@ def test_a_body_of_tiny_chunks_that_was_read_ahead_comes_in_large_pieces(stage: 
         assert len(next(pieces)) > 20_000 // 2
         assert len(b"".join(pieces)) < 20_000
         stage.run(response.close())
+
+
+def test_a_line_without_an_end_is_not_collected_without_a_bound(stage: Stage) -> None:
+    stage.server.reply("/bomb", BOMB)
+    with stage.block(stage.one()) as client:
+        with stage.block(client.stream("GET", "/bomb")) as response:
+            lines = stage.runner.each(response.iter_lines())
+            with pytest.raises(adieu.BodyTooLarge, match=f"more than {MAX_LINE} characters"):
+                next(lines)
+            with pytest.raises(adieu.BodyClosed):
+                next(lines)
+        with stage.block(client.stream("GET", "/bomb")) as response:
+            [line] = stage.runner.each(response.iter_lines(max_line=40 * MIB))
+            assert len(line) == 40 * MIB
+        stage.next_works(client)

@@ -9,7 +9,7 @@ from adieu.errors import AdieuError, BodyClosed, BodyTooLarge, DecodeError, Inva
 from adieu.lifecycle.fairness import in_turns
 from adieu.lifecycle.wrapped import AsyncWrappedLease
 from adieu.messages.pieces import AsyncPieces, Decoded
-from adieu.messages.response_head import MAX_EVENT, ResponseHead
+from adieu.messages.response_head import MAX_EVENT, MAX_LINE, ResponseHead
 from adieu.messages.source import AsyncSourceLease, is_source
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class AsyncResponse(ResponseHead):
             if isinstance(error, DecodeError):
                 await self.body.close("error")
             elif isinstance(error, BodyTooLarge):
-                self.body.abort("event too large")
+                self.body.abort("line or event too large")
 
     def _pieces(self, begin: Begin[_T]) -> AsyncIterator[_T]:
         return AsyncPieces(begin, self._pull, self._failed)
@@ -139,9 +139,9 @@ class AsyncResponse(ResponseHead):
         """The content as text, in pieces."""
         return self._pieces(self._text_begin)
 
-    def iter_lines(self) -> AsyncIterator[str]:
-        """The content line by line, without the line ends (LF, CR LF or CR)."""
-        return self._pieces(self._lines_begin)
+    def iter_lines(self, max_line: int = MAX_LINE) -> AsyncIterator[str]:
+        """The content line by line: see `Response.iter_lines`."""
+        return self._pieces(partial(self._lines_begin, max_line))
 
     def iter_events(self, max_event: int = MAX_EVENT) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events, as they come: see `Response.iter_events`."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.lifecycle.wrapped import WrappedLease
 from adieu.messages.pieces import Decoded, Pieces
-from adieu.messages.response_head import MAX_BODY, MAX_EVENT, ResponseHead, StatusError
+from adieu.messages.response_head import MAX_BODY, MAX_EVENT, MAX_LINE, ResponseHead, StatusError
 from adieu.messages.source import SourceLease, is_source
 
 if TYPE_CHECKING:
@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from adieu.messages.decoding.sse import ServerSentEvent
     from adieu.messages.pieces import Begin
 
-__all__ = ["MAX_BODY", "MAX_EVENT", "Response", "ResponseContent", "ResponseHead", "StatusError"]
+__all__ = [
+    "MAX_BODY",
+    "MAX_EVENT",
+    "MAX_LINE",
+    "Response",
+    "ResponseContent",
+    "ResponseHead",
+    "StatusError",
+]
 
 _T = TypeVar("_T")
 
@@ -111,7 +119,7 @@ class Response(ResponseHead):
             if isinstance(error, DecodeError):
                 self.body.close("error")
             elif isinstance(error, BodyTooLarge):
-                self.body.abort("event too large")
+                self.body.abort("line or event too large")
 
     def _pieces(self, begin: Begin[_T]) -> Iterator[_T]:
         return Pieces(begin, self._pull, self._failed)
@@ -132,9 +140,13 @@ class Response(ResponseHead):
         """The content as text, in pieces."""
         return self._pieces(self._text_begin)
 
-    def iter_lines(self) -> Iterator[str]:
-        """The content line by line, without the line ends (LF, CR LF or CR)."""
-        return self._pieces(self._lines_begin)
+    def iter_lines(self, max_line: int = MAX_LINE) -> Iterator[str]:
+        """The content line by line, without the line ends (LF, CR LF or CR).
+
+        Raises `BodyTooLarge` for a line of more than `max_line` characters: a line is kept until its end comes, and a
+        small body can decode to a line of any length.
+        """
+        return self._pieces(partial(self._lines_begin, max_line))
 
     def iter_events(self, max_event: int = MAX_EVENT) -> Iterator[ServerSentEvent]:
         """Server-sent events, as they come; `client.event_stream()` connects again where this ends.

@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     from adieu.messages.request import HeadersLike, Request
     from adieu.messages.url import URL
 
-__all__ = ["MAX_BODY", "MAX_EVENT", "ResponseHead", "StatusError"]
+__all__ = ["MAX_BODY", "MAX_EVENT", "MAX_LINE", "ResponseHead", "StatusError"]
 
 MAX_BODY = 1024 * 1024 * 1024
 """The most bytes of a body that is read whole, decoded, unless `max_body` says otherwise."""
 
 MAX_EVENT = 1024 * 1024
 """The most bytes of one server-sent event, unless `max_event` says otherwise."""
+
+MAX_LINE = 1024 * 1024
+"""The most characters of one line, unless `max_line` says otherwise."""
 
 
 class StatusError(AdieuError):
@@ -379,11 +382,12 @@ class ResponseHead:
         step, whole = self._decoded_begin()
         return Text(step, self._text_decoder()), whole
 
-    def _lines_begin(self) -> tuple[Step[str], bytes | None]:
+    def _lines_begin(self, max_line: int) -> tuple[Step[str], bytes | None]:
         from adieu.messages.decoding.lines import LineSplitter
 
+        splitter = LineSplitter(max_line)
         step, whole = self._text_begin()
-        return Lines(step, LineSplitter()), whole
+        return Lines(step, splitter), whole
 
     def _events_begin(self, max_event: int) -> tuple[Step[ServerSentEvent], bytes | None]:
         from adieu.messages.decoding.sse import EventParser, check_event_stream

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adieu.errors import BodyTooLarge, InvalidRequest
 from adieu.messages.decoding.lines import LineSplitter
 from support.growth import assert_linear
 
 
-def lines_of(pieces: list[str]) -> list[str]:
-    splitter = LineSplitter()
+def lines_of(pieces: list[str], max_line: int = 1000) -> list[str]:
+    splitter = LineSplitter(max_line)
     lines = [line for piece in pieces for line in splitter.feed(piece)]
     return lines + splitter.finish()
 
@@ -39,7 +42,7 @@ def test_lines_end_at_lf_crlf_and_cr_and_nowhere_else(text: str, lines: list[str
 
 
 def test_a_line_is_returned_when_its_end_has_come() -> None:
-    splitter = LineSplitter()
+    splitter = LineSplitter(1000)
     assert splitter.feed("data: 1\r") == ["data: 1"]
     assert splitter.feed("\n") == []
     assert splitter.feed("") == []
@@ -53,10 +56,10 @@ def test_a_line_is_returned_when_its_end_has_come() -> None:
 
 def test_a_long_line_in_many_pieces_takes_linear_time() -> None:
     def split(pieces: int) -> None:
-        splitter = LineSplitter()
+        splitter = LineSplitter(100 * pieces)
         for _ in range(pieces):
             splitter.feed("x" * 100)
-        assert splitter.feed("\n") == ["x" * 100 * pieces]
+        assert list(splitter.feed("\n")) == ["x" * 100 * pieces]
 
     assert_linear(split, 5_000)
 
@@ -67,3 +70,29 @@ def test_lines_do_not_depend_on_the_pieces(pieces: list[str]) -> None:
     text = "".join(pieces)
     whole = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     assert lines_of(pieces) == (whole if whole[-1] else whole[:-1])
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 100])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nmore\n"])
+def test_a_line_that_is_too_long_is_refused_after_those_before_it(size: int, end: str) -> None:
+    """However it is divided into pieces, and whether its end has come or not."""
+    text = "ab\n" * 3 + "x" * 11 + end
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    splitter = LineSplitter(10)
+    got: list[str] = []
+    given_out = (line for piece in pieces for line in splitter.feed(piece))
+    with pytest.raises(BodyTooLarge, match="a line has more than 10 characters: raise max_line"):
+        got.extend(given_out)
+    assert got == ["ab"] * 3
+    longest = lines_of(pieces, 11)
+    assert longest[:4] == ["ab", "ab", "ab", "x" * 11]
+
+
+def test_many_short_lines_in_one_piece_are_no_long_line() -> None:
+    assert lines_of(["ab\n" * 1000], 2) == ["ab"] * 1000
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None, "9"])
+def test_the_bound_is_a_number_of_characters(wrong: Any) -> None:
+    with pytest.raises(InvalidRequest, match="max_line is a number of characters"):
+        LineSplitter(wrong)
