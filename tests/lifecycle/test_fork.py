@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import adieu
-from adieu.lifecycle.lock import new_lock
+from adieu.client import base
+from adieu.messages.fields.digest import DigestSession
 from adieu.testing import established, payload
+from adieu.transport import mounts
+from adieu.transport.thread_pool import Threads, ThreadSlot
 from support.stage import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from adieu.testing import FaultServer
+    from adieu.testing.faults import Ending, Peer
+    from adieu.testing.faults import Request as Asked
     from support.stage import Stage
 
 pytestmark = [
@@ -34,6 +43,7 @@ def _in_a_child(work: Callable[[], object]) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
+        faulthandler.dump_traceback_later(30, exit=True)  # A child that hangs shows where.
         try:
             os.close(reading)
             try:
@@ -147,8 +157,68 @@ def test_a_fork_in_the_middle_of_work_leaves_the_child_able_to_work(bare: Stage)
         assert failures == []
 
 
-def test_a_lock_that_another_thread_holds_is_free_in_a_child() -> None:
-    lock = new_lock()
+def _jar() -> tuple[Any, Callable[[], object]]:
+    jar = adieu.Cookies({"a": "b"}, url="http://app.test")
+    return jar._lock, lambda: jar.header_for(adieu.URL("http://app.test/"))
+
+
+def _digest() -> tuple[Any, Callable[[], object]]:
+    session = DigestSession("user", "secret")
+    return session._lock, lambda: session.credentials("GET", "/")
+
+
+def _budget() -> tuple[Any, Callable[[], object]]:
+    budget = adieu.RetryBudget()
+    return budget._lock, budget.take
+
+
+def _mount() -> tuple[Any, Callable[[], object]]:
+    client = adieu.Client(adapter=_answer)
+    return mounts._MAKING, lambda: client.mount("mock://", _answer)
+
+
+def _setting() -> tuple[Any, Callable[[], object]]:
+    client = adieu.Client(adapter=_answer)
+    return base._CHANGING, lambda: setattr(client, "max_body", 10)
+
+
+def _map() -> tuple[Any, Callable[[], object]]:
+    client = adieu.Client(adapter=_answer)
+    outcomes = client.map([])
+    return outcomes._reader_lock, lambda: list(outcomes)
+
+
+def _threads() -> tuple[Any, Callable[[], object]]:
+    threads = Threads(1)
+    return threads._lock, lambda: threads.take(ThreadSlot("a slot"), RuntimeError)
+
+
+@adieu.adapter
+def _answer(request: adieu.Request) -> adieu.Response:
+    return adieu.Response(200)
+
+
+@pytest.mark.parametrize("shared", [_jar, _digest, _budget, _mount, _setting, _map, _threads])
+def test_what_another_thread_had_locked_can_be_used_in_a_child(
+    shared: Callable[[], tuple[Any, Callable[[], object]]],
+) -> None:
+    lock, use = shared()
+
+    def work() -> object:
+        try:
+            use()
+        except adieu.ClientClosed:
+            return "refused"
+        return "used"
+
+    with _held(lock):
+        assert _in_a_child(work) == ("refused" if shared is _map else "used")
+        assert not lock.acquire(blocking=False)
+
+
+@contextmanager
+def _held(lock: Any) -> Iterator[None]:
+    """Another thread holds the lock."""
     ready, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -160,8 +230,66 @@ def test_a_lock_that_another_thread_holds_is_free_in_a_child() -> None:
     holder.start()
     assert ready.wait(20)
     try:
-        assert _in_a_child(lambda: lock.acquire(timeout=5)) is True
-        assert not lock.acquire(blocking=False)
+        yield
     finally:
         done.set()
         holder.join(20)
+
+
+@pytest.mark.parametrize("workers", ["threads", "an executor"])
+def test_a_child_leaves_a_map_block_and_gets_no_outcome_of_the_parents(
+    bare: Stage, workers: str
+) -> None:
+    executor = ThreadPoolExecutor(2) if workers == "an executor" else None
+    answering = threading.Event()
+
+    def slow(peer: Peer, request: Asked) -> Ending:
+        answering.wait(20)
+        peer.reply(200, b"late")
+        return "keep"
+
+    bare.server.on("/slow", slow)
+    url = bare.server.url
+    with bare.block(bare.client()) as client:
+        wanted = [f"{url}/ok"] * 2 + [f"{url}/slow"] * 4
+        with client.map(wanted, limit=2, executor=executor) as outcomes:
+            first = [next(outcomes) for _ in range(2)]
+
+            def work() -> object:
+                with pytest.raises(adieu.ClientClosed) as refused:
+                    next(outcomes)
+                outcomes.close()
+                return [str(refused.value), bare.get(client, "/ok").status_code]
+
+            told, status = _in_a_child(work)
+            answering.set()
+            rest = list(outcomes)
+    if executor is not None:
+        executor.shutdown()
+    assert told == "this map was begun before the process was forked: its requests are the parent's"
+    assert status == 200
+    assert [outcome.result().status_code for outcome in first + rest] == [200] * 6
+
+
+def test_an_upgraded_connection_of_the_parent_survives_its_end_in_a_child(
+    fault_server: FaultServer,
+) -> None:
+    headers = {"upgrade": "shout", "connection": "upgrade"}
+    with adieu.Client(fault_server.url, proxy=None) as client:
+        upgraded = client.get("/upgrade", headers=headers).upgraded
+        assert upgraded is not None
+        with upgraded:
+
+            def work() -> object:
+                with pytest.raises(OSError) as refused:
+                    upgraded.recv(timeout=5)
+                upgraded.close()
+                return [str(refused.value), established(to_ports={fault_server.port})]
+
+            reader = threading.Thread(target=lambda: received.append(upgraded.recv(timeout=20)))
+            received: list[bytes] = []
+            reader.start()
+            assert _in_a_child(work) == ["the connection was closed", 0]
+            upgraded.send(b"hello")
+            reader.join(20)
+            assert received == [b"HELLO"]

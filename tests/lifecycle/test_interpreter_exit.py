@@ -49,9 +49,9 @@ def stopped_with(lock):
     stopped_in("hold", hold)
 
 def pool_of(client):
-    from adieu.lifecycle.fork import _registered
+    from adieu.lifecycle.fork import _first
     from adieu.lifecycle.pool import Pool
-    return next(thing for thing in _registered if isinstance(thing, Pool))
+    return next(thing for thing in _first if isinstance(thing, Pool))
 
 class AtExit:
     '''Does this when the interpreter clears the modules.'''

@@ -6,10 +6,8 @@ as high, just when it is too high already. A budget prevents that: failures empt
 
 from __future__ import annotations
 
-from threading import RLock
-
 from adieu.errors import InvalidRequest
-from adieu.lifecycle.lock import locked
+from adieu.lifecycle.lock import locked, new_lock
 
 __all__ = ["RetryBudget"]
 
@@ -34,7 +32,7 @@ class RetryBudget:
         self.tokens = tokens
         self.refill = refill
         self._left = float(tokens)
-        self._lock = RLock()
+        self._lock = new_lock()
 
     def take(self) -> bool:
         """Pay for one retry; False if there is not enough."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.fork import call_first_after_fork
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -25,6 +27,7 @@ class AsyncUpgraded:
         self._stream = stream
         self._leftover = leftover
         self._closed = False
+        call_first_after_fork(self, AsyncUpgraded._forget)
 
     async def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
         """The next bytes, b"" when the peer has closed. Those that came with the 101 come first. Seconds."""
@@ -36,6 +39,11 @@ class AsyncUpgraded:
     async def send(self, data: bytes, timeout: float | None = 30.0) -> None:
         """Send all of `data`."""
         await self._stream.send(data, timeout)
+
+    def _forget(self) -> None:
+        """In a forked child: it is the parent's."""
+        self._closed = True
+        self._stream.forget()
 
     async def close(self) -> None:
         """Close the connection. Idempotent; it is awaited as everything else is, and never waits."""

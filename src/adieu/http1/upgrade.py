@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.fork import call_first_after_fork
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -24,6 +26,7 @@ class Upgraded:
         self._stream = stream
         self._leftover = leftover
         self._closed = False
+        call_first_after_fork(self, Upgraded._forget)
 
     def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
         """The next bytes, b"" when the peer has closed. Those that came with the 101 come first. Seconds."""
@@ -35,6 +38,11 @@ class Upgraded:
     def send(self, data: bytes, timeout: float | None = 30.0) -> None:
         """Send all of `data`."""
         self._stream.send(data, timeout)
+
+    def _forget(self) -> None:
+        """In a forked child: it is the parent's."""
+        self._closed = True
+        self._stream.forget()
 
     def close(self) -> None:
         """Close the connection. Idempotent."""

@@ -4,8 +4,8 @@ A forked child has one thread. A lock that another thread of the parent held sta
 another thread carried never ends, and a connection is the parent's. So each object with such state registers itself
 here, with a function that puts it right, which the child calls before anything else of adieu runs in it.
 
-The functions may be called in any order. So they drop no reference whose finalizer could use an object that was not put
-right yet, and they send nothing.
+Locks and connections come first. What comes after them may drop references to exchanges: the finalizers find their
+locks free, and no connection of the parent's that they could end.
 """
 
 from __future__ import annotations
@@ -17,21 +17,34 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["call_after_fork"]
+__all__ = ["call_after_fork", "call_first_after_fork"]
 
 T = TypeVar("T")
 
-_registered: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
+_first: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
+_then: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
+
+
+def call_first_after_fork(thing: T, renew: Callable[[T], object]) -> None:
+    """Call `renew(thing)` in every forked child, as long as `thing` exists: for locks and connections.
+
+    `renew` must not refer to `thing`, and drops no reference to anything with a finalizer.
+    """
+    _first[thing] = renew
 
 
 def call_after_fork(thing: T, renew: Callable[[T], object]) -> None:
-    """Call `renew(thing)` in every forked child, as long as `thing` exists. `renew` must not refer to it."""
-    _registered[thing] = renew
+    """Call `renew(thing)` in every forked child, as long as `thing` exists: for what uses locks and connections.
+
+    `renew` must not refer to `thing`.
+    """
+    _then[thing] = renew
 
 
 def _after_fork() -> None:
-    for thing, renew in list(_registered.items()):
-        renew(thing)
+    for things in (_first, _then):
+        for thing, renew in list(things.items()):
+            renew(thing)
 
 
 if hasattr(os, "register_at_fork"):

@@ -33,7 +33,7 @@ from _thread import start_new_thread
 from typing import TYPE_CHECKING, TypeVar
 
 from adieu.errors import ClientClosed
-from adieu.lifecycle.fork import call_after_fork
+from adieu.lifecycle.fork import call_first_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ _T = TypeVar("_T")
 def new_lock() -> threading.RLock:
     """A `threading.RLock` that is free in a forked child, where its holder does not run."""
     lock = threading.RLock()
-    call_after_fork(lock, _renew)
+    call_first_after_fork(lock, _renew)
     return lock
 
 

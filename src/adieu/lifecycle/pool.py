@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from adieu.errors import ClientClosed
 from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, notify
-from adieu.lifecycle.fork import call_after_fork
+from adieu.lifecycle.fork import call_first_after_fork
 from adieu.lifecycle.lease import LeaseBase
 from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
 from adieu.lifecycle.lock import acquire, is_owned, new_lock, release_if_owned, try_acquire
@@ -200,7 +200,7 @@ class Pool(Generic[C]):
         self._lock = new_lock()
         self._next_sweep = 0.0
         self._closed = False
-        call_after_fork(self, Pool.after_fork)
+        call_first_after_fork(self, Pool.after_fork)
 
     # -- what an adapter calls --------------------------------------------------------------------------------------
 

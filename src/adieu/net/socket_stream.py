@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import socket
 import sys
-import threading
 from typing import TYPE_CHECKING
 
-from adieu.lifecycle.lock import is_owned, release_if_owned, try_acquire
+from adieu.lifecycle.lock import is_owned, new_lock, release_if_owned, try_acquire
 from adieu.net.polling import READ, WRITE, milliseconds, poller
 from adieu.net.stream import ByteStream
 
@@ -72,8 +71,8 @@ class SocketStream(ByteStream):
         self._timeout: float | None = None
         self._limit: float | None = None
         self._closed = False
-        self._reading = threading.RLock()
-        self._writing = threading.RLock()
+        self._reading = new_lock()
+        self._writing = new_lock()
         try:
             sock.setblocking(False)
         except OSError:
@@ -288,7 +287,7 @@ class _TLSSocketStream(SocketStream):
         # Until the first bytes have come, and the session with them.
         self._resumption = resumption
         # Taken for each single operation, by a thread that has the lock of its direction.
-        self._session = threading.RLock()
+        self._session = new_lock()
         # The peer has sent its close_notify. It may have left the connection open.
         self._ended = False
         # OpenSSL may have something for the next read, whatever the socket says: bytes, the end, or an error.

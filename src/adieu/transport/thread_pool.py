@@ -12,7 +12,6 @@ reference kept here would run finalizers here, at some later time. Hence the lis
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from contextvars import copy_context
@@ -21,7 +20,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed
-from adieu.lifecycle.lock import locked
+from adieu.lifecycle.fork import call_after_fork
+from adieu.lifecycle.lock import locked, new_lock
 from adieu.net.async_backend import current_backend
 
 if TYPE_CHECKING:
@@ -121,12 +121,23 @@ class ThreadSlot:
 class Threads:
     """At most `limit` threads. They are made when they are needed, and end with `stop`."""
 
-    __slots__ = ("_busy", "_idle", "_lock", "_pid", "_queue", "_stopped", "_threads", "limit")
+    __slots__ = (
+        "__weakref__",
+        "_busy",
+        "_idle",
+        "_lock",
+        "_queue",
+        "_stopped",
+        "_threads",
+        "limit",
+    )
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._stopped = False
+        self._lock = new_lock()
         self._reset()
+        call_after_fork(self, Threads._reset)  # A forked child has none of these threads.
 
     def _reset(self) -> None:
         self._queue: SimpleQueue[ThreadSlot | None] = SimpleQueue()
@@ -134,13 +145,9 @@ class Threads:
         self._idle: deque[None] = deque()
         self._busy: dict[ThreadSlot, threading.Thread] = {}
         self._threads: list[threading.Thread] = []
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
 
     def take(self, slot: ThreadSlot, stopped: Callable[[], BaseException]) -> None:
         """Queue a slot. After `stop` it gets the error that `stopped` makes."""
-        if self._pid != os.getpid():
-            self._reset()  # A forked child has none of these threads.
         self._queue.put(slot)
         try:
             self._idle.pop()

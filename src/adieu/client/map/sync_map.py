@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from queue import Empty, SimpleQueue
-from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,7 +23,8 @@ from adieu.client.map.cancel import CancelHandle
 from adieu.client.map.job import Job
 from adieu.client.map.outcome import Outcome
 from adieu.errors import ClientClosed
-from adieu.lifecycle.lock import release_if_owned
+from adieu.lifecycle.fork import call_after_fork
+from adieu.lifecycle.lock import new_lock, release_if_owned
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -58,10 +59,16 @@ class Workers(Protocol):
         ...
 
 
+class _State(Enum):
+    OPEN = "open"
+    CANCELLED = "cancelled"
+    INHERITED = "inherited"  # by a forked child, in which no worker runs
+
+
 class InFlight:
     """The jobs under way and the results that were not taken yet."""
 
-    __slots__ = ("_cancelled", "_finished", "_jobs", "_signals", "_workers")
+    __slots__ = ("__weakref__", "_finished", "_jobs", "_signals", "_state", "_workers")
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
@@ -70,7 +77,8 @@ class InFlight:
         self._finished: deque[tuple[int, JobResult]] = deque()
         # One for each result.
         self._signals: SimpleQueue[None] = SimpleQueue()
-        self._cancelled = False
+        self._state = _State.OPEN
+        call_after_fork(self, InFlight._after_fork)
 
     @property
     def count(self) -> int:
@@ -80,7 +88,7 @@ class InFlight:
     @property
     def is_done(self) -> bool:
         """There will be no further result."""
-        return self._cancelled or not self._jobs
+        return self._state is not _State.OPEN or not self._jobs
 
     @property
     def has_result(self) -> bool:
@@ -100,7 +108,7 @@ class InFlight:
 
     def _on_done(self, nth: int, result: JobResult) -> None:
         self._finished.append((nth, result))
-        if self._cancelled:
+        if self._state is _State.CANCELLED:
             self._discard()
         self._signals.put(None)
 
@@ -139,7 +147,9 @@ class InFlight:
 
     def cancel(self) -> None:
         """Cancel the jobs, discard the results. Waits for nothing, and may run in a finalizer."""
-        self._cancelled = True
+        if self._state is _State.INHERITED:
+            return
+        self._state = _State.CANCELLED
         self._workers.stop()
         for job in list(self._jobs.values()):
             job.handle.cancel()
@@ -156,9 +166,24 @@ class InFlight:
 
     def join(self) -> None:
         """Wait for the end of the cancelled jobs, as far as they run in this process."""
+        if self._state is _State.INHERITED:
+            return
         while any(job.handle.runs_here for job in list(self._jobs.values())):
             self.wait()
         self._workers.join()
+
+    def _after_fork(self) -> None:
+        """In a forked child, the workers and the results are the parent's."""
+        self._state = _State.INHERITED
+        self._jobs.clear()
+        self._finished.clear()
+
+    def refuse_inherited(self) -> None:
+        """Raise `ClientClosed` in a forked child."""
+        if self._state is _State.INHERITED:
+            raise ClientClosed(
+                "this map was begun before the process was forked: its requests are the parent's"
+            )
 
 
 class Map:
@@ -184,7 +209,7 @@ class Map:
         self._exhausted = False
         self._next_nth = 0
         # Held by the thread that asks for the next outcome.
-        self._reader_lock = RLock()
+        self._reader_lock = new_lock()
         self._backup_finalizer = _BackupFinalizer(in_flight)
 
     def __iter__(self) -> Self:
@@ -200,6 +225,7 @@ class Map:
             release_if_owned(lock)
 
     def _next(self, in_flight: InFlight) -> Outcome[Response]:
+        in_flight.refuse_inherited()
         while True:
             self._start(in_flight)
             outcome = in_flight.take()

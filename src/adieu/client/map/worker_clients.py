@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 # typing's own cannot be generic before Python 3.11.
 from typing_extensions import NamedTuple
 
+from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import locked, new_lock
 
 __all__ = ["IDLE_TIMEOUT", "BorrowedClient", "PackedClient", "pack"]
@@ -59,12 +60,16 @@ def pack(client: C) -> PackedClient[C]:
 class _CachedClient(Generic[C]):
     """A client, how many requests use it now, and since when none does."""
 
-    __slots__ = ("client", "idle_since", "users")
+    __slots__ = ("__weakref__", "client", "idle_since", "users")
 
     def __init__(self, client: C) -> None:
         self.client = client
         self.users = 0
         self.idle_since = 0.0
+        call_after_fork(self, _CachedClient._after_fork)
+
+    def _after_fork(self) -> None:
+        self.users = 0  # A forked child has none of the threads that use it.
 
     def give_back(self) -> None:
         self.users -= 1

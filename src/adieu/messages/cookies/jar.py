@@ -7,12 +7,11 @@ hosts. Threads share a jar: its lock is held for the store's dictionary operatio
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from threading import RLock
 from time import time
 from typing import TYPE_CHECKING, cast
 
 from adieu.errors import InvalidRequest
-from adieu.lifecycle.lock import locked
+from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.cookies.cookie import Cookie, admitted, checked, is_secure, prefix_fault
 from adieu.messages.cookies.store import CookieStore
 from adieu.messages.url import URL
@@ -56,7 +55,7 @@ class Cookies:
         clock: Callable[[], float] = time,
     ) -> None:
         self._store = CookieStore()
-        self._lock = RLock()
+        self._lock = new_lock()
         self._clock = clock
         self._url = None if url is None else URL(url)
         if cookies is not None:

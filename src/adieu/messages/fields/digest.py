@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from adieu.lifecycle.lock import locked
+from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.fields.challenge import Challenge, quoted
 
 __all__ = ["DigestSession", "Round", "begin", "choose", "normal"]
@@ -37,7 +36,7 @@ class DigestSession:
     def __init__(self, username: str, password: str) -> None:
         self._username = username
         self._password = password
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._round: Round | None = None
         self._count = 0
 

@@ -17,7 +17,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING
 
-from adieu.lifecycle.lock import release_if_owned
+from adieu.lifecycle.lock import new_lock, release_if_owned
 from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.net.tls.config import TLSConfig
@@ -65,7 +65,7 @@ class _Layer:
         # Until the first bytes have come, and the session with them.
         self._resumption = resume(self._tls, context, config, name, scope.peer)
         # Taken for each use of the three above.
-        self._session = threading.RLock()
+        self._session = new_lock()
         # The thread that sends encrypted bytes; 0: none does.
         self._sender = 0
         self._ended = False
@@ -229,8 +229,8 @@ class TLSStream(_Layer, ByteStream):
 
     def __init__(self, below: ByteStream, hostname: str, scope: ConnectScope) -> None:
         super().__init__(below, hostname, scope)
-        self._reading = threading.RLock()
-        self._writing = threading.RLock()
+        self._reading = new_lock()
+        self._writing = new_lock()
 
     @classmethod
     def start(cls, below: ByteStream, hostname: str, scope: ConnectScope) -> TLSStream:
