@@ -24,7 +24,6 @@ from adieu.http1.head import (
     index_of,
     keep_for,
     says_close,
-    starts_final_head,
     strict_form,
 )
 
@@ -239,9 +238,6 @@ class H11Codec(Codec):
 
     def started(self) -> bool:
         return bool(self._buffered)
-
-    def final_head_begun(self) -> bool:
-        return starts_final_head(self._buffered)
 
     def leftover(self) -> bytes:
         return self._buffered

@@ -130,6 +130,8 @@ class _LeasedConnection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         lease = sending()
+        out = lease.out
+        assert out is not None
         if self.sock is None:
             self.connect()
         if lease.phase == "proxy":
@@ -139,7 +141,7 @@ class _LeasedConnection(HTTPConnection):
             super().send(data)
         else:
             sock: Any = self.sock
-            sock.send_body(data, lambda status: _tell(lease, status))
+            sock.send_body(data, out.closes, lambda status: _tell(lease, status))
 
 
 class PlainConnection(_LeasedConnection):

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from adieu.http1.chunk_guard import ChunkGuard
-from adieu.http1.error_mapping import is_alert
+from adieu.http1.early_answer import MOST_HELD, answer_after, stops_upload
 from adieu.http1.head import (
     MAX_HEAD,
     MAX_INTERIM,
@@ -23,9 +23,9 @@ from adieu.http1.head import (
     check_beginning,
     find_head,
     read_head,
-    starts_final_head,
     strict_form,
 )
+from adieu.lifecycle.steps import drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["PeerSocket"]
 
 _READ = 64 * 1024
-# How long to look for something that is probably there (seconds).
-_GLANCE = 0.001
 # The seconds for which a peer that was asked whether it wants the content may keep silent: many do not know the
 # question.
 _CONTINUE_TIMEOUT = 1.0
@@ -53,9 +51,12 @@ class PeerSocket:
     """
 
     __slots__ = (
+        "_answer",
         "_at",
         "_buffer",
         "_guard",
+        "_held",
+        "_held_bytes",
         "deadline",
         "heard",
         "interim",
@@ -75,6 +76,10 @@ class PeerSocket:
         self._buffer = b""
         self._at = 0
         self._guard: ChunkGuard | None = None
+        # The final head, if it came while the request was being sent, and what has come after it.
+        self._answer: Head | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
 
     def opened(self, deadline: Deadline) -> None:
         """The stream stands, and belongs to its connection."""
@@ -88,6 +93,8 @@ class PeerSocket:
         self.interim = 0
         self.is_sound = True
         self._guard = None
+        self._answer = None
+        self._held_bytes = 0
 
     @property
     def buffered(self) -> int:
@@ -119,35 +126,31 @@ class PeerSocket:
         try:
             self.stream.send(data, self._limit("write"))
         except OSError as error:
-            self._raise_alert(error)
-            raise
+            self._take(drive(answer_after(error, self.stream)))
+            raise _answered() from None
 
-    def _raise_alert(self, error: OSError) -> None:
-        """Raise what a TLS peer said before it hung up, if it did.
+    def send_body(
+        self, data: bytes, asked_close: bool, on_interim: Callable[[int], object]
+    ) -> None:
+        """Send a part of a request's body, unless the peer answers that it does not want it, or hangs up.
 
-        In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section
-        4.4.2), so its alert is found where the first answer is expected, and the request may be cut off before that.
-        """
-        if self.stream.tls is None or isinstance(error, TimeoutError):
-            return
-        try:
-            self.stream.recv(_READ, _GLANCE)
-        except OSError as said:
-            if is_alert(said):
-                raise
+        `asked_close`: the request says `Connection: close`, so that the same in an answer says nothing.
 
-    def send_body(self, data: bytes, on_interim: Callable[[int], object]) -> None:
-        """Send a part of a request's body, unless the peer answers before it has all of it (RFC 9112, section 9.5).
-
-        Raises `BrokenPipeError` then, after which urllib3 reads the answer.
+        Raises `BrokenPipeError` then, after which urllib3 reads the answer. What comes after any other answer is held.
         """
         rest = memoryview(data)
         while rest:
+            limit = self._limit("write")
             try:
-                done = self.stream.send_or_recv(rest, self._limit("write"))
+                if self._held_bytes < MOST_HELD:
+                    done = self.stream.send_or_recv(rest, limit)
+                else:
+                    self.stream.send(bytes(rest), limit)
+                    done = len(rest)
             except OSError as error:
-                self._raise_alert(error)
-                raise
+                if self._answer is None:
+                    self._take(drive(answer_after(error, self.stream)))
+                raise _answered() from None
             if isinstance(done, int):
                 rest = rest[done:]
                 continue
@@ -155,9 +158,18 @@ class PeerSocket:
                 raise BrokenPipeError(
                     "the peer closed the connection before it had the whole request"
                 )
-            self._take(done)
-            if self._final_head_begun(on_interim):
-                raise BrokenPipeError("the peer answered before it had the whole request")
+            self._hear(done, on_interim)
+            if self._answer is not None and stops_upload(self._answer, asked_close):
+                raise _answered()
+
+    def _hear(self, data: bytes, on_interim: Callable[[int], object]) -> None:
+        """Take what the peer sent while it was sent a request."""
+        if self._answer is not None:
+            self._held.append(data)
+            self._held_bytes += len(data)
+        else:
+            self._take(data)
+            self._answer = self._next_head("", on_interim)
 
     def await_continue(self, on_interim: Callable[[int], object]) -> None:
         """Wait until the peer says that it wants the content (RFC 9110, section 10.1.1), for a limited time.
@@ -179,8 +191,8 @@ class PeerSocket:
                 continue
             if not data:
                 raise BrokenPipeError("the peer closed the connection without an answer")
-            self._take(data)
-            if self._final_head_begun(seen_on_interim):
+            self._hear(data, seen_on_interim)
+            if self._answer is not None:
                 raise BrokenPipeError("the peer answered without the content")
 
     def settimeout(self, seconds: object) -> None:
@@ -297,6 +309,9 @@ class PeerSocket:
 
         Raises `EOFError` if the peer closes without an answer, and `Malformed`.
         """
+        if self._held:
+            self._take(b"".join(self._held))
+            self._held = []
         while (facts := self._next_head(method, on_interim)) is None:
             if not self.fill():
                 if self.buffered:
@@ -334,8 +349,6 @@ class PeerSocket:
             self._taken(len(block))
             on_interim(facts.status)
 
-    def _final_head_begun(self, on_interim: Callable[[int], object]) -> bool:
-        """Whether a final head has begun to arrive."""
-        if self._next_head("", on_interim) is not None:
-            return True
-        return starts_final_head(self._buffer[self._at : self._at + 12])
+
+def _answered() -> BrokenPipeError:
+    return BrokenPipeError("the peer answered before it had the whole request")

@@ -161,7 +161,16 @@ def _carry_some(near: Any, far: socket.socket) -> bool:
         data = source.recv(65_536)
         if not data:
             return False
-        (far if source is near else near).sendall(data)
+        if source is far:
+            near.sendall(data)
+            continue
+        try:
+            far.sendall(data)
+        except OSError:
+            # It has hung up, perhaps after an answer.
+            while data := far.recv(65_536):
+                near.sendall(data)
+            return False
     return True
 
 

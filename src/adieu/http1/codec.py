@@ -79,10 +79,6 @@ class Codec(ABC):
         """A head has begun to arrive."""
 
     @abstractmethod
-    def final_head_begun(self) -> bool:
-        """The bytes that have arrived begin a final head: the peer answers."""
-
-    @abstractmethod
     def leftover(self) -> bytes:
         """The bytes that came after the head of an upgrade: they belong to the next protocol."""
 

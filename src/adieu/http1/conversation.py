@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
-from adieu.http1.error_mapping import is_alert, map_error
+from adieu.http1.early_answer import answer_after
+from adieu.http1.error_mapping import map_error
 from adieu.http1.head import Head, Malformed
 from adieu.http1.request_writer import FieldBlock, block_to_send, field_block, fields_to_send
 from adieu.http1.upload import Upload, report_interim
@@ -24,15 +25,12 @@ if TYPE_CHECKING:
     from adieu.http1.tunnel import Tunnels
     from adieu.lifecycle.steps import Steps
     from adieu.messages.request import Request
-    from adieu.net.stream import AnyStream
     from adieu.transport.exchange import ExchangeCore
 
 __all__ = ["Conversation"]
 
 _READ = 64 * 1024
 _ONE_WRITE = 64 * 1024
-# How long to look for something that is probably there (seconds).
-_POLL_TIMEOUT = 0.001
 
 
 class Conversation:
@@ -71,13 +69,17 @@ class Conversation:
             if body is not None and len(body) <= _ONE_WRITE and not (body and codec.expects()):
                 if body:
                     out += codec.data(body)
-                yield stream.send(out + codec.end(), deadline.remaining("write"))
-                lease.sent = "wholly"
+                try:
+                    yield stream.send(out + codec.end(), deadline.remaining("write"))
+                    lease.sent = "wholly"
+                except OSError as error:
+                    codec.feed((yield from answer_after(error, stream)))
+                    lease.started = True
+                head = codec.head()
             else:
-                yield from Upload(lease, request, exchange).steps(out)
+                head = yield from Upload(lease, request, exchange).steps(out)
             phase = "head"
             while True:
-                head = codec.head()
                 if head is None:
                     data = yield stream.recv(_READ, deadline.remaining("read"))
                     if not data:
@@ -90,10 +92,8 @@ class Conversation:
                     break
                 else:
                     report_interim(lease, exchange, head)
+                head = codec.head()
         except (Malformed, OSError, EOFError) as error:
-            if phase == "write" and lease.sent == "partly" and stream.tls is not None:
-                said = yield from _pending_tls_alert(stream, error)
-                raise map_error(said, phase, lease, deadline) from said
             raise map_error(error, phase, lease, deadline) from error
         lease.take(head)
         return head
@@ -115,17 +115,3 @@ class Conversation:
             target, fields = self._tunnels.forwarded(proxy, request.method, request.url, fields)
             return target, field_block(fields)
         return request.url.target, block
-
-
-def _pending_tls_alert(stream: AnyStream, error: Exception) -> Steps[Exception]:
-    """The TLS alert that a peer sent before it hung up, if it did; else the error of the write.
-
-    In TLS 1.3 a server judges the client's certificate after the client has done its part (RFC 8446, section 4.4.2), so
-    its alert is found where the first answer is expected, and the request may be cut off before that.
-    """
-    try:
-        yield stream.recv(_READ, _POLL_TIMEOUT)
-    except OSError as said:
-        if is_alert(said):
-            return said
-    return error

@@ -30,7 +30,6 @@ __all__ = [
     "read_head",
     "read_trailers",
     "says_close",
-    "starts_final_head",
     "strict_form",
 ]
 
@@ -198,11 +197,6 @@ def strict_form(block: bytes) -> bytes:
     if rest[:1] in (b" ", b"\t"):
         raise Malformed("the line after its status line begins with a blank")
     return first + end + _FOLD.sub(b" ", rest)
-
-
-def starts_final_head(data: bytes | bytearray) -> bool:
-    """Whether these bytes begin a final head, or that of an upgrade."""
-    return len(data) > 11 and (data[9:10] != b"1" or data[9:12] == b"101")
 
 
 def check_beginning(data: bytes | bytearray) -> None:

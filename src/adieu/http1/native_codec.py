@@ -14,7 +14,6 @@ from adieu.http1.head import (
     check_beginning,
     find_head,
     read_head,
-    starts_final_head,
 )
 
 if TYPE_CHECKING:
@@ -141,9 +140,6 @@ class NativeCodec(Codec):
 
     def started(self) -> bool:
         return bool(self._buffered)
-
-    def final_head_begun(self) -> bool:
-        return starts_final_head(self._buffered)
 
     def leftover(self) -> bytes:
         return bytes(self._buffered)

@@ -1,8 +1,9 @@
 """The upload half of a round trip: a body of any length goes out piece by piece, while the peer is heard.
 
-Theory of operation. Each step sends a piece or receives what the peer said, whichever can be done first: a peer that
-answers early is not sent the rest (RFC 9112, section 9.5), and one that answers without reading cannot make the client
-wait for it. Interim heads that come meanwhile are reported.
+Theory of operation. Each step sends a piece or receives what the peer said, whichever can be done first, so that a peer
+that answers without reading cannot make the client wait for it. Interim heads are reported. A final head that refuses
+the content ends the upload (`early_answer`). After any other the upload goes on; what comes of the body meanwhile
+is held, and handed to the codec in the end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, ContentError
+from adieu.http1.early_answer import MOST_HELD, answer_after, stops_upload
 from adieu.http1.head import MAX_INTERIM, Head, Malformed
+from adieu.http1.request_writer import block_to_send
 from adieu.lifecycle.events import notify
 from adieu.messages.fields.trailers import sent_trailers
 
@@ -31,7 +34,17 @@ _CONTINUE_TIMEOUT = 1.0
 class Upload:
     """The request of one exchange on its way to the peer, head and body."""
 
-    __slots__ = ("_codec", "_deadline", "_exchange", "_lease", "_request", "_stream")
+    __slots__ = (
+        "_answer",
+        "_codec",
+        "_deadline",
+        "_exchange",
+        "_held",
+        "_held_bytes",
+        "_lease",
+        "_request",
+        "_stream",
+    )
 
     def __init__(self, lease: H1LeaseBase, request: Request, exchange: ExchangeCore) -> None:
         connection = lease.connection
@@ -43,9 +56,26 @@ class Upload:
         self._codec = connection.codec
         self._stream = connection.stream
         self._deadline = exchange.deadline
+        # The final head, once it has come, and what has come after it.
+        self._answer: Head | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
 
-    def steps(self, head: bytes) -> Steps[None]:
-        """Send a body of any length, and stop when the peer answers before it has all of it (RFC 9112, section 9.5)."""
+    def steps(self, head: bytes) -> Steps[Head | None]:
+        """Send all of it, unless the peer answers that it does not want the rest, or hangs up.
+
+        Returns the final head, if it has come meanwhile.
+        """
+        try:
+            yield from self._send(head)
+        except OSError as error:
+            if self._answer is None:
+                self._hear((yield from answer_after(error, self._stream)))
+        if self._held:
+            self._codec.feed(b"".join(self._held))
+        return self._answer
+
+    def _send(self, head: bytes) -> Steps[None]:
         lease, request = self._lease, self._request
         codec, stream, deadline = self._codec, self._stream, self._deadline
         content: Any = request.content
@@ -65,26 +95,40 @@ class Upload:
                 continue  # An empty chunk would end a chunked body.
             rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
             while rest:
-                try:
-                    done = yield stream.send_or_recv(rest, deadline.remaining("write"))
-                except (BrokenPipeError, ConnectionResetError):
-                    return  # It has hung up; an answer that it sent before may still be read.
+                limit = deadline.remaining("write")
+                if self._held_bytes < MOST_HELD:
+                    done = yield stream.send_or_recv(rest, limit)
+                else:
+                    yield stream.send(bytes(rest), limit)
+                    done = len(rest)
                 if isinstance(done, int):
                     rest = rest[done:]
-                    continue
-                if not done:
-                    return
-                lease.started = True
-                codec.feed(done)
-                if self._final_head_begun():
+                elif not done or self._hear(done):
                     return
             if chunk is None:
                 break
         lease.sent = "wholly"
 
+    def _hear(self, data: bytes) -> bool:
+        """Take what the peer sent: whether it says that it does not want the rest."""
+        self._lease.started = True
+        if self._answer is not None:
+            self._held.append(data)
+            self._held_bytes += len(data)
+            return False
+        codec = self._codec
+        codec.feed(data)
+        while (head := codec.head()) is not None:
+            if head.status >= 200 or head.status == 101:
+                self._answer = head
+                asked = block_to_send(self._request, self._exchange)
+                return stops_upload(head, asked.closes)
+            report_interim(self._lease, self._exchange, head)
+        return False
+
     def _await_continue(self) -> Steps[bool]:
         """Whether to send the content that the peer was asked about: not if it answers without it, or has hung up."""
-        lease, codec, stream, deadline = self._lease, self._codec, self._stream, self._deadline
+        lease, stream, deadline = self._lease, self._stream, self._deadline
         lease.got_continue = False
         until = monotonic() + _CONTINUE_TIMEOUT
         while (left := until - monotonic()) > 0:
@@ -95,22 +139,10 @@ class Upload:
                 continue
             if not data:
                 return False
-            lease.started = True
-            codec.feed(data)
-            if self._final_head_begun():
+            if self._hear(data) or self._answer is not None:
                 return False
             if lease.got_continue:
                 return True
-        return True
-
-    def _final_head_begun(self) -> bool:
-        """Whether a final head has begun to arrive; interim heads before it are reported, and dropped."""
-        codec = self._codec
-        while not codec.final_head_begun():
-            head = codec.head()
-            if head is None:
-                return False
-            report_interim(self._lease, self._exchange, head)
         return True
 
 
