@@ -921,7 +921,7 @@ def test_a_download_goes_through_the_function(place: Place, tmp_path: Path, deco
     with place.block(place.client(wrapping(function, decoded=decoded))) as client:
         for path, content in files.items():
             target = tmp_path / path[1:]
-            place.run(client.download(path, target))
+            place.run(client.download(path, target, decode=True))
             assert target.read_bytes() == (content.swapcase() if decoded else content)
         place.is_free(client)
 
@@ -1064,10 +1064,11 @@ def test_hooks_may_read_and_wrap_and_close(place: Place) -> None:
             ("read", "wrap", "close"), POLICIES, (False, True)
         ):
             for path in ("/500", "/empty", "/moved"):
-                if how == "close" and path != "/empty":
+                if how == "close" and path == "/moved":
                     with pytest.raises(adieu.BodyClosed):
                         place.content(client, path, streaming, cleanup=policy)
                 else:
+                    # The content of an error was read before the hook saw it, so there is nothing to close.
                     body = {"/500": b"it is broken", "/moved": SMALL}.get(path, b"")
                     right = body.upper() if how == "wrap" else body
                     assert place.content(client, path, streaming, cleanup=policy) == right

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from adieu.client.error_body import keep_error_body
 from adieu.errors import (
     AdieuError,
     ClientClosed,
@@ -136,7 +137,9 @@ class Call:
                     if is_long:
                         yield response.decode_ahead()
                 elif body.state in _UNREAD:
-                    self.client.watch(body)
+                    yield from self._hand_out(response, body)
+            elif body is not None and not self.stream and (kept := body.take_error()) is not None:
+                raise kept  # It was read for the hooks already.
         except BaseException as error:
             exchange = self._exchange
             if exchange is not None:
@@ -147,6 +150,12 @@ class Call:
                 ) from error
             raise
         return response
+
+    def _hand_out(self, response: AnyResponse, body: BodyBase) -> Steps[None]:
+        """Let the user have a response that is still open."""
+        self.client.watch(body)
+        if response.status_code >= 400:
+            yield from keep_error_body(response)
 
     def _follow(
         self, request: Request, response: AnyResponse, max_redirects: int
@@ -283,7 +292,9 @@ class Call:
     def _show(
         self, hooks: Iterable[Hook], exchange: AnyExchange, response: AnyResponse
     ) -> Steps[None]:
-        """Give the response to the hooks, which may read, wrap or close it."""
+        """Give the response to the hooks, which may read, wrap or close it, and raise for its status."""
+        if response.status_code >= 400:
+            yield from keep_error_body(response)
         for hook in hooks:
             yield self.client.hooked(hook, response)
         if response.source is not None:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from adieu.client.error_body import keep_error_body
 from adieu.client.options import REQUEST_OPTIONS
 from adieu.client.part_file import PartFile, Remainder, checked_digest
 from adieu.errors import AdieuError, BodyTruncated, InvalidRequest
@@ -47,6 +48,7 @@ Progress = Callable[[int, "int | None"], object]
 
 # How much is collected before it is written (bytes).
 _BLOCK = 256 * 1024
+_EXPECTED = (200, 206, 416)
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)").fullmatch
 _IDENTITY = "identity"
 _LENGTH = re.compile(r"\d{1,18}").fullmatch
@@ -164,6 +166,8 @@ class _Download:
             response: Response | AsyncResponse
             response = yield self._client.send(request, stream=True, **self._options)
             self._response = response
+            if response.status_code not in _EXPECTED:
+                yield from keep_error_body(response)
             plan = _plan(response, known, key, self._decode)
             if plan is not None:
                 return response, plan

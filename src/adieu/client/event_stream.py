@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+from adieu.client.error_body import keep_error_body
 from adieu.errors import BodyClosed, DeadlineExceeded, InvalidRequest, ReadError, TransportError
 from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.messages.decoding.sse import EventParser, ServerSentEvent, check_event_stream
@@ -146,6 +147,7 @@ class _EventStream:
             return
         response.raise_for_status()
         if response.status_code != 200:
+            yield from keep_error_body(response)
             assert response.request is not None
             raise StatusError(
                 f"{response.status_code} {response.reason} for {response.request.method} {response.url}, "

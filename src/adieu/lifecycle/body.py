@@ -51,6 +51,10 @@ __all__ = ["AnyBody", "AsyncBody", "Body", "BodyBase", "BodyState"]
 
 _Answer = TypeVar("_Answer")
 
+# How much is read ahead of a body that is wanted in the end if it is short, and for how long (bytes, seconds).
+_AHEAD_BYTES = 64 * 1024
+_AHEAD_SECONDS = 1.0
+
 
 # Both are numbers: the hash of other enumerations is a Python call, and each request looks into the table twice.
 
@@ -116,8 +120,8 @@ class BodyBase:
         self._reading = False
         # Until then reads may succeed without a wait; after that the other tasks run.
         self._turn_ends_at = 0.0
-        # What the first read that failed failed with.
-        self._failure = ""
+        # What the first read that failed failed with; the error itself, if nobody has got it yet.
+        self._failure: str | Exception = ""
         # The fields that came after the body, once it has ended.
         self.trailers: list[tuple[str, str]] | None = None
 
@@ -290,6 +294,34 @@ class BodyBase:
             raise self.refuse()
         return False
 
+    def _look_ahead(self) -> Steps[bool]:
+        """Read ahead what is short and comes soon; True if that is all, and no piece was given out.
+
+        To a reader it makes no difference: a read that fails here fails when a reader comes to that place.
+        """
+        lease = self.lease
+        if lease is None or self.state is not BodyState.OPEN or self._reading:
+            return self.state is BodyState.BUFFERED
+        ahead = self._ahead
+        size = sum(map(len, ahead))
+        if size + (lease.remaining or 0) > _AHEAD_BYTES:
+            return False
+        clock = self.exchange.deadline
+        until = clock.now() + _AHEAD_SECONDS
+        # A function around the body could not go on after a read that timed out within it.
+        deadline = clock if lease.is_wrapped else self._within(_AHEAD_SECONDS)
+        try:
+            while size <= _AHEAD_BYTES and clock.now() < until:
+                chunk = yield from self._pull(lease, deadline)
+                if not chunk:
+                    return True
+                collect(ahead, chunk)
+                size += len(chunk)
+        except Exception as error:
+            if self._failure:  # Otherwise the time was up, or somebody has ended the body.
+                self._ahead, self._failure = ahead, _without_frames(error)
+        return False
+
     def _pull(self, lease: AnyLease, deadline: Deadline) -> Steps[bytes]:
         """The next raw bytes from the lease; whatever goes wrong, the lease is over before the error is raised."""
         if self._reading:
@@ -331,7 +363,7 @@ class BodyBase:
         self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        self._failure = f"{type(error).__name__}: {error}".removesuffix(": ")
+        self._failure = _described(error)
         self._settle(_Event.FAILED, type(error).__name__)
 
     def _as_transport_error(self, error: Exception, deadline: Deadline) -> TransportError:
@@ -365,15 +397,25 @@ class BodyBase:
         self._settle(_Event.TAKEN)
         if self.state is BodyState.ENDED:
             return b""
-        raise self.refusal()
+        raise self.take_error() or self.refusal()
+
+    def take_error(self) -> Exception | None:
+        """The error of a read ahead, for the reader that comes to it: once."""
+        failure = self._failure
+        if isinstance(failure, str):
+            return None
+        self._failure = _described(failure)
+        return failure
 
     def refusal(self) -> Exception:
         """What a reader gets of a body that gives no bytes any more."""
         if self.state is BodyState.CUT_OFF:
             return ClientClosed("the client was closed while this body was open")
         if self.state is BodyState.FAILED:
+            failure = self._failure
+            known = failure if isinstance(failure, str) else _described(failure)
             return BodyClosed(
-                f"reading this body failed before, with {self._failure}: what came until then is not all of it"
+                f"reading this body failed before, with {known}: what came until then is not all of it"
             )
         return BodyClosed(
             "this body was closed before it was read to its end: read it before, or within its `with` block"
@@ -454,6 +496,19 @@ class BodyBase:
         return f"<{type(self).__name__} of {self.exchange.method} {self.exchange.url}: {self.state.name}>"
 
 
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _without_frames(error: Exception) -> Exception:
+    """An error to be kept: its frames refer to the body that keeps it."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 class Body(BodyBase):
     """The body of a sync response."""
 
@@ -465,6 +520,10 @@ class Body(BodyBase):
         True if the body was read for the response, all of it.
         """
         return drive(self._apply_policy(streaming))
+
+    def look_ahead(self) -> bool:
+        """Read ahead a bounded piece; True if that is the whole body, and nothing was given out of it yet."""
+        return drive(self._look_ahead())
 
     def read(self) -> bytes:
         """The next raw bytes; b"" at the end. Raises `BodyClosed` after close, `ClientClosed` after the client's."""
@@ -491,6 +550,10 @@ class AsyncBody(BodyBase):
     async def apply_policy(self, streaming: bool = False) -> bool:
         """See `Body.apply_policy`."""
         return await adrive(self._apply_policy(streaming))
+
+    async def look_ahead(self) -> bool:
+        """See `Body.look_ahead`."""
+        return await adrive(self._look_ahead())
 
     async def read(self) -> bytes:
         """See `Body.read`."""

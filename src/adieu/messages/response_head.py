@@ -195,7 +195,9 @@ class ResponseHead:
     def raise_for_status(self) -> Self:
         """This response, or `StatusError` if its status is 4xx or 5xx.
 
-        An unread body is closed before the error is raised, so that keeping the error keeps no connection.
+        An unread body is closed before the error is raised, so that keeping the error keeps no connection. Calls read
+        the content of an error before they return a stream, if it is short (64 KiB) and comes soon (one second): then
+        the error's `response` has it.
         """
         if self.status_code < 400:
             return self
