@@ -36,6 +36,4 @@ def joined(base: URL, url: str) -> str | URL:
         whole = URL(f"{base.scheme}://{base.authority}{base.path}{url}")
     else:
         whole = URL(f"{base.scheme}://{base.authority}{path}/{url.lstrip('/')}")
-    if base.username is not None:
-        whole = whole.replace(username=base.username, password=base.password)
-    return whole
+    return whole.with_userinfo_of(base)

@@ -97,7 +97,10 @@ def form_bytes(item: object, name: object) -> bytes:
 
 
 def _pairs_of(fields: FormFields) -> Iterable[tuple[str, FormValue]]:
-    return fields.items() if isinstance(fields, Mapping) else _pairs(fields)
+    # A dictionary first: the check for any mapping takes ten times as long.
+    if type(fields) is dict or isinstance(fields, Mapping):
+        return fields.items()
+    return _pairs(fields)
 
 
 def _pairs(fields: Iterable[object]) -> Iterable[tuple[str, FormValue]]:
@@ -118,6 +121,9 @@ def _pairs(fields: Iterable[object]) -> Iterable[tuple[str, FormValue]]:
 
 
 def _encode(item: object, name: object) -> str:
-    if isinstance(item, str) and _PLAIN(item):
-        return item
+    if type(item) is str:
+        if _PLAIN(item):
+            return item
+    elif type(item) is int:
+        return str(item)
     return "".join([_ENCODED[byte] for byte in form_bytes(item, name)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DEFAULT_PORTS", "Origin", "authority_of"]
+__all__ = ["DEFAULT_PORTS", "Origin", "Site", "authority_of"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """The default ports (RFC 9110, section 4.2). Other schemes have none."""
@@ -30,3 +30,23 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.scheme}://{authority_of(self.scheme, self.host, self.port)}"
+
+
+class Site(NamedTuple):
+    """What the URLs of one origin have in common, and so is made once: see `URL` for the parts.
+
+    `start` is their text up to the path, such as `https://example.org`.
+    """
+
+    origin: Origin
+    authority: str
+    host_key: str
+    start: str
+
+    @classmethod
+    def of(cls, origin: Origin) -> Site:
+        """The site of an origin whose parts are in normal form."""
+        authority = authority_of(*origin)
+        return cls(
+            origin, authority, origin.host.removesuffix("."), f"{origin.scheme}://{authority}"
+        )

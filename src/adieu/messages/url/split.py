@@ -40,29 +40,27 @@ _SLASHES = ("//", "/\\", "\\/", "\\\\")
 _HOST_AND_PORT = re.compile(r"[^/?#\\:@]+:[0-9]+(?![^/?#\\])")
 _UP_TO_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}")
 
-# The last label begins with a letter, so that the host is not an IPv4 address.
 _PLAIN = re.compile(
-    r"(https?)://"
-    r"((?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62})"
-    r"(?::([0-9]{1,4}))?"
+    r"(https?://[^/?#\\@\x00-\x20\x7f]{1,500})"
     rf"((?:/[{PCHAR}/]*(?:%[0-9A-Fa-f]{{2}}[{PCHAR}/]*)*)?)"
     rf"(?:\?([{PCHAR}/?]*(?:%[0-9A-Fa-f]{{2}}[{PCHAR}/?]*)*))?"
 ).fullmatch
 
 
-def split_plain(text: str) -> tuple[str, str, int, str, str | None] | None:
-    """A plain http or https URL as (scheme, host, port, path, query), all normal; None for others.
+def split_plain(text: str) -> tuple[str, str, str | None] | None:
+    """A plain http or https URL as (start, path, query), of which the last two are normal; None for others.
 
-    Most URLs are plain: a DNS name, nothing to encode, no user, no fragment. One match parses them.
+    Most URLs are plain: nothing to encode after the host, no user, no fragment. One match splits them. The start,
+    "https://example.org:8080", is as it was written, and not checked.
     """
     match = _PLAIN(text)
-    if match is None:
+    if match is None or len(text) > MAX_LENGTH:
         return None
-    scheme, host, port, path, query = match.groups()
-    # Not plain: A-labels, names too long for DNS, and possible dot segments ("%2E" is a dot).
-    if "xn--" in host or len(host) > 253 or "/." in path or "/%2" in path:
+    start, path, query = match.groups()
+    # Not plain: possible dot segments ("%2E" is a dot).
+    if "/." in path or "/%2" in path:
         return None
-    return scheme, host, int(port) if port else DEFAULT_PORTS[scheme], path or "/", query
+    return start, path or "/", query
 
 
 def clean(text: object) -> str:

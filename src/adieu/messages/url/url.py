@@ -16,7 +16,7 @@ from typing import NoReturn, final
 from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.errors import InvalidRequest, InvalidURL
 from adieu.messages.url.form import FormFields, encode_form
-from adieu.messages.url.origin import DEFAULT_PORTS, Origin, authority_of
+from adieu.messages.url.origin import DEFAULT_PORTS, Origin, Site
 from adieu.messages.url.parts import (
     given_credential,
     given_host,
@@ -29,6 +29,7 @@ from adieu.messages.url.parts import (
 )
 from adieu.messages.url.percent import encode_fragment, encode_query, encode_userinfo
 from adieu.messages.url.split import (
+    MAX_LENGTH,
     clean,
     refuse_long,
     require_scheme,
@@ -42,8 +43,10 @@ from adieu.messages.url.split import (
 __all__ = ["URL", "Origin", "parse_url"]
 
 _CACHED_URLS = 1024
+_CACHED_SITES = 1024
 _CACHED_LENGTH = 2048  # longer texts are parsed anew, or a full cache could take 64 MiB
 
+_new = object.__new__
 _set = object.__setattr__
 
 
@@ -68,7 +71,7 @@ class URL:
     """
 
     __slots__ = (
-        "_text", "authority", "fragment", "host", "host_key", "origin", "password", "path", "port",
+        "_site", "_text", "authority", "fragment", "host", "host_key", "origin", "password", "path", "port",
         "query", "scheme", "target", "username",
     )  # fmt: skip
 
@@ -84,6 +87,7 @@ class URL:
     authority: str
     origin: Origin
     host_key: str
+    _site: Site
     _text: str
 
     def __new__(cls, url: str | URL) -> URL:
@@ -170,14 +174,20 @@ class URL:
             return self
         return parse_url(self._text)
 
+    def with_userinfo_of(self, other: URL) -> URL:
+        """The URL with the user name and password of another one, if that has any."""
+        if other.username is None:
+            return self
+        return _make(
+            self._site, self.path, self.query, self.fragment, other.username, other.password
+        )
+
     def without_fragment(self) -> URL:
         """The URL without its fragment, which is never sent (RFC 9110, section 7.1)."""
         return self if self.fragment is None else self._at_origin(self.path, self.query, None)
 
     def _at_origin(self, path: str, query: str | None, fragment: str | None) -> URL:
-        return _make(
-            self.scheme, self.host, self.port, path, query, fragment, self.username, self.password
-        )
+        return _make(self._site, path, query, fragment, self.username, self.password)
 
     def __str__(self) -> str:
         return self._text
@@ -220,9 +230,16 @@ def parse_url(text: str) -> URL:
 
 def _parse(text: object) -> URL:
     plain = split_plain(text) if isinstance(text, str) else None
-    if plain:
-        scheme, host, port, path, query = plain
-        return _make(scheme, host, port, path, query, None, None, None)
+    if plain is not None:
+        start, path, query = plain
+        try:
+            return _make(_site(start), path, query, None, None, None)
+        except InvalidURL:
+            pass  # The error of the whole text says more.
+    return _parse_any(text)
+
+
+def _parse_any(text: object) -> URL:
     text = clean(text)
     scheme, rest = require_scheme(text)
     authority, path, query, fragment = split_reference(rest, special=scheme in DEFAULT_PORTS)
@@ -231,6 +248,30 @@ def _parse(text: object) -> URL:
 
 
 _parse_cached = lru_cache(_CACHED_URLS)(_parse)
+
+
+@lru_cache(_CACHED_SITES)
+def _site(start: str) -> Site:
+    """The site of URLs that begin so, up to their path; the last 1024 are cached. Raises `InvalidURL`."""
+    scheme, rest = require_scheme(clean(start))
+    _, _, host, port = split_authority(rest[2:], start)
+    return _site_of(scheme, host, port)
+
+
+def _site_of(scheme: str, host: str, port: int | None) -> Site:
+    """The site of these parts, of which host and port are as they were written. Raises `InvalidURL`."""
+    if len(host) <= _CACHED_LENGTH:
+        return _cached_site_of(scheme, host, port)
+    return _new_site(scheme, host, port)
+
+
+def _new_site(scheme: str, host: str, port: int | None) -> Site:
+    if port is None:
+        port = DEFAULT_PORTS.get(scheme)
+    return Site.of(Origin(scheme, normal_host(scheme, host), port))
+
+
+_cached_site_of = lru_cache(_CACHED_SITES)(_new_site)
 
 
 def _normal(
@@ -244,7 +285,8 @@ def _normal(
     password: str | None,
 ) -> URL:
     """The URL of raw parts; an IPv6 host in brackets."""
-    host = normal_host(scheme, host)
+    site = _site_of(scheme, host, port)
+    host = site.origin.host
     if not host and (port is not None or username or password):
         raise InvalidURL(f"the {scheme} URL has a port or a user name but no host")
     # "https://@host/" has no user name; "https://:token@host/" has an empty one.
@@ -254,20 +296,16 @@ def _normal(
         raise InvalidURL(
             f'the path {shown(path)} does not begin with "/"; join() takes relative ones'
         )
-    if port is None:
-        port = DEFAULT_PORTS.get(scheme)
     query = query and encode_query(query)
     fragment = fragment and encode_fragment(fragment)
-    url = _make(scheme, host, port, path, query, fragment, username, password)
+    url = _make(site, path, query, fragment, username, password)
     if path[0] != "/":
         require_scheme(str(url))  # or `replace` could make a URL that cannot be parsed, "data:8000"
     return url
 
 
 def _make(
-    scheme: str,
-    host: str,
-    port: int | None,
+    site: Site,
     path: str,
     query: str | None,
     fragment: str | None,
@@ -275,13 +313,15 @@ def _make(
     password: str | None,
 ) -> URL:
     """The URL of parts in normal form."""
-    authority = authority_of(scheme, host, port)
+    origin, authority, host_key, start = site
+    scheme, host, port = origin
     target = path if query is None else f"{path}?{query}"
-    text = f"{scheme}://{authority}{target}" if path[0] == "/" else f"{scheme}:{target}"
+    text = start + target if path[0] == "/" else f"{scheme}:{target}"
     if fragment is not None:
         text = f"{text}#{fragment}"
-    refuse_long(text)
-    url = object.__new__(URL)
+    if len(text) > MAX_LENGTH:
+        refuse_long(text)
+    url = _new(URL)
     _set(url, "scheme", scheme)
     _set(url, "host", host)
     _set(url, "port", port)
@@ -292,8 +332,9 @@ def _make(
     _set(url, "password", password)
     _set(url, "target", target)
     _set(url, "authority", authority)
-    _set(url, "origin", Origin(scheme, host, port))
-    _set(url, "host_key", host.removesuffix("."))
+    _set(url, "origin", origin)
+    _set(url, "host_key", host_key)
+    _set(url, "_site", site)
     _set(url, "_text", text)
     return url
 
