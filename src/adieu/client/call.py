@@ -265,7 +265,8 @@ class Call:
         self._exchange = exchange
         self._hops += 1
         events = exchange.events
-        began = 0.0 if events is None else self.deadline.elapsed()
+        # The first exchange begins with the call.
+        began = 0.0 if self._hops == 1 and events is None else self.deadline.elapsed()
         try:
             response: AnyResponse = yield adapter.send(request, exchange)
             if not _is_settled(response, exchange):
@@ -278,7 +279,7 @@ class Call:
         if events is not None:
             _tell_end(events.answered, exchange, response.status_code, began)
         response.request = request
-        response.seconds = self.deadline.elapsed()
+        response.seconds = self.deadline.elapsed() - began
         body = response.body
         if body is not None and (lease := body.lease) is not None and lease.framing == "none":
             # Not even a redirect keeps its connection for a body that it does not have.

@@ -96,7 +96,7 @@ class ResponseHead:
         self.reason = reason if reason is not None else _phrase(status_code)
         self.history: tuple[Self, ...] = ()
         self.request: Request | None = None
-        # Seconds from the beginning of the call to this head.
+        # Seconds from the beginning of the exchange to this head.
         self.seconds: float | None = None
         # The body in progress, once it comes over a lease.
         self.body: Any = None
@@ -160,7 +160,7 @@ class ResponseHead:
 
     @property
     def elapsed(self) -> timedelta:
-        """From the beginning of the call, with its redirects and retries, to the end of this response's head."""
+        """From the beginning of this exchange to the end of its head, without the hops and attempts before it."""
         from datetime import timedelta
 
         return timedelta(seconds=self.seconds or 0.0)
