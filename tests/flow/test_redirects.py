@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from adieu.testing.faults import Ending, FaultServer, Peer
     from adieu.testing.request import Request as Received
+    from support.stage import Stage
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
 
@@ -415,14 +416,55 @@ def test_userinfo_is_a_credential(
         assert ("authorization" in sent(response)) is (where == "same")
 
 
-def test_a_host_field_that_the_user_set_is_for_the_first_hop(
-    fault_server: FaultServer, other_server: FaultServer, adapter: str
+@pytest.mark.parametrize("place", ["call", "client"])
+def test_a_host_field_that_the_user_set_stays_within_its_origin(
+    stage: Stage, other_server: FaultServer, place: str
 ) -> None:
-    redirecting(fault_server, f"{other_server.url}/echo")
-    with adieu.Client(adapter=adapter) as client:
-        response = client.get(f"{fault_server.url}/from", headers={"host": "virtual.example"})
-        assert fault_server.requests[0].header("host") == "virtual.example"
-        assert sent(response)["host"] == f"127.0.0.1:{other_server.port}"
+    # A virtual host that is asked by its address, and redirects to its login page.
+    own = {"host": "virtual.example"}
+    steps = {
+        "/from": "/again",
+        "/again": f"{stage.server.url}/away",
+        "/away": f"{other_server.url}/back",
+    }
+    for path, location in steps.items():
+        head = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        stage.server.reply(path, head.encode())
+    head = f"HTTP/1.1 302 Found\r\nLocation: {stage.server.url}/ok\r\nContent-Length: 0\r\n\r\n"
+    other_server.reply("/back", head.encode())
+    with stage.block(stage.client(headers=own if place == "client" else None)) as client:
+        assert stage.get(client, "/from", headers=own if place == "call" else None).ok
+    sent = [request.header("host") for request in stage.server.requests]
+    port = stage.server.port
+    # It does not come back: another origin has chosen where the last request goes.
+    assert sent == ["virtual.example"] * 3 + [f"127.0.0.1:{port}"]
+    assert other_server.requests[0].header("host") == f"127.0.0.1:{other_server.port}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_all_fields_about_content_go_with_it(stage: Stage, status: int) -> None:
+    described = {
+        "Content-Type": "text/x",
+        "Content-MD5": "Q2hlY2sgSW50ZWdyaXR5IQ==",
+        "Content-Digest": "sha-256=:YWJj:",
+        "Content-Disposition": "attachment",
+        "Content-Range": "bytes 0-6/7",
+        "Digest": "sha-256=YWJj",
+        "Repr-Digest": "sha-256=:YWJj:",
+        "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT",
+        "Trailer": "X-End",
+        "Expect": "100-continue",
+    }
+    with stage.block(stage.one(headers={"X-Kept": "1"})) as client:
+        url = f"/redirect?status={status}&to=/echo"
+        stage.run(client.post(url, content=b"content", headers=described))
+        stage.next_works(client)
+    first, last = stage.server.requests[:2]
+    assert set(described) <= {name for name, _ in first.headers}
+    names = {name.lower() for name, _ in last.headers}
+    assert names == {"host", "user-agent", "accept", "accept-encoding", "x-kept"} | (
+        {"connection"} if stage.adapter == "close" else set()
+    )
 
 
 # Content that has to be sent again

@@ -18,16 +18,10 @@ __all__ = ["REDIRECTS", "follow", "redirected"]
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _WEB = ("http", "https")
-# The fields that describe content. They are dropped with it.
-_CONTENT_FIELDS = (
-    "content-length",
-    "content-type",
-    "content-encoding",
-    "content-language",
-    "content-location",
-    "transfer-encoding",
-    "digest",
-    "last-modified",
+# The fields that describe content besides Content-*, its digests (RFC 9530, RFC 3230), and the fields about sending it
+# (RFC 9110, section 15.4). They are dropped with it.
+_WITH_CONTENT = frozenset(
+    ("digest", "expect", "last-modified", "repr-digest", "trailer", "transfer-encoding")
 )
 
 
@@ -68,10 +62,10 @@ def redirected(request: Request, response: ResponseHead) -> Request:
     following.method = method
     following.url = target
     headers = following.headers
-    headers.pop("host", None)
     if method != request.method:
-        for name in _CONTENT_FIELDS:
-            headers.pop(name, None)
+        for name in list(headers):
+            if name.lower().startswith("content-") or name.lower() in _WITH_CONTENT:
+                del headers[name]
         following.content = Request(method, target).content
     elif not request.content.replayable:
         raise RedirectError(
@@ -79,6 +73,8 @@ def redirected(request: Request, response: ResponseHead) -> Request:
             "but it was an iterator that has been used up: pass bytes, a file or a list"
         )
     if target.origin != request.url.origin:
+        # One of the user's own names a virtual host of that origin.
+        headers.pop("host", None)
         # Fields that authenticate the user to one origin must not be sent to another: Authorization, Cookie, and the
         # like (X-Api-Key, Private-Token ...). They are the fields that no log shows.
         for name in [name for name in headers if is_secret(name)]:
