@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.body import AsyncBody
     from adieu.lifecycle.wrapped import AsyncWrap
+    from adieu.messages.async_files import AsyncReadable
     from adieu.messages.decoding.decoder import Decoder
     from adieu.messages.decoding.sse import ServerSentEvent
     from adieu.messages.pieces import Begin
@@ -30,7 +31,7 @@ __all__ = ["AsyncResponse", "AsyncResponseContent"]
 
 _T = TypeVar("_T")
 
-AsyncResponseContent: TypeAlias = "ResponseContent | AsyncIterable[bytes]"
+AsyncResponseContent: TypeAlias = "ResponseContent | AsyncReadable | AsyncIterable[bytes]"
 """The types for the body of an async response that is made by hand."""
 
 

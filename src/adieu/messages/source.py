@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import AdieuError, BodyClosed, InvalidRequest, ReadError
 from adieu.lifecycle.close_now import close_now
 from adieu.lifecycle.lease import AsyncLease, Lease
+from adieu.messages.async_files import AsyncBlocks, is_async_file
 
 if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import Framing
@@ -23,7 +24,9 @@ _BLOCK = 64 * 1024
 
 
 def is_source(body: object, *, awaited: bool) -> bool:
-    """Whether `body` can be read in pieces: a binary file, an iterable of bytes or, if `awaited`, an async one."""
+    """Whether `body` can be read in pieces: a binary file or an iterable of bytes; if `awaited`, an async one, too."""
+    if is_async_file(body):
+        return awaited
     if isinstance(body, Iterable) or callable(getattr(body, "read", None)):
         return True
     return awaited and isinstance(body, AsyncIterable)
@@ -169,6 +172,8 @@ def _nonempty(pieces: Iterable[object]) -> Iterator[bytes]:
 
 
 def _async_pieces(source: object) -> AsyncIterator[bytes]:
+    if is_async_file(source):
+        return _AsyncNonempty(AsyncBlocks(source))
     if isinstance(source, AsyncIterable):
         return _AsyncNonempty(source)
     return _Awaited(_pieces(source))

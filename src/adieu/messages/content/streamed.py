@@ -1,4 +1,4 @@
-"""Content that is read while it is sent: from an iterable, a file or an async iterable.
+"""Content that is read while it is sent: from an iterable, a file, or an async one of both.
 
 Nothing is read before it is to be sent. The user closes the files that the user opened. The call that owns the content
 closes iterators: the user's, and those that were made of an iterable that can be restarted.
@@ -10,13 +10,14 @@ compressed file. The sender compares what was read with the length that was anno
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import IO, TYPE_CHECKING, ClassVar, Generic, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import IO, TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, cast
 
 from adieu._portable import portable
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.close_now import close_now, is_running
 from adieu.lifecycle.events import report_unraisable
+from adieu.messages.async_files import AsyncBlocks, AsyncReadable, has_awaited
 from adieu.messages.content.value import Content
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from adieu.lifecycle.steps import Steps
 
-__all__ = ["AsyncContent", "FileContent", "IterableContent", "utf8"]
+__all__ = ["AsyncContent", "AsyncFileContent", "FileContent", "IterableContent", "utf8"]
 
 _BLOCK_SIZE = 64 * 1024
 
@@ -179,6 +180,76 @@ class AsyncContent(_IteratedContent[AsyncIterable[object]]):
         return _AsyncChunks(self._begin(self._take_source().__aiter__()), self._where)
 
 
+class AsyncFileContent(_StreamedContent[AsyncReadable]):
+    """Content from a file whose `read` is awaited, from its present position to its end: for `AsyncClient` only.
+
+    Its length is unknown: measuring it has to be awaited, too, and a request's head is made before.
+    """
+
+    __slots__ = ("_start",)
+
+    is_async: ClassVar[bool] = True
+
+    def __init__(self, file: AsyncReadable, where: str) -> None:
+        super().__init__(file, where, replayable=_can_rewind(file))
+        # Learnt before the first block is read.
+        self._start: int | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Raise `InvalidRequest`: a sync client cannot wait for the blocks."""
+        raise InvalidRequest(
+            f"{self._where} is an async file ({type(self._source).__name__}), which a sync client "
+            "cannot wait for: use AsyncClient"
+        )
+
+    def async_chunks(self) -> AsyncIterator[bytes]:
+        """See `Content.async_chunks`."""
+        file = self._take_source()
+        return _AsyncChunks(_FileBlocks(file, self.rewind, self._where), self._where)
+
+    async def rewind(self, file: AsyncReadable) -> None:
+        """Go to where this content begins; the first time, learn where that is."""
+        if not self.replayable:
+            return
+        seekable = cast("_Seekable", file)
+        if self._start is not None:
+            await seekable.seek(self._start)
+            return
+        try:
+            self._start = await seekable.tell()
+        except (OSError, ValueError):
+            self.replayable = False  # A pipe, for example.
+            self._source = None
+
+
+class _Seekable(Protocol):
+    async def seek(self, offset: int, /) -> object: ...
+
+    async def tell(self) -> int: ...
+
+
+class _FileBlocks(AsyncBlocks):
+    """The blocks of an async file, from the beginning of the content on."""
+
+    __slots__ = ("_rewind", "_where")
+
+    def __init__(
+        self, file: AsyncReadable, rewind: Callable[[AsyncReadable], Awaitable[None]], where: str
+    ) -> None:
+        super().__init__(file)
+        self._rewind: Callable[[AsyncReadable], Awaitable[None]] | None = rewind
+        self._where = where
+
+    async def __anext__(self) -> bytes:
+        rewind, self._rewind = self._rewind, None
+        if rewind is not None:
+            await rewind(self._file)
+        block = await super().__anext__()
+        if isinstance(block, str):
+            raise _gives_text(self._where)
+        return block
+
+
 class _AsyncChunks:
     """Not an async generator: one that is dropped half way would leave its end to the event loop."""
 
@@ -215,10 +286,19 @@ def _measure(file: IO[bytes]) -> tuple[int, int | None]:
 def _blocks(read: Callable[[int], object], where: str) -> Iterator[object]:
     while block := read(_BLOCK_SIZE):
         if isinstance(block, str):
-            raise InvalidRequest(f"the file in {where} gives text: open it with 'rb'")
+            raise _gives_text(where)
         yield block
     if block is None:
         raise InvalidRequest(f"the file in {where} is non-blocking, and has nothing to give yet")
+
+
+def _gives_text(where: str) -> InvalidRequest:
+    return InvalidRequest(f"the file in {where} gives text: open it with 'rb'")
+
+
+def _can_rewind(file: object) -> bool:
+    """Whether an async file can be asked where it stands, and be put there again."""
+    return has_awaited(file, "seek") and has_awaited(file, "tell")
 
 
 def _chunks(items: Iterator[object], where: str) -> Iterator[bytes]:
