@@ -6,7 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,9 @@ from adieu import URL, Cookie, Cookies
 from adieu.lifecycle.lock import is_owned
 from adieu.messages.cookies import public_suffix, store
 from support.locks import InterruptedLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WEB = "https://www.example.org/"
 
@@ -458,7 +461,7 @@ def test_a_cookie_that_cannot_be_sent_unchanged_is_refused_without_its_value(
 @pytest.mark.parametrize(
     "more",
     [
-        {"path": "x"}, {"path": "/;"}, {"path": "/\n"}, {"path": ""}, {"path": "/ü"},
+        {"path": "x"}, {"path": "/" + "x" * 1024}, {"path": "/\n"}, {"path": ""}, {"path": "/ü"},
         {"expires": float("nan")}, {"expires": float("inf")}, {"expires": -1}, {"expires": "now"},
     ],
 )  # fmt: skip
@@ -519,9 +522,41 @@ def test_anything_but_a_cookie_is_refused(wrong: Any) -> None:
         Cookies(wrong, url=WEB)
 
 
-def test_a_cookie_made_by_hand_cannot_carry_a_line_end() -> None:
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        Cookie("a", "1\r\nHost: evil", "example.org"),
+        Cookie("a", "1", "example.org\n.evil.example"),
+        Cookie("a", "1", "example.org\tTRUE"),
+        Cookie("a", "1", ""),
+        Cookie("a", "1", "例.example"),
+        Cookie("a", "1", "example.org", "/\n"),
+    ],
+)
+def test_a_cookie_made_by_hand_cannot_carry_a_line_end_or_a_tab(cookie: Cookie) -> None:
     with pytest.raises(adieu.InvalidRequest):
-        Cookies([Cookie("a", "1\r\nHost: evil", "example.org")])
+        Cookies([cookie])
+
+
+@pytest.mark.parametrize("size", [1023, 1024, 1025, 60_000])
+def test_a_default_path_has_the_bound_of_a_path_that_is_given(size: int) -> None:
+    jar = Cookies()
+    path = "/" + "x" * (size - 1)
+    jar.store(URL(f"https://a.example{path}/y"), ["a=1"])
+    assert [cookie.path for cookie in jar] == ([path] if size <= 1024 else [])
+    # One with a longer Path attribute is kept for the default path.
+    jar.store(URL("https://b.example/x/y"), [f"a=1; Path={path}"])
+    assert jar.get("a", domain="b.example", path=path if size <= 1024 else "/x") == "1"
+
+
+def test_a_default_path_may_have_parameters(tmp_path: Path) -> None:
+    jar = Cookies()
+    jar.store(URL("https://a.example/app;v=1/page"), ["a=1"])
+    assert sent(jar, "https://a.example/app;v=1/other") == "a=1"
+    assert sent(jar, "https://a.example/app/other") == ""
+    jar.save(tmp_path / "jar")
+    assert list(Cookies.load(tmp_path / "jar")) == list(jar)
+    assert list(pickle.loads(pickle.dumps(jar))) == list(jar)
 
 
 def test_no_repr_shows_a_value() -> None:
@@ -612,6 +647,9 @@ def test_an_unused_jar_loads_nothing() -> None:
                     "https://a.example/",
                     "https://b.a.example/x/y",
                     "http://10.0.0.1/",
+                    "http://a.example/x;y=1/z",
+                    f"http://a.example/x{'y' * 1100}/z",
+                    "http://[::1]/%0a%20/x",
                 ]
             ),
             st.text(alphabet=st.sampled_from("ab=;/. -09xdomainPathSecure\x00\xe4"), max_size=60)
@@ -646,3 +684,4 @@ def test_any_set_cookie_is_sent_as_a_valid_field_to_no_other_host(
     assert jar.header_for(URL("https://example/x/y")) is None
     assert jar._store._size == len(jar)
     assert list(pickle.loads(pickle.dumps(jar))) == list(jar)
+    assert list(Cookies(jar)) == list(jar)

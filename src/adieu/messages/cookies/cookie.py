@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from adieu.errors import InvalidRequest
 from adieu.messages.cookies.public_suffix import is_public_suffix
-from adieu.messages.cookies.set_cookie import parse_set_cookie
+from adieu.messages.cookies.set_cookie import (
+    LONGEST_ATTRIBUTE,
+    LONGEST_PAIR,
+    parse_set_cookie,
+)
 
 if TYPE_CHECKING:
     from adieu.messages.url import URL
@@ -21,6 +26,9 @@ __all__ = [
     "prefix_fault",
 ]
 
+# As a cookies.txt can hold them. A default path may have a ";", which a Path attribute cannot.
+_PATH = re.compile(r"/[^\x00-\x1f\x7f\u0100-\U0010ffff]*").fullmatch
+_DOMAIN = re.compile(r"[^\x00-\x20\x7f\u0100-\U0010ffff]{1,255}").fullmatch
 _MAX_EXPIRES = 1e12  # Some 30000 years from now: a larger number is in milliseconds, or infinite.
 _MAX_AGE = 400 * 86400.0  # Section 5.5: the longest time that a server may ask for.
 
@@ -53,7 +61,8 @@ class Cookie(NamedTuple):
 def admitted(url: URL, field: str, now: float) -> Cookie | None:
     """The cookie that a response from this URL may set with this field, or None (section 5.7, steps 1 to 22).
 
-    A cookie that has expired already is returned, too: it deletes an older one.
+    A cookie that has expired already is returned, too: it deletes an older one. Every one passes `checked`, so that a
+    jar with it can be saved, pickled and copied.
     """
     parsed = parse_set_cookie(field)
     host = url.host_key
@@ -85,8 +94,10 @@ def admitted(url: URL, field: str, now: float) -> Cookie | None:
         host_only,
         parsed.same_site,
     )
-    if prefix_fault(cookie) is not None or (
-        cookie.name[:7].lower() == "__host-" and not parsed.path
+    if (
+        _fault(cookie) is not None
+        or prefix_fault(cookie) is not None
+        or (cookie.name[:7].lower() == "__host-" and not parsed.path)
     ):
         return None  # The prefix requires the attribute "Path=/", not only this path by default.
     return cookie
@@ -99,28 +110,35 @@ def checked(cookie: Cookie) -> Cookie:
             raise InvalidRequest(
                 f"name, value, domain and path of a cookie are text, not {type(part).__name__}"
             )
-    name, value, path, expires = cookie.name, cookie.value, cookie.path, cookie.expires
-    # If the parser here changes it, so does that of a server.
-    parsed = parse_set_cookie(f"a; path={path}")
-    if parsed is None or parsed.path != path:
-        raise InvalidRequest(
-            f"the path of a cookie begins with '/', and has no ';', no control characters, no space at its end, and "
-            f"1024 bytes at most, not {path[:80]!r}"
+    fault = _fault(cookie)
+    if fault is not None:
+        raise InvalidRequest(fault)
+    return cookie
+
+
+def _fault(cookie: Cookie) -> str | None:
+    """Why no jar may hold this cookie, whoever sets it: a server, the caller, a file or a pickle. None: it may."""
+    name, value, domain, path, expires = cookie[:5]
+    if _PATH(path) is None or len(path) > LONGEST_ATTRIBUTE:
+        return (
+            "the path of a cookie begins with '/', and has no control characters, Latin-1 only, and "
+            f"{LONGEST_ATTRIBUTE} bytes at most, not {path[:80]!r}"
         )
+    if _DOMAIN(domain) is None:
+        return f"the domain of a cookie is a host, without spaces, not {domain[:80]!r}"
+    # If the parser here changes it, so does that of a server.
     parsed = parse_set_cookie(f"{name}={value}")
     if parsed is None or (parsed.name, parsed.value) != (name, value):
-        raise InvalidRequest(
+        return (
             f"the cookie {name[:80]!r} cannot be sent as it is: its name has no '='; name and value have no ';', no "
-            "control characters, no spaces at their ends, Latin-1 only, and 4096 bytes at most together; encode the "
-            "rest, as with urllib.parse.quote"
+            f"control characters, no spaces at their ends, Latin-1 only, and {LONGEST_PAIR} bytes at most together; "
+            "encode the rest, as with urllib.parse.quote"
         )
     if expires is not None and not (
         isinstance(expires, (int, float)) and 0 <= expires < _MAX_EXPIRES
     ):
-        raise InvalidRequest(
-            f"expires= of a cookie is in seconds since 1970, or None for the end of the session, not {expires!r}"
-        )
-    return cookie
+        return f"expires= of a cookie is in seconds since 1970, or None for the end of the session, not {expires!r}"
+    return None
 
 
 def prefix_fault(cookie: Cookie) -> str | None:
