@@ -320,6 +320,32 @@ def test_auth_goes_to_the_origin_of_the_base_url(side: Sync) -> None:
     assert "authorization" not in side.get(client, "/").headers
 
 
+@pytest.mark.parametrize("given", [None, {"a": "1"}])
+def test_a_cookie_by_name_is_for_the_host_of_the_base_url_at_that_time(
+    side: Sync, given: dict[str, str] | None
+) -> None:
+    client = side.client("https://a.example", cookies=given)
+    client.cookies["a"] = "1"
+    client.base_url = "https://b.example"
+    client.cookies["b"] = "2"
+    assert side.get(client, "/").headers["cookie"] == "b=2"
+    assert side.get(client, "https://a.example/").headers["cookie"] == "a=1"
+    client.base_url = None
+    with pytest.raises(adieu.InvalidRequest, match="has no host"):
+        client.cookies["c"] = "3"
+
+
+def test_a_jar_that_the_user_made_keeps_its_url(side: Sync) -> None:
+    jar = adieu.Cookies(url="https://jar.example")
+    client = side.client("https://a.example", cookies=jar)
+    client.base_url = "https://b.example"
+    client.cookies["b"] = "2"
+    assert side.get(client, "https://jar.example/").headers["cookie"] == "b=2"
+    jar.url = "https://c.example"
+    jar["c"] = "3"
+    assert [cookie.domain for cookie in jar] == ["jar.example", "c.example"]
+
+
 def test_cookies_are_assigned_as_they_are_given(side: Sync) -> None:
     client = side.client("https://a.example", cookies={"a": "1"})
     jar = client.cookies

@@ -120,6 +120,8 @@ class ClientBase(SettingAttributes):
         settings = self._settings.replace(**{name: checked})
         self._check_kind(settings)
         self._plain = CallSettings(settings)
+        if name == "base_url":
+            settings.cookies.move(settings.base_url)
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in vars(self) or hasattr(type(self), name)):

@@ -165,6 +165,8 @@ class ClientCookies:
         self.kept = cookies is not False
         if cookies is not None and cookies is not False:
             self.jar = as_jar(cookies, base)
+        # The user made the jar, with a URL of its own. In other jars, values by name are for the client's base URL.
+        self.is_given = self.jar is not None and self.jar is cookies
 
     def jar_for(self, base: URL | None) -> Cookies:
         """The jar, made if there is none yet. Raises `InvalidRequest` if the client keeps no cookies."""
@@ -177,6 +179,11 @@ class ClientCookies:
             # `setdefault` is atomic, so two threads get the same jar.
             jar = vars(self).setdefault("jar", Cookies(url=base))
         return jar
+
+    def move(self, base: URL | None) -> None:
+        """The client has another base URL. What is in the jar stays as it is."""
+        if self.jar is not None and not self.is_given:
+            self.jar.url = base
 
     def learn(self, url: URL, headers: Headers, base: URL | None) -> None:
         """Store the cookies that a response sets."""

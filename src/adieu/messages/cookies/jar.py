@@ -61,6 +61,15 @@ class Cookies:
         if cookies is not None:
             self.update(cookies)
 
+    @property
+    def url(self) -> URL | None:
+        """A value by name is for the host of this URL. Assigned, it is for the values that are given from then on."""
+        return self._url
+
+    @url.setter
+    def url(self, url: URL | str | None) -> None:
+        self._url = None if url is None else URL(url)
+
     def header_for(self, url: URL) -> str | None:
         """The value of the Cookie field of a request to this URL; None if there are no cookies for it."""
         if not self._store:
