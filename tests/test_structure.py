@@ -186,3 +186,32 @@ def test_a_package_and_its_module_that_import_each_other_are_found(tmp_path: Pat
 def test_the_shortest_circle_is_named_in_the_order_of_its_imports() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
     assert circles(graph) == [["a", "b", "c"], ["d", "e"]]
+
+
+# Locks and forks have one home each: a lock that is made elsewhere stays locked in a forked child, and an interrupt can
+# leave it locked on CPython 3.14.
+
+
+def _calls_of(names: str, homes: set[str]) -> list[str]:
+    pattern = re.compile(rf"\b(?:{names})\(")
+    return [
+        f"{module}:{number}"
+        for module, path in SOURCES.items()
+        if module not in homes
+        and module.split(".")[:2] not in (["adieu", "cli"], ["adieu", "testing"])
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def test_every_lock_is_made_by_the_module_for_locks() -> None:
+    names = "RLock|Lock|allocate_lock|Condition|Semaphore|BoundedSemaphore|Barrier|threading.Event"
+    assert _calls_of(names, {"adieu.lifecycle.lock"}) == []
+
+
+def test_there_is_one_registry_of_what_a_forked_child_makes_anew() -> None:
+    assert _calls_of("register_at_fork", {"adieu.lifecycle.fork"}) == []
+
+
+def test_every_thread_is_started_by_the_module_for_threads() -> None:
+    assert _calls_of("Thread|start_new_thread", {"adieu.lifecycle.threads"}) == []

@@ -177,7 +177,11 @@ class Urllib3Adapter(AdapterBase):
                 if len(self._managers) >= _MOST_MANAGERS:
                     self._forget_pools()
                 manager = self._managers.setdefault(proxy, manager_for(proxy))
-            found = manager.connection_from_host(origin.host, origin.port, origin.scheme)
+            try:
+                found = manager.connection_from_host(origin.host, origin.port, origin.scheme)
+            except BaseException:
+                self._managers.pop(proxy, None)  # An interrupt may have left its lock taken.
+                raise
             if len(self._pools) >= _MOST_POOLS:
                 self._pools = {}
             self._pools[origin, proxy] = found

@@ -1,28 +1,31 @@
 """One call of an app: it runs step by step while the client reads, and ends once.
 
 Theory of operation. The lease belongs to an exchange before the app runs. The app runs in steps: the call itself, then
-one `next` of its iterable each time the client needs bytes. `_busy` is held only while a step runs. The thread or
-finalizer that ends the lease closes the iterable if no step is running. Otherwise the thread of the step closes it
-after the step, because a running generator cannot be closed. In both cases the iterable is removed from its one
-attribute before it is closed, so it is closed once.
+one `next` of its iterable each time the client needs bytes. One thread uses the app at a time, for a step or to end it;
+`_user` says which. The thread or finalizer that ends the lease closes the iterable if no thread uses the app. Otherwise
+that one closes it as it leaves, because a running generator cannot be closed. None waits for another.
+
+`_user` is a dict and no lock: to enter and to say who has entered is one operation, so after an interrupt at any line a
+thread knows whether it is in.
 """
 
 from __future__ import annotations
 
-import threading
 import traceback
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.lease import Lease
 from adieu.messages.headers import Headers
+from adieu_wsgi.app_iterable import AppIterable
 from adieu_wsgi.errors import Facts, NotWSGI
 from adieu_wsgi.head import Head
 from adieu_wsgi.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from _typeshed.wsgi import WSGIApplication
 
@@ -45,7 +48,6 @@ class AppLease(Lease):
     """
 
     __slots__ = (
-        "_busy",
         "_content",
         "_end_content",
         "_ended",
@@ -58,6 +60,7 @@ class AppLease(Lease):
         "_pieces",
         "_raising",
         "_running",
+        "_user",
     )
 
     def __init__(
@@ -75,8 +78,9 @@ class AppLease(Lease):
         self._running = running
         self._raising = raising
         self._errors: Any = None
-        self._busy = threading.Lock()
-        self._iterable: Iterable[bytes] | None = None
+        # The thread that uses the app, under the only key.
+        self._user: dict[None, int] = {}
+        self._iterable = AppIterable()
         self._pieces: Iterator[bytes] | None = None
         self._exhausted = False
         self._ended = False
@@ -141,14 +145,14 @@ class AppLease(Lease):
         limit = deadline.remaining("read")
         started = deadline.now()
         facts = self._facts
+        me, user = get_ident(), self._user
         try:
             try:
-                with self._busy:
+                if user.setdefault(None, me) == me:
                     step()
             finally:
                 facts.request_sent = self._content.sent
-                if self._ended:
-                    self._end()
+                self._leave(me)
         except Exception as error:
             self._raise_content_error()
             if isinstance(error, NotWSGI) and facts.fault is not None:
@@ -159,6 +163,9 @@ class AppLease(Lease):
             if not self._exhausted:
                 self._failed = str(facts.raised(error))
             return False
+        except BaseException:
+            self._leave(me)  # An interrupt, perhaps just as this was called.
+            raise
         if self._ended:
             raise ClientClosed(f"the client was closed while {facts.method} {facts.url} ran")
         self._raise_content_error()
@@ -171,7 +178,7 @@ class AppLease(Lease):
         return True
 
     def _call(self, app: WSGIApplication, environ: dict[str, Any]) -> None:
-        self._iterable = iterable = app(environ, self._output.start_response)
+        iterable = self._iterable.take_from(app, environ, self._output.start_response)
         try:
             self._pieces = iter(iterable)
         except TypeError:
@@ -188,29 +195,37 @@ class AppLease(Lease):
     def _close(self) -> None:
         """End the iterable in a step, so that an error of its `close()` counts as an exception of the app."""
         self._exhausted = True
-        _close(self._taken())
+        self._pieces = None
+        self._iterable.close()
 
     def _end(self) -> None:
-        # Held only by a step of the app, whose thread calls this afterwards, and by other calls of this method.
-        if self._busy.acquire(blocking=False):
-            try:
+        """End the app, unless a thread uses it, perhaps this one: that thread does it as it leaves."""
+        me, user = get_ident(), self._user
+        if user.get(None) == me:
+            return
+        try:
+            if user.setdefault(None, me) == me:
                 self._output.close()
                 self._content.cut()
-                notify(_close, self._taken())
+                self._pieces = None
+                notify(self._iterable.close)
                 self._end_content()
-            finally:
-                self._busy.release()
+        finally:
+            if user.get(None) == me:
+                user.clear()
 
-    def _taken(self) -> Iterable[bytes] | None:
-        iterable, self._iterable, self._pieces = self._iterable, None, None
-        return iterable
+    def _leave(self, me: int) -> None:
+        if self._user.get(None) == me:
+            self._user.clear()
+        if self._ended:
+            self._end()
 
     def _error_head(self) -> Head:
         """The answer of a server for an app that failed before it sent its head."""
         self._exhausted = True
         self._failed = None
-        with self._busy:
-            notify(_close, self._taken())
+        self._pieces = None
+        notify(self._iterable.close)
         headers = Headers([("Content-Type", "text/plain"), ("Content-Length", str(len(_SORRY)))])
         return self._output.replace(
             Head(500, "Internal Server Error", headers, len(_SORRY)), _SORRY
@@ -228,9 +243,3 @@ class AppLease(Lease):
                 ) from failure
         finally:
             del failure  # Or the exception's traceback would refer to the exception: a cycle.
-
-
-def _close(iterable: Iterable[bytes] | None) -> None:
-    close = getattr(iterable, "close", None)
-    if close is not None:
-        close()

@@ -113,7 +113,7 @@ class BodyClosed(AdieuError, RuntimeError):
 
 
 class BodyBusy(AdieuError, RuntimeError):
-    """Two threads or tasks tried to read the same body at once."""
+    """Two threads or tasks tried to read the same body, or the outcomes of one map, at once."""
 
 
 class ContentError(AdieuError):

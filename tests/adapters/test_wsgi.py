@@ -15,6 +15,7 @@ import pytest
 
 import adieu
 from adieu_wsgi import AppError, NotWSGI, WSGIAdapter
+from support.alarm import HAS_ALARMS, Alarm
 from support.stage import COUNTS_REFERENCES, POLICIES, caught, drop
 
 if TYPE_CHECKING:
@@ -1075,3 +1076,69 @@ def test_a_closed_adapter_refuses_and_may_be_closed_again() -> None:
     adapter.close()
     with adieu.Client(URL, adapter=adapter) as client, pytest.raises(adieu.ClientClosed):
         client.get("/")
+
+
+# Interrupts
+
+
+class _Answer:
+    """An app that is its own iterable. The last line of `__init__` counts it: after that no interrupt is the app's."""
+
+    made = closed = 0
+
+    def __init__(self, environ: Any, start_response: Any) -> None:
+        self._left = 5
+        self._start = start_response
+        _Answer.made += 1
+
+    def __iter__(self) -> _Answer:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._left == 5:
+            self._start("200 OK", TEXT)
+        if not self._left:
+            raise StopIteration
+        self._left -= 1
+        return b"x" * 100
+
+    def close(self) -> None:
+        _Answer.closed += 1
+
+
+@pytest.mark.skipif(not HAS_ALARMS, reason="this platform has no interval timers")
+@pytest.mark.parametrize("streamed", [False], ids=["read"])
+def test_after_an_interrupt_the_iterable_is_closed_and_was_closed_once(streamed: bool) -> None:
+    def play() -> None:
+        if not streamed:
+            client.get("/")
+            return
+        with client.stream("GET", "/") as response:
+            next(response.iter_bytes())
+
+    with adieu.Client(URL, adapter=WSGIAdapter(_Answer)) as client, Alarm(530) as alarm:
+        for _ in alarm.rounds(300):
+            interrupt = alarm.call(play)
+            assert _Answer.closed == _Answer.made
+            del interrupt
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_close_that_an_interrupt_cut_short_is_called_once_more(at: int) -> None:
+    pieces = Pieces(b"a", b"b")
+    closes = iter([KeyboardInterrupt, None])
+
+    def interrupted() -> None:
+        pieces.closed += 1
+        if (interrupt := next(closes)) is not None:
+            raise interrupt
+
+    pieces.close = interrupted  # type: ignore[method-assign]
+    with adieu.Client(URL, adapter=WSGIAdapter(giving(pieces))) as client:
+        response = client.stream("GET", "/")
+        received = response.iter_bytes()
+        for _ in range(at - 1):
+            next(received)
+        with pytest.raises(KeyboardInterrupt):
+            response.close()
+    assert pieces.closed == 2

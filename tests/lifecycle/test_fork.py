@@ -281,7 +281,7 @@ def test_an_upgraded_connection_of_the_parent_survives_its_end_in_a_child(
         with upgraded:
 
             def work() -> object:
-                with pytest.raises(OSError) as refused:
+                with pytest.raises(ConnectionAbortedError) as refused:
                     upgraded.recv(timeout=5)
                 upgraded.close()
                 return [str(refused.value), established(to_ports={fault_server.port})]

@@ -51,7 +51,7 @@ def stopped_with(lock):
 def pool_of(client):
     from adieu.lifecycle.fork import _first
     from adieu.lifecycle.pool import Pool
-    return next(thing for thing in _first if isinstance(thing, Pool))
+    return next(pool for known in list(_first) if isinstance(pool := known(), Pool))
 
 class AtExit:
     '''Does this when the interpreter clears the modules.'''

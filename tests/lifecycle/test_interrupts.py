@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.testing import payload
 from support.alarm import HAS_ALARMS, Alarm
 from support.stage import COUNTS_REFERENCES, drop
 from support.three_requests import ThreeRequestsAuth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from support.stage import Stage
 
@@ -115,6 +117,27 @@ def test_keeping_the_interrupt_keeps_no_connection(bare: Stage, quiet: None) -> 
                 interrupt = alarm.call(lambda: _plain(bare, client))
             assert bare.nothing_open(), traceback.format_exception(interrupt)
             del interrupt
+
+
+def test_after_an_interrupt_in_a_download_the_next_one_works(
+    bare: Stage, quiet: None, tmp_path: Path
+) -> None:
+    target = tmp_path / "file"
+    with bare.block(bare.one()) as client, Alarm(524) as alarm:
+
+        def download() -> None:
+            bare.run(client.download("/bytes?n=300000", target))
+
+        download()
+        for _ in alarm.rounds(_HITS):
+            alarm.call(download)
+            drop()
+            target.unlink(missing_ok=True)
+            download()
+            assert target.read_bytes() == payload(300_000)
+            assert bare.in_use(client) == []
+    assert bare.nothing_open()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_interrupt_at_the_end_of_a_client_leaves_nothing_open(bare: Stage, quiet: None) -> None:

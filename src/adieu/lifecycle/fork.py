@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,9 @@ __all__ = ["call_after_fork", "call_first_after_fork"]
 
 T = TypeVar("T")
 
-_first: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
-_then: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
+# Not `WeakKeyDictionary`, whose callbacks are Python: an interrupt that falls into one is printed and lost.
+_first: dict[ref[Any], Callable[[Any], object]] = {}
+_then: dict[ref[Any], Callable[[Any], object]] = {}
 
 
 def call_first_after_fork(thing: T, renew: Callable[[T], object]) -> None:
@@ -30,7 +31,7 @@ def call_first_after_fork(thing: T, renew: Callable[[T], object]) -> None:
 
     `renew` must not refer to `thing`, and drops no reference to anything with a finalizer.
     """
-    _first[thing] = renew
+    _first[ref(thing, _first.pop)] = renew
 
 
 def call_after_fork(thing: T, renew: Callable[[T], object]) -> None:
@@ -38,13 +39,15 @@ def call_after_fork(thing: T, renew: Callable[[T], object]) -> None:
 
     `renew` must not refer to `thing`.
     """
-    _then[thing] = renew
+    _then[ref(thing, _then.pop)] = renew
 
 
 def _after_fork() -> None:
     for things in (_first, _then):
-        for thing, renew in list(things.items()):
-            renew(thing)
+        for known, renew in list(things.items()):
+            thing = known()
+            if thing is not None:
+                renew(thing)
 
 
 if hasattr(os, "register_at_fork"):

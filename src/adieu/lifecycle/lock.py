@@ -1,4 +1,4 @@
-"""Locks, threads and interrupts.
+"""Locks and interrupts.
 
 A lock that is taken in a `with` block was safe from Ctrl-C up to CPython 3.13, and is on PyPy: taking a lock that is
 written in C, and entering the block, were one instruction. In 3.14 they are two, and an interrupt that falls in
@@ -20,16 +20,12 @@ While the interpreter ends, it stops every other thread for good, wherever it is
 released. So only `acquire` and `try_acquire` may wait for such a lock: the one raises then, the other gives up. What
 ends a lease or a client waits for no lock at all. It notes what is to be done, and does it if the lock is free; if not,
 the thread that holds the lock does it as it leaves.
-
-`Thread.start` waits for the thread's own first steps, with locks that are Python: an interrupt there leaves a thread
-behind that never takes its first step and never ends. Only the main thread is interrupted, so another one starts them.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from _thread import start_new_thread
 from typing import TYPE_CHECKING, TypeVar
 
 from adieu.errors import ClientClosed
@@ -40,12 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "acquire",
-    "begin",
     "is_owned",
     "locked",
     "new_lock",
     "release_if_owned",
-    "start_in_helper",
     "try_acquire",
 ]
 
@@ -104,24 +98,3 @@ def release_if_owned(lock: threading.RLock) -> None:
     """Release a lock that was not held before the block, if the calling thread holds it still."""
     if is_owned(lock):
         lock.release()
-
-
-def begin(thread: threading.Thread) -> None:
-    """Start a thread, from any other one."""
-    if threading.current_thread() is threading.main_thread():
-        start_in_helper(thread)
-    else:
-        thread.start()
-
-
-def start_in_helper(thread: threading.Thread, begun: Callable[[], object] = bool) -> None:
-    """Start a thread in a helper thread, which then calls `begun`."""
-
-    def start() -> None:
-        try:
-            thread.start()
-        except RuntimeError:
-            thread.run()  # The system has no more threads to give; but this is one, too.
-        begun()
-
-    start_new_thread(start, ())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from adieu.errors import ClientClosed, DNSError
-from adieu.lifecycle.lock import begin
+from adieu.lifecycle.threads import BackgroundThread
 
 if TYPE_CHECKING:
     from adieu.net.address import Address, SocketAddress
@@ -57,7 +56,7 @@ def lookup_in_thread(
             return
         answer(found)
 
-    begin(threading.Thread(target=look, name=f"adieu-dns-{host}", daemon=True))
+    BackgroundThread(look, name=f"adieu-dns-{host}").begin()
 
 
 class _LookupCancel:

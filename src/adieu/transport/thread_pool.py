@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import BodyClosed
 from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import locked, new_lock
+from adieu.lifecycle.threads import BackgroundThread
 from adieu.net.async_backend import current_backend
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Threads:
         # One token for each thread that waits at the queue, and for which no slot was put there.
         self._idle: deque[None] = deque()
         self._busy: dict[ThreadSlot, threading.Thread] = {}
-        self._threads: list[threading.Thread] = []
+        self._threads: list[BackgroundThread] = []
 
     def take(self, slot: ThreadSlot, stopped: Callable[[], BaseException]) -> None:
         """Queue a slot. After `stop` it gets the error that `stopped` makes."""
@@ -160,14 +161,9 @@ class Threads:
         number = len(self._threads)
         if number >= self.limit or self._stopped:
             return
-        thread = threading.Thread(
-            target=_work,
-            args=(self._queue, self._idle, self._busy),
-            name=f"adieu-to_async-{number + 1}",
-            # One that waits for a peer must not keep the interpreter from ending.
-            daemon=True,
-        )
-        thread.start()
+        name = f"adieu-to_async-{number + 1}"
+        thread = BackgroundThread(_work, self._queue, self._idle, self._busy, name=name)
+        thread.begin()
         self._threads.append(thread)
 
     def holders(self) -> list[str]:
@@ -198,7 +194,7 @@ class Threads:
         lasting = {thread for slot, thread in self._busy.copy().items() if slot.survives_close}
         for thread in self._threads:
             if thread not in lasting:
-                thread.join(max(until - monotonic(), 0.0))
+                thread.wait(max(until - monotonic(), 0.0))
 
 
 def _work(

@@ -12,7 +12,6 @@ lease that comes too late is ended at once.
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from adieu.errors import BodyClosed, ClientClosed, InvalidRequest, PoolTimeout
 from adieu.lifecycle.lease import AsyncLease, Lease
 from adieu.lifecycle.pinned import Pinned
 from adieu.lifecycle.steps import drive
+from adieu.lifecycle.threads import BackgroundThread
 from adieu.messages.response import Response
 from adieu.transport.adapter import Wrapper, checked_adapter
 from adieu.transport.exchange import AsyncExchange, Exchange
@@ -127,16 +127,16 @@ class ThreadAdapter(Wrapper):
         self._closed = True
         self._threads.stop(self._refusal)
         done = answer()
-        closing = partial(_close, self.inner, self._threads, done)
-        thread = threading.Thread(target=closing, name="adieu-to_async-closes", daemon=True)
-        thread.start()
+        name = "adieu-to_async-closes"
+        thread = BackgroundThread(_close, self.inner, self._threads, done, name=name)
+        thread.begin()
         said = False
         try:
             said = await done.wait()
             report: CloseReport | None = await taken(done)
         finally:
             if said:
-                thread.join(_GRACE)  # It has delivered its result, and is about to end.
+                thread.wait(_GRACE)  # It has delivered its result, and is about to end.
         return report
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ from adieu.client.map.arguments import NoRequest, checked_limit, refused_source
 from adieu.client.map.cancel import CancelHandle
 from adieu.client.map.job import Job
 from adieu.client.map.outcome import Outcome
-from adieu.errors import ClientClosed
+from adieu.errors import BodyBusy, ClientClosed
 from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import new_lock, release_if_owned
 
@@ -217,9 +217,9 @@ class Map:
 
     def __next__(self) -> Outcome[Response]:
         lock = self._reader_lock
-        if not lock.acquire(blocking=False):
-            raise RuntimeError("another thread is waiting for the next outcome of this map")
         try:
+            if not lock.acquire(blocking=False):
+                raise BodyBusy("another thread is waiting for the next outcome of this map")
             return self._next(self._in_flight)
         finally:
             release_if_owned(lock)

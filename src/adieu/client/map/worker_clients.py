@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,6 +18,7 @@ from typing_extensions import NamedTuple
 
 from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import locked, new_lock
+from adieu.lifecycle.threads import BackgroundThread
 
 __all__ = ["IDLE_TIMEOUT", "BorrowedClient", "PackedClient", "pack"]
 
@@ -49,7 +49,7 @@ class PackedClient(NamedTuple, Generic[C]):
 _names: WeakKeyDictionary[_Closable, bytes] = WeakKeyDictionary()
 _clients: dict[PackedClient[Any], _CachedClient[Any]] = {}
 _lock = new_lock()
-_evictor: Thread | None = None
+_evictor: BackgroundThread | None = None
 
 
 def pack(client: C) -> PackedClient[C]:
@@ -106,8 +106,8 @@ class BorrowedClient(Generic[C]):
         cached.users += 1
         # In a forked child the parent's thread is not alive.
         if _evictor is None or not _evictor.is_alive():
-            _evictor = Thread(target=_evict_until_empty, name="adieu-map-clients", daemon=True)
-            _evictor.start()
+            _evictor = BackgroundThread(_evict_until_empty, name="adieu-map-clients")
+            _evictor.begin()
         return cached
 
 
