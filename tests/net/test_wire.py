@@ -431,7 +431,7 @@ def test_an_address_needs_no_resolver_thread(
     def never(*_: Any) -> Any:
         raise AssertionError("a thread was started")
 
-    monkeypatch.setattr("adieu.net.lookup.begin", never)
+    monkeypatch.setattr("adieu.net.lookup.BackgroundThread", never)
     with adieu.Client(adapter=adapter) as client:
         assert client.get(f"{fault_server.url}/ok").status_code == 200
 
