@@ -14,6 +14,10 @@ import pytest
 
 import adieu
 from adieu.flow.redirects import redirected
+from adieu.net.async_wire import AsyncUnixWire
+from adieu_asgi import AsyncASGIAdapter
+from adieu_native import AsyncNativeAdapter, NativeAdapter
+from adieu_wsgi import WSGIAdapter
 from support.clients import ADAPTERS, EventLog, sockets
 
 if TYPE_CHECKING:
@@ -382,7 +386,7 @@ def test_credentials_are_not_sent_to_another_scheme(
 
     redirecting(fault_server, f"https://127.0.0.1:{fault_server.port}/")
     with adieu.Client(adapter=adapter) as client:
-        client.mount("https://127.0.0.1:*", secure)
+        client.mount("https://127.0.0.1:*", secure, from_network=True)
         client.get(f"{fault_server.url}/from", headers=SECRETS)
     assert not any(name in seen[0] for name in SECRETS)
 
@@ -465,6 +469,101 @@ def test_all_fields_about_content_go_with_it(stage: Stage, status: int) -> None:
     assert names == {"host", "user-agent", "accept", "accept-encoding", "x-kept"} | (
         {"connection"} if stage.adapter == "close" else set()
     )
+
+
+# From the network to what is not the network
+
+
+class Inside:
+    """Counts the requests that reach this process; as a function, and as an app."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def function(self, request: adieu.Request) -> adieu.Response:
+        self.bodies.append(b"".join(request.content.chunks()))
+        return adieu.Response(200, body=b"inside")
+
+    async def async_function(self, request: adieu.Request) -> adieu.AsyncResponse:
+        self.bodies.append(b"".join(request.content.chunks()))
+        return adieu.AsyncResponse(200, body=b"inside")
+
+    def wsgi(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        self.bodies.append(environ["wsgi.input"].read())
+        start_response("200 OK", [("Content-Length", "6")])
+        return [b"inside"]
+
+    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        self.bodies.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"inside"})
+
+    def mounted(self, kind: str, stage: Stage) -> Any:
+        """An adapter that reaches this object, or, for a socket, nothing."""
+        is_async = stage.runner.kind is adieu.AsyncClient
+        if kind == "socket":
+            wire = (AsyncUnixWire if is_async else adieu.UnixWire)("/no/such/socket")
+            return (AsyncNativeAdapter if is_async else NativeAdapter)(wire)  # type: ignore[arg-type]
+        if kind == "wrapped function":
+            inner = self.mounted("function", stage)
+            return (adieu.AsyncMiddleware if is_async else adieu.Middleware)(inner)
+        if kind == "function" or stage.runner.is_trio:  # The ASGI adapter is for asyncio.
+            return adieu.adapter(self.async_function if is_async else self.function)
+        return AsyncASGIAdapter(self.asgi) if is_async else WSGIAdapter(self.wsgi)
+
+
+_KINDS = ["socket", "function", "wrapped function", "app"]
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_server_of_the_network_cannot_redirect_into_this_machine_or_process(
+    stage: Stage, kind: str, status: int
+) -> None:
+    inside = Inside()
+    url = f"/redirect?status={status}&to=http://inside.example/admin"
+    with stage.block(stage.one()) as client:
+        client.mount("http://inside.example/", inside.mounted(kind, stage))
+        with pytest.raises(adieu.RedirectError, match=r"must not choose .*from_network=True"):
+            stage.get(client, url, "POST", content=b"secret")
+        # Nor over a hop between two servers of the network.
+        with pytest.raises(adieu.RedirectError, match="must not choose"):
+            stage.get(client, "/redirect?to=/redirect?to=http://inside.example/")
+        assert inside.bodies == []
+        assert stage.in_use(client) == []
+        if kind != "socket":
+            assert stage.read(stage.get(client, "http://inside.example/")) == b"inside"
+        stage.next_works(client)
+
+
+@pytest.mark.parametrize("kind", _KINDS[1:])
+def test_a_mount_may_allow_redirects_from_the_network(stage: Stage, kind: str) -> None:
+    inside = Inside()
+    url = "/redirect?status=307&to=http://inside.example/"
+    with stage.block(stage.one()) as client:
+        client.mount("http://inside.example/", inside.mounted(kind, stage), from_network=True)
+        assert stage.read(stage.get(client, url, "POST", content=b"mine")) == b"inside"
+        assert inside.bodies == [b"mine"]
+        stage.next_works(client)
+
+
+def test_what_is_not_on_the_network_may_redirect_anywhere(stage: Stage) -> None:
+    is_async = stage.runner.kind is adieu.AsyncClient
+    inside = Inside()
+    location = [f"{stage.server.url}/ok", "http://inside.example/"]
+
+    def answer(request: adieu.Request) -> Any:
+        kind = adieu.AsyncResponse if is_async else adieu.Response
+        return kind(302, {"location": location.pop(0)})
+
+    async def async_answer(request: adieu.Request) -> Any:
+        return answer(request)
+
+    with stage.block(stage.one()) as client:
+        client.mount("http://first.example/", adieu.adapter(async_answer if is_async else answer))
+        client.mount("http://inside.example/", inside.mounted("function", stage))
+        assert stage.get(client, "http://first.example/").url.path == "/ok"
+        assert stage.read(stage.get(client, "http://first.example/")) == b"inside"
 
 
 # Content that has to be sent again

@@ -31,6 +31,8 @@ class Runner(Protocol):
     """The class of the clients."""
     adapters: tuple[str, ...]
     """The names of the adapters that such clients may have."""
+    is_trio: bool
+    """Its event loop is trio's."""
 
     def opened_at(self, place: str) -> str:
         """A regular expression for the place that a report names, if the test made the call at `place`."""
@@ -78,6 +80,7 @@ class SyncRunner:
 
     kind = adieu.Client
     adapters: tuple[str, ...] = ("urllib3", "native", "close")
+    is_trio = False
 
     def opened_at(self, place: str) -> str:
         return place
@@ -121,6 +124,7 @@ class AsyncRunner:
 
     def __init__(self, portal: Callable[[], Portal]) -> None:
         self._portal = portal()
+        self.is_trio = isinstance(self._portal, TrioPortal)
 
     def client(self, **options: Any) -> Any:
         return adieu.AsyncClient(**options)

@@ -444,7 +444,7 @@ def test_a_redirect_leaves_its_mount(fault_server: FaultServer, adapter: str) ->
 
 def test_a_redirect_arrives_at_a_mount(fault_server: FaultServer, adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
-        client.mount(f"{fault_server.url}/mounted", answering("mounted"))
+        client.mount(f"{fault_server.url}/mounted", answering("mounted"), from_network=True)
         response = client.get(f"{fault_server.url}/redirect?n=2&to=/mounted/x&body=100")
         assert response.headers["served-by"] == "mounted"
         assert [hop.status_code for hop in response.history] == [302, 302]

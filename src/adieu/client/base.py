@@ -11,6 +11,7 @@ from adieu._portable import portable
 from adieu.client._checks import (
     checked_cleanup,
     checked_connect,
+    checked_flag,
     checked_params,
     checked_tls,
     refuse_unknown,
@@ -267,11 +268,16 @@ class ClientBase(SettingAttributes):
         cleanup: CleanupPolicy | None = None,
         tls: TLSConfig | None = None,
         connect: Connect | None = None,
+        from_network: bool = False,
     ) -> None:
         """Let an adapter serve every URL that matches the pattern, with the settings of the mount if some are given.
 
         Patterns: `https://api.example.org/v1/`, `https://*.example.org/`, `http://localhost:*/`, `mock://`. The most
         specific one wins, and every hop of a call selects again; `client.mounts.explain(url)` shows which, and why.
+
+        `from_network`: whether a redirect by a server of the network may lead to this mount if it is a Unix socket, an
+        app in this process, or something else that is not on the network. Otherwise it is a `RedirectError`.
+
         Raises `MountError` if the pattern is not understood or mounted already.
         """
         if self._closed:
@@ -283,6 +289,7 @@ class ClientBase(SettingAttributes):
                 checked_cleanup(cleanup),
                 checked_tls(tls),
                 checked_connect(connect),
+                checked_flag("from_network", from_network),
             )
         )
 

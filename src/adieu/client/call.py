@@ -168,6 +168,7 @@ class Call:
                 request = steps.send(response)
             except StopIteration:
                 return response
+            self.client.mounts.refuse_redirect(response.url, request.url)
             events = self.settings.client.events
             if events is not None:
                 facts = request.method, str(request.url), response.status_code

@@ -85,5 +85,10 @@ class HTTP1Adapter(AdapterBase):
         """All settings; "guard" only if the wire asks the guard before it connects."""
         return _ALL if self.wire.guards else _UNGUARDED
 
+    @property
+    def on_network(self) -> bool:
+        """Unless its wire goes straight to something of this machine, such as a Unix socket."""
+        return not self.wire.is_direct
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._engine.pool.snapshot())} connections)"

@@ -96,6 +96,14 @@ class AdapterBase:
     is_local: bool = False
     """It opens no connection to anything (a file, a mock, an app in this process): connection settings mean nothing."""
 
+    @property
+    def on_network(self) -> bool:
+        """It reaches servers of the network. False: something of this machine or process (a Unix socket, an app).
+
+        A redirect from the network does not lead there, unless the mount allows it.
+        """
+        return not self.is_local
+
     def connections(self) -> Sequence[ConnectionInfo]:
         """The state of every connection, for `client.connections()`."""
         return ()
@@ -285,6 +293,10 @@ class Wrapper(AdapterBase):
     @property
     def is_local(self) -> bool:  # type: ignore[override]
         return base_of(self.inner).is_local
+
+    @property
+    def on_network(self) -> bool:
+        return base_of(self.inner).on_network
 
     @property
     def stranded(self) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from adieu.errors import InvalidRequest, InvalidURL, MountError
+from adieu.errors import InvalidRequest, InvalidURL, MountError, RedirectError
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.url import URL
 from adieu.transport.adapter import base_of
@@ -137,6 +137,7 @@ class Mount:
         "_named",
         "connect",
         "default_connection",
+        "from_network",
         "pattern",
         "policy",
         "schemes",
@@ -150,11 +151,14 @@ class Mount:
         policy: CleanupPolicy | None,
         tls: TLSConfig | None = None,
         connect: Connect | None = None,
+        from_network: bool = False,
     ) -> None:
         self.pattern = pattern
         self.policy = policy
         self.tls = tls
         self.connect = connect
+        # Redirects from the network may lead here, wherever this is.
+        self.from_network = from_network
         # It says nothing of how its connections are made.
         self.default_connection = tls is None and connect is None
         # An adapter chosen by name is made, and imported, when it is first used.
@@ -202,7 +206,8 @@ class Mount:
     def __reduce__(self) -> tuple[object, ...]:
         # One that was chosen by name is made anew.
         adapter = self._named or self._adapter
-        return Mount, (self.pattern, adapter, self.policy, self.tls, self.connect)
+        settings = self.policy, self.tls, self.connect, self.from_network
+        return Mount, (self.pattern, adapter, *settings)
 
     def __repr__(self) -> str:
         return f"<mount {self.pattern or 'default'}: {'not used yet' if self._adapter is None else self._adapter}>"
@@ -262,6 +267,23 @@ class Mounts:
             known.clear()
         known[url.origin] = found
         return found
+
+    def refuse_redirect(self, source: URL, target: URL) -> None:
+        """Raise `RedirectError` if a server of the network chooses what is requested of this machine or process."""
+        if not self._mounts:
+            return
+        before, after = self.select(source), self.select(target)
+        if (
+            after is before
+            or after.from_network
+            or base_of(after.adapter).on_network
+            or not base_of(before.adapter).on_network
+        ):
+            return
+        raise RedirectError(
+            f"{source} redirects to {target}, which {after.adapter!r} serves: a server of the network must not choose "
+            "what is requested of this machine or process. To allow it: client.mount(..., from_network=True)"
+        )
 
     def explain(self, url: URL | str) -> str:
         """Which mount serves a URL, and why none of the others does: for people, in lines."""
