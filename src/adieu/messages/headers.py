@@ -47,6 +47,7 @@ HeaderChanges: TypeAlias = (
 
 _T = TypeVar("_T")
 _SET_COOKIE = "set-cookie"
+_new = object.__new__
 
 
 class Headers(MutableMapping[str, str]):
@@ -68,34 +69,35 @@ class Headers(MutableMapping[str, str]):
 
     __slots__ = ("_fields", "_index", "_memory")
 
+    # All three are replaced when a field changes, and never changed themselves: so copies share them.
     _fields: list[tuple[str, str]]
     _index: dict[str, str] | None
-    # What was made of the fields, in a cell that copies share as long as they have the same fields.
+    # What was made of the fields: see `remembered`.
     _memory: list[Any]
 
     def __init__(self, fields: HeaderFields | None = None) -> None:
-        self._fields = []
-        self._changed()
-        if fields is None:
-            return
         if isinstance(fields, Headers):
-            self._fields += fields._fields
-        else:
+            self._replace(fields._fields)
+            return
+        own: list[tuple[str, str]] = []
+        if fields is not None:
             for name, value in _pairs(fields):
-                _append(self._fields, checked_name(name), value)
+                _append(own, checked_name(name), value)
+        self._replace(own)
 
     @classmethod
     def from_wire(
         cls, fields: list[tuple[str, str]], index: dict[str, str] | None = None
     ) -> Headers:
         """Headers around a list that a codec has checked, and its index; nothing is copied or checked."""
-        self = cls.__new__(cls)
+        self = _new(cls)
         self._fields = fields
         self._index = index
         self._memory = []
         return self
 
-    def _changed(self) -> None:
+    def _replace(self, fields: list[tuple[str, str]]) -> None:
+        self._fields = fields
         self._index = None
         self._memory = []
 
@@ -150,8 +152,7 @@ class Headers(MutableMapping[str, str]):
     def add(self, name: str, value: FieldValue) -> None:
         """Add a field after all others, whether or not there are fields of this name."""
         name = checked_name(name)
-        self._fields.append((name, checked_value(value, name)))
-        self._changed()
+        self._replace([*self._fields, (name, checked_value(value, name))])
 
     @override
     def update(self, changes: HeaderFields | HeaderChanges) -> None:  # type: ignore[override]
@@ -159,13 +160,13 @@ class Headers(MutableMapping[str, str]):
 
         Fields cannot be given as keyword arguments: most field names are no Python names.
         """
-        self._fields = merge(self, changes)._fields
-        self._changed()
+        self._replace(merge(self, changes)._fields)
 
     def copy(self) -> Headers:
         """Headers with the same fields; a change of one does not show in the other."""
-        index = self._index
-        other = Headers.from_wire(self._fields.copy(), None if index is None else index.copy())
+        other = _new(Headers)
+        other._fields = self._fields
+        other._index = self._index
         other._memory = self._memory
         return other
 
@@ -187,24 +188,20 @@ class Headers(MutableMapping[str, str]):
         name = checked_name(name)
         key = name.lower()
         field = name, checked_value(value, name)
-        index = self._lookup()
-        self._memory = []
-        if key in index:
-            first, *others = [i for i, (n, _) in enumerate(self._fields) if n.lower() == key]
-            self._fields[first] = field
-            for position in reversed(others):
-                del self._fields[position]
-        else:
-            self._fields.append(field)
-        index[key] = field[1]
+        places = [at for at, (other, _) in enumerate(self._fields) if other.lower() == key]
+        if not places:
+            self._replace([*self._fields, field])
+            return
+        # In the place of the first field of this name.
+        before, after = self._fields[: places[0]], self._fields[places[0] + 1 :]
+        self._replace([*before, field, *(other for other in after if other[0].lower() != key)])
 
     @override
     def __delitem__(self, name: str) -> None:
         key = name.lower()
-        if self._lookup().pop(key, None) is None:
+        if not self.has(key):
             raise KeyError(name)
-        self._memory = []
-        self._fields = [field for field in self._fields if field[0].lower() != key]
+        self._replace([field for field in self._fields if field[0].lower() != key])
 
     @override
     def __contains__(self, name: object) -> bool:
