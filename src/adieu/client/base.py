@@ -217,14 +217,17 @@ class ClientBase(SettingAttributes):
                 f"send() takes a Request, as client.build_request(method, url) makes it, not {request!r}"
             )
         content = request.content
-        if content.body is None and content.needs_owner:
-            return owning_content(
-                request, self.awaits, lambda owning: self._sending(owning, stream, settings, call)
-            )
+        if content.body is None:
+            if content.needs_owner:
+                return owning_content(
+                    request,
+                    self.awaits,
+                    lambda owning: self._sending(owning, stream, settings, call),
+                )
+            if content.is_async and not self.awaits:
+                content.chunks()  # Raises the error that explains it.
         if self._closed:
             raise ClientClosed("this client is closed")
-        if content.is_async and not self.awaits:
-            content.chunks()  # Raises the error that explains it.
         home = request.url if settings.cert_is_own else settings.client.base_url or request.url
         credentials = None
         if (

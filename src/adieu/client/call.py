@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from adieu.client.call_settings import CallSettings
     from adieu.client.options import Hook
     from adieu.flow.auth import ScopedAuth
-    from adieu.lifecycle.body import BodyBase
+    from adieu.lifecycle.body import AnyBody, BodyBase
     from adieu.lifecycle.cleanup import Why
     from adieu.lifecycle.steps import Steps
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.request import Request
     from adieu.messages.url import URL
     from adieu.net.tls.config import TLSConfig
+    from adieu.transport.adapter import Adapter
     from adieu.transport.exchange import (
         AnyExchange,
         AnyResponse,
@@ -118,28 +119,24 @@ class Call:
     def run(self, request: Request, max_redirects: int | None) -> Steps[AnyResponse]:
         """Send, follow redirects (None: do not), and give the final response to its policy."""
         try:
-            response = yield from self._authenticated(request)
+            if self.credentials is None and self.settings.retry is None:
+                response = yield from self._hop(request)
+            else:
+                response = yield from self._authenticated(request)
             if max_redirects is not None and response.status_code in REDIRECTS:
                 response = yield from self._follow(request, response, max_redirects)
             if self._history:
                 response.history = self._history
             body = response.body
-            if body is not None and body.state in _UNREAD:  # A hook may have read or closed it.
+            if body is not None:
                 # Once a hook has begun to read in pieces, the rest is a stream: it is not the content.
                 stream = self.stream or response.streamed
-                whole = body.take_buffered(stream)
-                is_long = whole is None
-                if is_long:
-                    whole = yield body.apply_policy(stream)
-                if whole:
+                is_unread = body.state in _UNREAD  # A hook may have read or closed it.
+                if is_unread and body.take_buffered(stream):
                     response.received(body.take(), body.trailers)
                     response.body = None
-                    if is_long:
-                        yield response.decode_ahead()
-                elif body.state in _UNREAD:
-                    yield from self._hand_out(response, body)
-            elif body is not None and not self.stream and (kept := body.take_error()) is not None:
-                raise kept  # It was read for the hooks already.
+                else:
+                    yield from self._settle(response, body, stream, is_unread)
         except BaseException as error:
             exchange = self._exchange
             if exchange is not None:
@@ -151,11 +148,21 @@ class Call:
             raise
         return response
 
-    def _hand_out(self, response: AnyResponse, body: BodyBase) -> Steps[None]:
-        """Let the user have a response that is still open."""
-        self.client.watch(body)
-        if response.status_code >= 400:
-            yield from keep_error_body(response)
+    def _settle(
+        self, response: AnyResponse, body: AnyBody, stream: bool, is_unread: bool
+    ) -> Steps[None]:
+        """Give a body that has not come with its head to its policy, and then to the user."""
+        if not is_unread:
+            if not self.stream and (kept := body.take_error()) is not None:
+                raise kept  # It was read for the hooks already.
+        elif body.state is BodyState.OPEN and (yield body.apply_policy(stream)):
+            response.received(body.take(), body.trailers)
+            response.body = None
+            yield response.decode_ahead()
+        elif body.state in _UNREAD:
+            self.client.watch(body)
+            if response.status_code >= 400:
+                yield from keep_error_body(response)
 
     def _follow(
         self, request: Request, response: AnyResponse, max_redirects: int
@@ -241,25 +248,21 @@ class Call:
         before, after = defaults.event_hooks
         for hook in before:
             yield client.hooked(hook, request)
-        mount = _mounted(client, request)
-        adapter = mount.adapter
-        if client.is_closed:
-            # A hook may have closed the client, or it was closed while the adapter was being created.
-            yield adapter.close()
-            raise ClientClosed(f"the client was closed during {request.method} {request.url}")
-        connection = self._connection_settings(mount, request.url)
-        if connection is not DEFAULT:
-            mount.refuse_unhonoured(request.url, connection)
+        url = request.url
+        mount = client.mounts.select(url)
+        adapter = mount.made
+        if adapter is None or before:
+            adapter = yield from self._adapter_of(mount, request)
         exchange = self._kind(
             request.method,
-            request.url,
+            url,
             self.deadline,
             settings.cleanup or mount.policy or defaults.cleanup,
-            connection=connection,
-            events=defaults.events,
-            hop=self._hops,
-            extras=settings.extras,
-            max_body=settings.max_body,
+            self._connection_settings(mount, url),
+            defaults.events,
+            self._hops,
+            settings.extras,
+            settings.max_body,
         )
         if self._kind is not client.exchange:
             exchange.continue_from(self._exchange)
@@ -286,7 +289,8 @@ class Call:
             # Not even a redirect keeps its connection for a body that it does not have.
             yield from body.complete_empty()
             response.received(body.take(), body.trailers)
-        defaults.cookies.learn(request.url, response.headers, defaults.base_url)
+        if response.headers.has("set-cookie"):
+            defaults.cookies.learn(url, response.headers, defaults.base_url)
         if after:
             yield from self._show(after, exchange, response)
         return response
@@ -302,14 +306,30 @@ class Call:
         if response.source is not None:
             exchange.take_source(response)  # One has wrapped content that was in memory.
 
+    def _adapter_of(self, mount: Mount, request: Request) -> Steps[Adapter]:
+        """The adapter of a mount, at its first use or after hooks; both may have taken long."""
+        adapter = mount.adapter
+        if self.client.is_closed:
+            yield adapter.close()
+            raise ClientClosed(f"the client was closed during {request.method} {request.url}")
+        return adapter
+
     def _connection_settings(self, mount: Mount, url: URL) -> ConnectionSettings:
+        if mount.schemes and url.scheme not in mount.schemes:
+            raise InvalidURL(
+                f"{url} cannot be sent: {mount.adapter!r} serves {', '.join(mount.schemes)}; "
+                f"mount an adapter for {url.scheme}://"
+            )
         settings = self.settings
-        route = settings.routes.select(url)
+        routes = settings.routes
+        route = None if routes.is_direct else routes.select(url)
         if route is None and settings.default_connection and mount.default_connection:
             return DEFAULT
         tls = mount.tls if settings.default_tls else self._tls(mount, url)
         connect = mount.connect or settings.client.connect
-        return ConnectionSettings(tls, connect, None, route)
+        connection = ConnectionSettings(tls, connect, None, route)
+        mount.refuse_unhonoured(url, connection)
+        return connection
 
     def _tls(self, mount: Mount, url: URL) -> TLSConfig | None:
         """The TLS settings of a hop: the call's own, the mount's, or the client's.
@@ -360,14 +380,3 @@ def _tell_end(
     seconds = exchange.deadline.elapsed() - began
     facts = exchange.method, str(exchange.url), what, seconds, reused
     notify(method, connection, *facts)
-
-
-def _mounted(client: CallOwner, request: Request) -> Mount:
-    mount = client.mounts.select(request.url)
-    adapter = mount.adapter  # Its schemes are known once it is made.
-    if mount.schemes and request.url.scheme not in mount.schemes:
-        raise InvalidURL(
-            f"{request.url} cannot be sent: {adapter!r} serves {', '.join(mount.schemes)}; "
-            f"mount an adapter for {request.url.scheme}://"
-        )
-    return mount

@@ -187,5 +187,5 @@ class ClientCookies:
 
     def learn(self, url: URL, headers: Headers, base: URL | None) -> None:
         """Store the cookies that a response sets."""
-        if headers.has("set-cookie") and self.kept:
+        if self.kept:
             self.jar_for(base).store(url, headers.get_list("set-cookie"))

@@ -28,6 +28,7 @@ _METHODS = {
     for name in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "QUERY", "TRACE")
 }
 _METHODS.update({name.lower(): name for name in list(_METHODS)})
+_METHODS_WITHOUT_CONTENT = frozenset(("GET", "HEAD", "OPTIONS", "DELETE", "TRACE"))
 _METHODS_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH", "QUERY"))
 _HOST_AND_PORT = re.compile(r"(?:[^\s\[\]:/@]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}").fullmatch
 
@@ -68,13 +69,28 @@ class Request:
         files: FilesLike | None = None,
         trailers: TrailersLike | None = None,
     ) -> None:
-        self.method = _checked_method(method)
+        self.method = method = _checked_method(method)
         target = url if type(url) is URL else URL(url)
         self.url = target if params is None else target.with_params(params)
         self.headers = headers if type(headers) is Headers else Headers(headers)
-        self.content = self._encode(content, data, json, files)
+        if content is None and data is None and json is None and not files:
+            if method not in _METHODS_WITHOUT_CONTENT:
+                self._announce_nothing()
+            self.content = NO_CONTENT
+        else:
+            self.content = self._encode(content, data, json, files)
         if trailers is not None:
             self._add_trailers(trailers)
+
+    def _announce_nothing(self) -> None:
+        headers = self.headers
+        if self.method == "CONNECT":
+            tunnel_target(headers, NO_CONTENT)
+        elif self.method in _METHODS_WITH_CONTENT and not (
+            "content-length" in headers or "transfer-encoding" in headers
+        ):
+            # RFC 9110, section 8.6: such a method announces its content even where there is none.
+            headers["Content-Length"] = "0"
 
     def _encode(
         self,
@@ -84,15 +100,6 @@ class Request:
         files: FilesLike | None,
     ) -> Content:
         headers = self.headers
-        if content is None and data is None and json is None and not files:
-            if self.method == "CONNECT":
-                tunnel_target(headers, NO_CONTENT)
-            elif self.method in _METHODS_WITH_CONTENT and not (
-                "content-length" in headers or "transfer-encoding" in headers
-            ):
-                # RFC 9110, section 8.6: such a method announces its content even where there is none.
-                headers["Content-Length"] = "0"
-            return NO_CONTENT
         boundary = None
         if files and (content_type := headers.get("content-type")) is not None:
             from adieu.messages.content.multipart import boundary_of

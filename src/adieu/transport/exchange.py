@@ -61,7 +61,6 @@ class ExchangeCore(ExchangeBase):
         url: URL,
         deadline: Deadline,
         policy: CleanupPolicy,
-        *,
         connection: ConnectionSettings = DEFAULT,
         events: Events | None = None,
         hop: int = 0,

@@ -133,11 +133,11 @@ class Mount:
     """An adapter, and settings of its own if wished, for the URLs that match a pattern (None: every URL)."""
 
     __slots__ = (
-        "_adapter",
         "_named",
         "connect",
         "default_connection",
         "from_network",
+        "made",
         "pattern",
         "policy",
         "schemes",
@@ -163,24 +163,25 @@ class Mount:
         self.default_connection = tls is None and connect is None
         # An adapter chosen by name is made, and imported, when it is first used.
         self._named = adapter if isinstance(adapter, NamedAdapter) else None
-        self._adapter = None if isinstance(adapter, NamedAdapter) else adapter
+        # The adapter, if there was a use for it yet.
+        self.made = None if isinstance(adapter, NamedAdapter) else adapter
         # The schemes that the adapter serves, once there is one; empty: any.
-        self.schemes: tuple[str, ...] = () if self._adapter is None else _schemes(self._adapter)
+        self.schemes: tuple[str, ...] = () if self.made is None else _schemes(self.made)
 
     @property
     def adapter(self) -> Adapter:
-        adapter = self._adapter
+        adapter = self.made
         if adapter is None:
             # If two threads made one each, one of the two would never be closed.
             adapter = locked(_MAKING, self._first_use)
         return adapter
 
     def _first_use(self) -> Adapter:
-        if (adapter := self._adapter) is None:
+        if (adapter := self.made) is None:
             assert self._named is not None
             adapter = self._named.make()
             self.schemes = _schemes(adapter)
-            self._adapter = adapter
+            self.made = adapter
         return adapter
 
     def refuse_unhonoured(self, url: URL, settings: ConnectionSettings) -> None:
@@ -193,24 +194,19 @@ class Mount:
             if wanted is None or name in honours or (name == "tls" and url.scheme != "https"):
                 continue
             raise InvalidRequest(
-                f"{self._adapter!r} cannot send {url}: it does not honour {_SETTINGS[name]} ({wanted!r}). "
+                f"{self.made!r} cannot send {url}: it does not honour {_SETTINGS[name]} ({wanted!r}). "
                 f"Mount another adapter for this URL, or leave the setting out"
                 f"{', by proxy=None' if name == 'route' else ''}; an adapter that does honour it says so by `honours`"
             )
 
-    @property
-    def made(self) -> Adapter | None:
-        """The adapter, if there was a use for it yet."""
-        return self._adapter
-
     def __reduce__(self) -> tuple[object, ...]:
         # One that was chosen by name is made anew.
-        adapter = self._named or self._adapter
+        adapter = self._named or self.made
         settings = self.policy, self.tls, self.connect, self.from_network
         return Mount, (self.pattern, adapter, *settings)
 
     def __repr__(self) -> str:
-        return f"<mount {self.pattern or 'default'}: {'not used yet' if self._adapter is None else self._adapter}>"
+        return f"<mount {self.pattern or 'default'}: {'not used yet' if self.made is None else self.made}>"
 
 
 class Mounts:

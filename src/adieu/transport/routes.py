@@ -39,12 +39,12 @@ class Routes:
     not given, the environment decides; it is read at the first request. Raises `InvalidRequest` or `MountError`.
     """
 
-    __slots__ = ("_direct", "_environment", "_known", "_only", "_patterns")
+    __slots__ = ("_environment", "_known", "_only", "_patterns", "is_direct")
 
     def __init__(self, proxy: ProxySetting | NotGiven = NOT_GIVEN) -> None:
         self._known: dict[Origin, Proxy | None] = {}
-        # No request has a proxy.
-        self._direct = proxy is None
+        # No request has a proxy. The environment is asked by the first request.
+        self.is_direct = proxy is None
         self._only: Proxy | None = None
         self._patterns: list[tuple[Pattern, Proxy | None]] | None = None
         self._environment: Environment | None = None
@@ -60,19 +60,19 @@ class Routes:
             return MappingProxyType({str(pattern): proxy for pattern, proxy in self._patterns})
         if self._only is not None:
             return self._only
-        return None if self._direct and self._environment is None else NOT_GIVEN
+        return None if self.is_direct and self._environment is None else NOT_GIVEN
 
     def __getstate__(self) -> _State:
         # Without decisions of the environment: the process that unpickles this has its own.
-        return self._direct and self._environment is None, self._only, self._patterns
+        return self.is_direct and self._environment is None, self._only, self._patterns
 
     def __setstate__(self, state: _State) -> None:
         Routes.__init__(self)
-        self._direct, self._only, self._patterns = state
+        self.is_direct, self._only, self._patterns = state
 
     def select(self, url: URL) -> Proxy | None:
         """The proxy for a request to this URL. None: the request goes directly."""
-        if self._direct:
+        if self.is_direct:
             return None
         try:
             return self._known[url.origin]
@@ -94,7 +94,7 @@ class Routes:
         else:
             if self._environment is None:
                 self._environment = Environment(os.environ)
-                self._direct = not self._environment
+                self.is_direct = not self._environment
             found = self._environment.proxy_for(url.origin)
         if len(self._known) >= _CACHED_ORIGINS:
             self._known = {}
