@@ -37,9 +37,11 @@ class DigestServer:
         uses: int = 1_000_000,
         renews: bool = False,
         more: str = "",
+        realm: str = 'r "1"',
     ) -> None:
         self.algorithm, self.qop, self.uses, self.renews = algorithm, qop, uses, renews
         self.more = more
+        self.realm = realm
         self.statuses: list[int] = []
         self._nonces: dict[str, set[str]] = {}
         self._lock = threading.Lock()
@@ -81,12 +83,13 @@ class DigestServer:
 
     def _is_correct(self, given: dict[str, str], request: Received) -> bool:
         name = (self.algorithm or "MD5").lower().removesuffix("-sess")
-        name = {"sha-256": "sha256", "sha-512-256": "sha512_256"}.get(name, name)
+        names = {"sha": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
+        name = {**names, "sha-512-256": "sha512_256"}.get(name, name)
 
         def h(text: bytes | str) -> str:
             return hashlib.new(name, text if isinstance(text, bytes) else text.encode()).hexdigest()
 
-        key = h('user:r "1":pässword')
+        key = h(f"user:{self.realm}:pässword")
         if (self.algorithm or "").endswith("-sess"):
             key = h(f"{key}:{given['nonce']}:{given['cnonce']}")
         what = f"{request.method}:{request.target}"
@@ -130,6 +133,42 @@ def test_a_challenge_is_answered_and_needed_once(
         assert server.served == [401, 200, 200, 200]
     assert stage.server.accepted == (4 if stage.adapter == "close" else 1)
     assert stage.nothing_open()
+
+
+class Device(DigestServer):
+    """Writes its challenge in its own way: `{nonce}` stands for a nonce."""
+
+    def __init__(self, server: FaultServer, challenge: str, algorithm: str | None) -> None:
+        super().__init__(server, algorithm, None, realm="My Camera")
+        self._text = challenge
+
+    def _challenge(self, stale: str) -> tuple[str, str]:
+        nonce = f"dGlt{len(self._nonces)}Q=="
+        self._nonces[nonce] = set()
+        return "www-authenticate", self._text.replace("{nonce}", nonce)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "algorithm"),
+    [
+        (
+            'Digest realm="My Camera", qop="", nonce="{nonce}", algorithm="MD5", stale="false"',
+            "MD5",
+        ),
+        ("Digest realm=My Camera, nonce={nonce}, algorithm=MD5", "MD5"),
+        ("Digest realm=My Camera, qop=auth, nonce={nonce}", None),
+        ('Digest qop=auth,auth-int, realm="My Camera", nonce={nonce}', None),
+        ('Digest realm="My Camera", nonce="{nonce}", algorithm=SHA', "SHA"),
+        ('Digest realm="My Camera", nonce="{nonce}", qop="auth", algorithm=SHA-512', "SHA-512"),
+    ],
+)
+def test_challenges_as_devices_write_them_are_answered(
+    stage: Stage, challenge: str, algorithm: str | None
+) -> None:
+    server = Device(stage.server, challenge, algorithm)
+    with stage.block(stage.one(auth=right_password())) as client:
+        assert stage.get(client, "/doc").status_code == 200
+    assert server.served == [401, 200]
 
 
 def test_a_stale_nonce_is_replaced(stage: Stage) -> None:

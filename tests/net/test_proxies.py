@@ -339,6 +339,51 @@ def test_digest_answers_the_proxys_challenge_and_never_sends_the_password(
     assert "s3cret" not in str(said)
 
 
+_REFUSALS = {
+    "short": (b"who are you?", []),
+    "long": (b"x" * 200_000, []),
+    "closes": (b"who are you?", [("connection", "close")]),
+    "closes without a word": (b"who are you?", [("x-y", "z")]),
+}
+
+
+@pytest.mark.needs("digest for proxies")
+@pytest.mark.parametrize("tunnel", [True, False])
+@pytest.mark.parametrize("refusal", _REFUSALS)
+def test_a_proxys_challenge_costs_a_new_connection_only_if_it_has_to(
+    stage: Surroundings, refusal: str, tunnel: bool
+) -> None:
+    proxy = stage.proxy(auth=digest_challenges("me"), refusal=_REFUSALS[refusal])
+    setting = adieu.Proxy(proxy.url, auth=("me", "s3cret"), digest=True)
+    url = f"{stage.secure.url}/ok" if tunnel else "http://example.org/a"
+    with stage.block(stage.one(proxy=setting)) as client:
+        assert stage.get(client, url).status_code == 200
+    first, second = proxy.requests
+    kept = refusal == "short" and (tunnel or stage.keeps)
+    assert (first.connection == second.connection) is kept
+    assert proxy.accepted == (1 if kept else 2)
+
+
+@pytest.mark.needs("digest for proxies")
+def test_content_that_a_proxys_challenge_has_used_up_is_an_error_that_says_so(
+    stage: Surroundings,
+) -> None:
+    proxy = stage.proxy(auth=digest_challenges("me"))
+    setting = adieu.Proxy(proxy.url, auth=("me", "s3cret"), digest=True)
+    with stage.block(stage.one(proxy=setting)) as client:
+        with pytest.raises(
+            adieu.ContentError,
+            match=r"the proxy http://127.* asks for credentials before it forwards POST http://example.org/",
+        ) as refused:
+            stage.get(client, "http://example.org/", "POST", content=iter([b"once"]))
+        assert "it was an iterator that has been used up: pass bytes" in str(refused.value)
+        assert stage.in_use(client) == []
+        # The challenge is known now.
+        answer = stage.get(client, "http://example.org/", "POST", content=iter([b"once"]))
+        assert answer.status_code == 200
+    assert [request.body for request in proxy.requests] == [b"once"] * 2
+
+
 @pytest.mark.needs("digest for proxies")
 def test_digest_credentials_that_are_refused_end_it(stage: Surroundings) -> None:
     proxy = stage.proxy(auth=digest_challenges("somebody else"))

@@ -82,8 +82,11 @@ class FaultProxy(FaultServer):
         answer: bytes = _OK,
         auth: str | Callable[[Request], str | None] | None = None,
         tls: Any = None,
+        refusal: tuple[bytes, list[tuple[str, str]]] = (b"who are you?", []),
     ) -> None:
         self.fault = fault
+        # The content of a 407, and its further fields.
+        self.refusal = refusal
         # The certificates that clients have sent.
         self.noticed: list[bytes | None] = []
         self._answer = answer
@@ -103,8 +106,9 @@ class FaultProxy(FaultServer):
         if hasattr(peer.sock, "getpeercert"):
             self.noticed.append(peer.sock.getpeercert(True))
         if (challenge := self._challenge(request)) is not None:
-            peer.reply(407, b"who are you?", [("proxy-authenticate", challenge)])
-            return "keep"
+            body, fields = self.refusal
+            peer.reply(407, body, [("proxy-authenticate", challenge), *fields])
+            return "close" if fields else "keep"
         if request.method != "CONNECT":
             peer.reply(200, request.target.encode())
             return "keep"

@@ -25,9 +25,10 @@ _MOST_ORIGINS = 100
 class DigestAuth(Auth):
     """User name and password, of which the password is never sent (RFC 7616).
 
-    MD5, SHA-256 and SHA-512-256, also as -sess, with qop auth or auth-int or without: the first supported challenge is
-    answered. It is remembered for its origin, so later requests need no 401. Threads and tasks may share the object.
-    After a 401 the content is sent again: if it was an iterator, that is a `ContentError`.
+    MD5, SHA-256, SHA-512-256, SHA and SHA-512, also as -sess, with qop auth or auth-int or without: the first supported
+    challenge is answered, also as devices write it (`qop=""`, values without their quotes). It is remembered for its
+    origin, so later requests need no 401. Threads and tasks may share the object. After a 401 the content is sent
+    again: if it was an iterator, that is a `ContentError`.
     """
 
     __slots__ = ("_sessions", "password", "username")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, overload
 
-from adieu.errors import ClientClosed, InvalidRequest, TransportError
+from adieu.errors import ClientClosed, ContentError, InvalidRequest, TransportError
 from adieu.http1.connection import Connection
 from adieu.http1.conversation import Conversation
 from adieu.http1.error_mapping import map_error
@@ -79,13 +79,17 @@ class Engine:
         self._replay = replay
 
     @overload
-    def send(self, request: Request, exchange: Exchange) -> Steps[Response]: ...
-    @overload
-    def send(self, request: Request, exchange: AsyncExchange) -> Steps[AsyncResponse]: ...
     def send(
-        self, request: Request, exchange: AnyExchange
+        self, request: Request, exchange: Exchange, *, challenged: bool = ...
+    ) -> Steps[Response]: ...
+    @overload
+    def send(
+        self, request: Request, exchange: AsyncExchange, *, challenged: bool = ...
+    ) -> Steps[AsyncResponse]: ...
+    def send(
+        self, request: Request, exchange: AnyExchange, *, challenged: bool = False
     ) -> Steps[Response] | Steps[AsyncResponse]:
-        """Send the request and receive the final head."""
+        """Send the request and receive the final head. `challenged`: it answers the challenge of a proxy."""
         pool = self.pool
         settings = exchange.connection
         if self._is_direct and settings.route is not None:
@@ -104,8 +108,11 @@ class Engine:
             if exchange.events is not None:
                 notify(exchange.events.replayed, lease.method, str(lease.url))
             head = yield from self._resend_fresh(lease, request, exchange, "died while idle")
-        if head.status == 407 and self._may_answer(lease, request, head):
-            head = yield from self._resend_fresh(lease, request, exchange, "proxy authentication")
+        if head.status == 407 and not challenged and self._may_answer(lease, request, head):
+            # As after a server's challenge: a short body is read, and its connection serves again.
+            exchange.status = head.status
+            yield exchange.leave("auth")
+            return (yield from self.send(request, exchange, challenged=True))
         upgraded = None
         if head.status == 101 or (request.method == "CONNECT" and head.status < 300):
             upgraded = self._detach(lease, exchange)
@@ -177,16 +184,25 @@ class Engine:
             notify(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
 
     def _may_answer(self, lease: H1LeaseBase, request: Request, head: Head) -> bool:
-        """Whether a proxy that forwards wants Digest credentials, which need its challenge first."""
+        """Whether a proxy that forwards wants Digest credentials, which need its challenge first.
+
+        Raises `ContentError` if it does, and the content was used up for that challenge.
+        """
         via = target_of(lease.key)
-        return (
-            type(via) is ProxiedOrigin
-            and via.forwards
-            and self._tunnels.challenged(via.proxy, head)
-            and request.content.replayable
-            and not self.pool.closed
-            and not lease.ended
-        )
+        if (
+            type(via) is not ProxiedOrigin
+            or not via.forwards
+            or not self._tunnels.challenged(via.proxy, head)
+            or self.pool.closed
+            or lease.ended
+        ):
+            return False
+        if not request.content.replayable:
+            raise ContentError(
+                f"the proxy {via.proxy} asks for credentials before it forwards {request.method} {request.url}, so the "
+                "content must be sent again, but it was an iterator that has been used up: pass bytes, a file or a list"
+            )
+        return True
 
     def _detach(self, lease: H1LeaseBase, exchange: AnyExchange) -> object:
         """Take an upgraded connection out of the pool: it is the user's."""

@@ -44,6 +44,8 @@ _READ = 16 * 1024
 # How much of the body of a refusal an error quotes, and how long to wait for it (bytes, seconds).
 _EXCERPT = 1024
 _A_MOMENT = 0.25
+# How much of the body of a challenge is read, so that its connection can be used again (bytes).
+_DRAINED = 64 * 1024
 # How much of anything that the proxy says goes into a text.
 _SHOWN = 200
 _MOST_SESSIONS = 64
@@ -92,10 +94,7 @@ class Tunnels:
         codec = NativeCodec()
         head = yield from self._connect(codec, stream, via, scope)
         if head.status == 407 and self.challenged(via.proxy, head):
-            # On a new connection: the rest of the body that came with the challenge need not be read.
-            stream.close()
-            stream = yield from self._reach(via, scope)
-            head = yield from self._connect(codec, stream, via, scope)
+            codec, stream, head = yield from self._answer(codec, head, stream, via, scope)
         if head.status >= 300:
             raise (yield from _refused(codec, head, stream, via, scope))
         if surplus := codec.leftover():
@@ -107,6 +106,24 @@ class Tunnels:
                 reason=head.reason,
             )
         return stream
+
+    def _answer(
+        self,
+        codec: NativeCodec,
+        head: Head,
+        stream: AnyStream,
+        via: ProxiedOrigin,
+        scope: ConnectScope,
+    ) -> Steps[tuple[NativeCodec, AnyStream, Head]]:
+        """Ask again after a challenge: over the same connection if the proxy keeps it, else over a new one."""
+        if (yield from _drained(codec, head, stream, scope)):
+            try:
+                return codec, stream, (yield from self._connect(codec, stream, via, scope))
+            except ProxyError:
+                pass  # The proxy has closed it in the meantime.
+        stream.close()
+        codec, stream = NativeCodec(), (yield from self._reach(via, scope))
+        return codec, stream, (yield from self._connect(codec, stream, via, scope))
 
     # -- requests to the proxy -------------------------------------------------------------------------------------
 
@@ -254,7 +271,7 @@ def _refused(
     codec: NativeCodec, head: Head, stream: AnyStream, via: ProxiedOrigin, scope: ConnectScope
 ) -> Steps[ProxyError]:
     """The error for a proxy that answered, and made no tunnel."""
-    body = yield from _excerpt(codec, stream, scope)
+    body = yield from _beginning(codec, stream, scope, _EXCERPT)
     proxy, origin = via
     line = f"{head.status} {head.reason[:_SHOWN]}".rstrip()
     text = f"the proxy {proxy} made no tunnel to {origin}: it answered {line}"
@@ -270,12 +287,22 @@ def _refused(
     return ProxyError(text, status=head.status, reason=head.reason, answer=body)
 
 
-def _excerpt(codec: NativeCodec, stream: AnyStream, scope: ConnectScope) -> Steps[bytes]:
+def _drained(codec: NativeCodec, head: Head, stream: AnyStream, scope: ConnectScope) -> Steps[bool]:
+    """Read the body of an answer if it is short and comes soon; whether the connection can be used again then."""
+    if not head.keep_alive or head.framing == "close" or (head.length or 0) > _DRAINED:
+        return False
+    yield from _beginning(codec, stream, scope, _DRAINED + 1)
+    return codec.is_reusable() and not stream.readable()
+
+
+def _beginning(
+    codec: NativeCodec, stream: AnyStream, scope: ConnectScope, most: int
+) -> Steps[bytes]:
     """The first bytes of the answer's body, as far as they come soon."""
     body = b""
     ends_at = monotonic() + _A_MOMENT
     try:
-        while len(body) < _EXCERPT:
+        while len(body) < most:
             chunk = codec.body()
             if chunk is None:
                 soon = max(ends_at - monotonic(), 0.001)
@@ -289,4 +316,4 @@ def _excerpt(codec: NativeCodec, stream: AnyStream, scope: ConnectScope) -> Step
                 break
     except (Malformed, OSError):
         pass  # The head has said what matters.
-    return body[:_EXCERPT]
+    return body[:most]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adieu.lifecycle.body import AnyBody
-    from adieu.lifecycle.cleanup import CleanupPolicy
+    from adieu.lifecycle.cleanup import CleanupPolicy, Why
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.events import Events
     from adieu.lifecycle.lease import AnyLease
@@ -94,7 +94,7 @@ class ExchangeCore(ExchangeBase):
         carries = own and body is not None and body.lease is lease
         if lease is not None and not carries and not is_kept:
             # It answered with another response than the one that came over its connection.
-            yield self._new_body(lease).close("replaced")
+            yield self.leave("replaced")
         if not own:
             response = self._copied(response)
         if response.source is not None:
@@ -105,6 +105,11 @@ class ExchangeCore(ExchangeBase):
             else:
                 self.take_source(response)
         return response
+
+    def leave(self, why: Why) -> object:
+        """End the lease, whose body the user will not see, as the policy says (async: an awaitable)."""
+        assert self.lease is not None
+        return self._new_body(self.lease).close(why)
 
     def adopt(self, response: R) -> R:
         """A copy of a response that belongs to this exchange, which owns the file, iterator or stream in it."""

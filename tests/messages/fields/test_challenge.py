@@ -62,6 +62,36 @@ def basic(**parameters: str) -> Challenge:
                 Challenge("bearer", None, {"error": "x"}),
             ],
         ),
+        # Without quotes, as devices write them.
+        (
+            "Digest realm=My  Camera (1), nonce=dGltZQ==:a/b+c=, opaque=, qop=auth , Basic realm=a:b",
+            [
+                Challenge(
+                    "digest",
+                    None,
+                    {"realm": "My  Camera (1)", "nonce": "dGltZQ==:a/b+c="},
+                ),
+            ],
+        ),
+        (
+            "Digest realm=My  Camera (1), nonce=dGltZQ==:a/b+c=, qop=auth , Basic realm=a:b c",
+            [
+                Challenge(
+                    "digest",
+                    None,
+                    {"realm": "My  Camera (1)", "nonce": "dGltZQ==:a/b+c=", "qop": "auth"},
+                ),
+                basic(realm="a:b c"),
+            ],
+        ),
+        (
+            "Digest qop=auth,AUTH-INT, nonce=x, Auth, Negotiate",
+            [
+                Challenge("digest", None, {"qop": "auth, AUTH-INT", "nonce": "x"}),
+                Challenge("auth", None, {}),
+                Challenge("negotiate", None, {}),
+            ],
+        ),
     ],
 )
 def test_challenges_of_servers_are_parsed(field: str, challenges: list[Challenge]) -> None:
@@ -79,7 +109,10 @@ def test_challenges_of_servers_are_parsed(field: str, challenges: list[Challenge
         ('Basic realm="a', ["basic"]),
         ('Basic realm="a\\"', ["basic"]),
         ('Basic realm="a"b, Digest nonce=x', ["basic"]),
-        ("Basic realm=My Site, Digest nonce=x", ["basic"]),
+        ("Basic realm=My Site=x, Digest nonce=x", ["basic"]),
+        ("Basic realm=c Digest realm=d", ["basic"]),
+        ('Basic realm=a"b', ["basic"]),
+        ("Basic realm=a\x85\x01b", ["basic"]),
         ('Basic realm="a\x01b"', ["basic"]),
         ('Basic realm="a\u0100"', ["basic"]),
         ("Basic; Digest", []),

@@ -1,7 +1,8 @@
 """Authentication fields: the challenges of WWW-Authenticate and Proxy-Authenticate, the parameters of the -Info fields.
 
 Invariants: no text of a server raises. Parsing ends at the first text that the grammar (RFC 9110, sections 11.2-11.6)
-does not allow, and returns what stood before it. No returned value has control characters, so that it may be written
+does not allow, and returns what stood before it; but the quotes around a value may be missing, as cameras and other
+devices leave them out. No returned value has control characters, so that it may be written
 into a field of a request. The time is linear in the length of the text.
 """
 
@@ -16,10 +17,15 @@ __all__ = ["Challenge", "parse_challenges", "parse_parameters", "quoted"]
 _WORD = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
 _TEXT = r"[\t !\x23-\x5b\x5d-\x7e\x80-\xff]*"
 _QUOTED = rf'"{_TEXT}(?:\\[\t\x20-\x7e\x80-\xff]{_TEXT})*"'
+# A value without its quotes. Only its first word may have an "=", as base64 does: "c Digest realm=d" is no value.
+_BARE = r"[!\x23-\x2b\x2d-\x7e\x80-\xff]+(?:[\t ]+[!\x23-\x2b\x2d-\x3c\x3e-\x7e\x80-\xff]+)*"
 _gap = re.compile(r"[\t ,]*").match
 _token = re.compile(_WORD).match
 # A parameter ends before a comma or at the end of the text; without the lookahead, a scheme could be taken for one.
-_parameter = re.compile(rf"({_WORD})[\t ]*=[\t ]*(?:({_WORD})|({_QUOTED}))(?=[\t ]*(?:,|$))").match
+_END = r"(?=[\t ]*(?:,|$))"
+_parameter = re.compile(
+    rf"({_WORD})[\t ]*=[\t ]*(?:({_WORD}){_END}|({_QUOTED}){_END}|({_BARE}){_END})"
+).match
 _token68 = re.compile(r" +([A-Za-z0-9\-._~+/]+=*)(?=[\t ]*(?:,|$))").match
 _escape = re.compile(r"\\(.)", re.DOTALL)
 _needs_escape = re.compile(r'["\\]')
@@ -55,6 +61,10 @@ def _challenges(text: str) -> list[Challenge]:
             at = parameter.end()
         elif scheme := _token(text, at):
             at = scheme.end()
+            if found and _continues_qop(found[-1], scheme[0]):
+                found[-1].parameters["qop"] += f", {scheme[0]}"
+                at = _skip_gap(text, at)
+                continue
             token68 = _token68(text, at)
             if token68:
                 at = token68.end()
@@ -65,6 +75,12 @@ def _challenges(text: str) -> list[Challenge]:
             break
         at = _skip_gap(text, at)
     return found
+
+
+def _continues_qop(challenge: Challenge, word: str) -> bool:
+    """Whether a word belongs to `qop=auth,auth-int`, which lost its quotes, and is no scheme."""
+    names = list(challenge.parameters)
+    return names[-1:] == ["qop"] and word.lower() in ("auth", "auth-int")
 
 
 def parse_parameters(text: str) -> dict[str, str]:
@@ -83,9 +99,10 @@ def _skip_gap(text: str, at: int) -> int:
 
 
 def _add(parameters: dict[str, str], found: re.Match[str]) -> None:
-    name, token, text = found.groups()
+    name, token, text, bare = found.groups()
+    value = token or bare if text is None else _escape.sub(r"\1", text[1:-1])
     # RFC 9110, section 11.2: a name occurs once. If it is repeated, the first value counts.
-    parameters.setdefault(name.lower(), token if text is None else _escape.sub(r"\1", text[1:-1]))
+    parameters.setdefault(name.lower(), value)
 
 
 def quoted(value: str) -> str:

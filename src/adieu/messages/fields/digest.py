@@ -17,8 +17,14 @@ from adieu.messages.fields.challenge import Challenge, quoted
 
 __all__ = ["DigestSession", "Round", "begin", "choose", "normal"]
 
-# RFC 7616, section 6.1: the names of the algorithms, there and in hashlib.
-_ALGORITHMS: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
+# The names of the algorithms, in challenges and in hashlib: those of RFC 7616, section 6.1, and two of devices.
+_ALGORITHMS: Final = {
+    "MD5": "md5",
+    "SHA-256": "sha256",
+    "SHA-512-256": "sha512_256",
+    "SHA": "sha1",
+    "SHA-512": "sha512",
+}
 
 _NOT_ATTR_CHAR: Final = re.compile(rb"[^A-Za-z0-9!#$&+.^_`|~-]")
 
@@ -135,7 +141,7 @@ def choose(challenges: Iterable[Challenge]) -> Challenge | None:
             and "realm" in given
             and "nonce" in given
             and _is_known(given)
-            and ("qop" not in given or _qop(given) is not None)
+            and (_qop(given) is not None or not _offered(given))
         ):
             return challenge
     return None
@@ -221,5 +227,10 @@ def _is_known(given: dict[str, str]) -> bool:
 
 def _qop(given: dict[str, str]) -> str | None:
     """The quality of protection to use: "auth", which does not hash the content, if the server offers it."""
-    offered = [name.strip().lower() for name in given.get("qop", "").split(",")]
+    offered = _offered(given)
     return next((name for name in ("auth", "auth-int") if name in offered), None)
+
+
+def _offered(given: dict[str, str]) -> list[str]:
+    """The qualities of protection that are offered. None, or `qop=""`, as devices write it: that of RFC 2069."""
+    return [name for text in given.get("qop", "").split(",") if (name := text.strip().lower())]
