@@ -74,6 +74,10 @@ class Codec(ABC):
     def body(self) -> bytes | None:
         """The next bytes of the body, b"" at its end; None: more bytes are needed. Raises `Malformed`."""
 
+    def rest(self) -> bytes | None:
+        """The whole rest of the body, if all of it is here and its length was announced; else None."""
+        return None
+
     @abstractmethod
     def started(self) -> bool:
         """A head has begun to arrive."""

@@ -137,7 +137,7 @@ class H1LeaseBase(ExchangeLease[Connection]):
         if reuse and connection is not None and not connection.codec.is_reusable():
             # RFC 9112, section 9.3: bytes after the end belong to no message, least of all to the next response.
             reuse, why = False, "surplus bytes"
-        super().finish(reuse, why)
+        self.pool.finish(self, reuse, why)
 
     def inherit(self, former: LeaseBase) -> None:
         connection = former.connection if isinstance(former, H1LeaseBase) else None
@@ -153,6 +153,12 @@ class H1LeaseBase(ExchangeLease[Connection]):
             return self._count(connection.codec.body())
         except Malformed as error:
             raise map_error(error, "body", self) from error
+
+    def take_rest(self) -> bytes | None:
+        connection = self.connection
+        if self.state is _ENDED or connection is None:
+            return None
+        return self._count(connection.codec.rest())
 
     def _count(self, chunk: bytes | None) -> bytes | None:
         if chunk:

@@ -67,10 +67,10 @@ class Conversation:
             lease.sent = "partly"
             body = content.body
             if body is not None and len(body) <= _ONE_WRITE and not (body and codec.expects()):
-                if body:
-                    out += codec.data(body)
+                if body or not codec.sent_all():
+                    out += codec.data(body) + codec.end() if body else codec.end()
                 try:
-                    yield stream.send(out + codec.end(), deadline.remaining("write"))
+                    yield stream.send(out, deadline.remaining("write"))
                     lease.sent = "wholly"
                 except OSError as error:
                     codec.feed((yield from answer_after(error, stream)))

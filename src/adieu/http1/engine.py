@@ -23,6 +23,7 @@ from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Pool
 from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
+from adieu.net.connection_settings import DEFAULT
 from adieu.net.proxies.proxy import ProxiedOrigin
 from adieu.net.scope import ConnectScope
 from adieu.net.stream import AsyncByteStream, ByteStream
@@ -94,7 +95,10 @@ class Engine:
         settings = exchange.connection
         if self._is_direct and settings.route is not None:
             settings = settings._replace(route=None)
-        lease = self._lease(pool, exchange, pool_key(request.url.origin, settings))
+        origin = request.url.origin
+        lease = self._lease(
+            pool, exchange, origin if settings is DEFAULT else pool_key(origin, settings)
+        )
         exchange.own(lease)
         if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
             yield from self._wait.steps(lease, exchange)

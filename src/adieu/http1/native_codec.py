@@ -138,6 +138,17 @@ class NativeCodec(Codec):
             raise Truncated("it closed the connection in the middle of a chunked body")
         return None
 
+    def rest(self) -> bytes | None:
+        data, left = self._buffered, self._left
+        if self._chunks is not None or self._framing == "close" or len(data) < left:
+            return None
+        self._left = 0
+        if len(data) == left:
+            self._buffered = b""
+        else:
+            data, self._buffered = data[:left], data[left:]
+        return bytes(data)
+
     def started(self) -> bool:
         return bool(self._buffered)
 

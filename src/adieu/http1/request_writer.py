@@ -120,7 +120,7 @@ class RequestWriter:
     ) -> None:
         block = field_block(fields) if isinstance(fields, list) else fields
         text, watched = block
-        self.done = self._chunked = self.closes = self.expects = False
+        self._chunked = self.closes = self.expects = False
         # The bytes that the Content-Length still asks for.
         self._left = 0
         if watched:
@@ -134,6 +134,8 @@ class RequestWriter:
             self._chunked = "transfer-encoding" in watched
             self.closes = block.closes
             self.expects = watched.get("expect", "").lower() == "100-continue"
+        # Without content the head is all of it.
+        self.done = not (self._left or self._chunked)
         request_line = f"{method} {target} HTTP/1.1\r\n"
         _check_lines(request_line, 1)
         try:

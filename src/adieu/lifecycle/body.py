@@ -218,14 +218,17 @@ class BodyBase:
         return True
 
     def _buffer(self, lease: AnyLease) -> bool:
+        rest = lease.take_rest()
+        if rest is not None:
+            if rest:
+                self._ahead.append(rest)
+            self._complete(lease)
+            return True
         while (chunk := lease.peek()) is not None:
             if not chunk:
                 self._complete(lease)
                 return True
-            if self._ahead:
-                collect(self._ahead, chunk)
-            else:
-                self._ahead.append(chunk)  # Of a small body this is all.
+            collect(self._ahead, chunk)
         return False
 
     # -- steps ---------------------------------------------------------------------------------------------------

@@ -84,6 +84,13 @@ class LeaseBase:
         """Body bytes that are here already, b"" at the end; None: `read` would have to wait, or might."""
         return None
 
+    def take_rest(self) -> bytes | None:
+        """The whole rest of the body, if all of it is here; None: it is not, or the lease cannot tell at once.
+
+        After bytes, `peek` and `read` give b"".
+        """
+        return None
+
     def inherit(self, former: LeaseBase) -> None:
         """Take over the connection of `former`, whose message is complete, if this lease can use it.
 

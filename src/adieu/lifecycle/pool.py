@@ -186,6 +186,8 @@ class Pool(Generic[C]):
     ) -> None:
         self._new = new
         self._limits = limits
+        # Connections wear out: by their age, or by the number of their exchanges.
+        self._wear_out = limits.age is not None or limits.requests is not None
         self._clock = clock
         self._owners: dict[C, PoolLease[C] | None] = {}
         # By origin, the newest last.
@@ -216,13 +218,14 @@ class Pool(Generic[C]):
                 acquire(lock)
             # The inbox is nearly always empty. If an interrupt falls in here, the owner of the lease ends it, so
             # this step need not be repeated, as those in the inbox are.
-            if not self._inbox and lease.connection is None:
-                self._take_newest(lease)
+            taken = not self._inbox and lease.connection is None and self._take_newest(lease)
             lock.release()
         except BaseException:
             release_if_owned(lock)
             self._work(_AT_ONCE)  # What others left in the inbox meanwhile.
             raise
+        if taken and not self._deferred:
+            return True
         if lease.connection is None or self._inbox or self._deferred:
             self._post(self._want, lease)
         return self.served(lease)
@@ -410,17 +413,19 @@ class Pool(Generic[C]):
 
     # -- steps: run with the lock held, may run twice, never wait ------------------------------------------------------
 
-    def _take_newest(self, lease: PoolLease[C]) -> None:
+    def _take_newest(self, lease: PoolLease[C]) -> bool:
         """The common case, which has to be cheap: there is a good idle connection, and no lease waits for one."""
         stack = self._idle.get(lease.key)
         if not stack or lease.state is _ENDED or self._closed or self._waiting:
-            return
+            return False
         conn = stack[-1]
         rows = self._owners
         if rows.get(conn, lease) is None and self._expired(conn, self._clock()) is None:
             lease.connection = conn
             rows[conn] = lease
             stack.pop()
+            return True
+        return False
 
     def _want(self, lease: PoolLease[C]) -> None:
         if lease.state is _ENDED or lease.queue_ticket or self._closed or self.holds(lease):
@@ -508,7 +513,7 @@ class Pool(Generic[C]):
         if conn is not None and self._owners.get(conn) is lease:
             if self._closed:
                 reuse, why = False, CLIENT_CLOSED
-            elif reuse and (worn := self._past_limits(conn, now)) is not None:
+            elif reuse and self._wear_out and (worn := self._past_limits(conn, now)) is not None:
                 reuse, why = False, worn
             if reuse:
                 conn.idle_since = now
@@ -589,7 +594,9 @@ class Pool(Generic[C]):
         if conn.keep_for is not None and idle >= conn.keep_for:
             return "the server's keep-alive time"
         limit = self._limits.idle
-        return "idle" if limit is not None and idle >= limit else self._past_limits(conn, now)
+        if limit is not None and idle >= limit:
+            return "idle"
+        return self._past_limits(conn, now) if self._wear_out else None
 
     def _past_limits(self, conn: C, now: float) -> str | None:
         limits = self._limits
