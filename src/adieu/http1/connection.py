@@ -101,7 +101,7 @@ class H1LeaseBase(ExchangeLease[Connection]):
     def __init__(
         self, pool: Pool[Connection], exchange: ExchangeCore, key: Origin | PoolKey
     ) -> None:
-        super().__init__(pool, exchange, key)
+        ExchangeLease.__init__(self, pool, exchange, key)
         # How many 1xx came, and whether a 100 was among them.
         self.interim = 0
         self.got_continue = False

@@ -67,7 +67,8 @@ class ExchangeCore(ExchangeBase):
         extras: Mapping[str, object] | None = None,
         max_body: int | None = None,
     ) -> None:
-        super().__init__(method, url, deadline, policy, events, hop, max_body)
+        # Half of what `super()` costs.
+        ExchangeBase.__init__(self, method, url, deadline, policy, events, hop, max_body)
         self.connection = connection
         self.extras = extras
 
