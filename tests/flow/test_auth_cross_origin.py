@@ -141,7 +141,9 @@ def test_a_redirect_to_another_scheme(stage: Stage, auth: Any) -> None:
     require_credentials(stage.server, f"https://127.0.0.1:{stage.server.port}/".encode())
     with stage.block(stage.client(auth=auth)) as client:
         is_async = stage.runner.kind is adieu.AsyncClient
-        client.mount("https://127.0.0.1:*", AsyncSecure() if is_async else secure)
+        client.mount(
+            "https://127.0.0.1:*", AsyncSecure() if is_async else secure, from_network=True
+        )
         stage.get(client, "/from")
     assert len(seen) == 1
     assert not any(name in seen[0].headers for name in NAMES)
