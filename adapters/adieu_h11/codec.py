@@ -39,6 +39,11 @@ _ENDED: Final = (h11.DONE, h11.MUST_CLOSE)
 _FRAMING: Final = re.compile(rb"(?i)\n(?:Content-Length|Transfer-Encoding):[^\n]*")
 
 
+# Field names as servers write them: as text, and in lower case. Servers use few, and always the same.
+_names: dict[bytes, tuple[str, str]] = {}
+_MOST_NAMES: Final = 1024
+
+
 class H11Codec(Codec):
     """See `Codec`.
 
@@ -95,7 +100,7 @@ class H11Codec(Codec):
             check_beginning(buffered)
             return None
         block, self._buffered = buffered[:end], buffered[end:]
-        if b"\0" in block:
+        if block.find(b"\0") >= 0:
             raise Malformed("its head has a NUL in it")
         if (form := strict_form(block)) != block:
             block = form
@@ -150,14 +155,18 @@ class H11Codec(Codec):
             raise Malformed(f"it speaks HTTP/{version.decode('latin-1')}")
         if len(event.headers) > _MAX_FIELDS:
             raise Malformed(f"it sent {len(event.headers)} header fields, more than {_MAX_FIELDS}")
-        fields = [
-            (name.decode("ascii"), value.decode("latin-1"))
-            for name, value in event.headers.raw_items()
-        ]
-        framing: Framing
-        index = index_of(fields)
+        fields = []
+        index = {}
+        for raw, text in event.headers.raw_items():
+            name, key = _names.get(raw) or _learn(raw)
+            value = text.decode("latin-1")
+            fields.append((name, value))
+            index[key] = value
+        if len(index) != len(fields):
+            index = index_of(fields)
         length = int(index["content-length"]) if "content-length" in index else None
         is_chunked = "transfer-encoding" in index
+        framing: Framing
         # RFC 9110, section 2.5: a higher minor version means no less.
         keep_alive = version != b"1.0" and not says_close(index.get("connection", ""))
         status = event.status_code
@@ -187,6 +196,14 @@ class H11Codec(Codec):
             keep_alive and self._is_sound,
             None if hint is None else keep_for(hint),
         )
+
+    def rest(self) -> bytes | None:
+        data, left = self._buffered, self._left
+        if self._framing in ("chunked", "close") or len(data) < left:
+            return None
+        self._left = 0
+        self._buffered = data[left:]
+        return data[:left]
 
     def body(self) -> bytes | None:
         framing = self._framing
@@ -253,3 +270,11 @@ class H11Codec(Codec):
                 and not parser.trailing_data[0]
             )
         return self._framing is not None and not self._left
+
+
+def _learn(raw: bytes) -> tuple[str, str]:
+    name = raw.decode("ascii")
+    learnt = name, name.lower()
+    if len(_names) < _MOST_NAMES and len(raw) <= 64:
+        _names[raw] = learnt
+    return learnt

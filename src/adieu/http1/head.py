@@ -190,6 +190,14 @@ def read_trailers(block: bytes) -> Fields:
 
 def strict_form(block: bytes) -> bytes:
     """The lines with CR LF at each end and without folds (RFC 9112, sections 2.2 and 5.2). Raises `Malformed`."""
+    ends = block.count(b"\r\n")
+    if (
+        block.count(b"\n") == ends
+        and block.count(b"\r") == ends
+        and block.find(b"\n ") < 0
+        and block.find(b"\n\t") < 0
+    ):
+        return block
     block = block.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     if block.count(b"\r") != block.count(b"\n"):
         # RFC 9112, section 2.2: some recipients take it for the end of a line.
