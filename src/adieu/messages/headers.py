@@ -96,10 +96,15 @@ class Headers(MutableMapping[str, str]):
         self._memory = []
         return self
 
-    def _replace(self, fields: list[tuple[str, str]]) -> None:
+    def _replace(self, fields: list[tuple[str, str]], index: dict[str, str] | None = None) -> None:
         self._fields = fields
-        self._index = None
+        self._index = index
         self._memory = []
+
+    def append_checked(self, fields: list[tuple[str, str]]) -> None:
+        """Add fields that were checked, and whose names are not among those that are here."""
+        added = {name.lower(): value for name, value in fields}
+        self._replace([*self._fields, *fields], {**self._lookup(), **added})
 
     def remembered(self, make: Callable[[list[tuple[str, str]]], _T]) -> _T:
         """`make(fields)`, remembered until a field changes, here and in copies; for one function only."""

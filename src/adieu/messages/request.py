@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from adieu.errors import InvalidRequest
 from adieu.messages.content.encode import encode_content, with_trailers
 from adieu.messages.content.value import NO_CONTENT, Content
+from adieu.messages.fields.syntax import checked_value
 from adieu.messages.headers import HeaderFields, Headers
 from adieu.messages.url import URL
 
@@ -106,9 +107,11 @@ class Request:
 
             boundary = boundary_of(content_type)
         encoded = encode_content(content, data, json, files, boundary=boundary)
-        if encoded.media_type is not None and "content-type" not in headers:
-            headers["Content-Type"] = encoded.media_type
-        self._set_framing(encoded)
+        added = self._framing_of(encoded)
+        if encoded.media_type is not None and not headers.has("content-type"):
+            added.insert(0, ("Content-Type", checked_value(encoded.media_type, "Content-Type")))
+        if added:
+            headers.append_checked(added)
         return encoded
 
     def _add_trailers(self, trailers: TrailersLike) -> None:
@@ -126,21 +129,24 @@ class Request:
         headers.pop("content-length", None)
         headers["Transfer-Encoding"] = "chunked"
 
-    def _set_framing(self, content: Content) -> None:
-        """Content-Length or Transfer-Encoding; a Content-Length of the caller's own must be true."""
+    def _framing_of(self, content: Content) -> list[tuple[str, str]]:
+        """Content-Length or Transfer-Encoding, where it is missing; a Content-Length of the caller's must be true."""
         headers = self.headers
+        given = headers["content-length"] if headers.has("content-length") else None
         if content.length is None:
-            if "content-length" not in headers and "transfer-encoding" not in headers:
-                headers["Transfer-Encoding"] = "chunked"
-        elif "transfer-encoding" in headers:
+            if given is None and not headers.has("transfer-encoding"):
+                return [("Transfer-Encoding", "chunked")]
+            return []
+        if headers.has("transfer-encoding"):
             raise InvalidRequest("Transfer-Encoding is set by adieu, for content of unknown length")
-        elif headers.get("content-length", str(content.length)) != str(content.length):
+        length = str(content.length)
+        if given is None:
+            return [("Content-Length", length)]
+        if given != length:
             raise InvalidRequest(
-                f"the Content-Length header says {headers['content-length']}, "
-                f"but the content has {content.length} bytes"
+                f"the Content-Length header says {given}, but the content has {length} bytes"
             )
-        elif "content-length" not in headers:
-            headers["Content-Length"] = str(content.length)
+        return []
 
     def copy(self) -> Request:
         """The same request with headers of its own; the content is shared."""
