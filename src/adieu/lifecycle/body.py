@@ -387,16 +387,20 @@ class BodyBase:
 
     def _next(self) -> Steps[bytes]:
         """The next raw bytes for a reader, b"" at the end."""
-        if self._ahead:
-            return take_first(self._ahead)
         lease = self.lease
-        if lease is not None and self.state is BodyState.OPEN:
+        if not self._ahead and lease is not None and self.state is BodyState.OPEN:
             if lease is self.exchange.lease:
                 chunk = yield from self._pull(lease, self.exchange.deadline)
                 if not chunk:
                     self._settle(_Event.TAKEN)
                 return chunk
             self._settle(_Event.LEFT, "replaced")
+        return self._at_hand()
+
+    def _at_hand(self) -> bytes:
+        """The next raw bytes of a body that needs no connection any more."""
+        if self._ahead:
+            return take_first(self._ahead)
         self._settle(_Event.TAKEN)
         if self.state is BodyState.ENDED:
             return b""
@@ -530,7 +534,7 @@ class Body(BodyBase):
 
     def read(self) -> bytes:
         """The next raw bytes; b"" at the end. Raises `BodyClosed` after close, `ClientClosed` after the client's."""
-        return drive(self._next())
+        return drive(self._next()) if self.lease is not None else self._at_hand()
 
     def close(self, why: Why = "exit") -> None:
         """End it as the policy says: drained and released, or closed. Idempotent."""
@@ -560,7 +564,7 @@ class AsyncBody(BodyBase):
 
     async def read(self) -> bytes:
         """See `Body.read`."""
-        return await adrive(self._next())
+        return await adrive(self._next()) if self.lease is not None else self._at_hand()
 
     async def close(self, why: Why = "exit") -> None:
         """See `Body.close`."""

@@ -192,13 +192,12 @@ class _PiecesBase(Generic[T]):
         self._waiting = False
         self._failure: str | None = None
 
-    def _enter(self) -> None:
+    def _refusal(self) -> BodyBusy | BodyClosed:
         if self._waiting:
-            raise BodyBusy("this body is being read by another thread or task")
-        if self._failure is not None:
-            raise BodyClosed(
-                f"this iteration failed before, with {self._failure}: what it gave is not the whole content"
-            )
+            return BodyBusy("this body is being read by another thread or task")
+        return BodyClosed(
+            f"this iteration failed before, with {self._failure}: what it gave is not the whole content"
+        )
 
     def _start(self) -> Step[T]:
         self._step, whole = step, _ = self._begin()
@@ -236,7 +235,8 @@ class Pieces(_PiecesBase[T], Iterator[T]):
         self._failed = failed
 
     def __next__(self) -> T:
-        self._enter()
+        if self._waiting or self._failure is not None:
+            raise self._refusal()
         try:
             self._waiting = True
             step = self._step or self._start()
@@ -283,7 +283,8 @@ class AsyncPieces(_PiecesBase[T], AsyncIterator[T]):
         self._turn_ends_at = turn_ends_at()
 
     async def __anext__(self) -> T:
-        self._enter()
+        if self._waiting or self._failure is not None:
+            raise self._refusal()
         try:
             self._waiting = True
             if turn_is_over(self._turn_ends_at):
