@@ -14,7 +14,7 @@ import pytest
 
 import adieu
 from adieu.testing import payload
-from support.alarm import HAS_ALARMS, Alarm
+from support.alarm import HAS_ALARMS, Alarm, fell_before
 from support.stage import COUNTS_REFERENCES, drop
 from support.three_requests import ThreeRequestsAuth
 
@@ -110,13 +110,54 @@ def test_after_an_interrupt_the_next_call_works(
     assert bare.nothing_open()
 
 
-def test_keeping_the_interrupt_keeps_no_connection(bare: Stage, quiet: None) -> None:
-    with Alarm(521) as alarm:
-        for _ in alarm.rounds(_HITS):
-            with bare.block(bare.one()) as client:
-                interrupt = alarm.call(lambda: _plain(bare, client))
-            assert bare.nothing_open(), traceback.format_exception(interrupt)
+def _raised(stage: Stage, client: Any) -> None:
+    with (
+        pytest.raises(ValueError, match="no"),
+        stage.block(client.stream("GET", "/bytes?n=200000")),
+    ):
+        raise ValueError("no")
+
+
+def _closed(stage: Stage, client: Any) -> None:
+    response = stage.run(client.stream("GET", "/bytes?n=200000"))
+    stage.run(response.close())
+    del response
+
+
+def _refused_by_a_hook(stage: Stage, client: Any) -> None:
+    with pytest.raises(ValueError, match="no"):
+        stage.get(client, "/bytes?n=20000", headers={"x-refuse": "1"})
+
+
+@pytest.mark.parametrize(
+    "play",
+    [_plain, _left, _raised, _closed, _refused_by_a_hook],
+    ids=lambda play: play.__name__.strip("_"),
+)
+def test_keeping_the_interrupt_keeps_no_connection(
+    bare: Stage, quiet: None, play: Callable[[Stage, Any], None]
+) -> None:
+    """As `sys.last_exc` does in a REPL: its traceback refers to the response."""
+
+    def refuse(response: adieu.Response) -> None:
+        assert response.request is not None
+        if "x-refuse" in response.request.headers:
+            raise ValueError("no")
+
+    hooks = {"response": [refuse]}
+    with bare.block(bare.one(event_hooks=hooks)) as client, Alarm(521) as alarm:
+        for _ in alarm.rounds(4 * _HITS):
+            interrupt = alarm.call(lambda: play(bare, client))
+            if interrupt is not None and fell_before(interrupt, *_BETWEEN):
+                interrupt = None
+                drop()
+            assert bare.in_use(client) == [], traceback.format_exception(interrupt)
             del interrupt
+    assert bare.nothing_open()
+
+
+# Where the response is the caller's, and no code of adieu's runs: as if its end had not been asked for.
+_BETWEEN = ("__enter__", "__exit__", "block", "close", "run", "_left", "_raised", "_closed")
 
 
 def test_after_an_interrupt_in_a_download_the_next_one_works(
@@ -147,9 +188,8 @@ def test_an_interrupt_at_the_end_of_a_client_leaves_nothing_open(bare: Stage, qu
             held = [bare.run(client.stream("GET", "/bytes?n=200000")) for _ in range(2)]
             held.append(bare.get(client, "/ok"))
             interrupt = alarm.call(lambda: bare.run(client.close()))  # noqa: B023
-            if interrupt is not None:
-                # As the `with` block of an outer client, or a second close after Ctrl-C, would.
-                bare.run(client.close())
+            if interrupt is not None and not client.is_closed:
+                bare.run(client.close())  # It had not begun.
             assert bare.nothing_open()
             del held, interrupt
 

@@ -18,9 +18,24 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["HAS_ALARMS", "Alarm"]
+__all__ = ["HAS_ALARMS", "Alarm", "fell_before"]
 
 HAS_ALARMS = hasattr(signal, "setitimer")
+
+
+def fell_before(interrupt: BaseException, *functions: str) -> bool:
+    """Whether it was raised in one of these functions before its first line, so as if it had not been called.
+
+    No Python code can do anything about that: the interpreter handles a signal when it enters a function, before any
+    `try` in it.
+    """
+    step = interrupt.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if code.co_name in functions and step.tb_lineno == code.co_firstlineno:
+            return True
+        step = step.tb_next
+    return False
 
 
 class Alarm:

@@ -138,9 +138,13 @@ class Call:
                 else:
                     yield from self._settle(response, body, stream, is_unread)
         except BaseException as error:
-            exchange = self._exchange
-            if exchange is not None:
-                exchange.end(False, type(error).__name__)
+            try:
+                if (exchange := self._exchange) is not None:
+                    exchange.end(False, type(error).__name__)
+            except BaseException:
+                if (exchange := self._exchange) is not None:
+                    exchange.end(False, "interrupted")
+                raise
             if self.client.is_closed and isinstance(error, TransportError):
                 raise ClientClosed(
                     f"the client was closed during {error.method} {error.url}"

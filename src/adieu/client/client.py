@@ -279,7 +279,13 @@ class Client(ClientBase):
         Bodies whose policy says so (`on_client_close`) may be read to their end; their connections close then. Adapters
         given to the client are closed with it.
         """
-        return drive(self._closing())
+        try:
+            return drive(self._closing())
+        except Exception:
+            raise
+        except BaseException:
+            drive(self._closing())  # What an interrupt has left open.
+            raise
 
     def __enter__(self) -> Self:
         if self._closed:
@@ -292,4 +298,8 @@ class Client(ClientBase):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:
+            if not self._closed:  # An interrupt, just as `close` was called.
+                self.close()

@@ -149,7 +149,11 @@ class _Download:
             return Downloaded(Path(target), part.size, plan.offset, response.headers)
         finally:
             # After a success there is nothing left to do. After an error the part file is kept, to resume later.
-            self._end(part)
+            try:
+                self._end(part)
+            except BaseException:
+                self._end(part)  # What an interrupt has left open.
+                raise
 
     def _ask(self, part: PartFile, key: str) -> Steps[tuple[Response | AsyncResponse, _Plan]]:
         """Ask for the rest of the part file, or for the whole file if the server does not send the rest."""
@@ -234,9 +238,10 @@ class _Download:
             if response is not None and response.body is not None:
                 response.body.abort("download ended")
         finally:
+            pending, self._pending = self._pending, []
             try:
-                if self._pending:
-                    part.write(b"".join(self._pending))
+                if pending:
+                    part.write(b"".join(pending))
             finally:
                 part.end(True)
 

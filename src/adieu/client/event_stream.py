@@ -222,7 +222,11 @@ class EventStream(_EventStream):
 
     def close(self) -> None:
         """Close the connection, and end the iterator. Idempotent, from any thread."""
-        self._close()
+        try:
+            self._close()
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -233,7 +237,11 @@ class EventStream(_EventStream):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._close()
+        try:
+            self.close()
+        except BaseException:
+            self._close()
+            raise
 
 
 class AsyncEventStream(_EventStream):

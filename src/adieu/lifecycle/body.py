@@ -538,12 +538,16 @@ class Body(BodyBase):
 
     def close(self, why: Why = "exit") -> None:
         """End it as the policy says: drained and released, or closed. Idempotent."""
-        if self.lease is None:
-            self._settle(
-                _Event.LEFT, why
-            )  # Nothing to wait for, so no steps: most streams are small.
-        else:
-            drive(self._close(why))
+        try:
+            if self.lease is None:
+                self._settle(
+                    _Event.LEFT, why
+                )  # Nothing to wait for, so no steps: most streams are small.
+            else:
+                drive(self._close(why))
+        except BaseException:
+            self.abort("interrupted")  # Before anybody learns of the interrupt, who may keep it.
+            raise
 
     def _let_others_run(self) -> None:
         """The system shares its time among threads."""
@@ -568,10 +572,14 @@ class AsyncBody(BodyBase):
 
     async def close(self, why: Why = "exit") -> None:
         """See `Body.close`."""
-        if self.lease is None:
-            self._settle(_Event.LEFT, why)
-        else:
-            await adrive(self._close(why))
+        try:
+            if self.lease is None:
+                self._settle(_Event.LEFT, why)
+            else:
+                await adrive(self._close(why))
+        except BaseException:
+            self.abort("interrupted")
+            raise
 
     def close_nowait(self) -> None:
         """As `close`, but without waiting: a coroutine that is itself being closed must not wait."""

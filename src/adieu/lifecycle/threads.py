@@ -1,8 +1,8 @@
 """Threads that are started by another thread.
 
 `Thread.start` waits for the thread's own first steps, with locks that are Python: an interrupt there leaves a thread
-behind that never takes its first step and never ends. Only the main thread is interrupted, so a helper thread starts
-the others. Waiting for the end is a `SimpleQueue`, which is C.
+behind that never takes its first step and never ends. Ctrl-C reaches the main thread alone, so there a helper thread
+starts it. Waiting for the end is a `SimpleQueue`, which is C.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from _thread import start_new_thread
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["BackgroundThread"]
 
+# How often a waiting thread looks by itself (seconds).
+_CHECK_INTERVAL = 0.5
+
 
 class BackgroundThread(threading.Thread):
     """A daemon: a thread that waits for a peer must not keep the interpreter from ending."""
 
     def __init__(self, work: Callable[..., object], *facts: object, name: str) -> None:
         super().__init__(target=work, args=facts, name=name, daemon=True)
-        # One token, once it has ended.
+        self._ended = False
+        # A signal for those that wait. It may be lost in an interrupt, so `_ended` is the truth.
         self._over: SimpleQueue[None] = SimpleQueue()
 
     def begin(self) -> None:
@@ -43,14 +48,20 @@ class BackgroundThread(threading.Thread):
         try:
             super().run()
         finally:
+            self._ended = True
             self._over.put(None)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end of a thread that has begun, so long at most."""
-        try:
-            self._over.get(timeout=seconds)
-        except Empty:
-            return
-        self._over.put(None)
+        until = None if seconds is None else monotonic() + seconds
+        while not self._ended:
+            left = _CHECK_INTERVAL if until is None else min(_CHECK_INTERVAL, until - monotonic())
+            if left <= 0:
+                return
+            try:
+                self._over.get(timeout=left)
+            except Empty:
+                pass
+        self._over.put(None)  # For others that wait.
         if self.ident is not None:
             self.join(seconds)

@@ -161,10 +161,14 @@ class AsyncResponse(ResponseHead):
 
     async def close(self) -> None:
         """End the body, read or not, as the cleanup policy says. Idempotent."""
-        if self.body is not None:
-            await self.body.close("exit")
-        elif self.source is not None:
-            self.source.finish(False, "exit")
+        try:
+            if self.body is not None:
+                await self.body.close("exit")
+            elif self.source is not None:
+                self.source.finish(False, "exit")
+        except BaseException:
+            self._abort()
+            raise
 
     async def __aenter__(self) -> Self:
         return self
@@ -175,15 +179,19 @@ class AsyncResponse(ResponseHead):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        body = self.body
-        if body is None:
-            await self.close()
-        elif kind is None or issubclass(kind, GeneratorExit):
-            await body.close("exit")
-        elif issubclass(kind, Exception):
-            await body.close("error")
-        else:
-            body.abort("interrupted")  # Cancelled: the end must not wait for anything.
+        try:
+            body = self.body
+            if body is None:
+                await self.close()
+            elif kind is None or issubclass(kind, GeneratorExit):
+                await body.close("exit")
+            elif issubclass(kind, Exception):
+                await body.close("error")
+            else:
+                body.abort("interrupted")  # Cancelled: the end must not wait for anything.
+        except BaseException:
+            self._abort()
+            raise
 
 
 def _after_decoding(decoder: Decoder, function: AsyncWrap) -> AsyncWrap:

@@ -189,10 +189,14 @@ class Response(ResponseHead):
 
     def close(self) -> None:
         """End the body, read or not, as the cleanup policy says. Idempotent."""
-        if self.body is not None:
-            self.body.close("exit")
-        elif self.source is not None:
-            self.source.finish(False, "exit")
+        try:
+            if self.body is not None:
+                self.body.close("exit")
+            elif self.source is not None:
+                self.source.finish(False, "exit")
+        except BaseException:
+            self._abort()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -203,15 +207,19 @@ class Response(ResponseHead):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        body = self.body
-        if body is None:
-            self.close()
-        elif kind is None or issubclass(kind, GeneratorExit):
-            body.close("exit")
-        elif issubclass(kind, Exception):
-            body.close("error")
-        else:
-            body.abort("interrupted")
+        try:
+            body = self.body
+            if body is None:
+                self.close()
+            elif kind is None or issubclass(kind, GeneratorExit):
+                body.close("exit")
+            elif issubclass(kind, Exception):
+                body.close("error")
+            else:
+                body.abort("interrupted")
+        except BaseException:
+            self._abort()
+            raise
 
 
 def _after_decoding(decoder: Decoder, function: Wrap) -> Wrap:

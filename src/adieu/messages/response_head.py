@@ -362,6 +362,13 @@ class ResponseHead:
 
     # -- in pieces: the steps, which sync and async share --------------------------------------------------------------
 
+    def _abort(self) -> None:
+        """End the body at once, because its end was interrupted: whoever keeps the interrupt keeps the response."""
+        if self.body is not None:
+            self.body.abort("interrupted")
+        elif self.source is not None:
+            self.source.finish(False, "interrupted")
+
     def _raw_begin(self) -> tuple[Step[bytes], bytes | None]:
         if self._raw is None:
             self._refuse_rest()

@@ -18,7 +18,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from adieu.lifecycle.lock import is_owned, new_lock, release_if_owned, try_acquire
+from adieu.lifecycle.lock import is_owned, locked, new_lock, release_if_owned, try_acquire
 from adieu.net.polling import READ, WRITE, milliseconds, poller
 from adieu.net.stream import ByteStream
 
@@ -385,9 +385,10 @@ class _TLSSocketStream(SocketStream):
             return 0
 
     def readable(self) -> bool:
-        with self._session:
-            decrypted = self._ended or self._tls.pending() > 0
-        return decrypted or super().readable()
+        return locked(self._session, self._has_decrypted) or super().readable()
+
+    def _has_decrypted(self) -> bool:
+        return self._ended or self._tls.pending() > 0
 
     @property
     def tls(self) -> ssl.SSLSocket:

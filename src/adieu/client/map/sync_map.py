@@ -263,9 +263,13 @@ class Map:
 
     def close(self) -> None:
         """Cancel the requests under way, and wait until they have ended. Idempotent; it ends the iterator."""
-        self._exhausted = True
-        self._in_flight.cancel()
-        self._in_flight.join()
+        try:
+            self._exhausted = True
+            self._in_flight.cancel()
+            self._in_flight.join()
+        except BaseException:
+            self._in_flight.cancel()  # The interrupt may have come before the last of them was cancelled.
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -276,7 +280,11 @@ class Map:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except BaseException:
+            self._in_flight.cancel()
+            raise
 
     def __del__(self) -> None:
         try:

@@ -17,7 +17,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING
 
-from adieu.lifecycle.lock import new_lock, release_if_owned
+from adieu.lifecycle.lock import locked, new_lock, release_if_owned
 from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.net.tls.config import TLSConfig
@@ -211,9 +211,10 @@ class _Layer:
         return self._tls
 
     def readable(self) -> bool:
-        with self._session:
-            buffered = self._tls.pending() > 0 or self._in.pending > 0
-        return buffered or self._below.readable()
+        return locked(self._session, self._has_buffered) or self._below.readable()
+
+    def _has_buffered(self) -> bool:
+        return self._tls.pending() > 0 or self._in.pending > 0
 
     def close(self) -> None:
         self._below.close()
