@@ -28,7 +28,7 @@ from adieu.errors import ClientClosed, InvalidRequest
 from adieu.flow.cookies import for_one_call
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.request import Request
-from adieu.messages.url import URL
+from adieu.messages.url import URL, parse_url
 from adieu.messages.url.form import defaults_left
 from adieu.transport.adapter import base_of, is_awaited
 from adieu.transport.mounts import Mount, Mounts, Pattern
@@ -143,7 +143,7 @@ class ClientBase(SettingAttributes):
             raise ClientClosed("this client is closed")
         if settings.base_url is not None and type(url) is not URL:
             url = joined(settings.base_url, url)
-        target = url if type(url) is URL else URL(url)
+        target = url if type(url) is URL else parse_url(url)
         params = options.get("params")
         if settings.params is not None:
             # As with headers, what a call says replaces a default of the same name: by params=, or by its URL, because

@@ -113,14 +113,16 @@ class Client(ClientBase):
         Raises `InvalidRequest` (and `InvalidURL`, `InvalidHeader`) before anything is sent, `TransportError` and what
         is below it when the exchange fails, `TooManyRedirects`, `ClientClosed`. A 4xx or 5xx is no error.
         """
-        return self._begin(method, url, options, False)
+        response: Response = drive(self._beginning(method, url, options, False))
+        return response
 
     def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """As `request`, but the body is handed out as a stream, whatever the policy prefetches.
 
         Use it in a `with` block: at its end the connection is released, or drained or closed if the body was left.
         """
-        return self._begin(method, url, options, True)
+        response: Response = drive(self._beginning(method, url, options, True))
+        return response
 
     def send(
         self,
@@ -260,10 +262,6 @@ class Client(ClientBase):
         from adieu.client.map.on_threads import ThreadWorkers
 
         return Map(requests, limit, ThreadWorkers(sender))
-
-    def _begin(self, method: str, url: URL | str, options: CallOptions, stream: bool) -> Response:
-        response: Response = drive(self._beginning(method, url, options, stream))
-        return response
 
     def hooked(self, hook: Hook, subject: object) -> None:
         """Call one hook."""

@@ -1,7 +1,7 @@
 """The engine: one exchange over one connection, as steps that sync and async run alike.
 
 Theory of operation. The lease is made first and owned by the exchange; then it gets a connection (an idle one that
-still lives, or a new one, or a place in the queue); then a `Conversation` sends the request and receives the final
+still lives, or a new one, or a place in the queue); then `round_trip` sends the request and receives the final
 head. Whatever raises on the way, the exchange is the owner, and the client ends it. Bodies are read through the lease
 afterwards.
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 from adieu.errors import ClientClosed, ContentError, InvalidRequest, TransportError
 from adieu.http1.connection import Connection
-from adieu.http1.conversation import Conversation
+from adieu.http1.conversation import round_trip
 from adieu.http1.error_mapping import map_error
 from adieu.http1.tunnel import StartTLS, Tunnels
 from adieu.lifecycle.events import notify
@@ -105,7 +105,7 @@ class Engine:
         if pool.begin(lease, exchange.events).stream is None:
             yield from self._open(lease, exchange)
         try:
-            head = yield from Conversation(lease, request, exchange, self._tunnels).steps()
+            head = yield from round_trip(lease, request, exchange, self._tunnels)
         except TransportError as error:
             if not (self._replay and may_replay(lease, request, error)):
                 raise
@@ -137,7 +137,7 @@ class Engine:
         lease.started = False
         if self.pool.begin(lease, exchange.events).stream is None:
             yield from self._open(lease, exchange)
-        return (yield from Conversation(lease, request, exchange, self._tunnels).steps())
+        return (yield from round_trip(lease, request, exchange, self._tunnels))
 
     # -- a connection ------------------------------------------------------------------------------------------------
 
