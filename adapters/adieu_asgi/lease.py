@@ -225,7 +225,6 @@ class AppLease(AsyncLease):
         """End it, from any thread. The app notices when the loop goes on."""
         if self._ended:
             return
-        self._ended = True
         try:
             # Not here: a finalizer may call this in the middle of the loop's own bookkeeping.
             if threading.get_ident() == self._thread:
@@ -234,6 +233,8 @@ class AppLease(AsyncLease):
                 self._loop.call_soon_threadsafe(self._leave)
         except RuntimeError:
             self._raised = None  # The loop is closed, and nothing runs in it any more.
+        # Last: after an interrupt before this line the next call schedules it again.
+        self._ended = True
 
     def abort(self) -> None:
         """Cancel the app, unless its response is complete."""
@@ -241,6 +242,7 @@ class AppLease(AsyncLease):
             self._task.cancel()
 
     def _leave(self) -> None:
+        self._ended = True
         output = self._output
         if self._raised is not None:
             self._report(self._raised)
@@ -249,7 +251,7 @@ class AppLease(AsyncLease):
         self._end_content()
         output.close()
         self._changes.notify()
-        if not (self._over or output.complete) and self._task is not None:
+        if not (self._over or output.complete or self._timer) and self._task is not None:
             self._timer = self._loop.call_later(self._grace, self._task.cancel)
 
 

@@ -576,3 +576,35 @@ def test_a_generator_that_runs_in_another_thread_is_left() -> None:
     reader.join(10)
     assert got == [b"late"]
     generator.close()
+
+
+class _Interrupted:
+    """Content whose first `close()` is interrupted before it did anything."""
+
+    def __init__(self) -> None:
+        self.closes = 0
+
+    def __iter__(self) -> _Interrupted:
+        return self
+
+    def __next__(self) -> bytes:
+        return b"x" * 1000
+
+    def close(self) -> None:
+        self.closes += 1
+        if self.closes == 1:
+            raise KeyboardInterrupt
+
+
+def test_an_end_of_the_content_that_an_interrupt_cut_short_is_tried_again() -> None:
+    @adieu.adapter
+    def answer(request: adieu.Request) -> adieu.Response:
+        return adieu.Response(413)
+
+    content = _Interrupted()
+    with (
+        adieu.Client("http://app.test", adapter=answer) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        client.post("/", content=content)
+    assert content.closes == 2

@@ -41,20 +41,20 @@ def owning_content(
         if lease is None or not lease.keep_content(content.end_now):
             yield from _end(content, awaits)
     except BaseException as error:
-        if body is not None:
-            body.abort(type(error).__name__)  # The response will not reach the user.
-        yield from _end(content, awaits and isinstance(error, Exception))
+        try:
+            if body is not None:
+                body.abort(type(error).__name__)  # The response will not reach the user.
+            yield from _end(content, awaits and isinstance(error, Exception))
+        except BaseException:
+            content.end_now()  # What an interrupt or a cancellation has left.
+            raise
         raise
     return response
 
 
 def _end(content: Content, waits: bool) -> Steps[None]:
     if waits:
-        try:
-            yield from content.end()
-        except BaseException:
-            content.end_now()  # The rest of it, after a cancellation.
-            raise
+        yield from content.end()
     else:
         content.end_now()
 

@@ -96,7 +96,7 @@ class _IteratedContent(_StreamedContent[S]):
         return owned
 
     def end(self) -> Steps[None]:
-        while (iterator := self._take_iterator()) is not None:
+        while (iterator := self._next_iterator()) is not None:
             try:
                 aclose = getattr(iterator, "aclose", None) if self.is_async else None
                 if aclose is None or is_running(iterator):
@@ -105,13 +105,15 @@ class _IteratedContent(_StreamedContent[S]):
                     yield aclose()
             except Exception as error:
                 report_unraisable(error, iterator)
+            self._forget(iterator)
 
     def end_now(self) -> None:
-        while (iterator := self._take_iterator()) is not None:
+        while (iterator := self._next_iterator()) is not None:
             try:
                 close_now(iterator)
             except Exception as error:
                 report_unraisable(error, iterator)
+            self._forget(iterator)
 
     def _begin(self, iterator: T) -> T:
         """The same iterator, to be closed with this content."""
@@ -119,16 +121,18 @@ class _IteratedContent(_StreamedContent[S]):
             self._iterators.append(iterator)
         return iterator
 
-    def _take_iterator(self) -> object | None:
-        """The next one to close, which is forgotten here; None when there are no more."""
+    def _next_iterator(self) -> object | None:
+        """The next one to close; None when there are no more."""
         source = self._source
         if source is not None and not self.replayable:
-            self._source = None
             return source
-        if self._iterators:
-            return self._iterators.pop()
-        self._iterators = None
-        return None
+        return self._iterators[-1] if self._iterators else None
+
+    def _forget(self, iterator: object) -> None:
+        """This one was closed. Not before: an interrupt may have fallen into its end, which is tried again then."""
+        if self._source is iterator:
+            self._source = None
+        self._iterators = [other for other in self._iterators or () if other is not iterator]
 
 
 class IterableContent(_IteratedContent[Iterable[object]]):
