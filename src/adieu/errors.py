@@ -320,7 +320,7 @@ class DeadlineExceeded(RequestTimeout):
 
 
 class PoolTimeout(RequestTimeout):
-    """No connection became free within `Timeout.pool`; the text names the exchanges that hold them, and since when."""
+    """No connection became free for `Timeout.pool`; the text names the exchanges that hold them, and since when."""
 
     phase: Phase = "pool"
     holders: tuple[str, ...] = ()

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.lifecycle import waiting
 from adieu.lifecycle.deadline import Deadline
 from adieu.lifecycle.exchange import ExchangeBase
 from adieu.lifecycle.waiting import PoolWait
 from adieu.net.async_backend import current_backend
-from support.fake_pool import Bench, FakeLease, end
+from support.fake_pool import Bench, FakeLease, begin, end
 from support.stage import caught, eventually
+from support.steering import LOOPS, gather, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from adieu.testing import FaultServer
+    from support.watch import Watch
 
 pytestmark = pytest.mark.lifecycle
 
@@ -143,3 +148,88 @@ def test_a_lease_that_lost_its_connection_gets_none(bench: Bench, taker: _Taker)
     connection.stale = True
     bench.pool.close()
     caught(adieu.ClientClosed, taker.take, lease)
+
+
+class _Waits:
+    """Waits of a lease in a pool, each of which takes four seconds of a clock; meanwhile something happens."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+        self.now = 1000.0
+        self.count = 0
+        self._happens = happens
+        monkeypatch.setattr(waiting, "monotonic", lambda: self.now)
+
+    def waiter(self) -> _Waits:
+        return self
+
+    def wake(self) -> None:
+        pass
+
+    def wait(self, seconds: float | None) -> None:
+        self.count += 1
+        self.now += 4
+        self._happens()
+
+    def take(self, bench: Bench, lease: FakeLease) -> Any:
+        clock = Deadline(adieu.Timeout(pool=5))
+        exchange = ExchangeBase("GET", "http://a/", clock, adieu.Prefetch())
+        wait: PoolWait[Any] = PoolWait(bench.pool, self.waiter)
+        assert not bench.pool.checkout(lease)
+        return wait.take(lease, exchange)
+
+
+def test_a_line_that_moves_is_waited_in_however_long_it_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = [bench.take(), *(bench.wait() for _ in range(20))]
+
+    def happens() -> None:
+        end(line.pop(0))
+        if line:
+            begin(line[0])
+
+    waits = _Waits(monkeypatch, happens)
+    lease = bench.lease()
+    assert waits.take(bench, lease) is lease.connection
+    assert waits.count == 21, "four seconds each, of five in which nothing may move"
+
+
+def test_a_line_that_is_stuck_is_an_error_although_another_one_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a limit for each origin. Those that give up in front of a lease are no progress for it either."""
+    bench = Bench(None, 1)
+    bench.take("a")
+    given_up = [bench.wait("a") for _ in range(20)]
+    held = [bench.take("b")]
+
+    def happens() -> None:
+        end(given_up.pop(0), reuse=False, why="PoolTimeout")
+        waiting_for_b = bench.wait("b")
+        end(held.pop())
+        held.append(begin(waiting_for_b))
+
+    waits = _Waits(monkeypatch, happens)
+    caught(adieu.PoolTimeout, waits.take, bench, bench.lease("a"))
+    assert waits.count == 2
+
+
+def test_the_default_waits_for_longer_than_a_silent_peer_keeps_its_connection() -> None:
+    default = adieu.Timeout()
+    assert default.pool is not None
+    assert default.read is not None
+    assert default.pool > default.read
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_thousand_calls_at_once_are_all_answered(
+    loop: str, fault_server: FaultServer, census: Watch
+) -> None:
+    async def main() -> None:
+        async with adieu.AsyncClient(fault_server.url) as client:
+            answers = await gather(*(client.get("/ok") for _ in range(1000)))
+        assert [answer.status_code for answer in answers] == [200] * 1000
+        assert fault_server.accepted <= 100
+
+    run(main(), LOOPS[loop])
+    assert census.count() == 0

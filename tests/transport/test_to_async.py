@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.lifecycle.deadline import Deadline
+from adieu.transport import to_async
 from adieu.transport.registry import find_adapter
 from adieu.transport.thread_pool import ThreadSlot
 from support.clients import ADAPTERS, EventLog
@@ -25,7 +27,6 @@ from support.steering import run as run_in
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
-    from adieu.lifecycle.deadline import Deadline
     from adieu.testing import FaultServer
     from support.watch import Watch
 
@@ -492,6 +493,35 @@ def test_the_pool_timeout_names_the_calls_that_have_the_threads() -> None:
             crowd.go.set()
             await asyncio.gather(*calls)
             assert crowd.order == ["/0", "/1"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_line_for_threads_is_waited_in_as_long_as_it_moves(
+    moves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wait takes four seconds of a clock, of five in which the line has to move."""
+    now = [time.monotonic()]
+    monkeypatch.setattr(to_async, "monotonic", lambda: now[0])
+    adapter = adieu.to_async(Canned(lambda request, exchange: adieu.Response(200)), threads=1)
+
+    class Result:
+        waits = 0
+
+        async def wait(self, seconds: float) -> bool:
+            self.waits += 1
+            now[0] += min(seconds, 4)
+            if moves:
+                adapter._threads._begun[0] = now[0]
+            return self.waits == 20
+
+    async def main() -> None:
+        result: Any = Result()
+        slot = ThreadSlot("a call")
+        await adapter._wait(result, slot, Deadline(adieu.Timeout(pool=5)))
+        assert result.waits == (20 if moves else 2)
+        assert slot.claim() == moves, "one that was given up cannot be claimed"
 
     run(main())
 

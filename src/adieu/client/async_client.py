@@ -186,7 +186,7 @@ class AsyncClient(ClientBase):
         ```
 
         Without the `async with`, leaving the loop early cancels the rest when the iterator is garbage, which is at once
-        where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
+        where references are counted. A `limit` above the pool's only makes requests wait.
         """
         from adieu.client.map.async_map import AsyncMap
 

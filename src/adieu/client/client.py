@@ -243,7 +243,7 @@ class Client(ClientBase):
         ```
 
         Without the `with`, leaving the loop early cancels the rest when the iterator is garbage, which is at once
-        where references are counted. A `limit` above the pool's makes requests wait, and a `PoolTimeout` possible.
+        where references are counted. A `limit` above the pool's only makes requests wait.
 
         `executor`, any `concurrent.futures.Executor`, runs the requests instead of threads of the map's own, and may do
         so in other processes, or on other machines. Then the responses come back read, whatever the policy. Requests

@@ -49,8 +49,10 @@ class Timeout(Value):
     """How long each wait of a call may last, in seconds; None is no limit.
 
     `connect` bounds resolving the name, connecting and the TLS handshake together; `read` and `write` bound each wait
-    for the peer; `pool` bounds the wait for a free connection; `total` bounds the whole call with its redirects and
-    its body. `Timeout.of(5)` gives the first four 5 seconds each, as `timeout=5` does everywhere.
+    for the peer; `total` bounds the whole call with its redirects and its body. `pool` bounds the time in which no
+    connection becomes free for the calls that wait in line: a thousand calls at once wait for each other, and only a
+    pool that is stuck is an error. Its default is more than that of `read`, so that the connections of peers which
+    keep silent become free before. `Timeout.of(5)` gives the first four 5 seconds each, as `timeout=5` does everywhere.
     """
 
     __slots__ = ("connect", "pool", "read", "total", "write")
@@ -66,7 +68,7 @@ class Timeout(Value):
         connect: float | None = 5.0,
         read: float | None = 30.0,
         write: float | None = 30.0,
-        pool: float | None = 5.0,
+        pool: float | None = 60.0,
         total: float | None = None,
     ) -> None:
         self._set(
@@ -115,6 +117,15 @@ class Deadline:
         if left <= 0:
             raise self.exceeded(wait)
         return left if limit is None or left < limit else limit
+
+    def remaining_since(self, wait: Wait, seconds: float) -> float | None:
+        """Seconds that a wait of this kind may go on, so long after it last got further (None: no limit; 0: none)."""
+        limit: float | None = getattr(self.timeout, wait)
+        left = None if limit is None else max(limit - seconds, 0.0)
+        if self.ends_at is None:
+            return left
+        whole = max(self.ends_at - self.now(), 0.0)
+        return whole if left is None or whole < left else left
 
     def elapsed(self) -> float:
         """Seconds since the call began."""

@@ -16,7 +16,9 @@ __all__ = ["CloseReport", "ConnectionInfo", "Limits"]
 class Limits(Value):
     """How many connections a client may have, and for how long. Counts and seconds; None is no limit.
 
-    `connections` in all; `per_origin` to one origin (or through one route to it); `idle`: seconds a connection may wait
+    `connections` in all: further calls wait in line, and a thousand at once are no error (see `Timeout.pool`). Without
+    such a limit they would open a thousand sockets, which few servers like, and few systems allow one process.
+    `per_origin` to one origin (or through one route to it); `idle`: seconds a connection may wait
     unused (a server's shorter `Keep-Alive: timeout=` wins); `age`: seconds after which it is not used again (None;
     useful where addresses behind a name change); `requests`: exchanges after which it is not used again.
 

@@ -165,6 +165,12 @@ class PoolLease(LeaseBase, Generic[C]):
         self.pool.finish(self, reuse, why)
 
 
+class _Queue(deque[PoolLease[C]]):
+    """The leases that wait for a connection of one key. `served`: how many have left it with one."""
+
+    served = 0
+
+
 _ENDED = LeaseState.ENDED
 # How long to wait for the lock (seconds).
 _AT_ONCE = 0.0
@@ -196,7 +202,9 @@ class Pool(Generic[C]):
         self._released: OrderedDict[C, None] = OrderedDict()
         self._newest: C | None = None
         self._counts = OriginCounts(self._owners)
-        self._waiting: dict[Hashable, deque[PoolLease[C]]] = {}
+        self._waiting: dict[Hashable, _Queue[C]] = {}
+        # How many leases got a connection after they had waited for it.
+        self._served = 0
         self._inbox: deque[_Step] = deque()
         self._deferred: deque[Callable[[], object]] = deque()
         self._lock = new_lock()
@@ -274,6 +282,16 @@ class Pool(Generic[C]):
         if self._closed:
             raise ClientClosed("this client was closed")
         return False
+
+    def moves(self, lease: PoolLease[C]) -> int:
+        """How often the line moved in which the lease waits: a number that grows with each lease that is served.
+
+        All origins wait in one line, but with a limit for each of them one may be stuck while others move.
+        """
+        if self._limits.per_origin is None:
+            return self._served
+        queue = self._waiting.get(lease.key)
+        return 0 if queue is None else queue.served
 
     def holds(self, lease: PoolLease[C]) -> bool:
         """Whether the lease has its connection (still).
@@ -435,7 +453,7 @@ class Pool(Generic[C]):
             waiting[lease.key].append(lease)
             lease.queue_ticket = _number()
         elif not self._serve(lease, self._clock()):
-            waiting[lease.key] = deque((lease,))
+            waiting[lease.key] = _Queue((lease,))
             lease.queue_ticket = _number()
 
     def _serve(self, lease: PoolLease[C], now: float, fresh: bool = False) -> bool:
@@ -551,6 +569,9 @@ class Pool(Generic[C]):
                     break
                 if lease.wake is not None:
                     self._deferred.append(lease.wake)
+                if waits:
+                    self._served += 1
+                    queue.served += 1
                 queue.popleft()
             if not queue:
                 del self._waiting[key]

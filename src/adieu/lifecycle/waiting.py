@@ -1,5 +1,9 @@
 """Getting a connection from a pool, and waiting while it is full: fair, bounded by the deadline, with a useful error.
 
+A pool that is busy is no error, and one that is stuck is. So `Timeout.pool` bounds the time in which the line does not
+move, as `Timeout.read` bounds the time in which no byte comes. The line is first come, first served, so each wait in a
+line that moves has an end; `Timeout.total` bounds it further.
+
 Before the wait ends in a `PoolTimeout` the garbage collector runs: responses that were dropped in a reference cycle
 hold connections until it finds them.
 """
@@ -104,9 +108,8 @@ class PoolWait(Generic[C]):
         """
         waiter = self._waiter()
         lease.wake = waiter.wake
-        limit = exchange.deadline.remaining("pool")
-        ends_at = None if limit is None else monotonic() + limit
-        pool = self._pool
+        pool, deadline = self._pool, exchange.deadline
+        moves, moved_at = pool.moves(lease), monotonic()
         patience = _PATIENCE
         while not pool.served(lease):
             if lease.ended:
@@ -114,12 +117,15 @@ class PoolWait(Generic[C]):
                 raise ClientClosed(
                     f"{exchange.method} {exchange.url} was ended while it waited for a connection"
                 )
-            left = patience if ends_at is None else max(ends_at - monotonic(), 0.0)
-            yield waiter.wait(min(patience, left))
+            left = deadline.remaining_since("pool", monotonic() - moved_at)
+            yield waiter.wait(patience if left is None else min(patience, left))
             if pool.served(lease):
                 break
             patience = self._collect_abandoned()
-            if ends_at is not None and monotonic() >= ends_at and not pool.served(lease):
+            if (now_moves := pool.moves(lease)) != moves:
+                moves, moved_at = now_moves, monotonic()
+            left = deadline.remaining_since("pool", monotonic() - moved_at)
+            if left == 0 and not pool.served(lease):
                 raise self._exhausted(exchange)
 
     def _collect_abandoned(self) -> float:

@@ -124,6 +124,7 @@ class Threads:
 
     __slots__ = (
         "__weakref__",
+        "_begun",
         "_busy",
         "_idle",
         "_lock",
@@ -145,6 +146,8 @@ class Threads:
         # One token for each thread that waits at the queue, and for which no slot was put there.
         self._idle: deque[None] = deque()
         self._busy: dict[ThreadSlot, threading.Thread] = {}
+        # When a thread last began with a slot.
+        self._begun = [monotonic()]
         self._threads: list[BackgroundThread] = []
 
     def take(self, slot: ThreadSlot, stopped: Callable[[], BaseException]) -> None:
@@ -162,9 +165,14 @@ class Threads:
         if number >= self.limit or self._stopped:
             return
         name = f"adieu-to_async-{number + 1}"
-        thread = BackgroundThread(_work, self._queue, self._idle, self._busy, name=name)
+        shared = (self._queue, self._idle, self._busy, self._begun)
+        thread = BackgroundThread(_work, *shared, name=name)
         thread.begin()
         self._threads.append(thread)
+
+    def moved_at(self) -> float:
+        """When a thread last began with one of the slots, which are in one line (`monotonic()`)."""
+        return self._begun[0]
 
     def holders(self) -> list[str]:
         """The use of every thread, longest first."""
@@ -201,6 +209,7 @@ def _work(
     queue: SimpleQueue[ThreadSlot | None],
     idle: deque[None],
     busy: dict[ThreadSlot, threading.Thread],
+    begun: list[float],
 ) -> None:
     this = threading.current_thread()
     while True:
@@ -208,6 +217,7 @@ def _work(
         if slot is None:
             return
         if slot.claim():
+            begun[0] = monotonic()
             busy[slot] = this
             slot.run_calls()
             del busy[slot]

@@ -13,6 +13,7 @@ lease that comes too late is ended at once.
 from __future__ import annotations
 
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from adieu.errors import BodyClosed, ClientClosed, InvalidRequest, PoolTimeout
@@ -46,10 +47,11 @@ _GRACE = 1.0
 def to_async(adapter: Adapter, *, threads: int = 10) -> ThreadAdapter:
     """Make an async adapter of a sync one, which is called in at most so many threads.
 
-    Each exchange has a thread to itself until its body has ended; further ones wait for `Timeout.pool` at most, first
-    come, first served. Cancelling a task ends its exchange at once; its thread follows as soon as the adapter notices.
-    Closing the async adapter closes the sync one. Content of a request that is an async iterable is refused, and
-    `response.upgraded` is the sync adapter's. Raises `InvalidRequest` for an object that is no sync adapter.
+    Each exchange has a thread to itself until its body has ended. Further ones wait in line, first come, first served,
+    and for at most `Timeout.pool` while no thread becomes free. Cancelling a task ends its exchange at once; its thread
+    follows as soon as the adapter notices. Closing the async adapter closes the sync one. Content of a request that is
+    an async iterable is refused, and `response.upgraded` is the sync adapter's. Raises `InvalidRequest` for an object
+    that is no sync adapter.
 
     ```python
     client = adieu.AsyncClient(adapter=adieu.to_async(Urllib3Adapter(), threads=20))
@@ -83,15 +85,12 @@ class ThreadAdapter(Wrapper):
         former = exchange.former if isinstance(exchange, Pinned) else None
         if former is not None and isinstance(former.lease, _ThreadLease):
             former.lease.leave_thread()  # It may have the last thread.
-        limit = exchange.deadline.remaining("pool")
         slot = ThreadSlot(f"{exchange.method} {exchange.url}")
         relay = _Relay(exchange, slot)
         try:
             sending = slot.call(partial(_send, self.inner, request, relay))
             self._threads.take(slot, self._refusal)
-            if limit is not None and not await sending.wait(limit):
-                # An exchange that has a thread by now may take as long as the other limits say.
-                slot.give_up(partial(self._exhausted, exchange.deadline))
+            await self._wait(sending, slot, exchange.deadline)
             respond: Callable[[AsyncExchange], AsyncResponse] = await taken(sending)
             response = respond(exchange)
         except BaseException as error:
@@ -101,6 +100,21 @@ class ThreadAdapter(Wrapper):
         if exchange.lease is None:
             slot.leave()
         return response
+
+    async def _wait(self, sending: ThreadResult, slot: ThreadSlot, deadline: Deadline) -> None:
+        """Wait for a thread as long as the line moves, first come, first served: see `lifecycle.waiting`."""
+        begun = monotonic()
+        while True:
+            quiet = monotonic() - max(begun, self._threads.moved_at())
+            left = deadline.remaining_since("pool", quiet)
+            if left is None:
+                return
+            if left == 0:
+                # An exchange that has a thread by now may take as long as the other limits say.
+                slot.give_up(partial(self._exhausted, deadline))
+                return
+            if await sending.wait(left):
+                return
 
     def _exhausted(self, deadline: Deadline) -> BaseException:
         error = deadline.exceeded("pool")
