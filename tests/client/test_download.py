@@ -377,6 +377,17 @@ def test_coded_and_decoded_bytes_never_meet_in_one_file(stage: Stage, tmp_path: 
         assert (done.resumed, done.size) == (0, 2 * len(DATA))
 
 
+def test_a_file_that_shrank_to_the_size_of_the_part_is_downloaded_from_the_beginning(
+    stage: Stage, route: FileRoute, tmp_path: Path
+) -> None:
+    with stage.block(stage.one()) as client:
+        break_off(stage, client, route, tmp_path / "file")
+        route.ignores_if_range = True
+        route.data = DATA[::-1][:HALF]  # So there is no rest: 416.
+        assert fetch(stage, client, tmp_path / "file").resumed == 0
+        assert (tmp_path / "file").read_bytes() == route.data
+
+
 @pytest.mark.parametrize("fault", ["no etag", "another size"])
 def test_a_rest_that_may_be_of_another_representation_is_not_appended(
     stage: Stage, route: FileRoute, tmp_path: Path, fault: str

@@ -11,7 +11,7 @@ import adieu
 from adieu.lifecycle import body as body_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from adieu.testing.faults import Ending, Peer, Request
@@ -244,7 +244,7 @@ def test_a_body_that_goes_through_a_function_is_read_ahead_through_it(stage: Sta
         for chunk in chunks:
             yield chunk.upper()
 
-    async def async_upper(chunks: Any) -> Any:
+    async def async_upper(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             yield chunk.upper()
 

@@ -74,7 +74,7 @@ _ANSWERS = {
     "/small": Answer(200, (), (SMALL,)),
     "/large": Answer(200, (), _PARTS),
     "/chunked": Answer(200, (), (SMALL[:3], SMALL[3:5], SMALL[5:]), chunked=True),
-    "/gzip": Answer(200, (("content-encoding", "gzip"),), (gzip.compress(LARGE),)),
+    "/gzip": Answer(200, (("content-encoding", "gzip"), ("etag", '"1"')), (gzip.compress(LARGE),)),
     "/empty": Answer(200, (), ()),
     "/none": Answer(204, (), ()),
     "/moved": Answer(302, (("location", "/small"),), (b"it has moved",)),

@@ -926,6 +926,19 @@ def test_a_download_goes_through_the_function(place: Place, tmp_path: Path, deco
         place.is_free(client)
 
 
+def test_a_download_that_a_function_decodes_is_not_resumed(place: Place, tmp_path: Path) -> None:
+    def stop(received: int, total: int | None) -> None:
+        if received:
+            raise InterruptedError
+
+    function = Passing()
+    with place.block(place.client(wrapping(function, decoded=True))) as client:
+        with pytest.raises(InterruptedError):
+            place.run(client.download("/gzip", tmp_path / "file", progress=stop))
+        assert list(tmp_path.iterdir()) == []
+        place.is_free(client)
+
+
 @_only(lambda mode, kind: mode != "sync" and kind != "to_async")
 @pytest.mark.parametrize("decoded", [True, False])
 def test_an_async_generator_that_waits_on_its_way_out_delays_no_end(

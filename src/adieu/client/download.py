@@ -282,15 +282,24 @@ class AsyncDownload(_Download):
         return anext(pieces, b"")
 
 
+def _is_decoded(response: ResponseHead) -> bool:
+    """Whether a middleware undoes the coding: then these are not the bytes that length, validator and ranges speak of.
+
+    The head names no length then. A function that counts or copies leaves it there.
+    """
+    body = response.body
+    lease = None if body is None else body.lease
+    return lease is not None and lease.is_wrapped and "content-length" not in response.headers
+
+
 def _plan(response: ResponseHead, known: Remainder | None, key: str, decode: bool) -> _Plan | None:
     """The plan for this response; None: send again, for the whole file. Raises `StatusError` for an error status."""
     headers, status = response.headers, response.status_code
     coding = headers.get("content-encoding", _IDENTITY).strip().lower() or _IDENTITY
     if status == 200:
-        if decode and coding != _IDENTITY:
-            return _Plan(
-                0, None, None
-            )  # Length, validator and ranges are those of the coded bytes.
+        if _is_decoded(response) or (decode and coding != _IDENTITY):
+            # Length, validator and ranges are those of the coded bytes.
+            return _Plan(0, None, None)
         length, validator = headers.get("content-length", ""), _validator(headers)
         total = int(length) if _LENGTH(length) else None
         if validator is None:
@@ -300,7 +309,7 @@ def _plan(response: ResponseHead, known: Remainder | None, key: str, decode: boo
         )
     if known is not None and status == 206:
         found = _RANGE(headers.get("content-range", ""))
-        if found is None or int(found[1]) != known.size:
+        if found is None or int(found[1]) != known.size or _is_decoded(response):
             return None
         total = None if found[3] == "*" else int(found[3])
         return _Plan(known.size, total or known.total, {}) if _same(headers, known, total) else None
@@ -308,7 +317,8 @@ def _plan(response: ResponseHead, known: Remainder | None, key: str, decode: boo
         # There is no rest if the part file is as long as the representation.
         found = _UNSATISFIED(headers.get("content-range", ""))
         size = known.size
-        return _Plan(size, size, {}, True) if found and int(found[1]) == size else None
+        complete = found is not None and int(found[1]) == size and known.total in (None, size)
+        return _Plan(size, size, {}, True) if complete else None
     response.raise_for_status()
     raise StatusError(
         f"{status} {response.reason} for GET {response.url}, where a download is 200",
