@@ -2,9 +2,13 @@
 
 Theory of operation. The lease belongs to an exchange before the app's task begins. The app receives the request in
 chunks (`receive`) and sends its response in chunks (`send`); the buffer between app and client holds one chunk, so
-neither runs ahead. The client gets the head at the first body message (the specification forbids it earlier), and the
-end of the body when the app has returned. So the work of the app after its last byte is complete by then, and an
-exception in it is raised.
+neither runs ahead. The client gets the end of the body when the app has returned. So the work of the app after its last
+byte is complete by then, and an exception in it is raised.
+
+The client gets the head when the app has sent `http.response.start` and waits for something. The specification has a
+server wait for the first body message; uvicorn and hypercorn do not, and an event stream that has nothing to say yet
+could not be opened otherwise. What an app does at once after its start is known by then: if it raises, the head is not
+given.
 
 Ending the lease is one synchronous call from any place: it stores the end and schedules the rest in the loop. The app
 then notices as under a server: `receive` returns `http.disconnect`, `send` raises an `OSError`. It may clean up for
@@ -146,7 +150,8 @@ class AppLease(AsyncLease):
         """Wait for the head."""
         output = self._output
         await self._until(lambda: output.begun, deadline)
-        sorry = self._raised is not None and not (self._raising or output.begun)
+        fails = self._over and not output.body_begun
+        sorry = fails and self._raised is not None and not self._raising
         self._check()
         if sorry:
             output.replace_with_500()
@@ -154,7 +159,7 @@ class AppLease(AsyncLease):
             raise ClientClosed(
                 f"the client was closed during {self._facts.method} {self._facts.url}"
             )
-        if not output.begun:
+        if fails and not sorry:
             raise self._facts.refuse("it returned without a response")
         return output.final_head()
 

@@ -35,7 +35,7 @@ class Head(NamedTuple):
 class Output:
     """The response of one call, as far as the app has sent it.
 
-    `begun`: the first body message has arrived, so the head is final; `complete`: the last one has arrived. `framing`,
+    `begun`: the head has arrived; `body_begun`: so has the first body message; `complete`: so has the last. `framing`,
     `received` and `remaining` are those of the lease.
     """
 
@@ -46,6 +46,7 @@ class Output:
         "_facts",
         "_given",
         "_head",
+        "body_begun",
         "complete",
         "framing",
         "received",
@@ -59,6 +60,7 @@ class Output:
         self._chunk: bytes | None = None
         self._given = 0
         self._closed = False
+        self.body_begun = False
         self.complete = False
         self.framing: Framing = "close"
         self.received = 0
@@ -66,7 +68,7 @@ class Output:
 
     @property
     def begun(self) -> bool:
-        return self._facts.response_started
+        return self._head is not None
 
     @property
     def has_chunk(self) -> bool:
@@ -91,6 +93,7 @@ class Output:
             if self._head is not None:
                 raise self._refused("it sent http.response.start twice")
             self._head = self._checked(message)
+            self._changes.notify()
         elif kind == "http.response.body":
             await self._take(message.get("body", b""), bool(message.get("more_body", False)))
         else:
@@ -117,7 +120,7 @@ class Output:
                     "the client has disconnected and reads no more of this response"
                 )
             self._chunk = bytes(body)
-        self._facts.response_started = True
+        self.body_begun = self._facts.response_started = True
         self.complete = not more
         self._changes.notify()
 
@@ -154,6 +157,7 @@ class Output:
         """The head; from now on it cannot change."""
         head = self._head
         assert head is not None
+        self._facts.response_started = True
         self.remaining = 0 if self.bodiless else head.length
         if self.remaining is not None:
             self.framing = "length" if self.remaining else "none"
@@ -173,7 +177,7 @@ class Output:
         """Answer with a 500 for an app that failed before its response began."""
         fields = [("Content-Type", "text/plain"), ("Content-Length", str(len(_SORRY)))]
         self._head = Head(500, Headers(fields), len(_SORRY))
-        self._facts.response_started = self.complete = True
+        self.body_begun = self.complete = True
         if not self.bodiless:
             self._chunk = _SORRY
 

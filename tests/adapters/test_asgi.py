@@ -446,21 +446,60 @@ def test_the_app_is_never_more_than_a_chunk_ahead_of_the_reader() -> None:
     run(main())
 
 
-def test_the_head_comes_with_the_first_body_message_as_the_specification_has_it() -> None:
+def test_an_event_stream_is_opened_before_there_is_an_event() -> None:
+    """As uvicorn gives the head at once: a test opens the stream, publishes, and reads."""
+    published: asyncio.Queue[bytes] = asyncio.Queue()
+    events = _start(headers=[(b"content-type", b"text/event-stream")])
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(events)
+        while (data := await published.get()) != b"end":
+            await send(body(b"data: %b\n\n" % data, more=True))
+        await send(body())
+
+    async def main() -> None:
+        async with (
+            client_of(app, lifespan="off") as client,
+            client.stream("GET", "/") as response,
+        ):
+            assert response.headers["content-type"] == "text/event-stream"
+            iterated = response.iter_events()
+            for word in ("one", "two"):
+                published.put_nowait(word.encode())
+                assert (await anext(iterated)).data == word
+            published.put_nowait(b"end")
+            assert [event async for event in iterated] == []
+
+    run(main())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_app_that_fails_while_the_client_has_the_head_fails_in_the_body(method: str) -> None:
     go_on = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
         await go_on.wait()
-        await send(body(more=True))
-        await send(body(b"all"))
+        raise _Oops("late")
 
     async def main() -> None:
         async with client_of(app, lifespan="off") as client:
-            with pytest.raises(adieu.ReadTimeout):
-                await client.get("/", timeout=0.02)
-            go_on.set()
-            assert (await client.get("/")).content == b"all"
+            if method == "HEAD":
+                assert (await client.head("/")).status_code == 200
+                return
+            async with client.stream("GET", "/") as response:
+                go_on.set()
+                error = await caught(AppError, response.read())
+            assert (error.phase, error.response_started) == ("body", True)
+
+    run(main())
+
+
+def test_an_app_that_returns_with_a_head_alone_is_refused() -> None:
+    async def main() -> None:
+        async with client_of(giving(START)) as client:
+            error = await caught(NotASGI, client.get("/"))
+        assert "returned without a response" in str(error)
 
     run(main())
 
