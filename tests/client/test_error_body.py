@@ -239,6 +239,18 @@ def test_a_call_whose_hook_saw_a_broken_error_fails_as_it_would_without_the_hook
         stage.next_works(client)
 
 
+def test_what_a_hook_sees_of_an_error_is_not_longer_than_max_body(stage: Stage) -> None:
+    head = b"HTTP/1.1 500 No\r\nConnection: close\r\n\r\n"
+    stage.server.reply("/until-close", head + b"x" * 101, close=True)
+    hooks = {"response": [lambda response: None]}
+    with stage.block(stage.one(event_hooks=hooks, max_body=100)) as client:
+        for path in ("/status/500?body=101", "/until-close"):
+            with pytest.raises(adieu.BodyTooLarge):
+                stage.get(client, path)
+        assert len(stage.read(stage.get(client, "/status/500?body=100"))) == 100
+        stage.next_works(client)
+
+
 def test_a_body_that_goes_through_a_function_is_read_ahead_through_it(stage: Stage) -> None:
     def upper(chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:

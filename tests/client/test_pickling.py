@@ -304,7 +304,9 @@ def test_every_setting_of_a_client_is_pickled(runner: Any, tmp_path: Path) -> No
     assert settings.keys() | {"verify", "cert", "auth"} == CLIENT_OPTIONS
     client = runner(**settings)
     client.mount(
-        "https://b.example", AsyncNativeAdapter() if runner is not adieu.Client else answering
+        "https://b.example",
+        AsyncNativeAdapter() if runner is not adieu.Client else answering,
+        from_network=True,
     )
     arrived = pickle.loads(pickle.dumps(client))
     request = arrived.build_request("GET", "x")
@@ -323,6 +325,7 @@ def test_every_setting_of_a_client_is_pickled(runner: Any, tmp_path: Path) -> No
     assert arrived.mounts.explain("https://b.example/") == client.mounts.explain(
         "https://b.example/"
     )
+    assert arrived.mounts.select(adieu.URL("https://b.example/")).from_network
     assert not arrived.is_closed
 
 

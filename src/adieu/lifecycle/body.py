@@ -306,15 +306,16 @@ class BodyBase:
         if lease is None or self.state is not BodyState.OPEN or self._reading:
             return self.state is BodyState.BUFFERED
         ahead = self._ahead
-        size = sum(map(len, ahead))
-        if size + (lease.remaining or 0) > _AHEAD_BYTES:
+        size, bound = sum(map(len, ahead)), self.exchange.max_body
+        most = _AHEAD_BYTES if bound is None else min(_AHEAD_BYTES, bound)
+        if size + (lease.remaining or 0) > most:
             return False
         clock = self.exchange.deadline
         until = clock.now() + _AHEAD_SECONDS
         # A function around the body could not go on after a read that timed out within it.
         deadline = clock if lease.is_wrapped else self._within(_AHEAD_SECONDS)
         try:
-            while size <= _AHEAD_BYTES and clock.now() < until:
+            while size <= most and clock.now() < until:
                 chunk = yield from self._pull(lease, deadline)
                 if not chunk:
                     return True

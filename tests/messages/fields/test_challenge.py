@@ -171,7 +171,24 @@ def test_nothing_raises_and_every_value_may_be_sent(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ['a="', "a= ", "a ", "a=", '"\\', "a\t=", 'a="\\"', "a=b,", "a,", " ", "Basic a=b, "]
+    "piece",
+    [
+        "auth,",
+        "a=b c ",
+        "a b=",
+        "a=b \t",
+        'a="',
+        "a= ",
+        "a ",
+        "a=",
+        '"\\',
+        "a\t=",
+        'a="\\"',
+        "a=b,",
+        "a,",
+        " ",
+        "Basic a=b, ",
+    ],
 )
 def test_the_time_is_linear(piece: str) -> None:
     assert_linear(lambda size: parse_challenges([f"Digest {piece * size}"]), 2_000)
