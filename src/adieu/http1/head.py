@@ -54,8 +54,8 @@ Framing = Literal["none", "length", "chunked", "close"]
 
 # A status line: the status, the reason, the version, and whether connections of that version are kept.
 _status_lines: dict[str, tuple[int, str, str, bool]] = {}
-# A field name as written: in lower case.
-_names: dict[str, str] = {}
+# A field name as written, with its colon: the name, and the same in lower case.
+_names: dict[str, tuple[str, str]] = {}
 
 
 class Malformed(Exception):
@@ -107,10 +107,12 @@ def read_head(head: bytes, method: str) -> Head:
 
 def _read_strict_head(head: bytes, method: str, strict: bool) -> Head:
     """`strict`: it came in this form."""
-    lines = _lines(head)
+    text = head.decode("latin-1")
+    lines = _lines(text)
     line = lines[0]
     status, reason, version, keep_alive = _status_lines.get(line) or _learn_status_line(line)
-    fields, index = read_fields(lines[1:-2])
+    has_blanks = "\t" in text or " \r\n" in text or ":  " in text
+    fields, index = read_fields(lines[1:-2], has_blanks)
     lengths = index.get("content-length")
     codings = index.get("transfer-encoding")
     is_sound = True
@@ -151,27 +153,44 @@ def _read_strict_head(head: bytes, method: str, strict: bool) -> Head:
     return Head(status, reason, version, fields, index, framing, length, keep_alive, seconds)
 
 
-def read_fields(lines: list[str]) -> tuple[Fields, dict[str, str]]:
-    """Header fields or trailer fields (RFC 9112, section 5), and their index. Raises `Malformed`."""
+def read_fields(lines: list[str], has_blanks: bool) -> tuple[Fields, dict[str, str]]:
+    """Header fields or trailer fields (RFC 9112, section 5), and their index. Raises `Malformed`.
+
+    `has_blanks`: there may be more blanks around a value than the one before it.
+    """
     if len(lines) > _MAX_FIELDS:
         raise Malformed(f"it sent {len(lines)} header fields, more than {_MAX_FIELDS}")
+    if has_blanks:
+        return _read_new_fields(lines)
     fields = []
     index = {}
     names = _names
-    for line in lines:
-        name, colon, value = line.partition(":")
-        key = names.get(name)
-        if key is None or not colon:
-            key = _learn_name(name, colon)
-        value = value.strip(" \t")
-        fields.append((name, value))
-        index[key] = value
+    try:
+        for line in lines:
+            label, _, value = line.partition(" ")
+            name, key = names[label]
+            fields.append((name, value))
+            index[key] = value
+    except KeyError:
+        return _read_new_fields(lines)
     return fields, index if len(index) == len(fields) else index_of(fields)
 
 
-def _lines(block: bytes) -> list[str]:
+def _read_new_fields(lines: list[str]) -> tuple[Fields, dict[str, str]]:
+    """As `read_fields`, for names that are not known yet, and for values with blanks around them."""
+    fields = []
+    for line in lines:
+        label, colon, value = line.partition(":")
+        if not colon:
+            # Texts quote no line as a whole: its value may be a secret.
+            raise Malformed("its head has a line without a colon")
+        name, _ = _names.get(f"{label}:") or _learn_name(label)
+        fields.append((name, value.strip(" \t")))
+    return fields, index_of(fields)
+
+
+def _lines(text: str) -> list[str]:
     """The lines of a block in the strict form: each ends in CR LF. Raises `Malformed`."""
-    text = block.decode("latin-1")
     lines = text.split("\r\n")
     ends = len(lines) - 1
     if text.count("\n") != ends or text.count("\r") != ends:
@@ -185,7 +204,7 @@ def _lines(block: bytes) -> list[str]:
 
 def read_trailers(block: bytes) -> Fields:
     """The fields of a trailer section, which ends with an empty line. Raises `Malformed`."""
-    return read_fields(_lines(block)[:-2])[0]
+    return read_fields(_lines(block.decode("latin-1"))[:-2], has_blanks=True)[0]
 
 
 def strict_form(block: bytes) -> bytes:
@@ -233,16 +252,13 @@ def _learn_status_line(line: str) -> tuple[int, str, str, bool]:
     return learnt
 
 
-def _learn_name(name: str, colon: str) -> str:
-    # Texts quote no line as a whole: its value may be a secret.
-    if not colon:
-        raise Malformed("its head has a line without a colon")
+def _learn_name(name: str) -> tuple[str, str]:
     if _NAME.fullmatch(name) is None:
         raise Malformed(f"{name[:60]!r} is no field name")
-    key = name.lower()
+    learnt = name, name.lower()
     if len(_names) < _MOST_KNOWN and len(name) <= _LONGEST_KNOWN:
-        _names[name] = key
-    return key
+        _names[f"{name}:"] = learnt
+    return learnt
 
 
 def _length(text: str) -> int:
