@@ -17,7 +17,7 @@ import adieu
 from adieu.lifecycle.events import CLIENT_CLOSED
 from adieu.lifecycle.origin_counts import OriginCounts
 from support.alarm import HAS_ALARMS, Alarm
-from support.fake_pool import Bench, FakeLease, begin, end
+from support.fake_pool import Bench, FakeConnection, FakeLease, begin, end
 from support.stage import COUNTS_REFERENCES, drop
 
 if TYPE_CHECKING:
@@ -177,6 +177,20 @@ def test_connections_that_the_peer_has_closed_are_closed_by(how: str) -> None:
     assert ("closed", bench.made[0].id, "stale") in bench.listener.calls
     end(held)
     bench.check()
+
+
+def test_a_connection_that_cannot_be_asked_whether_it_is_stale_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the lease whose end asked it has ended."""
+    bench = Bench()
+    end(bench.take("a"))
+    held = bench.take("b")
+    monkeypatch.setattr(FakeConnection, "is_stale", lambda connection: 1 / 0)
+    bench.clock.now += 2
+    end(held, reuse=False)
+    assert bench.states() == []
+    assert [connection.closed for connection in bench.made] == [1, 1]
 
 
 def test_a_timer_is_told_when_there_is_nothing_left_to_close() -> None:

@@ -26,6 +26,7 @@ from adieu.client.error_body import keep_error_body
 from adieu.client.options import REQUEST_OPTIONS
 from adieu.client.part_file import PartFile, Remainder, checked_digest
 from adieu.errors import AdieuError, BodyTruncated, InvalidRequest
+from adieu.lifecycle.blocks import collect
 from adieu.messages.fields.disposition import file_name, safe_name
 from adieu.messages.headers import combined
 from adieu.messages.response import StatusError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from adieu.client.options import CallOptions, RequestOptions, SendOptions
     from adieu.client.streams import StreamsResponses
+    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.steps import Steps
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.headers import Headers
@@ -121,7 +123,7 @@ class _Download:
             raise InvalidRequest(f"there is no folder for {self._path!r}")
         self._response: Response | AsyncResponse | None = None
         # Pieces of the body that were not written yet.
-        self._pending: list[bytes] = []
+        self._pending: Blocks = []
 
     def steps(self) -> Steps[Downloaded]:
         """The whole download."""
@@ -195,7 +197,7 @@ class _Download:
         received, size = plan.offset, 0
         self._report(received, plan.total)
         while piece := (yield self._next_piece(pieces)):
-            pending.append(piece)
+            collect(pending, piece)
             size += len(piece)
             if size >= _BLOCK:
                 block = b"".join(pending)

@@ -81,7 +81,8 @@ class PooledConnection:
     def is_stale(self) -> bool:
         """Whether the connection was opened and cannot be used again, as when the peer closed it while it was idle.
 
-        Asked before each exchange; must not raise, block or wait.
+        Asked before each exchange, and now and then while the connection is idle, with the pool's lock held: must not
+        raise, block, wait, or call the pool.
         """
         return False
 
@@ -636,7 +637,9 @@ class Pool(Generic[C]):
         self._next_sweep = now + (limit if limit is not None and limit < 2.0 else 2.0)
         for conn, lease in list(self._owners.items()):
             if lease is None:
-                why = self._expired(conn, now) or ("stale" if conn.is_stale() else None)
+                why = self._expired(conn, now)
+                if why is None and _is_stale(conn):
+                    why = "stale"
                 if why is not None:
                     self._drop(conn, why)
         # A dropped connection is in its origin's stack still, and there may never be a request to that origin again.
@@ -670,6 +673,13 @@ class Pool(Generic[C]):
         # A client that was never closed: idle connections end silently, because none is in use.
         for conn in list(getattr(self, "_owners", ())):
             conn.close()
+
+
+def _is_stale(conn: PooledConnection) -> bool:
+    try:
+        return conn.is_stale()
+    except Exception:
+        return True  # The end of another's lease must not fail; and it would fail when it is to be used.
 
 
 def _notify_token(lease: PoolLease[C]) -> list[bool]:
