@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 
+from adieu._loading import Loading
 from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
 from adieu.lifecycle.steps import adrive
@@ -188,7 +189,8 @@ class AsyncClient(ClientBase):
         Without the `async with`, leaving the loop early cancels the rest when the iterator is garbage, which is at once
         where references are counted. A `limit` above the pool's only makes requests wait.
         """
-        from adieu.client.map.async_map import AsyncMap
+        with Loading("client.map()"):
+            from adieu.client.map.async_map import AsyncMap
 
         settings = self._merged(options)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import sleep
 from typing import TYPE_CHECKING
 
+from adieu._loading import Loading
 from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
 from adieu.lifecycle.steps import drive
@@ -251,15 +252,15 @@ class Client(ClientBase):
         closes it some seconds after its last request. Requests that have begun elsewhere when the map is left go on
         there to their end.
         """
-        from adieu.client.map.sender import Sender
-        from adieu.client.map.sync_map import Map
+        with Loading("client.map()"):
+            from adieu.client.map.on_executor import ExecutorWorkers
+            from adieu.client.map.on_threads import ThreadWorkers
+            from adieu.client.map.sender import Sender
+            from adieu.client.map.sync_map import Map
 
         sender = Sender(self, options)
         if executor is not None:
-            from adieu.client.map.on_executor import ExecutorWorkers
-
             return Map(requests, limit, ExecutorWorkers(sender, executor))
-        from adieu.client.map.on_threads import ThreadWorkers
 
         return Map(requests, limit, ThreadWorkers(sender))
 

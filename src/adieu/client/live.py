@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from adieu._loading import Loading
 from adieu._version import __version__
 from adieu.errors import InvalidRequest
 from adieu.flow.cookies import as_jar
@@ -46,7 +47,8 @@ def _fit_range(headers: Headers) -> None:
 
 
 def _accept_encoding() -> str:
-    from adieu.messages.decoding.decoder import accept_encoding
+    with Loading("the content codings"):
+        from adieu.messages.decoding.decoder import accept_encoding
 
     return accept_encoding()
 

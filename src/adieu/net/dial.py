@@ -112,7 +112,7 @@ def race(
     `ready(sockets, seconds)` waits until a socket is connected or has failed: all that are, at that time.
     """
     waiting = list(addresses)
-    failures: list[str] = []
+    failures: list[tuple[SocketAddress, OSError]] = []
     running: dict[socket.socket, SocketAddress] = {}
     winner: socket.socket | None = None
     while winner is None and (waiting or running):
@@ -122,13 +122,13 @@ def race(
                 sock = new_socket(scope, family)
             except OSError as error:
                 # A kernel without IPv6, as in some containers: the other family may work.
-                failures.append(_reason(sockaddr, error))
+                failures.append((sockaddr, error.with_traceback(None)))
                 continue
             code = _start_connecting(sock, sockaddr)
             if code not in _IN_PROGRESS:
                 # Refused at once (no such network): the socket does not keep this error.
                 sock.close()
-                failures.append(_reason(sockaddr, OSError(code, os.strerror(code))))
+                failures.append((sockaddr, OSError(code, os.strerror(code))))
                 continue
             running[sock] = sockaddr
         left = scope.remaining()
@@ -146,11 +146,12 @@ def race(
                 continue
             sock.close()
             if code:
-                failures.append(_reason(sockaddr, OSError(code, os.strerror(code))))
+                failures.append((sockaddr, OSError(code, os.strerror(code))))
     for sock in running:
         sock.close()
     if winner is None:
-        raise ConnectError(f"cannot connect to {origin}: {'; '.join(failures)}")
+        reasons = "; ".join(_reason(sockaddr, error) for sockaddr, error in failures)
+        raise ConnectError(f"cannot connect to {origin}: {reasons}") from failures[-1][1]
     return winner
 
 

@@ -56,7 +56,10 @@ def lookup_in_thread(
             return
         answer(found)
 
-    BackgroundThread(look, name=f"adieu-dns-{host}").begin()
+    try:
+        BackgroundThread(look, name=f"adieu-dns-{host}").begin()
+    except RuntimeError as error:
+        raise DNSError(f"the host name {host!r} could not be looked up: {error}") from error
 
 
 class _LookupCancel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from adieu._loading import Loading
 from adieu.errors import InvalidRequest, UnknownAdapter
 from adieu.transport.adapter import checked_adapter
 
@@ -26,17 +27,19 @@ def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]
     """The class or function that makes adapters of this name. Raises `UnknownAdapter`, with the known names."""
     key = (group, name)
     if key not in _found:
-        # Imported here, because it takes tens of milliseconds and loads the e-mail parser.
-        from importlib.metadata import entry_points
+        with Loading("the list of adapters"):
+            # Imported here, because it takes tens of milliseconds and loads the e-mail parser.
+            from importlib.metadata import entry_points
 
-        points = {point.name: point for point in entry_points(group=group)}
+            points = {point.name: point for point in entry_points(group=group)}
         if name not in points:
             known = (
                 ", ".join(sorted(points)) or "none at all: is adieu installed, or only on the path?"
             )
             kind = "async adapter" if "async" in group else "adapter"
             raise UnknownAdapter(f"no {kind} is called {name!r}. Installed are: {known}")
-        _found[key] = points[name].load()
+        with Loading(f"the adapter {name!r}"):
+            _found[key] = points[name].load()
     return _found[key]
 
 

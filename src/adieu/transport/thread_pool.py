@@ -15,11 +15,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import BodyClosed
+from adieu.errors import BodyClosed, TransportError
 from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.lifecycle.threads import BackgroundThread
@@ -156,7 +157,11 @@ class Threads:
         try:
             self._idle.pop()
         except IndexError:
-            locked(self._lock, self._grow)
+            try:
+                locked(self._lock, self._grow)
+            except RuntimeError as error:
+                if not self._threads:  # Else one of them takes the slot when it is free.
+                    slot.give_up(partial(_no_thread, slot.name, str(error)))
         if self._stopped:
             slot.give_up(stopped)
 
@@ -223,6 +228,10 @@ def _work(
             del busy[slot]
         del slot
         idle.append(None)
+
+
+def _no_thread(name: str, why: str) -> TransportError:
+    return TransportError(f"no thread could be started for {name}: {why}")
 
 
 def answer() -> ThreadResult:

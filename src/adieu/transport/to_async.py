@@ -143,7 +143,10 @@ class ThreadAdapter(Wrapper):
         done = answer()
         name = "adieu-to_async-closes"
         thread = BackgroundThread(_close, self.inner, self._threads, done, name=name)
-        thread.begin()
+        try:
+            thread.begin()
+        except RuntimeError:
+            thread.run()  # The system gives no thread; what is open has to be closed all the same.
         said = False
         try:
             said = await done.wait()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from adieu.client.map.outcome import discard
+from adieu.errors import TransportError
 
 if TYPE_CHECKING:
     from adieu.client.map.cancel import CancelHandle
@@ -40,6 +41,13 @@ class JobResult:
     def failed(cls, error: BaseException) -> JobResult:
         """The result of a job that did not end by itself, without the frames of the worker."""
         return cls(None, error.with_traceback(None))
+
+    @classmethod
+    def refused(cls, what: str, cause: Exception) -> JobResult:
+        """The result of a job that did not begin, because there was nothing to run it."""
+        error = TransportError(f"{what} for this request: {cause}")
+        error.__cause__ = cause.with_traceback(None)
+        return cls(None, error)
 
     def take(self) -> tuple[Response | None, BaseException | None]:
         """The response and the error, one of which is None. Nothing is left here."""

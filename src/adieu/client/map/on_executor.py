@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from adieu.client.map.job import JobResult, run_job
-from adieu.errors import InvalidRequest
+from adieu.errors import AdieuError, InvalidRequest, TransportError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -46,8 +46,9 @@ class ExecutorWorkers:
         call = partial(run_job, self._send, job.wanted, job.handle, True, unique)
         try:
             future = self._executor.submit(call)
-        except RuntimeError:
-            raise  # The executor is broken or shut down: every further job would fail in the same way.
+        except (RuntimeError, OSError) as error:
+            # It is broken or shut down, or the system gives it nothing: every further job would fail in the same way.
+            raise TransportError(f"the executor takes no request: {error}") from error
         except Exception as error:
             # Some executors pickle here, others later. In both cases it is this job's error.
             on_done(job.nth, JobResult.failed(error))
@@ -70,5 +71,14 @@ def _on_future_done(futures: Futures, job: Job, on_done: OnDone, future: Future[
         result = future.result()
     except BaseException as failure:
         # The executor's own error: it cannot pickle something, was shut down, or has lost a worker.
-        result = JobResult.failed(failure)
+        result = JobResult.failed(_mapped(failure))
     on_done(job.nth, result)
+
+
+def _mapped(failure: BaseException) -> BaseException:
+    """An error of adieu's for a worker that was lost. The request may have been sent by then."""
+    if isinstance(failure, AdieuError) or not isinstance(failure, (RuntimeError, OSError)):
+        return failure
+    mapped = TransportError(f"the executor lost this request: {failure}", request_sent="partly")
+    mapped.__cause__ = failure.with_traceback(None)
+    return mapped

@@ -38,8 +38,15 @@ class ThreadWorkers:
         except IndexError:
             name = f"adieu-map-{len(self._threads) + 1}"
             thread = BackgroundThread(_work, self._queue, self._idle, name=name)
-            thread.begin()
-            self._threads.append(thread)
+            try:
+                thread.begin()
+            except RuntimeError as error:
+                if not self._threads:
+                    on_done(job.nth, JobResult.refused("no thread could be started", error))
+                    return
+                # Those that there are take the job in their turn.
+            else:
+                self._threads.append(thread)
         self._queue.put((self._send, job, copy_context(), on_done))
 
     def stop(self) -> None:

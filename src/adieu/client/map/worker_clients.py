@@ -107,7 +107,10 @@ class BorrowedClient(Generic[C]):
         # In a forked child the parent's thread is not alive.
         if _evictor is None or not _evictor.is_alive():
             _evictor = BackgroundThread(_evict_until_empty, name="adieu-map-clients")
-            _evictor.begin()
+            try:
+                _evictor.begin()
+            except RuntimeError:
+                _evictor = None  # The system gives no thread: the next request tries again.
         return cached
 
 
