@@ -5,6 +5,9 @@ A real signal after a random number of microseconds, in the middle of a plain ca
 
 from __future__ import annotations
 
+import ctypes
+import sys
+import threading
 import time
 import traceback
 import warnings
@@ -15,7 +18,7 @@ import pytest
 import adieu
 from adieu.testing import payload
 from support.alarm import HAS_ALARMS, Alarm, fell_before
-from support.stage import COUNTS_REFERENCES, drop
+from support.stage import COUNTS_REFERENCES, drop, eventually
 from support.three_requests import ThreeRequestsAuth
 
 if TYPE_CHECKING:
@@ -205,3 +208,66 @@ def test_an_interrupt_in_a_one_shot_leaves_nothing_open(bare: Stage, quiet: None
             alarm.call(shoot)
             drop()
             assert bare.nothing_open()
+
+
+class _Stop(BaseException):
+    """Raised in a thread from outside, as debuggers and task queues do to end a job."""
+
+
+class _Worker(threading.Thread):
+    """Repeats a scenario, and counts the exceptions that reach it."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self._work = work
+        self.stopped = 0
+        self.rounds = 0
+        self.over = False
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        while not self.over:
+            try:
+                self._repeat()
+            except _Stop:
+                self.stopped += 1
+            except BaseException as error:
+                self.failure = error
+                return
+
+    def _repeat(self) -> None:
+        while not self.over:
+            self.rounds += 1
+            self._work()
+
+    def stop(self) -> None:
+        """Raise `_Stop` in it."""
+        which = ctypes.c_ulong(self.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(which, ctypes.py_object(_Stop))
+
+
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="only CPython raises exceptions in other threads"
+)
+def test_exceptions_raised_in_threads_from_outside_lose_no_slot(bare: Stage, quiet: None) -> None:
+    bare.policy = adieu.ReleaseOnRead()
+    with bare.block(bare.client(limits=adieu.Limits(connections=2))) as client:
+        workers = [_Worker(lambda: _streamed(bare, client)) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for number in range(60):
+            worker = workers[number % 3]
+            stopped, rounds = worker.stopped, worker.rounds
+            eventually(lambda: worker.rounds > rounds)  # noqa: B023 # It is at work again.
+            worker.stop()
+            eventually(lambda: worker.stopped > stopped or worker.failure is not None)  # noqa: B023
+        for worker in workers:
+            worker.over = True
+        for worker in workers:
+            worker.join(20)
+            assert not worker.is_alive()
+            assert worker.failure is None, worker.failure
+        drop()
+        assert bare.in_use(client) == []
+        bare.next_works(client)
+    assert bare.nothing_open()
