@@ -427,7 +427,7 @@ class ResponseHead:
             return IncrementalText(None, self._encoding)
         return IncrementalText(self.headers.get("content-type"))
 
-    def _wrap(self, lease: Callable[[Any, list[bytes]], AnyLease]) -> None:
+    def _wrap(self, lease: Callable[[Any, Blocks], AnyLease]) -> None:
         """Put `lease(inner, ahead)` between the body, which must be whole, and its reader: see `BodyBase.wrap`."""
         body = self.body
         if self._raw is None:
