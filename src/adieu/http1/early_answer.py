@@ -43,14 +43,17 @@ def answer_after(error: OSError, stream: AnyStream) -> Steps[bytes]:
     too long; or the peer's TLS alert: in TLS 1.3 a server judges the client's certificate after the client has done its
     part (RFC 8446, section 4.4.2), so its alert comes where the first answer is expected.
     """
-    if isinstance(error, TimeoutError):
-        raise error
     try:
-        data: bytes = yield stream.recv(_READ, _POLL_TIMEOUT)
-    except OSError as said:
-        if is_alert(said):
-            raise
-        raise error from None
-    if not data:
-        raise error
-    return data
+        if isinstance(error, TimeoutError):
+            raise error
+        try:
+            data: bytes = yield stream.recv(_READ, _POLL_TIMEOUT)
+        except OSError as said:
+            if is_alert(said):
+                raise
+            raise error from None
+        if not data:
+            raise error
+        return data
+    finally:
+        del error  # Or its traceback would lead back to it: a cycle.
