@@ -64,7 +64,8 @@ def locked(lock: threading.RLock, work: Callable[..., _T], *facts: object) -> _T
     """
     was_owned = is_owned(lock)  # By the frame below, if this is a finalizer.
     try:
-        acquire(lock)
+        if not lock.acquire(False):
+            acquire(lock)
         try:
             return work(*facts)
         finally:
