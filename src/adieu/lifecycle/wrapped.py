@@ -40,8 +40,8 @@ AsyncWrap = Callable[[AsyncIterator[bytes]], AsyncIterable[bytes]]
 """The same for async responses: usually an async generator function."""
 
 
-class _Feed(Iterator[bytes]):
-    """The raw bytes of the inner lease, for the function."""
+class _FeedBase:
+    """The raw bytes of the inner lease, for the function. `ahead`: what was read of the body before it was wrapped."""
 
     __slots__ = ("ahead", "deadline", "ended", "lease")
 
@@ -50,9 +50,14 @@ class _Feed(Iterator[bytes]):
 
     def __init__(self, lease: Any, ahead: Blocks) -> None:
         self.lease = lease
-        # What was read of the body before it was wrapped.
         self.ahead = ahead
         self.ended = False
+
+
+class _Feed(_FeedBase, Iterator[bytes]):
+    """For a function of a sync response."""
+
+    __slots__ = ()
 
     def __next__(self) -> bytes:
         if self.ahead:
@@ -65,18 +70,10 @@ class _Feed(Iterator[bytes]):
         raise StopIteration
 
 
-class _AsyncFeed(AsyncIterator[bytes]):
-    """The raw bytes of the inner lease, for the async function."""
+class _AsyncFeed(_FeedBase, AsyncIterator[bytes]):
+    """For a function of an async response."""
 
-    __slots__ = ("ahead", "deadline", "ended", "lease")
-
-    deadline: Deadline | None
-
-    def __init__(self, lease: Any, ahead: Blocks) -> None:
-        self.lease = lease
-        # What was read of the body before it was wrapped.
-        self.ahead = ahead
-        self.ended = False
+    __slots__ = ()
 
     async def __anext__(self) -> bytes:
         if self.ahead:
@@ -89,14 +86,42 @@ class _AsyncFeed(AsyncIterator[bytes]):
         raise StopAsyncIteration
 
 
-class _Facts:
-    """The facts of a wrapped lease: those of the inner one, but for the length, which the function may change."""
+class _Wrapped:
+    """What sync and async share.
 
-    __slots__ = ()
+    The facts are those of the inner lease, but for the length, which the function may change.
+    """
 
-    _feed: Any
-    # The function has given all its bytes, although it has not read all of the body.
-    _stopped_early: bool
+    __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
+
+    def __init__(self, feed: _FeedBase, function: Callable[[Any], object]) -> None:
+        self._feed: Any = feed
+        # None once it has been called, and once the lease has ended.
+        self._function: Callable[[Any], object] | None = function
+        self._pieces: Any = None
+        # The function has given all its bytes, although it has not read all of the body.
+        self._stopped_early = False
+
+    def _call_function(self) -> object:
+        function, self._function = self._function, None
+        if function is None:
+            raise BodyClosed("this body was closed before it was read to its end")
+        return function(self._feed)
+
+    def _end_pieces(self) -> None:
+        self._function = None
+        pieces, self._pieces = self._pieces, None
+        notify(close_now, pieces)
+
+    def finish(self, reuse: bool, why: str) -> None:
+        try:
+            self._end_pieces()
+        finally:
+            self._feed.lease.finish(reuse, why)
+
+    def stop_wrapping(self) -> Any:
+        self._end_pieces()
+        return self._feed.lease.stop_wrapping()
 
     @property
     def is_wrapped(self) -> bool:
@@ -152,17 +177,13 @@ class _Facts:
         return keeps
 
 
-class WrappedLease(_Facts, Lease):
+class WrappedLease(_Wrapped, Lease):
     """A lease whose bytes go through a function."""
 
-    __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
+    __slots__ = ()
 
     def __init__(self, lease: Lease, ahead: Blocks, *, function: Wrap) -> None:
-        self._feed = _Feed(lease, ahead)
-        # None once it has been called, and once the lease has ended.
-        self._function: Wrap | None = function
-        self._pieces: Iterator[bytes] | None = None
-        self._stopped_early = False
+        super().__init__(_Feed(lease, ahead), function)
 
     def read(self, deadline: Deadline | None) -> bytes:
         self._feed.deadline = deadline
@@ -177,45 +198,22 @@ class WrappedLease(_Facts, Lease):
         return b""
 
     def _begun(self) -> Iterator[bytes]:
-        if (begun := self._pieces) is not None:
-            return begun
-        function, self._function = self._function, None
-        if function is None:
-            raise _closed()
-        pieces = function(self._feed)
-        if not isinstance(pieces, Iterable):
-            raise _wrong(pieces, "an iterable of bytes")
-        self._pieces = begun = iter(pieces)
+        if self._pieces is None:
+            pieces = self._call_function()
+            if not isinstance(pieces, Iterable):
+                raise _wrong(pieces, "an iterable of bytes")
+            self._pieces = iter(pieces)
+        begun: Iterator[bytes] = self._pieces
         return begun
 
-    def stop_wrapping(self) -> Lease:
-        self._end_pieces()
-        inner: Lease = self._feed.lease.stop_wrapping()
-        return inner
 
-    def finish(self, reuse: bool, why: str) -> None:
-        try:
-            self._end_pieces()
-        finally:
-            self._feed.lease.finish(reuse, why)
-
-    def _end_pieces(self) -> None:
-        self._function = None
-        pieces, self._pieces = self._pieces, None
-        notify(close_now, pieces)
-
-
-class AsyncWrappedLease(_Facts, AsyncLease):
+class AsyncWrappedLease(_Wrapped, AsyncLease):
     """An async lease whose bytes go through a function."""
 
-    __slots__ = ("_feed", "_function", "_pieces", "_stopped_early")
+    __slots__ = ()
 
     def __init__(self, lease: AsyncLease, ahead: Blocks, *, function: AsyncWrap) -> None:
-        self._feed = _AsyncFeed(lease, ahead)
-        # None once it has been called, and once the lease has ended.
-        self._function: AsyncWrap | None = function
-        self._pieces: AsyncIterator[bytes] | None = None
-        self._stopped_early = False
+        super().__init__(_AsyncFeed(lease, ahead), function)
 
     async def read(self, deadline: Deadline | None) -> bytes:
         self._feed.deadline = deadline
@@ -230,36 +228,13 @@ class AsyncWrappedLease(_Facts, AsyncLease):
         return b""
 
     def _begun(self) -> AsyncIterator[bytes]:
-        if (begun := self._pieces) is not None:
-            return begun
-        function, self._function = self._function, None
-        if function is None:
-            raise _closed()
-        pieces = function(self._feed)
-        if not isinstance(pieces, AsyncIterable):
-            raise _wrong(pieces, "an async iterable of bytes")
-        self._pieces = begun = aiter(pieces)
+        if self._pieces is None:
+            pieces = self._call_function()
+            if not isinstance(pieces, AsyncIterable):
+                raise _wrong(pieces, "an async iterable of bytes")
+            self._pieces = aiter(pieces)
+        begun: AsyncIterator[bytes] = self._pieces
         return begun
-
-    def stop_wrapping(self) -> AsyncLease:
-        self._end_pieces()
-        inner: AsyncLease = self._feed.lease.stop_wrapping()
-        return inner
-
-    def finish(self, reuse: bool, why: str) -> None:
-        try:
-            self._end_pieces()
-        finally:
-            self._feed.lease.finish(reuse, why)
-
-    def _end_pieces(self) -> None:
-        self._function = None
-        pieces, self._pieces = self._pieces, None
-        notify(close_now, pieces)
-
-
-def _closed() -> BodyClosed:
-    return BodyClosed("this body was closed before it was read to its end")
 
 
 def _wrong(pieces: object, wanted: str) -> InvalidRequest:
