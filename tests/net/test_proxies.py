@@ -158,7 +158,19 @@ def test_an_upload_is_forwarded_and_tunnelled(stage: Surroundings) -> None:
     b"HTTP/1.1 299 Whatever\r\nContent-Length: 12\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n\r\n",
-], ids=["1.0", "length", "chunked", "after 100"])  # fmt: skip
+    # RFC 9110, section 9.3.6: "A client MUST ignore any Content-Length or Transfer-Encoding header fields".
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    b"HTTP/1.1 200 OK\nX-A: a\r\n folded\r\n\n",
+], ids=[
+    "1.0", "length", "chunked", "after 100", "both", "chunked in 1.0", "identity", "chunked twice",
+    "empty length", "negative length", "two lengths", "bare LF and a fold",
+])  # fmt: skip
 def test_the_answer_that_opens_a_tunnel_has_no_content_even_if_it_announces_one(
     stage: Surroundings, answer: bytes
 ) -> None:
