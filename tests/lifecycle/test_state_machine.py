@@ -48,7 +48,7 @@ _PATHS: dict[str, bytes | type[Exception] | None] = {
     "/truncated-chunked": adieu.BodyTruncated,
     "/reset": adieu.ReadError,
     "/close": adieu.PeerClosed,
-    "/garbage?kind=length-folded": adieu.ProtocolError,
+    "/garbage?kind=length-negative": adieu.ProtocolError,
 }
 
 
