@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
+import signal
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +43,7 @@ def _in_a_child(work: Callable[[], object]) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        faulthandler.dump_traceback_later(30, exit=True)  # A child that hangs shows where.
+        signal.alarm(30)  # Ends a child that hangs.
         try:
             os.close(reading)
             try:
