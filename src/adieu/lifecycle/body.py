@@ -80,16 +80,16 @@ class _Event(IntEnum):
     CLIENT_CLOSED = 4
 
 
-# (state, event): the next state. What is not listed changes nothing: an end that has happened is final.
+# The state at an event: the next state. What is not listed changes nothing: an end that has happened is final.
 _TABLE = {
-    (BodyState.OPEN, _Event.COMPLETE): BodyState.BUFFERED,
-    (BodyState.OPEN, _Event.LEFT): BodyState.CLOSED,
-    (BodyState.OPEN, _Event.FAILED): BodyState.FAILED,
-    (BodyState.OPEN, _Event.CLIENT_CLOSED): BodyState.CUT_OFF,
-    (BodyState.BUFFERED, _Event.TAKEN): BodyState.ENDED,
-    (BodyState.BUFFERED, _Event.LEFT): BodyState.CLOSED,
-    (BodyState.BUFFERED, _Event.FAILED): BodyState.FAILED,
-    (BodyState.BUFFERED, _Event.CLIENT_CLOSED): BodyState.CUT_OFF,
+    _Event.COMPLETE: {BodyState.OPEN: BodyState.BUFFERED},
+    _Event.TAKEN: {BodyState.BUFFERED: BodyState.ENDED},
+    _Event.LEFT: {BodyState.OPEN: BodyState.CLOSED, BodyState.BUFFERED: BodyState.CLOSED},
+    _Event.FAILED: {BodyState.OPEN: BodyState.FAILED, BodyState.BUFFERED: BodyState.FAILED},
+    _Event.CLIENT_CLOSED: {
+        BodyState.OPEN: BodyState.CUT_OFF,
+        BodyState.BUFFERED: BodyState.CUT_OFF,
+    },
 }
 
 
@@ -489,7 +489,7 @@ class BodyBase:
 
     def _settle(self, event: _Event, why: str = "", reuse: bool = False) -> None:
         """Change the state as the table says, and end the lease if there is one still."""
-        state = _TABLE.get((self.state, event))
+        state = _TABLE[event].get(self.state)
         if state is not None:
             self.state = state
             if state not in (BodyState.BUFFERED, BodyState.ENDED):
