@@ -19,16 +19,15 @@ from adieu.errors import ConnectError, ProxyError, RequestTimeout, TransportErro
 from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.http1.native_codec import NativeCodec
 from adieu.http1.request_writer import field_block
-from adieu.messages.fields.challenge import Challenge, parse_challenges
-from adieu.messages.fields.digest import DigestSession
 from adieu.messages.headers import Headers
 from adieu.messages.url import Origin
-from adieu.net.proxies import socks
 from adieu.net.system_errors import reason
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
     from adieu.lifecycle.steps import Steps
+    from adieu.messages.fields.challenge import Challenge
+    from adieu.messages.fields.digest import DigestSession
     from adieu.messages.url import URL
     from adieu.net.address_rules import AddressRules
     from adieu.net.async_wire import AsyncWire
@@ -148,6 +147,8 @@ class Tunnels:
     def _session(self, proxy: Proxy) -> DigestSession:
         session = self._sessions.get(proxy)
         if session is None:
+            from adieu.messages.fields.digest import DigestSession
+
             assert proxy.auth is not None
             if len(self._sessions) >= _MOST_SESSIONS:
                 self._sessions = {}
@@ -203,6 +204,8 @@ class Tunnels:
     def _socks(
         self, via: ProxiedOrigin, scope: ConnectScope, guard: AddressRules | None
     ) -> Steps[AnyStream]:
+        from adieu.net.proxies import socks
+
         hosts = [via.origin.host]
         if socks.resolves_here(via.proxy.scheme):
             hosts = yield from self._addresses(via, scope, guard)
@@ -252,6 +255,8 @@ def _for_proxy(tls: TLSConfig | None) -> TLSConfig | None:
 
 
 def _challenges(head: Head) -> list[Challenge]:
+    from adieu.messages.fields.challenge import parse_challenges
+
     return parse_challenges(Headers.from_wire(head.fields).get_list("proxy-authenticate"))
 
 

@@ -10,8 +10,6 @@ hold connections until it finds them.
 
 from __future__ import annotations
 
-import gc
-import queue
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, Protocol
@@ -21,6 +19,8 @@ from adieu.lifecycle.pool import C
 from adieu.lifecycle.steps import adrive, drive
 
 if TYPE_CHECKING:
+    import queue
+
     from adieu.errors import RequestTimeout
     from adieu.lifecycle.exchange import ExchangeBase
     from adieu.lifecycle.pool import Pool, PoolLease
@@ -53,14 +53,19 @@ class ThreadWaiter:
     __slots__ = ("_signals", "wake")
 
     def __init__(self) -> None:
-        self._signals: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # Imported here, because few programs ever wait for a connection.
+        from queue import SimpleQueue
+
+        self._signals: queue.SimpleQueue[None] = SimpleQueue()
         self.wake = _Wake(self._signals)
 
     def wait(self, seconds: float | None) -> None:
         """Wait until `wake`, at most so long."""
+        from queue import Empty
+
         try:
             self._signals.get(timeout=seconds)
-        except queue.Empty:
+        except Empty:
             pass  # The caller looks whether its turn has come, whatever ended the wait.
 
 
@@ -140,6 +145,8 @@ class PoolWait(Generic[C]):
         ):
             # First: of many waiting exchanges, one collects.
             self._collect_at = now + _COLLECT_REST
+            import gc
+
             try:
                 gc.collect()
             except ValueError:

@@ -21,7 +21,17 @@ Found: TypeAlias = "list[Address] | Exception"
 
 
 def lookup(host: str, port: int) -> list[Address]:
-    """The addresses of a name from the system's resolver, with IPv6 and IPv4 in turn."""
+    """The addresses of a name from the system's resolver, with IPv6 and IPv4 in turn.
+
+    An IPv4 address is its own: the resolver would load Python's codec for international names first.
+    """
+    if host[-1:].isdigit() and ":" not in host:
+        try:
+            socket.inet_pton(socket.AF_INET, host)
+        except OSError:
+            pass  # A name after all; or not one that the resolver takes, which then says so.
+        else:
+            return [(socket.AF_INET, (host, port))]
     try:
         found = cast(
             "list[tuple[int, int, int, str, SocketAddress]]",  # bytes only in a Python without IPv6

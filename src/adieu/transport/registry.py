@@ -1,6 +1,7 @@
-"""Finds adapters by name, among the entry points of the installed packages.
+"""Finds adapters by name: those that come with adieu, and those among the entry points of other installed packages.
 
-Sync adapters are in the group `adieu.adapters`, async ones in `adieu.async_adapters`.
+Sync adapters are in the group `adieu.adapters`, async ones in `adieu.async_adapters`. To read the entry points takes as
+long as to load all of adieu, and more with each installed package, so adieu's own adapters are found without.
 """
 
 from __future__ import annotations
@@ -20,6 +21,21 @@ __all__ = ["NamedAdapter", "chosen", "find_adapter", "inner_adapter"]
 
 A = TypeVar("A", bound="AnyAdapter")
 
+# As pyproject.toml has them.
+_OWN = {
+    "adieu.adapters": {
+        "close": "adieu_close:CloseAdapter",
+        "h11": "adieu_h11:H11Adapter",
+        "native": "adieu_native:NativeAdapter",
+        "urllib3": "adieu_urllib3:Urllib3Adapter",
+    },
+    "adieu.async_adapters": {
+        "close": "adieu_close:AsyncCloseAdapter",
+        "h11": "adieu_h11:AsyncH11Adapter",
+        "native": "adieu_native:AsyncNativeAdapter",
+    },
+}
+
 _found: dict[tuple[str, str], Callable[..., Any]] = {}
 
 
@@ -27,20 +43,34 @@ def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]
     """The class or function that makes adapters of this name. Raises `UnknownAdapter`, with the known names."""
     key = (group, name)
     if key not in _found:
-        with Loading("the list of adapters"):
-            # Imported here, because it takes tens of milliseconds and loads the e-mail parser.
-            from importlib.metadata import entry_points
-
-            points = {point.name: point for point in entry_points(group=group)}
-        if name not in points:
-            known = (
-                ", ".join(sorted(points)) or "none at all: is adieu installed, or only on the path?"
-            )
-            kind = "async adapter" if "async" in group else "adapter"
-            raise UnknownAdapter(f"no {kind} is called {name!r}. Installed are: {known}")
-        with Loading(f"the adapter {name!r}"):
-            _found[key] = points[name].load()
+        own = _OWN.get(group, {}).get(name)
+        if own is None:
+            _found[key] = _installed(name, group)
+        else:
+            with Loading(f"the adapter {name!r}"):
+                _found[key] = _load(own)
     return _found[key]
+
+
+def _load(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    loaded: Callable[..., Any] = getattr(__import__(module), name)
+    return loaded
+
+
+def _installed(name: str, group: str) -> Callable[..., Any]:
+    with Loading("the list of adapters"):
+        # Imported here, because it takes tens of milliseconds and loads the e-mail parser.
+        from importlib.metadata import entry_points
+
+        points = {point.name: point for point in entry_points(group=group)}
+    if name not in points:
+        known = ", ".join(sorted({*points, *_OWN.get(group, ())}))
+        kind = "async adapter" if "async" in group else "adapter"
+        raise UnknownAdapter(f"no {kind} is called {name!r}. Installed are: {known}")
+    with Loading(f"the adapter {name!r}"):
+        loaded: Callable[..., Any] = points[name].load()
+    return loaded
 
 
 def inner_adapter(

@@ -1,0 +1,45 @@
+"""Adapters are found by name: adieu's own at once, those of other packages among their entry points."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adieu
+from adieu.transport import registry
+
+tomllib = pytest.importorskip("tomllib", reason="it came with Python 3.11")
+
+
+def test_the_own_adapters_are_those_of_the_package() -> None:
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())
+    points = project["project"]["entry-points"]
+    assert points == registry._OWN
+
+
+def test_no_entry_point_is_read_for_an_own_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**group: str) -> Any:
+        raise AssertionError(group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", refuse)
+    monkeypatch.setattr(registry, "_found", {})
+    for group, names in registry._OWN.items():
+        for name, place in names.items():
+            found = registry.find_adapter(name, group)
+            assert f"{found.__module__.partition('.')[0]}:{found.__name__}" == place
+
+
+def test_an_unknown_name_is_refused_with_all_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs = importlib.metadata.EntryPoint("theirs", "json:loads", "adieu.adapters")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [theirs])
+    monkeypatch.setattr(registry, "_found", {})
+    with pytest.raises(adieu.UnknownAdapter) as caught:
+        registry.find_adapter("natve")
+    assert str(caught.value) == (
+        "no adapter is called 'natve'. Installed are: close, h11, native, theirs, urllib3"
+    )
