@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -252,6 +254,40 @@ def test_an_error_of_a_listener_has_no_effect(
     assert reported
     assert all(issubclass(report.exc_type, Exception) for report in reported)
     assert sockets(fault_server) == 0
+
+
+_BROKEN_LISTENER = """
+import sys
+import adieu
+
+class Broken(adieu.Events):
+    def released(self, connection):
+        raise ZeroDivisionError("a listener")
+    closed = connected = answered = lambda self, *facts: self.released(0)
+
+if sys.argv[2] == "handed on":
+    sys.unraisablehook = lambda report: sys.__unraisablehook__(report)
+with adieu.Client(sys.argv[1], events=Broken()) as client:
+    print(client.post("/ok", json={}).status_code)
+    print(client.get("/ok").status_code)
+"""
+
+
+@pytest.mark.parametrize("hook", ["python's", "handed on"])
+def test_an_error_of_a_listener_has_no_effect_on_a_plain_interpreter(
+    fault_server: FaultServer, hook: str
+) -> None:
+    """Without the hook that pytest puts in the place of Python's, which takes no reports that others make."""
+    done = subprocess.run(
+        [sys.executable, "-c", _BROKEN_LISTENER, fault_server.url, hook],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == ["200", "200"]
+    assert done.stderr.count("ZeroDivisionError: a listener") == 6
+    assert done.stderr.count("Exception ignored in: <bound method") == 6
 
 
 EVENTS = ["connect_started", "connected", "leased", "informational"]

@@ -151,7 +151,9 @@ def test_keeping_the_interrupt_keeps_no_connection(
     with bare.block(bare.one(event_hooks=hooks)) as client, Alarm(521) as alarm:
         for _ in alarm.rounds(4 * _HITS):
             interrupt = alarm.call(lambda: play(bare, client))
-            if interrupt is not None and fell_before(interrupt, *_BETWEEN):
+            between = interrupt is not None and fell_before(interrupt, *_BETWEEN)
+            # Without reference counts, a response that was lost in a frame is found by the collector only.
+            if between or not COUNTS_REFERENCES:
                 interrupt = None
                 drop()
             assert bare.in_use(client) == [], traceback.format_exception(interrupt)

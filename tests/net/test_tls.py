@@ -3,10 +3,12 @@ from __future__ import annotations
 import datetime
 import gc
 import os
+import pathlib
 import pickle
 import shutil
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import threading
@@ -18,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 import certifi
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +34,6 @@ from adieu.net.tls.config import InsecureRequestWarning, TLSConfig
 from adieu.net.tls.handshake import describe_tls_error, handshake
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import Callable, Iterator
 
 UTC = datetime.timezone.utc
@@ -60,6 +63,31 @@ def server_context(cert: trustme.LeafCert) -> ssl.SSLContext:
     context.set_alpn_protocols(["h2", "http/1.1"])
     cert.configure_cert(context)
     return context
+
+
+def without_names(ca: trustme.CA, common_name: str) -> trustme.LeafCert:
+    """A certificate that has this name as its common name, and no others."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(UTC)
+    authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    signer = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(signer, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    return trustme.LeafCert(private, certificate.public_bytes(serialization.Encoding.PEM), [])
 
 
 def serve_tls(context: ssl.SSLContext) -> Callable[[socket.socket], None]:
@@ -404,7 +432,9 @@ def test_nothing_is_imported_before_a_context_is_needed() -> None:
         config.context_for()
         assert {"ssl", "certifi"} <= set(sys.modules)
     """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    # SSL_CERT_FILE would be read in certifi's place.
+    environ = {name: value for name, value in os.environ.items() if "SSL_CERT" not in name}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30, env=environ)
 
 
 def test_a_context_checks_all_that_python_checks() -> None:
@@ -516,6 +546,44 @@ def test_a_certificate_for_another_host_is_explained_with_its_names(
     text = complaint(serve_tls(server_context(cert)), TLSConfig(ca_file), "127.0.0.1")
     assert "its certificate is not for this address" in text
     assert "Use a host name that the certificate has" in text
+
+
+def test_a_common_name_is_no_identity(ca: trustme.CA, ca_file: str) -> None:
+    """RFC 9110, section 4.3.4: a client must not use it, not even of a certificate without other names."""
+    context = server_context(without_names(ca, "localhost"))
+    text = complaint(serve_tls(context), TLSConfig(ca_file), "localhost")
+    assert text.startswith("TLS with localhost failed:")
+    assert "Use a host name that the certificate has" in text
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_the_environment_may_name_the_authorities(
+    ca: trustme.CA, ca_file: str, tmp_path: pathlib.Path, variable: str, monkeypatch: Any
+) -> None:
+    place = ca_file
+    if variable == "SSL_CERT_DIR":
+        place = str(tmp_path / "authorities")
+        pathlib.Path(place).mkdir()
+        pathlib.Path(place, "ca.pem").write_bytes(pathlib.Path(ca_file).read_bytes())
+        subprocess.run(["openssl", "rehash", place], check=True)
+    serve = serve_tls(server_context(ca.issue_cert("localhost")))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert "from a CA not trusted here" in complaint(serve, TLSConfig())
+    monkeypatch.setenv(variable, place)
+    with server(serve) as address:
+        assert talk(address, TLSConfig())
+    # What the program says wins.
+    assert "from a CA not trusted here" in complaint(serve, TLSConfig(certifi.where()))
+    monkeypatch.setenv(variable, str(tmp_path / "missing"))
+    with pytest.raises(InvalidRequest, match=f"{variable}='.*missing': No such file"):
+        TLSConfig().context_for()
+
+
+def test_only_its_owner_may_read_a_key_log(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "keys"
+    TLSConfig(keylog=path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_plain_http_server_is_explained() -> None:

@@ -102,8 +102,28 @@ def notify(method: Callable[..., object], *facts: object) -> None:
 
 def report_unraisable(error: Exception, source: object) -> None:
     """Report an error of `source` that must not be raised."""
-    report: Any = _Unraisable(type(error), error, error.__traceback__, None, source)
-    sys.unraisablehook(report)
+    hook = sys.unraisablehook
+    # Python's own hook takes no object but those that the interpreter makes.
+    if hook is not sys.__unraisablehook__:
+        report: Any = _Unraisable(type(error), error, error.__traceback__, None, source)
+        try:
+            hook(report)
+        except Exception:
+            pass  # It has handed the report on to Python's own.
+        else:
+            return
+    _print_ignored(error, source)
+
+
+def _print_ignored(error: Exception, source: object) -> None:
+    """Print what Python prints of an error in a finalizer."""
+    import traceback
+
+    try:
+        lines = traceback.format_exception(error)
+        sys.stderr.write(f"Exception ignored in: {source!r}\n{''.join(lines)}")
+    except Exception:
+        return  # There is nowhere to report it: stderr is closed, or the source has no repr.
 
 
 class _Unraisable(NamedTuple):

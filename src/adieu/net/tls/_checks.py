@@ -27,6 +27,7 @@ __all__ = [
     "checked_trust",
     "checked_verify",
     "checked_version",
+    "environment_authorities",
     "unreadable",
 ]
 
@@ -200,6 +201,16 @@ def _fingerprint(text: object) -> str:
     return digits
 
 
+def environment_authorities() -> tuple[tuple[str, str], ...]:
+    """The files and directories of CAs that the environment names, each with its variable; as OpenSSL reads them."""
+    found = []
+    if path := os.environ.get("SSL_CERT_FILE"):
+        found.append(("SSL_CERT_FILE", path))
+    if paths := os.environ.get("SSL_CERT_DIR"):
+        found += [("SSL_CERT_DIR", path) for path in paths.split(os.pathsep) if path]
+    return tuple(found)
+
+
 def checked_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidRequest(f"{name}= is True or False, not {value!r:.40}")
@@ -219,7 +230,8 @@ def checked_keylog(keylog: object) -> str | None:
     if not hasattr(ssl.SSLContext, "keylog_filename"):
         raise InvalidRequest("keylog= does not work here: this Python's ssl cannot log keys")
     try:
-        open(path, "ab").close()
+        # Its keys decrypt what was recorded, so only its owner may read it.
+        open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)).close()
     except (OSError, ValueError) as error:
         raise unreadable("keylog", path, error) from error
     return path

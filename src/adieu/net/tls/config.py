@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from adieu.net.tls._checks import Cert, Loaded, Path
 
+    _Authorities: TypeAlias = tuple[tuple[str, str], ...]
     _ForContext: TypeAlias = tuple[
-        bool | str | bytes, Loaded | None, str, str | None, str | None, str | None
+        bool | str | bytes, Loaded | None, str, str | None, str | None, str | None, _Authorities
     ]
 
 __all__ = ["InsecureRequestWarning", "TLSConfig"]
@@ -39,9 +40,10 @@ class InsecureRequestWarning(UserWarning):
 class TLSConfig(Value):
     """How TLS is spoken: which authorities to trust, and which certificate to show.
 
-    - `verify`: True for the CAs that `trust` names; the path of a PEM file of CAs, or of a directory
-      of them as `openssl rehash` makes it; PEM as bytes; or False for no check at all, with an
-      `InsecureRequestWarning`.
+    - `verify`: True for the CAs that `trust` names, or, with the default `trust`, those that the
+      variables SSL_CERT_FILE and SSL_CERT_DIR name, if one of them is set; the path of a PEM file of
+      CAs, or of a directory of them as `openssl rehash` makes it; PEM as bytes; or False for no check
+      at all, with an `InsecureRequestWarning`.
     - `cert`: the client's own certificate: the path of a PEM file that also has the key, or
       `(certificate, key)`, or `(certificate, key, password)`. As `auth` does, it belongs to one
       origin: that of the client's `base_url`, or else of the URL that is called; or to a mount.
@@ -152,6 +154,8 @@ class TLSConfig(Value):
         """
         if self.context is not None:
             return self.context
+        is_default = self.verify is True and self.trust == "certifi"
+        authorities = checks.environment_authorities() if is_default else ()
         settings = (
             self.verify,
             self.cert,
@@ -159,8 +163,9 @@ class TLSConfig(Value):
             self.minimum_version,
             self.ciphers,
             self.keylog,
+            authorities,
         )
-        key = (settings, self._stamps())
+        key = (settings, self._stamps(authorities))
         context = _contexts.get(key)
         if context is None:
             context = locked(_lock, _cached, key, settings)
@@ -190,16 +195,18 @@ class TLSConfig(Value):
         other._set(**{**self._fields(), **changes})  # Checked before, when the warning was given.
         return other
 
-    def _stamps(self) -> tuple[tuple[int, int, int], ...]:
+    def _stamps(self, authorities: _Authorities) -> tuple[tuple[int, int, int], ...]:
         """Values that change when a file is replaced: some client certificates are valid for hours only."""
-        paths = [self.verify] if isinstance(self.verify, str) else []
-        paths += [path for path in (self.cert or ())[:2] if isinstance(path, str)]
+        files = [*authorities]
+        if isinstance(self.verify, str):
+            files.append(("TLSConfig", self.verify))
+        files += [("TLSConfig", path) for path in (self.cert or ())[:2] if isinstance(path, str)]
         stamps = []
-        for path in paths:
+        for named, path in files:
             try:
                 stat = os.stat(path)
             except OSError as error:
-                raise checks.unreadable("TLSConfig", path, error) from error
+                raise checks.unreadable(named, path, error) from error
             stamps.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
         return tuple(stamps)
 

@@ -28,9 +28,11 @@ def build(
     minimum_version: str | None,
     ciphers: str | None,
     keylog: str | None,
+    authorities: tuple[tuple[str, str], ...] = (),
 ) -> ssl.SSLContext:
     """The context for these settings, each in the form that `TLSConfig` has checked.
 
+    `authorities`: files and directories to trust instead of certifi's, each with the variable that names it.
     Raises `InvalidRequest` for a file that cannot be used.
     """
     import ssl
@@ -46,11 +48,18 @@ def build(
         context = patched(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    # RFC 9110, section 4.3.4: the common name of a certificate is no identity.
+    context.hostname_checks_common_name = False
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif trust != "system":
-        _load_authorities(context, verify)
+        if authorities:
+            for variable, path in authorities:
+                _load_authorities(context, f"{variable}={path!r}", path)
+        else:
+            named = "<PEM>" if isinstance(verify, bytes) else repr(verify)
+            _load_authorities(context, f"verify={named}", verify)
     lowest = ssl.TLSVersion.TLSv1_3 if minimum_version == "1.3" else ssl.TLSVersion.TLSv1_2
     # The system's configuration may ask for a later version.
     context.minimum_version = max(context.minimum_version, lowest)
@@ -65,8 +74,7 @@ def build(
     return configured
 
 
-def _load_authorities(context: ssl.SSLContext, verify: bool | str | bytes) -> None:
-    named = "<PEM>" if isinstance(verify, bytes) else repr(verify)
+def _load_authorities(context: ssl.SSLContext, named: str, verify: bool | str | bytes) -> None:
     try:
         if isinstance(verify, bytes):
             context.load_verify_locations(cadata=verify.decode("ascii"))
@@ -78,7 +86,7 @@ def _load_authorities(context: ssl.SSLContext, verify: bool | str | bytes) -> No
 
             context.load_verify_locations(cafile=certifi.where())
     except (OSError, ValueError) as error:  # An SSLError is an OSError.
-        raise InvalidRequest(f"verify={named} holds no CA certificates in PEM: {error}") from error
+        raise InvalidRequest(f"{named} holds no CA certificates in PEM: {error}") from error
 
 
 def _load_cert(

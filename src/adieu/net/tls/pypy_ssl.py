@@ -1,7 +1,8 @@
-"""A workaround for a bug of PyPy's ssl: the error when the peer of a TLS socket has reset the connection.
+"""A workaround for a bug of PyPy's ssl: the error when the connection under TLS has been reset or closed.
 
 OpenSSL has no text for errors of the system. PyPy (7.3) looks for one all the same, and raises a `RuntimeError`, which
-code for broken connections does not expect. Sockets of a context that went through `patched` raise the right error.
+code for broken connections does not expect. Sockets and objects of a context that went through `patched` raise the
+right error.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ def patched(context: ssl.SSLContext) -> ssl.SSLContext:
     """The same context; on PyPy its sockets raise `ConnectionResetError` where they would raise `RuntimeError`."""
     if platform.python_implementation() == "PyPy":
         context.sslsocket_class = PatchedSocket
+        context.sslobject_class = PatchedObject
     return context
 
 
-def _with_reset(name: str) -> Callable[..., object]:
-    def method(self: ssl.SSLSocket, *args: object, **options: object) -> object:
+def _with_reset(kind: type[ssl.SSLSocket | ssl.SSLObject], name: str) -> Callable[..., object]:
+    def method(self: object, *args: object, **options: object) -> object:
         try:
-            return getattr(ssl.SSLSocket, name)(self, *args, **options)
+            return getattr(kind, name)(self, *args, **options)
         except RuntimeError as error:
             raise ConnectionResetError(
                 errno.ECONNRESET, "the peer reset the TLS connection"
@@ -40,9 +42,19 @@ class PatchedSocket(ssl.SSLSocket):
     """See `patched`."""
 
     if not TYPE_CHECKING:
-        do_handshake = _with_reset("do_handshake")
-        recv = _with_reset("recv")
-        recv_into = _with_reset("recv_into")
-        send = _with_reset("send")
-        sendall = _with_reset("sendall")
-        unwrap = _with_reset("unwrap")
+        do_handshake = _with_reset(ssl.SSLSocket, "do_handshake")
+        recv = _with_reset(ssl.SSLSocket, "recv")
+        recv_into = _with_reset(ssl.SSLSocket, "recv_into")
+        send = _with_reset(ssl.SSLSocket, "send")
+        sendall = _with_reset(ssl.SSLSocket, "sendall")
+        unwrap = _with_reset(ssl.SSLSocket, "unwrap")
+
+
+class PatchedObject(ssl.SSLObject):
+    """See `patched`."""
+
+    if not TYPE_CHECKING:
+        do_handshake = _with_reset(ssl.SSLObject, "do_handshake")
+        read = _with_reset(ssl.SSLObject, "read")
+        write = _with_reset(ssl.SSLObject, "write")
+        unwrap = _with_reset(ssl.SSLObject, "unwrap")
