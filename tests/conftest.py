@@ -22,7 +22,9 @@ from support.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The tests do not use the proxies of this machine.
+# The tests use neither the certificate authorities of this machine nor its proxies.
+for _name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+    os.environ.pop(_name, None)
 for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)
