@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -346,8 +347,15 @@ def test_a_client_whose_loop_has_ended_is_reported_once_and_without_a_traceback(
     if warning is None:
         assert lines == []
     else:
-        assert len(lines) == 1, lines
-        assert f"ResourceWarning: {warning}" in lines[0]
+        # Of what it finds in one round, the collector may finalize a socket before the client that would close it.
+        own = [line for line in lines if not _OF_PYTHON(line)]
+        assert len(own) == 1, lines
+        assert f"ResourceWarning: {warning}" in own[0]
+
+
+_OF_PYTHON = re.compile(
+    r".*ResourceWarning: (?:unclosed <socket|Enable tracemalloc)|ResourceWarning: Enable tracemalloc"
+).match
 
 
 @at_exit

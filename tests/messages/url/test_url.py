@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import doctest
+import gc
 import os
 import pickle
 import re
@@ -433,11 +434,13 @@ def _work_of(work: Callable[[], object]) -> tuple[int, int]:
             counts[event] += 1
 
     before = sys.getprofile()
+    gc.disable()  # Finalizers of other tests' objects would be counted.
     sys.setprofile(profile)
     try:
         work()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return counts["call"] - 1, counts["c_call"] - 1  # Without `work` itself, and the end.
 
 
