@@ -6,6 +6,7 @@ pyproject.toml, checks the order of the packages in adieu.
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 from importlib import import_module
@@ -87,6 +88,30 @@ def test_adieu_imports_no_adapter() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     found = circles(graph_of(SOURCES))
     assert [" -> ".join([*circle, circle[0]]) for circle in found] == []
+
+
+def raw_urls(text: str) -> list[int]:
+    """The lines on which an f-string shows a URL without `adieu.texts.show_url`."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FormattedValue)
+        and (
+            (isinstance(node.value, ast.Name) and node.value.id == "url")
+            or (isinstance(node.value, ast.Attribute) and node.value.attr in ("url", "_url"))
+        )
+    ]
+
+
+def test_every_text_shows_a_url_by_the_one_function() -> None:
+    # These make a URL, or show that of a server for tests.
+    others = ("adieu.cli", "adieu.testing", "adieu.client.base_url")
+    found = {
+        module: lines
+        for module, path in SOURCES.items()
+        if not module.startswith(others) and (lines := raw_urls(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
 
 
 # Each check finds a planted fault: in a copy of an adapter, or in two modules.
@@ -215,3 +240,10 @@ def test_there_is_one_registry_of_what_a_forked_child_makes_anew() -> None:
 
 def test_every_thread_is_started_by_the_module_for_threads() -> None:
     assert _calls_of("Thread|start_new_thread", {"adieu.lifecycle.threads"}) == []
+
+
+def test_a_text_with_a_whole_url_is_found() -> None:
+    assert raw_urls('f"{request.url} failed"\nf"{url!r}"\nf"{show_url(url)}"\nf"{url.host}"') == [
+        1,
+        2,
+    ]

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
 from adieu.lifecycle.lease import AsyncLease
+from adieu.texts import show_url
 from adieu_asgi.errors import Facts
 from adieu_asgi.output import ClientDisconnected, Output
 from adieu_asgi.upload import Upload
@@ -157,7 +158,7 @@ class AppLease(AsyncLease):
             output.replace_with_500()
         if self._ended:
             raise ClientClosed(
-                f"the client was closed during {self._facts.method} {self._facts.url}"
+                f"the client was closed during {self._facts.method} {show_url(self._facts.url)}"
             )
         if fails and not sorry:
             raise self._facts.refuse("it returned without a response")
@@ -203,7 +204,7 @@ class AppLease(AsyncLease):
                 raise failure
             if failure is not None:
                 raise ContentError(
-                    f"the content of {self._facts.method} {self._facts.url} could not be read: {failure!r}"
+                    f"the content of {self._facts.method} {show_url(self._facts.url)} could not be read: {failure!r}"
                 ) from failure
             if self._facts.fault is not None:
                 raise self._facts.violation() from raised

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from adieu.errors import InvalidRequest, InvalidURL
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -37,9 +38,9 @@ def scope_of(
     url = request.url
     path = unquote(url.path)
     if path[:1] != "/":
-        raise InvalidURL(f"{url} has no path that an app could serve")
+        raise InvalidURL(f"{show_url(url)} has no path that an app could serve")
     if path != root_path and not path.startswith(root_path + "/"):
-        raise InvalidURL(f"{url} is not below {root_path}/, where the app is mounted")
+        raise InvalidURL(f"{show_url(url)} is not below {root_path}/, where the app is mounted")
     headers = [
         (name.lower().encode("ascii"), value.encode("latin-1"))
         for name, value in request.headers.raw

@@ -130,7 +130,8 @@ class H11Codec(Codec):
                 self._is_sound = False
                 self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
                 return self._parsed(without)
-            raise Malformed(str(error)) from error
+            # Not from h11's own error, which quotes a whole line of the head.
+            raise Malformed(str(error)) from None
         if not isinstance(event, (h11.Response, h11.InformationalResponse)):
             raise Malformed("it sent something that is no response head")
         return event

@@ -17,6 +17,7 @@ from adieu.lifecycle.limits import Limits
 from adieu.lifecycle.pool import Pool
 from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
+from adieu.texts import show_url
 from adieu.transport.adapter import AdapterBase
 from adieu.transport.pool_key import pool_key
 from adieu.transport.replay import may_replay
@@ -118,7 +119,7 @@ class Urllib3Adapter(AdapterBase):
             if not (self._replay and may_replay(lease, request, error)):
                 raise
             if exchange.events is not None:
-                notify(exchange.events.replayed, lease.method, str(lease.url))
+                notify(exchange.events.replayed, lease.method, show_url(lease.url))
             pool.replace(lease, "died while idle", fresh=True)
             pool.begin(lease, exchange.events)
             out = Outgoing(request, exchange)

@@ -10,6 +10,7 @@ from urllib3.util import SKIP_HEADER
 
 from adieu.errors import AdieuError, ContentError, InvalidRequest
 from adieu.http1.request_writer import RequestWriter, fields_to_send
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,6 +125,6 @@ class Outgoing:
             raise
         except Exception as error:
             raise ContentError(
-                f"the content of {request.method} {request.url} could not be read: {error!r}"
+                f"the content of {request.method} {show_url(request.url)} could not be read: {error!r}"
             ) from error
         self._writer.end()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from adieu.errors import ProxyError
 from adieu.http1.head import Malformed, Truncated
+from adieu.texts import show
 
 if TYPE_CHECKING:
     from adieu.messages.url import Origin
@@ -18,8 +19,6 @@ __all__ = ["check_tunnel"]
 # The most bytes of a refusal's body in an error, and the seconds to wait for them.
 _EXCERPT = 1024
 _A_MOMENT = 0.25
-# The most bytes of the proxy's words in an error's text.
-_SHOWN = 200
 
 
 def check_tunnel(sock: PeerSocket, proxy: Proxy | None, origin: Origin) -> None:
@@ -31,7 +30,9 @@ def check_tunnel(sock: PeerSocket, proxy: Proxy | None, origin: Origin) -> None:
             f"the proxy {proxy} made no tunnel to {origin}: it closed the connection without an answer"
         ) from None
     except Malformed as error:
-        raise ProxyError(f"the proxy {proxy} made no tunnel to {origin}: {error}") from error
+        raise ProxyError(
+            f"the proxy {proxy} made no tunnel to {origin}: {show(str(error))}"
+        ) from error
     head, _, rest = sock.peek().partition(b"\r\n\r\n")
     line, _, block = head.decode("latin-1").partition("\r\n")
     reason = line[13:]
@@ -39,19 +40,22 @@ def check_tunnel(sock: PeerSocket, proxy: Proxy | None, origin: Origin) -> None:
         if rest:
             # They would be taken for the origin's first words.
             raise ProxyError(
-                f"the proxy {proxy} sent {len(rest)} bytes more than its answer to CONNECT: {rest[:40]!r}",
+                f"the proxy {proxy} sent {len(rest)} bytes more than its answer to CONNECT: "
+                f'"{show(rest, 40)}"',
                 status=facts.status,
                 reason=reason,
             )
         # Of the answers that open a tunnel, which are all of 2xx, http.client knows 200 alone.
         sock.replace_buffered(b"HTTP/1.1 200 OK\r\n\r\n")
         return
-    text = f"the proxy {proxy} made no tunnel to {origin}: it answered {facts.status} {reason[:_SHOWN]}"
+    text = (
+        f"the proxy {proxy} made no tunnel to {origin}: it answered {facts.status} {show(reason)}"
+    )
     if facts.status == 407:
         text = f"{text.rstrip()}; {_wants(block, proxy)}"
     answer = _excerpt(sock, len(head) + 4, facts.length)
-    if shown := " ".join(answer[:_SHOWN].decode("utf-8", "replace").split()):
-        text = f"{text.rstrip()}; its words begin with {shown!r}"
+    if shown := " ".join(answer.decode("utf-8", "replace").split()):
+        text = f'{text.rstrip()}; its words begin with "{show(shown)}"'
     raise ProxyError(text.rstrip(), status=facts.status, reason=reason, answer=answer)
 
 
@@ -59,12 +63,12 @@ def _wants(block: str, proxy: Proxy | None) -> str:
     """What a 407 asks for."""
     fields = [line.partition(":") for line in block.split("\r\n")]
     asked = [value.strip() for name, _, value in fields if name.lower() == "proxy-authenticate"]
-    schemes = ", ".join(sorted({value.partition(" ")[0].lower() for value in asked}))[:_SHOWN]
+    schemes = ", ".join(sorted({value.partition(" ")[0].lower() for value in asked}))
     wants = (
         "wants credentials" if proxy is None or proxy.auth is None else "refused the credentials"
     )
     return (
-        f"it {wants}, and takes {schemes or 'nothing that it names'}: "
+        f"it {wants}, and takes {show(schemes) or 'nothing that it names'}: "
         "give them by adieu.Proxy(url, auth=(user, password))"
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from adieu.errors import InvalidRequest, InvalidURL
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -71,9 +72,9 @@ def environ_of(
 def _path_info(url: URL, script_name: str) -> str:
     path = unquote_to_bytes(url.path).decode("latin-1")
     if path[:1] != "/":
-        raise InvalidURL(f"{url} has no path that an app could serve")
+        raise InvalidURL(f"{show_url(url)} has no path that an app could serve")
     if path != script_name and not path.startswith(script_name + "/"):
-        raise InvalidURL(f"{url} is not below {script_name}/, where the app is mounted")
+        raise InvalidURL(f"{show_url(url)} is not below {script_name}/, where the app is mounted")
     return path[len(script_name) :]
 
 

@@ -19,6 +19,7 @@ from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.lease import Lease
 from adieu.messages.headers import Headers
+from adieu.texts import show_url
 from adieu_wsgi.app_iterable import AppIterable
 from adieu_wsgi.errors import Facts, NotWSGI
 from adieu_wsgi.head import Head
@@ -167,7 +168,9 @@ class AppLease(Lease):
             self._leave(me)  # An interrupt, perhaps just as this was called.
             raise
         if self._ended:
-            raise ClientClosed(f"the client was closed while {facts.method} {facts.url} ran")
+            raise ClientClosed(
+                f"the client was closed while {facts.method} {show_url(facts.url)} ran"
+            )
         self._raise_content_error()
         if facts.fault is not None:
             raise facts.violation()
@@ -239,7 +242,7 @@ class AppLease(Lease):
                 raise failure
             if failure is not None:
                 raise ContentError(
-                    f"the content of {self._facts.method} {self._facts.url} could not be read: {failure!r}"
+                    f"the content of {self._facts.method} {show_url(self._facts.url)} could not be read: {failure!r}"
                 ) from failure
         finally:
             del failure  # Or the exception's traceback would refer to the exception: a cycle.

@@ -1,13 +1,16 @@
 """Every error that adieu raises: one root, a tree below it as in requests and httpx, and facts in each of them.
 
-Invariants: this module imports nothing of adieu (`StatusError` is in `adieu.messages`, because it carries a response).
-Every error can be pickled. A `TransportError` has facts: in which phase it happened, how much of the request had been
-sent, whether a response had begun, on what connection. So code that retries decides by facts, not by class names.
+Invariants: this module imports nothing of adieu but how URLs are shown (`StatusError` is in `adieu.messages`, because
+it carries a response). Every error can be pickled. A `TransportError` has facts: in which phase it happened, how much
+of the request had been sent, whether a response had begun, on what connection. So code that retries decides by facts,
+not by class names.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
+
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -74,7 +77,22 @@ def _rebuild(cls: type[_E], args: tuple[object, ...], state: dict[str, object]) 
 
 
 class AdieuError(Exception):
-    """The root of every error that adieu raises."""
+    """The root of every error that adieu raises.
+
+    `method` and `url` are those of the request that failed, where there was one. The text names them, the URL without
+    its secrets; `url` itself is whole, apart from user name and password.
+    """
+
+    method: str | None = None
+    url: str | None = None
+
+    def __str__(self) -> str:
+        """The message, and the request that failed unless the message names it."""
+        text = super().__str__()
+        if self.method is None or self.url is None:
+            return text
+        shown = show_url(self.url)
+        return text if shown in text else f"{text} ({self.method} {shown})"
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__.copy())
@@ -129,11 +147,50 @@ class BodyTooLarge(AdieuError):
 
 
 class RedirectError(AdieuError):
-    """A redirect cannot be followed: its Location is unusable, or following it would be unsafe."""
+    """A redirect cannot be followed: its Location is unusable, or following it would be unsafe.
+
+    `method` and `url` are those of the request that was redirected, `status_code` is the status of its answer, and
+    `location` the value of its Location field, with its secrets masked.
+    """
+
+    status_code: int | None = None
+    location: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str | None = None,
+        url: str | None = None,
+        status_code: int | None = None,
+        location: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.url = url
+        self.status_code = status_code
+        self.location = location
 
 
 class TooManyRedirects(RedirectError):
-    """More redirects than `max_redirects` allows."""
+    """More redirects than `max_redirects` allows. `limit` is that number."""
+
+    limit: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: int | None = None,
+        method: str | None = None,
+        url: str | None = None,
+        status_code: int | None = None,
+        location: str | None = None,
+    ) -> None:
+        super().__init__(
+            message, method=method, url=url, status_code=status_code, location=location
+        )
+        self.limit = limit
 
 
 class TransportError(AdieuError):
@@ -141,8 +198,8 @@ class TransportError(AdieuError):
 
     `phase`: where it failed; `request_sent`: how much of the request had been sent ("no", "partly", "wholly");
     `response_started`: whether any byte of a response had come; `reused`: whether the connection had carried an earlier
-    exchange (None: there was no connection); `elapsed` and `limit`: seconds, if a time limit was involved; `method` and
-    `url` of the hop.
+    exchange (None: there was no connection); `elapsed` and `limit`: seconds, if a time limit was involved. `method` and
+    `url` are those of the hop.
     """
 
     phase: Phase = "send"
@@ -151,8 +208,6 @@ class TransportError(AdieuError):
     reused: bool | None = None
     elapsed: float | None = None
     limit: float | None = None
-    method: str | None = None
-    url: str | None = None
 
     def __init__(self, message: str, **facts: Unpack[Facts]) -> None:
         super().__init__(message)
@@ -160,21 +215,6 @@ class TransportError(AdieuError):
             if name not in Facts.__annotations__:
                 raise TypeError(f"{type(self).__name__} has no fact called {name!r}")
         self.__dict__.update(facts)
-
-    def __str__(self) -> str:
-        """The message, and the request that failed unless the message names its server.
-
-        The query of the URL, which may have secrets, is left out.
-        """
-        text = super().__str__()
-        if self.method is None or self.url is None:
-            return text
-        scheme, _, rest = self.url.partition("://")
-        place = rest.partition("?")[0].partition("#")[0].rpartition("@")[2]
-        server = place.partition("/")[0]
-        if server and server in text:
-            return text
-        return f"{text} ({self.method} {scheme}://{place})"
 
     @property
     def retry_safe(self) -> bool:

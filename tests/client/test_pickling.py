@@ -253,12 +253,15 @@ def test_every_error_is_pickled_with_its_facts(kind: Any, protocol: int) -> None
             "method": "GET",
             "url": "http://a.example/",
         }
+    redirect = {"method": "GET", "url": "http://a.example/", "status_code": 302, "location": "/"}
     facts_of: dict[Any, dict[str, Any]] = {
         adieu.BodyTruncated: {"received": 3, "expected": 5},
         adieu.GuardError: {"refused": (("10.0.0.1", "private"),)},
         adieu.PoolTimeout: {"holders": ("me", "you")},
         adieu.ProxyError: {"status": 407, "reason": "No", "answer": b"who?"},
         adieu.StatusError: {"response": _response()},
+        adieu.RedirectError: redirect,
+        adieu.TooManyRedirects: {**redirect, "limit": 2},
     }
     own = facts_of.get(kind, {})
     error = kind("it failed", **given, **own)
@@ -273,6 +276,7 @@ def test_every_error_is_pickled_with_its_facts(kind: Any, protocol: int) -> None
 def test_every_fact_of_an_error_is_among_them() -> None:
     """A new fact of a class must be added here too."""
     known = {"received", "expected", "refused", "holders", "status", "reason", "answer", "response"}
+    known |= {"method", "url", "status_code", "location", "limit"}
     for kind in _every_error():
         own = set(inspect.signature(kind.__init__).parameters)
         assert own <= known | {"self", "message", "facts", "args", "kwargs"}, kind

@@ -171,15 +171,15 @@ def test_the_error_without_a_certificate_says_where_to_set_it(
 # Fields
 
 
-FIELDS = ["X-Api-Key", "Private-Token", "X-Auth-User", "X-Amz-Security-Token", "Signature"]
+FIELDS = ["X-Api-Key", "Private-Token", "DD-APPLICATION-KEY", "X-Trace", "Session-Id", "Odd"]
 
 
 @pytest.mark.parametrize("where", ["client", "call"])
-def test_fields_with_the_name_of_a_secret_stay_within_their_origin(
+def test_fields_that_may_be_meant_for_an_origin_stay_within_it(
     place: Place, new_server: Callable[..., FaultServer], where: str
 ) -> None:
     other_server = new_server()
-    headers = {**dict.fromkeys(FIELDS, SECRET), "X-Trace": "1", "Idempotency-Key": "k"}
+    headers = {**dict.fromkeys(FIELDS, SECRET), "Accept": "a/b", "Idempotency-Key": "k"}
     place.server.on("/from", redirecting(f"{other_server.url}/echo"))
     place.server.on("/within", redirecting("/echo"))
     with place.block(place.client(headers=headers if where == "client" else None)) as client:
@@ -189,7 +189,7 @@ def test_fields_with_the_name_of_a_secret_stay_within_their_origin(
         elsewhere = place.get(client, "/from", "POST", content=b"x", headers=own)
         assert elsewhere.url.port == other_server.port
         assert SECRET not in elsewhere.text
-        assert {"x-trace", "idempotency-key"} <= {
+        assert {"accept", "idempotency-key"} <= {
             name.lower() for name, _ in elsewhere.json()["headers"]
         }
 

@@ -190,7 +190,7 @@ def _map() -> tuple[Any, Callable[[], object]]:
 
 def _threads() -> tuple[Any, Callable[[], object]]:
     threads = Threads(1)
-    return threads._lock, lambda: threads.take(ThreadSlot("a slot"), RuntimeError)
+    return threads._lock, lambda: threads.take(ThreadSlot("GET", "http://a/"), RuntimeError)
 
 
 @adieu.adapter

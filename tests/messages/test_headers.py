@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from adieu.errors import InvalidHeader
 from adieu.messages import headers
 from adieu.messages.headers import Headers, merge
-from adieu.messages.masking import is_secret
+from adieu.texts import is_secret
 
 REPEATED = [("Accept", "a"), ("X-One", "1"), ("accept", "b"), ("ACCEPT", "c")]
 COOKIES = [("Set-Cookie", "a=1, b"), ("set-cookie", "c=2")]

@@ -264,16 +264,16 @@ def test_sni_names_the_origin_inside_and_the_proxy_outside(
 
 
 _SAYS = {
-    "refuses": "it answered 403 Forbidden; its words begin with 'not by this way'",
+    "refuses": 'it answered 403 Forbidden; its words begin with "not by this way"',
     "garbage": "it does not speak HTTP/1: its first bytes are b'SSH-2.0-OpenSSH",
     "closes": "it closed the connection without an answer",
     "resets": "",
     "half a head": "it closed the connection without an answer",
-    "surplus": "sent 17 bytes more than its answer to CONNECT: b'HTTP/1.1 200 OK",
-    "surplus in chunks": "sent 15 bytes more than its answer to CONNECT: b'5",
+    "surplus": 'sent 17 bytes more than its answer to CONNECT: "HTTP/1.1 200 OK',
+    "surplus in chunks": 'sent 15 bytes more than its answer to CONNECT: "5',
     "endless 1xx": "it sent more than 32 1xx responses",
     "redirects": "it answered 302 Found",
-    "drips": "it answered 502 Bad Gateway; its words begin with 'x",
+    "drips": 'it answered 502 Bad Gateway; its words begin with "x',
 }
 
 

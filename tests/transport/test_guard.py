@@ -248,7 +248,8 @@ def test_a_private_address_is_refused_before_connecting(place: Place) -> None:
     with place.block(place.client(adapter=guarded(place), events=event_log)) as client:
         error = caught(adieu.GuardError, place.get, client, "/ok")
         assert str(error) == (
-            f"the guard refuses {place.server.url}: 127.0.0.1 is loopback (RFC 1122, RFC 4291), in 127.0.0.0/8"
+            f"the guard refuses {place.server.url}: 127.0.0.1 is loopback (RFC 1122, RFC 4291), in 127.0.0.0/8 "
+            f"(GET {place.server.url}/ok)"
         )
         assert isinstance(error, adieu.GuardError)
         assert error.refused == (("127.0.0.1", "loopback (RFC 1122, RFC 4291), in 127.0.0.0/8"),)
@@ -297,7 +298,7 @@ def test_only_the_allowed_addresses_of_a_name_are_tried(place: Place) -> None:
     with place.block(place.client(adapter=guarded(place), connect=connect)) as client:
         error: Any = caught(adieu.GuardError, place.get, client, "http://a.example/")
         assert "10.0.0.1 is private" in str(error)
-        assert str(error).endswith("; and 1 more")
+        assert str(error).endswith("; and 1 more (GET http://a.example/)")
         assert len(error.refused) == 5
 
 

@@ -518,7 +518,7 @@ def test_a_line_for_threads_is_waited_in_as_long_as_it_moves(
 
     async def main() -> None:
         result: Any = Result()
-        slot = ThreadSlot("a call")
+        slot = ThreadSlot("GET", "http://a/")
         await adapter._wait(result, slot, Deadline(adieu.Timeout(pool=5)))
         assert result.waits == (20 if moves else 2)
         assert slot.claim() == moves, "one that was given up cannot be claimed"

@@ -6,6 +6,7 @@ import re
 
 from adieu.errors import InvalidRequest, InvalidURL
 from adieu.messages.url import URL
+from adieu.texts import show_url
 
 __all__ = ["as_base", "joined"]
 
@@ -21,7 +22,7 @@ def as_base(url: URL | str | None) -> URL | None:
         raise InvalidRequest(f"base_url is a URL, as text or as adieu.URL, not {url!r:.80}")
     base = URL(url)
     if base.query is not None or base.fragment is not None:
-        raise InvalidURL(f"a base_url has no query and no fragment: {base}")
+        raise InvalidURL(f"a base_url has no query and no fragment: {show_url(base)}")
     return base
 
 

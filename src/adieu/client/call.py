@@ -23,6 +23,7 @@ from adieu.lifecycle.events import notify
 from adieu.lifecycle.pinned import Pinned
 from adieu.messages.response import ResponseHead
 from adieu.net.connection_settings import DEFAULT, ConnectionSettings
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -147,7 +148,7 @@ class Call:
                 raise
             if self.client.is_closed and isinstance(error, TransportError):
                 raise ClientClosed(
-                    f"the client was closed during {error.method} {error.url}"
+                    f"the client was closed during {error.method} {show_url(error.url)}"
                 ) from error
             raise
         return response
@@ -182,7 +183,7 @@ class Call:
             self.client.mounts.refuse_redirect(response.url, request.url)
             events = self.settings.client.events
             if events is not None:
-                facts = request.method, str(request.url), response.status_code
+                facts = request.method, show_url(request.url), response.status_code
                 notify(events.redirected, *facts)
             yield from self._discard_response(response, "redirect")
             response = yield from self._authenticated(request)
@@ -315,13 +316,15 @@ class Call:
         adapter = mount.adapter
         if self.client.is_closed:
             yield adapter.close()
-            raise ClientClosed(f"the client was closed during {request.method} {request.url}")
+            raise ClientClosed(
+                f"the client was closed during {request.method} {show_url(request.url)}"
+            )
         return adapter
 
     def _connection_settings(self, mount: Mount, url: URL) -> ConnectionSettings:
         if mount.schemes and url.scheme not in mount.schemes:
             raise InvalidURL(
-                f"{url} cannot be sent: {mount.adapter!r} serves {', '.join(mount.schemes)}; "
+                f"{show_url(url)} cannot be sent: {mount.adapter!r} serves {', '.join(mount.schemes)}; "
                 f"mount an adapter for {url.scheme}://"
             )
         settings = self.settings
@@ -382,5 +385,5 @@ def _tell_end(
     lease = exchange.lease
     connection, reused = (0, False) if lease is None else (lease.connection_id, lease.reused)
     seconds = exchange.deadline.elapsed() - began
-    facts = exchange.method, str(exchange.url), what, seconds, reused
+    facts = exchange.method, show_url(exchange.url), what, seconds, reused
     notify(method, connection, *facts)

@@ -30,6 +30,7 @@ from adieu.lifecycle.blocks import collect
 from adieu.messages.fields.disposition import file_name, safe_name
 from adieu.messages.headers import combined
 from adieu.messages.response import StatusError
+from adieu.texts import show, show_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -213,7 +214,7 @@ class _Download:
     def _check(self, part: PartFile, plan: _Plan) -> Steps[None]:
         if plan.total is not None and part.size < plan.total:
             raise BodyTruncated(
-                f"{self._url} gave {part.size} bytes of {plan.total}",
+                f"the download has {part.size} bytes of {plan.total}",
                 received=part.size,
                 expected=plan.total,
                 method="GET",
@@ -227,7 +228,9 @@ class _Download:
         if wrong:
             # None of the bytes can be trusted, so a later call must not resume from them.
             yield self._run_blocking(part.end, False)
-            raise DownloadError(f"the download of {self._url} is not what it should be: {wrong}")
+            raise DownloadError(
+                f"the download of {show_url(self._url)} is not what it should be: {wrong}"
+            )
 
     def _report(self, received: int, total: int | None) -> None:
         if self._progress is not None:
@@ -323,7 +326,7 @@ def _plan(response: ResponseHead, known: Remainder | None, key: str, decode: boo
         return _Plan(size, size, {}, True) if complete else None
     response.raise_for_status()
     raise StatusError(
-        f"{status} {response.reason} for GET {response.url}, where a download is 200",
+        f"{status} {show(response.reason)} for GET {show_url(response.url)}, where a download is 200",
         response=response,
     )
 

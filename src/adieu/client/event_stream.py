@@ -18,6 +18,7 @@ from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.messages.decoding.sse import EventParser, ServerSentEvent, check_event_stream
 from adieu.messages.headers import combined
 from adieu.messages.response import StatusError
+from adieu.texts import show, show_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -150,8 +151,8 @@ class _EventStream:
             yield from keep_error_body(response)
             assert response.request is not None
             raise StatusError(
-                f"{response.status_code} {response.reason} for {response.request.method} {response.url}, "
-                "where a stream of events is 200",
+                f"{response.status_code} {show(response.reason)} "
+                f"for {response.request.method} {show_url(response.url)}, where a stream of events is 200",
                 response=response,
             )
         check_event_stream(response.headers.get("content-type"), response.url)
@@ -172,8 +173,10 @@ class _EventStream:
             finally:
                 del error  # See above.
             raise ReadError(
-                f"{self._url} ended its stream of events {self._failures} times in a row, without an event",
+                f"the server ended its stream of events {self._failures} times in a row, without an event",
                 phase="body",
+                method=self._method,
+                url=str(self._url),
             )
         from random import random
 

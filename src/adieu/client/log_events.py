@@ -1,9 +1,9 @@
 """Events as lines of `logging`.
 
-Invariants. No header field and no content is logged. A URL is logged without user name and fragment, and the values of
-parameters whose names say that they are secret are masked. An error is logged as the name of its class, because its
-text may quote content. A leak is a `ResourceWarning`, which `logging.captureWarnings(True)` puts into the log, so
-there is no line for it here. This module, and `logging`, are imported on first use.
+Invariants: no header field and no content is logged. A URL comes as `adieu.texts` shows it, its secrets masked. An
+error is logged as the name of its class, because its text may quote content. A leak is a `ResourceWarning`, which
+`logging.captureWarnings(True)` puts into the log, so there is no line for it here. This module, and `logging`, are
+imported on first use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 
 from adieu.lifecycle.events import Events
-from adieu.messages.masking import masked_url
 
 __all__ = ["LogEvents"]
 
@@ -25,7 +24,7 @@ class LogEvents(Events):
     ```
     connection 3: connecting to https://api.example.org
     connection 3: open after 0.021 s
-    GET https://api.example.org/items?token=[secret]: 200 in 0.034 s, connection 3, new
+    GET https://api.example.org/items?token=***: 200 in 0.034 s, connection 3, new
     GET https://api.example.org/items: ReadTimeout after 5.003 s, connection 3, reused
     GET https://api.example.org/items: retry 1 in 0.153 s, because of ReadTimeout
     GET https://api.example.org/moved: followed, by a 302
@@ -66,18 +65,18 @@ class LogEvents(Events):
         if self.logger.isEnabledFor(self.level):
             age = "reused" if reused else "new"
             where = f"connection {connection}, {age}" if connection else "no connection"
-            self.logger.log(self.level, line, method, masked_url(url), end, seconds, where)
+            self.logger.log(self.level, line, method, url, end, seconds, where)
 
     def redirected(self, method: str, url: str, status: int) -> None:
-        self._log("%s %s: followed, by a %d", method, masked_url(url), status)
+        self._log("%s %s: followed, by a %d", method, url, status)
 
     def retrying(self, method: str, url: str, retry: int, wait: float, reason: str) -> None:
-        facts = method, masked_url(url), retry, wait, reason
+        facts = method, url, retry, wait, reason
         self._log("%s %s: retry %d in %.3f s, because of %s", *facts)
 
     def replayed(self, method: str, url: str) -> None:
         line = "%s %s: sent once more, because a kept connection had died"
-        self._log(line, method, masked_url(url))
+        self._log(line, method, url)
 
     def connect_started(self, connection: int, origin: str) -> None:
         self._log("connection %d: connecting to %s", connection, origin)

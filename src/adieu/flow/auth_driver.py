@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from adieu.errors import BodyTooLarge, ContentError, InvalidRequest
 from adieu.lifecycle.blocks import collect
 from adieu.messages.request import Request
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.flow.auth import Auth
@@ -54,8 +55,8 @@ def run_auth_flow(
                     yield from discard(response, "auth")
                 if yielded.content is spent:
                     raise ContentError(
-                        f"{yielded.method} {yielded.url} asks for credentials, so the content must be sent again, "
-                        "but it was an iterator that has been used up: pass bytes, a file or a list"
+                        f"{yielded.method} {show_url(yielded.url)} asks for credentials, so the content must be "
+                        "sent again, but it was an iterator that has been used up: pass bytes, a file or a list"
                     )
                 if not yielded.content.replayable:
                     spent = yielded.content
@@ -81,7 +82,7 @@ def _read(response: ResponseHead) -> Steps[None]:
         size += len(chunk)
         if size > _MAX_BODY:
             raise BodyTooLarge(
-                f"{response.url} answers an auth flow with more than {_MAX_BODY} bytes"
+                f"{show_url(response.url)} answers an auth flow with more than {_MAX_BODY} bytes"
             )
     response.received(blocks, body.trailers)
     response.body = None

@@ -10,6 +10,7 @@ from adieu.errors import ContentError, InvalidRequest
 from adieu.flow.auth import Auth, AuthFlow, raw_bytes
 from adieu.messages.fields.challenge import Challenge, parse_challenges, parse_parameters
 from adieu.messages.fields.digest import DigestSession
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.messages.request import Request
@@ -85,8 +86,8 @@ def _authorize(request: Request, session: DigestSession) -> None:
     def content() -> Iterable[bytes]:
         if not request.content.replayable or request.content.is_async:
             raise ContentError(
-                f"{request.url} wants the content of {request.method} protected by Digest (auth-int), so it must be "
-                "read before it is sent, but it can be read only once: pass bytes, a file or a list"
+                f"{show_url(request.url)} wants the content of {request.method} protected by Digest (auth-int), "
+                "so it must be read before it is sent, but it can be read only once: pass bytes, a file or a list"
             )
         return request.content.chunks()
 

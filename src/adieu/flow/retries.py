@@ -30,6 +30,7 @@ from adieu.errors import (
 from adieu.flow.retry_budget import RetryBudget
 from adieu.lifecycle.events import Events, notify
 from adieu.messages.fields.date import parse_date
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock, Deadline
@@ -186,7 +187,7 @@ class Attempts:
             return None
         self._retries += 1
         if self._events is not None:
-            facts = (request.method, str(request.url), self._retries, wait, _reason(outcome))
+            facts = (request.method, show_url(request.url), self._retries, wait, _reason(outcome))
             notify(self._events.retrying, *facts)
         return wait
 

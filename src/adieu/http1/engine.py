@@ -27,6 +27,7 @@ from adieu.net.connection_settings import DEFAULT
 from adieu.net.proxies.proxy import ProxiedOrigin
 from adieu.net.scope import ConnectScope
 from adieu.net.stream import AsyncByteStream, ByteStream
+from adieu.texts import show_url
 from adieu.transport.pool_key import pool_key, target_of
 from adieu.transport.replay import may_replay
 
@@ -110,7 +111,7 @@ class Engine:
             if not (self._replay and may_replay(lease, request, error)):
                 raise
             if exchange.events is not None:
-                notify(exchange.events.replayed, lease.method, str(lease.url))
+                notify(exchange.events.replayed, lease.method, show_url(lease.url))
             head = yield from self._resend_fresh(lease, request, exchange, "died while idle")
         if head.status == 407 and not challenged and self._may_answer(lease, request, head):
             # As after a server's challenge: a short body is read, and its connection serves again.
@@ -203,8 +204,9 @@ class Engine:
             return False
         if not request.content.replayable:
             raise ContentError(
-                f"the proxy {via.proxy} asks for credentials before it forwards {request.method} {request.url}, so the "
-                "content must be sent again, but it was an iterator that has been used up: pass bytes, a file or a list"
+                f"the proxy {via.proxy} asks for credentials before it forwards {request.method} "
+                f"{show_url(request.url)}, so the content must be sent again, but it was an iterator that has been "
+                "used up: pass bytes, a file or a list"
             )
         return True
 

@@ -93,26 +93,22 @@ def map_error(
         expected = None if lease.remaining is None else lease.received + lease.remaining
         of = f" of {expected}" if expected is not None else ""
         what = BodyTruncated(
-            f"{lease.url} closed the connection in the middle of the body, after {lease.received}{of} bytes",
+            f"the server closed the connection in the middle of the body, after {lease.received}{of} bytes",
             received=lease.received,
             expected=expected,
         )
     elif isinstance(error, Malformed):
-        what = ProtocolError(f"{lease.url} does not answer in HTTP/1.1: {error}", phase=phase)
+        what = ProtocolError(f"the server does not answer in HTTP/1.1: {error}", phase=phase)
     elif isinstance(error, EOFError):
-        what = PeerClosed(f"{lease.url} closed the connection without an answer")
+        what = PeerClosed("the server closed the connection without an answer")
     elif phase in ("connect", "tls", "dns") or (
         is_alert(error) and not lease.started and not lease.reused
     ):
         what = _connecting(error, phase, lease)
     elif phase == "write":
-        what = WriteError(
-            f"the connection to {lease.url} broke while the request was sent: {error}"
-        )
+        what = WriteError(f"the connection broke while the request was sent: {error}")
     else:
-        what = ReadError(
-            f"the connection to {lease.url} broke while the response was read: {error}", phase=phase
-        )
+        what = ReadError(f"the connection broke while the response was read: {error}", phase=phase)
     return attach_facts(what, lease)
 
 

@@ -13,6 +13,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from adieu.messages.headers import index_of
+from adieu.texts import show
 
 __all__ = [
     "MAX_HEAD",
@@ -59,7 +60,10 @@ _names: dict[str, tuple[str, str]] = {}
 
 
 class Malformed(Exception):
-    """The peer's bytes are not what RFC 9112 calls a response."""
+    """The peer's bytes are not what RFC 9112 calls a response. What the text quotes of them is masked and bounded."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(show(why, 300))
 
 
 class Truncated(Malformed):

@@ -22,6 +22,7 @@ from adieu.http1.request_writer import field_block
 from adieu.messages.headers import Headers
 from adieu.messages.url import Origin
 from adieu.net.system_errors import reason
+from adieu.texts import show
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
@@ -46,7 +47,6 @@ _A_MOMENT = 0.25
 # How much of the body of a challenge is read, so that its connection can be used again (bytes).
 _DRAINED = 64 * 1024
 # How much of anything that the proxy says goes into a text.
-_SHOWN = 200
 _MOST_SESSIONS = 64
 
 Fields = list[tuple[str, str]]
@@ -100,7 +100,7 @@ class Tunnels:
             # They would be taken for the origin's first words.
             raise ProxyError(
                 f"the proxy {via.proxy} sent {len(surplus)} bytes more than its answer to CONNECT: "
-                f"{surplus[:40]!r}",
+                f'"{show(surplus, 40)}"',
                 status=head.status,
                 reason=head.reason,
             )
@@ -199,7 +199,9 @@ class Tunnels:
         except TimeoutError:
             raise
         except (OSError, Malformed) as error:
-            raise ProxyError(f"the proxy {proxy} made no tunnel to {target}: {error}") from error
+            raise ProxyError(
+                f"the proxy {proxy} made no tunnel to {target}: {show(str(error))}"
+            ) from error
 
     def _socks(
         self, via: ProxiedOrigin, scope: ConnectScope, guard: AddressRules | None
@@ -278,17 +280,17 @@ def _refused(
     """The error for a proxy that answered, and made no tunnel."""
     body = yield from _beginning(codec, stream, scope, _EXCERPT)
     proxy, origin = via
-    line = f"{head.status} {head.reason[:_SHOWN]}".rstrip()
+    line = f"{head.status} {show(head.reason)}".rstrip()
     text = f"the proxy {proxy} made no tunnel to {origin}: it answered {line}"
     if head.status == 407:
-        offered = ", ".join(sorted({challenge.scheme for challenge in _challenges(head)}))[:_SHOWN]
+        offered = ", ".join(sorted({challenge.scheme for challenge in _challenges(head)}))
         wants = "refused the credentials" if proxy.auth is not None else "wants credentials"
         text += (
-            f"; it {wants}, and takes {offered or 'nothing that it names'}: "
+            f"; it {wants}, and takes {show(offered) or 'nothing that it names'}: "
             "give them by adieu.Proxy(url, auth=(user, password)), with digest=True for Digest"
         )
-    if shown := " ".join(body[:_SHOWN].decode("utf-8", "replace").split()):
-        text += f"; its words begin with {shown!r}"
+    if words := " ".join(body.decode("utf-8", "replace").split()):
+        text += f'; its words begin with "{show(words)}"'
     return ProxyError(text, status=head.status, reason=head.reason, answer=body)
 
 

@@ -17,6 +17,7 @@ from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.http1.request_writer import block_to_send
 from adieu.lifecycle.events import notify
 from adieu.messages.fields.trailers import sent_trailers
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.http1.connection import H1LeaseBase
@@ -170,5 +171,5 @@ class _Reading:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, AdieuError):
             raise ContentError(
-                f"the content of {self._request.method} {self._request.url} could not be read: {error!r}"
+                f"the content of {self._request.method} {show_url(self._request.url)} could not be read: {error!r}"
             ) from error

@@ -41,6 +41,7 @@ from adieu.lifecycle.events import CLIENT_CLOSED
 from adieu.lifecycle.exchange import BackupFinalizer, caller
 from adieu.lifecycle.fairness import checkpoint, turn_ends_at, turn_is_over
 from adieu.lifecycle.steps import Steps, adrive, drive
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.lifecycle.blocks import Blocks
@@ -150,8 +151,8 @@ class BodyBase:
         self.abort("body too large")
         known = f"{size} bytes, " if size is not None else ""
         return BodyTooLarge(
-            f"the body of {exchange.method} {exchange.url} has {known}more than max_body={exchange.max_body}; "
-            "raise max_body (None: no bound), or read it as a stream"
+            f"the body of {exchange.method} {show_url(exchange.url)} has {known}more than "
+            f"max_body={exchange.max_body}; raise max_body (None: no bound), or read it as a stream"
         )
 
     @property
@@ -262,8 +263,8 @@ class BodyBase:
         received = lease.received
         self._settle(_Event.LEFT, "body too large")
         return BodyTooLarge(
-            f"the body of {self.exchange.method} {self.exchange.url} is longer than the cleanup policy reads: "
-            f"{received} bytes had come, {wish.max_bytes} are allowed"
+            f"the body of {self.exchange.method} {show_url(self.exchange.url)} is longer than the cleanup policy "
+            f"reads: {received} bytes had come, {wish.max_bytes} are allowed"
         )
 
     def _read_ahead(self, lease: AnyLease, wish: Read) -> Steps[bool]:
@@ -501,7 +502,7 @@ class BodyBase:
             self.lease = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.exchange.method} {self.exchange.url}: {self.state.name}>"
+        return f"<{type(self).__name__} of {self.exchange.method} {show_url(self.exchange.url)}: {self.state.name}>"
 
 
 def _described(error: BaseException) -> str:

@@ -1,9 +1,10 @@
 """Events: what happens to connections, reported to listeners.
 
 Invariants: arguments are numbers and strings, nothing that holds a socket, so a listener that keeps them leaks
-nothing. Listeners are called synchronously and must not block. Every `*_started` is followed by exactly one matching
-end, whether the exchange succeeds, fails, is cancelled or interrupted: `leased` by `released` or `closed`,
-`connect_started` by `connected` or `connect_failed`. Without a listener an event costs one `is not None`.
+nothing. A URL is as `adieu.texts.show_url` shows it, its secrets masked, so a listener may log it. Listeners are called
+synchronously and must not block. Every `*_started` is followed by exactly one matching end, whether the exchange
+succeeds, fails, is cancelled or interrupted: `leased` by `released` or `closed`, `connect_started` by `connected` or
+`connect_failed`. Without a listener an event costs one `is not None`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,14 +35,15 @@ class LeaseInfo(NamedTuple):
 
     def __str__(self) -> str:
         where = f", opened at {self.opened_at}" if self.opened_at else ""
-        return f"{self.method} {self.url} holds connection {self.connection} for {self.seconds:.1f} s{where}"
+        return f"{self.method} {show_url(self.url)} holds connection {self.connection} for {self.seconds:.1f} s{where}"
 
 
 class Events:
     """Overwrite the methods that interest you, and give an instance to a client: `Client(events=...)`.
 
-    `connection` is a number that is unique within the process. An exception that a method raises is reported through
-    `sys.unraisablehook` and otherwise ignored: a listener cannot break a request.
+    `connection` is a number that is unique within the process. `url` is for people: user name, password and fragment
+    are left out, and the values of parameters that look secret are masked. An exception that a method raises is
+    reported through `sys.unraisablehook` and otherwise ignored: a listener cannot break a request.
     """
 
     def connect_started(self, connection: int, origin: str) -> None:

@@ -18,6 +18,7 @@ from adieu.errors import InvalidRequest
 from adieu.lifecycle.cleanup import CleanupPolicy, View
 from adieu.lifecycle.events import Events, LeaseInfo, notify
 from adieu.lifecycle.lease import LeaseBase
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
@@ -145,7 +146,9 @@ class ExchangeBase:
 
     def _describe(self, lease: LeaseBase) -> LeaseInfo:
         seconds = self.deadline.elapsed()
-        return LeaseInfo(lease.connection_id, self.method, str(self.url), seconds, self.opened_at)
+        return LeaseInfo(
+            lease.connection_id, self.method, show_url(self.url), seconds, self.opened_at
+        )
 
     def finalize(self) -> None:
         """The last reference is gone: end the lease and report it, if that has not been done."""
@@ -172,7 +175,9 @@ class ExchangeBase:
         state = (
             "no lease" if self.lease is None else f"lease of connection {self.lease.connection_id}"
         )
-        return f"<{type(self).__name__} {self.method} {self.url}, hop {self.hop}: {state}>"
+        return (
+            f"<{type(self).__name__} {self.method} {show_url(self.url)}, hop {self.hop}: {state}>"
+        )
 
 
 class BackupFinalizer:

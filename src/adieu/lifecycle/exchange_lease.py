@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from adieu.lifecycle.events import LeaseInfo
 from adieu.lifecycle.pool import C, PoolLease
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -58,7 +59,9 @@ class ExchangeLease(PoolLease[C]):
 
     def info(self) -> LeaseInfo:
         seconds = self.since.elapsed()
-        return LeaseInfo(self.connection_id, self.method, str(self.url), seconds, self.opened_at)
+        return LeaseInfo(
+            self.connection_id, self.method, show_url(self.url), seconds, self.opened_at
+        )
 
     def note_opened_at(self, place: str | None) -> None:
         self.opened_at = place

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Generic, Protocol
 from adieu.errors import ClientClosed, PoolTimeout
 from adieu.lifecycle.pool import C
 from adieu.lifecycle.steps import adrive, drive
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     import queue
@@ -120,7 +121,7 @@ class PoolWait(Generic[C]):
             if lease.ended:
                 # Another thread ended it, as `to_async` and `map` do when their caller has stopped waiting.
                 raise ClientClosed(
-                    f"{exchange.method} {exchange.url} was ended while it waited for a connection"
+                    f"{exchange.method} {show_url(exchange.url)} was ended while it waited for a connection"
                 )
             left = deadline.remaining_since("pool", monotonic() - moved_at)
             yield waiter.wait(patience if left is None else min(patience, left))

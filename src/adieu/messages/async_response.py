@@ -119,6 +119,7 @@ class AsyncResponse(ResponseHead):
 
     async def _failed(self, error: Exception) -> None:
         """An iteration has ended early; an error of the wire has ended the body already."""
+        self._name_request(error)
         if self.body is not None:
             if isinstance(error, DecodeError):
                 await self.body.close("error")

@@ -1,14 +1,14 @@
 """A request as a curl command for a POSIX shell: for reading, for a bug report, or to try it elsewhere.
 
 Invariants: every part of the request becomes one quoted word. Secrets are masked unless they are asked for: the values
-of fields, query parameters and form fields whose names say that they hold one. JSON and text are shown.
+of fields, query parameters, form fields and members of JSON whose names say that they hold one.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.messages.masking import MASK, is_secret, masked_pairs
+from adieu.texts import mask_named, mask_pairs, mask_url, show_field
 
 if TYPE_CHECKING:
     from adieu.messages.content.value import Content
@@ -29,7 +29,7 @@ def as_curl(
     from shlex import quote
 
     body = content.body
-    target = str(url) if show_secrets else masked_pairs(str(url))
+    target = str(url) if show_secrets else mask_url(str(url))
     # A POST without content announces an empty one.
     sends_content = body != b"" or "content-length" in headers
     words = ["curl"]
@@ -48,7 +48,7 @@ def as_curl(
         if name.lower() not in _WRITTEN_BY_CURL or (
             name.lower() == "accept-encoding" and not compressed
         ):
-            shown = MASK if is_secret(name) and not show_secrets else value
+            shown = value if show_secrets else show_field(name, value)
             # "Name:" would remove the field; "Name;" sends it empty.
             words += ["--header", f"{name}: {shown}" if shown else f"{name};"]
     # Fields that curl would add, and that this request does not have.
@@ -67,7 +67,7 @@ def _content_options(body: bytes | None, content_type: str, show_secrets: bool) 
         text = None
     if text is None or "\0" in text:
         return ["--data-binary", "@-"]
-    if not show_secrets and content_type.lower().startswith(_FORM):
-        text = masked_pairs(text)
+    if not show_secrets:
+        text = mask_pairs(text) if content_type.lower().startswith(_FORM) else mask_named(text)
     # --data-binary would read "@name" as the name of a file.
     return ["--data-raw", text]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, overload
 
 from adieu.errors import InvalidHeader
 from adieu.messages.fields.syntax import checked_name, checked_value
-from adieu.messages.masking import is_secret
+from adieu.texts import show_field
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -242,7 +242,7 @@ class Headers(MutableMapping[str, str]):
 
     @override
     def __repr__(self) -> str:
-        shown = [(name, "***" if is_secret(name) else value) for name, value in self._fields]
+        shown = [(name, show_field(name, value)) for name, value in self._fields]
         return f"Headers({shown!r})"
 
     @override

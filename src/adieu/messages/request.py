@@ -11,6 +11,7 @@ from adieu.messages.content.value import NO_CONTENT, Content
 from adieu.messages.fields.syntax import checked_value
 from adieu.messages.headers import HeaderFields, Headers
 from adieu.messages.url import URL
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.messages.content.convert import ContentLike
@@ -170,7 +171,7 @@ class Request:
         return as_curl(self.method, self.url, self.headers, self.content, show_secrets=show_secrets)
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url}>"
+        return f"<Request {self.method} {show_url(self.url)}>"
 
     def __getstate__(self) -> tuple[str, URL, Headers, Content]:
         return self.method, self.url, self.headers, self.content

@@ -10,6 +10,7 @@ from adieu.lifecycle.blocks import collect
 from adieu.lifecycle.steps import drive
 from adieu.messages.headers import Headers
 from adieu.messages.pieces import Decoded, Events, Lines, Raw, Sized, Text
+from adieu.texts import show, show_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,8 +205,10 @@ class ResponseHead:
         if self.body is not None:
             self.body.abort("error status")
         kind = "client" if self.status_code < 500 else "server"
-        where = f" for {self.request.method} {self.request.url}" if self.request else ""
-        raise StatusError(f"{self.status_code} {self.reason}: {kind} error{where}", response=self)
+        where = f" for {self.request.method} {show_url(self.request.url)}" if self.request else ""
+        raise StatusError(
+            f"{self.status_code} {show(self.reason)}: {kind} error{where}", response=self
+        )
 
     # -- content, once it is here ------------------------------------------------------------------------------------
 
@@ -348,7 +351,16 @@ class ResponseHead:
 
         bound = self.max_body
         ratio = None if bound is None else MAX_RATIO
-        return decoding(raw, coding, max_bytes=bound, max_ratio=ratio)
+        try:
+            return (yield from decoding(raw, coding, max_bytes=bound, max_ratio=ratio))
+        except AdieuError as error:
+            self._name_request(error)
+            raise
+
+    def _name_request(self, error: Exception) -> None:
+        """Let an error of what only knows bytes say whose they are."""
+        if self.request is not None and isinstance(error, AdieuError) and error.method is None:
+            error.method, error.url = self.request.method, str(self.request.url)
 
     def _as_text(self, content: bytes) -> str:
         if self._text is None:
@@ -457,16 +469,22 @@ class ResponseHead:
         import json
 
         if not content:
-            raise DecodeError(f"{self!r} has no content, so there is no JSON in it")
+            raise self._no_json("has no content, so there is no JSON in it")
         try:
             # json finds UTF-8, -16 and -32 by itself (RFC 8259, section 8.1).
             return json.loads(content, **options)
         except (ValueError, RecursionError) as error:  # The second for what is nested too deeply.
-            start = content[:60]
-            raise DecodeError(f"{self!r} is not JSON: {error}; it begins with {start!r}") from error
+            raise self._no_json(
+                f"is not JSON: {error}; {_described(content, self.headers)}"
+            ) from error
+
+    def _no_json(self, why: str) -> DecodeError:
+        error = DecodeError(f"{self!r} {why}")
+        self._name_request(error)
+        return error
 
     def __repr__(self) -> str:
-        return f"<Response {self.status_code} {self.reason}>".replace(" >", ">")
+        return f"<Response {self.status_code} {show(self.reason)}>".replace(" >", ">")
 
     # A response travels without its connection: what was not read is not there at the other end.
 
@@ -487,6 +505,13 @@ class ResponseHead:
         ResponseHead.__init__(self, 0, reason="")
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def _described(content: bytes, headers: Headers) -> str:
+    """What content that is no JSON is. It is not quoted: an answer to a login is a secret from its first byte."""
+    kind = show(headers.get("content-type", "content of no declared type"), 100)
+    markup = " that begins as HTML or XML does" if content.lstrip()[:1] == b"<" else ""
+    return f"it is {len(content)} bytes of {kind}{markup} (`content` has them)"
 
 
 @lru_cache(128)  # looking into an enum is a Python call, with an import before it

@@ -13,6 +13,7 @@ from adieu.errors import AdieuError, BodyClosed, InvalidRequest, ReadError
 from adieu.lifecycle.close_now import close_now
 from adieu.lifecycle.lease import AsyncLease, Lease
 from adieu.messages.async_files import AsyncBlocks, is_async_file
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.lifecycle.cleanup import Framing
@@ -69,11 +70,11 @@ class _Source:
         """An exchange becomes the owner. Raises `InvalidRequest` if one has been before."""
         if self._adopted:
             raise InvalidRequest(
-                f"the response to {method} {url} was returned before, and its body, {self._source!r}, can be read "
-                "once: return a new response for each call"
+                f"the response to {method} {show_url(url)} was returned before, and its body, {self._source!r}, "
+                "can be read once: return a new response for each call"
             )
         self._adopted = True
-        self._subject = f"{method} {url}"
+        self._subject = f"{method} {show_url(url)}"
 
     def keep_content(self, end: Callable[[], object]) -> bool:
         self._end_content = end

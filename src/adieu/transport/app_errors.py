@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from adieu.errors import BodyTruncated, ProtocolError, TransportError
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.errors import Sent
@@ -65,7 +66,7 @@ class AppFacts(Generic[V]):
         """The error for the rule that the app broke."""
         return self.state(
             self.violated(
-                f"the app does not keep to {self.interface} in {self.method} {self.url}: {self.fault}",
+                f"the app does not keep to {self.interface} in {self.method} {show_url(self.url)}: {self.fault}",
                 phase="body" if self.response_started else "head",
             )
         )
@@ -75,7 +76,7 @@ class AppFacts(Generic[V]):
         return self.state(
             AppError(
                 f"the app raised {type(error).__name__} while it answered "
-                f"{self.method} {self.url}: {error}",
+                f"{self.method} {show_url(self.url)}: {error}",
                 phase="body" if self.response_started else "head",
             )
         )
@@ -85,7 +86,7 @@ class AppFacts(Generic[V]):
         expected = None if remaining is None else received + remaining
         of = "" if expected is None else f" of {expected}"
         error = BodyTruncated(
-            f"the body of {self.url} ended after {received}{of} bytes: {why}",
+            f"the body ended after {received}{of} bytes: {why}",
             received=received,
             expected=expected,
         )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from adieu.errors import InvalidRequest, InvalidURL, MountError, RedirectError
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.url import URL
+from adieu.texts import show_url
 from adieu.transport.adapter import base_of
 from adieu.transport.registry import NamedAdapter
 
@@ -194,7 +195,7 @@ class Mount:
             if wanted is None or name in honours or (name == "tls" and url.scheme != "https"):
                 continue
             raise InvalidRequest(
-                f"{self.made!r} cannot send {url}: it does not honour {_SETTINGS[name]} ({wanted!r}). "
+                f"{self.made!r} cannot send {show_url(url)}: it does not honour {_SETTINGS[name]} ({wanted!r}). "
                 f"Mount another adapter for this URL, or leave the setting out"
                 f"{', by proxy=None' if name == 'route' else ''}; an adapter that does honour it says so by `honours`"
             )
@@ -285,7 +286,7 @@ class Mounts:
         """Which mount serves a URL, and why none of the others does: for people, in lines."""
         url = URL(url)
         chosen = self.select(url)
-        lines = [f"{url} is served by {chosen!r}"]
+        lines = [f"{show_url(url)} is served by {chosen!r}"]
         for mount in self._mounts:
             pattern = mount.pattern
             if mount is chosen or pattern is None:

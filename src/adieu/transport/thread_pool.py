@@ -25,6 +25,7 @@ from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.lifecycle.threads import BackgroundThread
 from adieu.net.async_backend import current_backend
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,18 +41,33 @@ Outcome = list[Any]
 
 
 class ThreadSlot:
-    """The right of one exchange to a thread. `name`: what for; `survives_close`: `Threads.stop` does not end it."""
+    """The right of one exchange to a thread. `survives_close`: `Threads.stop` does not end it."""
 
-    __slots__ = ("_calls", "_claims", "_context", "_left", "name", "since", "survives_close")
+    __slots__ = (
+        "_calls",
+        "_claims",
+        "_context",
+        "_left",
+        "_method",
+        "_url",
+        "since",
+        "survives_close",
+    )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, method: str, url: object) -> None:
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._claims = [True]
         self._context = copy_context()
         self._left = False
-        self.name = name
+        self._method = method
+        self._url = url
         self.survives_close = False
         self.since = monotonic()
+
+    @property
+    def name(self) -> str:
+        """What the thread is for, as texts say it."""
+        return f"{self._method} {show_url(self._url)}"
 
     def call(self, function: Callable[[], object]) -> ThreadResult:
         """Have the thread call this; see `taken`. The call goes on if its caller stops waiting."""

@@ -22,6 +22,7 @@ from adieu.lifecycle.pinned import Pinned
 from adieu.lifecycle.steps import drive
 from adieu.lifecycle.threads import BackgroundThread
 from adieu.messages.response import Response
+from adieu.texts import show_url
 from adieu.transport.adapter import Wrapper, checked_adapter
 from adieu.transport.exchange import AsyncExchange, Exchange
 from adieu.transport.thread_pool import Threads, ThreadSlot, answer, taken
@@ -85,7 +86,7 @@ class ThreadAdapter(Wrapper):
         former = exchange.former if isinstance(exchange, Pinned) else None
         if former is not None and isinstance(former.lease, _ThreadLease):
             former.lease.leave_thread()  # It may have the last thread.
-        slot = ThreadSlot(f"{exchange.method} {exchange.url}")
+        slot = ThreadSlot(exchange.method, exchange.url)
         relay = _Relay(exchange, slot)
         try:
             sending = slot.call(partial(_send, self.inner, request, relay))
@@ -191,7 +192,7 @@ class _Relay(Exchange):
         super().wrap(lease)
         owned = self._owned
         if owned is None or self._outer.lease is not owned:
-            raise ClientClosed(f"{self.method} {self.url} was given up by its caller")
+            raise ClientClosed(f"{self.method} {show_url(self.url)} was given up by its caller")
         owned.lease = lease
 
     def _share(self, lease: Lease) -> None:
@@ -209,7 +210,7 @@ class _Relay(Exchange):
             if outer.lease is owned:
                 outer.lease = None
         super().end(False, "cancelled")
-        raise ClientClosed(f"{self.method} {self.url} was given up by its caller")
+        raise ClientClosed(f"{self.method} {show_url(self.url)} was given up by its caller")
 
     def give_up(self, why: str) -> None:
         """In the event loop: the caller has stopped waiting."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from adieu.errors import BodyTooLarge, DecodeError, InvalidRequest
+from adieu.texts import show_url
 
 __all__ = ["EventParser", "ServerSentEvent", "check_event_stream"]
 
@@ -152,4 +153,4 @@ def check_event_stream(content_type: str | None, url: object) -> None:
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type != "text/event-stream":
         given = f"says {content_type[:100]!r}" if content_type else "says nothing about its type"
-        raise DecodeError(f"{url} {given}, and is no text/event-stream")
+        raise DecodeError(f"{show_url(url)} {given}, and is no text/event-stream")

@@ -14,6 +14,7 @@ import re
 from adieu.errors import InvalidURL
 from adieu.messages.url.origin import DEFAULT_PORTS
 from adieu.messages.url.percent import PCHAR, decode
+from adieu.texts import show_reference
 
 __all__ = [
     "MAX_LENGTH",
@@ -32,6 +33,8 @@ MAX_LENGTH = 64 * 1024
 """The longest URL, in characters, before and after encoding. Servers refuse far shorter ones."""
 
 _MAX_SHOWN = 100
+# The schemes in which what stands before an "@" is a part of an address, and no user name and password.
+_ADDRESSES = ("mailto:", "sip:", "sips:", "xmpp:", "acct:", "im:", "news:", "mid:", "cid:")
 _WHITE_SPACE = " \t\n\v\f\r"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -118,7 +121,9 @@ def require_scheme(text: str) -> tuple[str, str]:
     # By the grammar, "localhost:8000", "example.org:x" and "user:password@host" are a scheme and a path, which is not
     # what the caller means; the password in the last one would get into logs as a part of the path.
     if not rest.startswith("/") and (
-        "." in scheme or "@" in rest or _HOST_AND_PORT.match(text) is not None
+        "." in scheme
+        or ("@" in rest and f"{scheme}:" not in _ADDRESSES)
+        or _HOST_AND_PORT.match(text) is not None
     ):
         raise _no_scheme(text)
     return scheme, rest
@@ -192,7 +197,7 @@ def _port(digits: str, text: str) -> int | None:
 def shown(text: str) -> str:
     """The text as errors quote it: shortened, and without anything that could be userinfo."""
     before, at, after = text.rpartition("@")
-    if at:
+    if at and not text.lower().startswith(_ADDRESSES):
         start = _UP_TO_AUTHORITY.match(before)
         text = f"{start[0] if start else ''}***@{after}"
-    return repr(text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "...")
+    return f"'{show_reference(text, _MAX_SHOWN)}'"

@@ -13,6 +13,7 @@ from adieu._value import Value
 from adieu.errors import InvalidRequest, InvalidURL
 from adieu.messages.headers import Headers
 from adieu.messages.url import URL
+from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.messages.request import HeadersLike
@@ -171,12 +172,12 @@ def _split_url(given: URL | str) -> tuple[URL, tuple[str, str] | None]:
             f"begin the proxy's URL with one of these"
         )
     if url.path not in ("", "/") or url.query is not None or url.fragment is not None:
-        raise InvalidRequest(f"a proxy is a host and a port, without a path: {url}")
+        raise InvalidRequest(f"a proxy is a host and a port, without a path: {show_url(url)}")
     username, password = url.username, url.password
     url = url.without_userinfo()
     if url.scheme in _SOCKS:
         if not url.host:
-            raise InvalidURL(f"{url} names no host")
+            raise InvalidURL(f"{show_url(url)} names no host")
         # The host of an unknown scheme is not checked; this one is looked up, so it is.
         host = url.replace(scheme="http", path="/").host
         url = url.replace(host=host, port=url.port or _SOCKS_PORT)
