@@ -1,4 +1,4 @@
-"""Compares adieu with bare h11, urllib3, requests, httpx and aiohttp in one run on this machine, printed as ratios.
+"""Compares adieu with other clients in one run on this machine, printed as ratios.
 
     PYTHONPATH=tests python -m benchmarks            # 150 s at most, and writes docs/benchmarks.md
     PYTHONPATH=tests python -m benchmarks --quick    # 25 s at most, less exact, writes nothing

@@ -237,7 +237,7 @@ class AsyncHttpx(AsyncPeer):
 
 
 class AsyncAdieu(AsyncPeer):
-    """`AsyncClient`, over h11."""
+    """`AsyncClient`, with its default adapter."""
 
     name = "adieu"
     needs = "adieu"

@@ -24,7 +24,17 @@ class Case(NamedTuple):
     loop: Literal["asyncio", "uvloop"] = "asyncio"
 
 
-_ALL: Final = ("h11 loop", "urllib3", "requests", "httpx", "adieu, h11", "adieu, urllib3")
+_ALL: Final = (
+    "h11 loop",
+    "urllib3",
+    "requests",
+    "httpx",
+    "pyreqwest",
+    "pycurl",
+    "adieu",
+    "adieu, h11",
+    "adieu, urllib3",
+)
 
 CASES: Final = (
     Case(
@@ -85,13 +95,20 @@ class Target(NamedTuple):
 
 
 TARGETS: Final = (
-    Target("get", "adieu, h11", "h11 loop", 1.3, "adieu over h11 / a bare h11 loop"),
+    Target("get", "adieu", "pyreqwest", 1.25, "adieu / pyreqwest, which is written in Rust"),
+    Target("get", "adieu", "requests", 0.055, "adieu / requests"),
+    Target("post", "adieu", "pyreqwest", 1.25, "adieu / pyreqwest, POST"),
+    Target("tls", "adieu", "pyreqwest", 1.25, "adieu / pyreqwest, over TLS"),
+    Target("threads", "adieu", "pyreqwest", 1.25, "adieu / pyreqwest, 8 threads"),
+    Target("close", "adieu, close", "pycurl", 1.3, "adieu / pycurl, a new connection for each"),
+    Target("download", "adieu", "socket", 1.15, "adieu / a bare socket, 64 MiB"),
+    Target("get", "adieu, h11", "h11 loop", 1.15, "adieu over h11 / a bare h11 loop"),
     Target("get", "adieu, urllib3", "urllib3", 1.6, "adieu over urllib3 / PoolManager.request"),
-    # 10 µs where requests takes 430.
-    Target("get", "adieu, client alone", "requests", 10 / 430, "the client alone / Session.get"),
-    Target(
-        "async get", "adieu", "h11 loop", 1.25, "AsyncClient over h11 / a bare asyncio h11 loop"
-    ),
-    Target("async get", "adieu", "aiohttp", 1.0, "AsyncClient over h11 / aiohttp"),
-    Target("crowd", "adieu, 256 tasks", "adieu, 32 tasks", 1.15, "a request of 256 tasks / of 32"),
+    # 5 µs where requests takes 430.
+    Target("get", "adieu, client alone", "requests", 5 / 430, "the client alone / Session.get"),
+    Target("async get", "adieu", "aiohttp", 0.45, "AsyncClient / aiohttp"),
+    Target("async few", "adieu", "aiohttp", 0.45, "AsyncClient / aiohttp, 32 tasks"),
+    Target("async many", "adieu", "aiohttp", 0.45, "AsyncClient / aiohttp, 256 tasks"),
+    Target("uvloop", "adieu", "aiohttp", 0.6, "AsyncClient / aiohttp, in uvloop"),
+    Target("crowd", "adieu, 256 tasks", "adieu, 32 tasks", 1.1, "a request of 256 tasks / of 32"),
 )

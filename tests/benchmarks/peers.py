@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -321,6 +323,80 @@ class Httpx(Peer):
         self._client.close()
 
 
+class PyReqwest(Peer):
+    """pyreqwest's sync client, which is Rust's reqwest."""
+
+    name = "pyreqwest"
+    needs = "pyreqwest"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        builder: Any = import_module("pyreqwest.client").SyncClientBuilder()
+        self._client = builder.add_root_certificate_pem(Path(site.ca).read_bytes()).build()
+
+    def get(self) -> bytes:
+        return bytes(self._client.get(self.url).build().send().bytes())
+
+    def post(self) -> bytes:
+        asked = self._client.post(self.url).query(_PARAMS).headers(_FIELDS).body_json(_CONTENT)
+        return bytes(asked.build().send().bytes())
+
+    def download(self) -> int:
+        size = 0
+        with self._client.get(self.large).build_streamed() as response:
+            while (piece := response.body_reader.read_chunk()) is not None:
+                size += len(piece)
+        return size
+
+    def unread(self) -> None:
+        with self._client.get(self.url).build_streamed():
+            pass
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class PyCurl(Peer):
+    """A handle of libcurl's, used again for each request."""
+
+    name = "pycurl"
+    needs = "pycurl"
+    shareable = False
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        pycurl: Any = import_module("pycurl")
+        self._curl = pycurl.Curl()
+        self._curl.setopt(pycurl.CAINFO, site.ca)
+        self._url, self._into, self._fields = pycurl.URL, pycurl.WRITEFUNCTION, pycurl.HTTPHEADER
+        self._content, self._get = pycurl.POSTFIELDS, pycurl.HTTPGET
+
+    def _performed(self, url: str) -> list[bytes]:
+        pieces: list[bytes] = []
+        self._curl.setopt(self._url, url)
+        self._curl.setopt(self._into, pieces.append)
+        self._curl.perform()
+        return pieces
+
+    def get(self) -> bytes:
+        return b"".join(self._performed(self.url))
+
+    def post(self) -> bytes:
+        fields = [f"{name}: {value}" for name, value in _FIELDS.items()]
+        self._curl.setopt(self._fields, [*fields, "Content-Type: application/json"])
+        self._curl.setopt(self._content, json.dumps(_CONTENT))
+        return b"".join(self._performed(f"{self.url}?{urlencode(_PARAMS)}"))
+
+    def download(self) -> int:
+        return sum(map(len, self._performed(self.large)))
+
+    def unread(self) -> None:
+        self.get()  # It has no streams.
+
+    def close(self) -> None:
+        self._curl.close()
+
+
 class _Adieu(Peer):
     needs = "adieu"
     adapter: ClassVar[str]
@@ -352,6 +428,13 @@ class _Adieu(Peer):
 
     def close(self) -> None:
         self._client.close()
+
+
+class Adieu(_Adieu):
+    """The default adapter."""
+
+    name = "adieu"
+    adapter = "native"
 
 
 class AdieuH11(_Adieu):
@@ -402,6 +485,9 @@ PEERS: Final = {
         Urllib3,
         Requests,
         Httpx,
+        PyReqwest,
+        PyCurl,
+        Adieu,
         AdieuH11,
         AdieuUrllib3,
         AdieuClose,

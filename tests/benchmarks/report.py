@@ -24,6 +24,9 @@ _COLUMNS: Final = (
     "urllib3",
     "requests",
     "httpx",
+    "pyreqwest",
+    "pycurl",
+    "adieu",
     "adieu, h11",
     "adieu, urllib3",
     "adieu, close",
@@ -34,7 +37,7 @@ _ASYNC_COLUMNS: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
 _PAGE: Final = """\
 # Benchmarks
 
-adieu compared with bare h11, urllib3, requests, httpx and aiohttp, all in one run on one machine: {where}.
+adieu compared with other clients, all in one run on one machine: {where}.
 
 Written by `PYTHONPATH=tests python -m benchmarks` on {date}, with {versions}.
 
@@ -51,15 +54,16 @@ ratios can be compared with other machines; the reference's own time gives them 
 
 The time divided by that of the h11 loop (a bare socket and a bare h11, without pool, timeouts, redirects or a response
 object): lower is faster. For the download it is the throughput: higher is faster. `socket` sends and receives prepared
-bytes, which is the lower limit for every client.
+bytes, which is the lower limit for every client. `adieu` is the default adapter, in Python; pyreqwest is written in
+Rust, pycurl in C. What is not installed is left out.
 
 {requests}
 
 ## Requests of tasks
 
-The same in asyncio, with `AsyncClient` over h11. Here the h11 loop uses the socket operations of the event loop (its
-streams for TLS), a stack of idle connections, and no timeouts. aiohttp has its parser {parser}. Each client has at most
-a hundred connections, so most of 256 tasks wait for one.
+The same in asyncio, with `AsyncClient` and its default adapter. Here the h11 loop uses the socket operations of the
+event loop (its streams for TLS), a stack of idle connections, and no timeouts. aiohttp has its parser {parser}. Each
+client has at most a hundred connections, so most of 256 tasks wait for one.
 
 {awaited}
 
@@ -227,7 +231,17 @@ def _padded(cell: str, width: int, right: bool) -> str:
 def _versions() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     found = [python]
-    for name in ("adieu", "h11", "urllib3", "requests", "httpx", "aiohttp", "uvloop"):
+    for name in (
+        "adieu",
+        "h11",
+        "urllib3",
+        "requests",
+        "httpx",
+        "pyreqwest",
+        "pycurl",
+        "aiohttp",
+        "uvloop",
+    ):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
