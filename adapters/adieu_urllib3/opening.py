@@ -9,6 +9,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ClientClosed, ConnectError, ProxyError, RequestTimeout
+from adieu.http1.early_answer import refuse_unasked
 from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.steps import drive
@@ -42,6 +43,9 @@ def open_connection(lease: Urllib3Lease, connect: Callable[[], None]) -> None:
             # Since it was leased. From here on closing it closes the scope, and all that the scope owns.
             raise ClientClosed("the client was closed before a connection was opened")
         connect()
+        if connection.sock is not None:
+            lease.phase = "head"
+            drive(refuse_unasked(connection.sock.stream))
         if connection.closed:
             connection.close()
             raise ClientClosed("the client was closed while a connection was being opened")

@@ -1,4 +1,7 @@
-"""An answer that comes while the request is being sent: what it means for the rest, and how it is heard after a cut.
+"""Answers that come early: before the request, which are none, and while it is being sent.
+
+RFC 9112, section 9.2: what comes without a request is no response. A server that speaks first would put every answer
+one off.
 
 RFC 9112, section 9.5: a client that learns from an answer that the server does not want the content, and closes the
 connection, stops sending. Any other answer is one of a server that goes on reading (RFC 9110, section 10.1.1).
@@ -9,21 +12,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from adieu.http1.error_mapping import is_alert
-from adieu.http1.head import says_close
+from adieu.http1.head import Malformed, says_close
 
 if TYPE_CHECKING:
     from adieu.http1.head import Head
     from adieu.lifecycle.steps import Steps
     from adieu.net.stream import AnyStream
 
-__all__ = ["MOST_HELD", "answer_after", "stops_upload"]
+__all__ = ["MOST_HELD", "answer_after", "refuse_unasked", "stops_upload"]
 
 MOST_HELD: Final = 1024 * 1024
 """How much of an answer is read while the request is being sent (bytes). The rest waits in the system's buffers."""
 
 _READ = 64 * 1024
+# How much of what was not asked for an error quotes (bytes).
+_SHOWN = 40
 # How long to look for something that is there, unless the connection still stands (seconds).
 _POLL_TIMEOUT = 0.1
+
+
+def refuse_unasked(stream: AnyStream) -> Steps[None]:
+    """Look at a new connection before its first request, without waiting.
+
+    Raises `Malformed` if the peer has sent something, `EOFError` if it has closed, and what the stream raises.
+    """
+    if not stream.readable():
+        return
+    try:
+        data: bytes = yield stream.recv(_SHOWN, 0)
+    except TimeoutError:
+        return  # A TLS record without data in it: a session ticket, say.
+    if not data:
+        raise EOFError
+    raise Malformed(f"it spoke before it was sent a request: {data!r}")
 
 
 def stops_upload(answer: Head, asked_close: bool) -> bool:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, overload
 from adieu.errors import ClientClosed, ContentError, InvalidRequest, TransportError
 from adieu.http1.connection import Connection
 from adieu.http1.conversation import round_trip
+from adieu.http1.early_answer import refuse_unasked
 from adieu.http1.error_mapping import map_error
+from adieu.http1.head import Malformed
 from adieu.http1.tunnel import StartTLS, Tunnels
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Pool
@@ -174,6 +176,8 @@ class Engine:
             if origin.scheme == "https" and plain:
                 phase = "tls"
                 connection.stream = yield self._start_tls(stream, origin.host.rstrip("."), scope)
+            phase = "head"
+            yield from refuse_unasked(connection.stream)
             if connection.closed:
                 connection.close()
                 raise ClientClosed("the client was closed while a connection was being opened")
@@ -181,7 +185,7 @@ class Engine:
             scope.close()
             if events is not None:
                 notify(events.connect_failed, connection.id, str(error) or type(error).__name__)
-            if isinstance(error, (OSError, TransportError)):
+            if isinstance(error, (OSError, EOFError, Malformed, TransportError)):
                 raise map_error(error, phase, lease) from error
             raise
         connection.scope = None
