@@ -100,8 +100,8 @@ class H11Codec(Codec):
             check_beginning(buffered)
             return None
         block, self._buffered = buffered[:end], buffered[end:]
-        if block.find(b"\0") >= 0:
-            raise Malformed("its head has a NUL in it")
+        if block.find(b"\0") >= 0 or block.find(b"\v") >= 0 or block.find(b"\f") >= 0:
+            raise Malformed("its head has a NUL, a vertical tab or a form feed in it")
         if (form := strict_form(block)) != block:
             block = form
             self._is_sound = False

@@ -70,6 +70,7 @@ BAD_HEADS = (
     bad("nul-in-value", OK + b"X-A: a\0b\r\n" + _REST, "9110 5.5"),
     bad("nul-in-name", OK + b"X\0A: a\r\n" + _REST, "9110 5.1"),
     bad("vertical-tab-around-value", OK + b"X-A: \x0ba\r\n" + _REST, "9110 5.6.3: SP and HTAB"),
+    bad("form-feed-in-value", OK + b"X-A: a\x0cb\r\n" + _REST, "9110 5.5"),
     bad("space-before-colon", OK + b"X-A : a\r\n" + _REST, "9112 5.1"),
     bad("tab-before-colon", OK + b"X-A\t: a\r\n" + _REST, "9112 5.1"),
     bad("space-in-name", OK + b"X A: a\r\n" + _REST, "9110 5.1: a token"),

@@ -1,0 +1,188 @@
+"""The two codecs read the same bytes alike, however they are split: adieu's own, and h11's with adieu's checks.
+
+The differences that are left are in `_alike`, each with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from adieu.http1.head import MAX_INTERIM, Malformed
+from adieu.http1.native_codec import NativeCodec
+from adieu.http1.request_writer import field_block
+from adieu.testing import REPLIES, Reply
+from adieu_h11.codec import H11Codec
+
+CODECS = {"native": NativeCodec, "h11": H11Codec}
+
+
+class Read(NamedTuple):
+    """What a codec makes of a reply. `error`: it is refused, or it has no end."""
+
+    error: bool
+    status: int | None
+    reason: str
+    version: str
+    fields: list[tuple[str, str]]
+    body: bytes
+    trailers: list[tuple[str, str]]
+    reusable: bool
+
+
+def read(kind: str, method: str, pieces: list[bytes], closes: bool, asks: str = "") -> Read:
+    """Read a reply as the engine does. `asks`: the protocol that the request offers to switch to."""
+    codec = CODECS[kind]()
+    fields = [("Host", "h"), *([("Upgrade", asks)] if asks else [])]
+    codec.request(method, "/", field_block(fields))
+    codec.end()
+    head, body, waiting, interim = None, [], list(pieces), 0
+    try:
+        while head is None or (head.status < 200 and head.status != 101):
+            head = codec.head()
+            if head is None:
+                if not waiting:
+                    return FAILED
+                codec.feed(waiting.pop(0))
+            else:
+                interim += 1
+                if interim > MAX_INTERIM + 1:
+                    return FAILED
+        while (piece := codec.body() if head.status >= 200 else b"") != b"":
+            if piece is not None:
+                body.append(piece)
+            elif waiting:
+                codec.feed(waiting.pop(0))
+            elif closes:
+                codec.feed(b"")
+            else:
+                return FAILED
+        for (
+            piece
+        ) in waiting:  # It is on its way, and says that the connection is not to be used again.
+            codec.feed(piece)
+    except Malformed:
+        return FAILED
+    # A connection without `keep_alive` is closed by its lease, whatever the codec says.
+    reusable = head.keep_alive and codec.is_reusable()
+    return Read(
+        False,
+        head.status,
+        head.reason,
+        head.http_version,
+        head.fields,
+        b"".join(body),
+        codec.trailers,
+        reusable,
+    )
+
+
+# How much of the body came before the error depends on the pieces.
+FAILED = Read(True, None, "", "", [], b"", [], False)
+
+
+def _alike(one: Read) -> Read:
+    """What the codecs agree on."""
+    fields: list[tuple[str, str]] = []
+    for name, value in one.fields:
+        # h11 keeps one of several equal lengths, and of "5, 5" one number; it writes codings in small letters.
+        if name.lower() == "content-length":
+            length = "content-length", value.partition(",")[0].strip()
+            fields += [length] if length not in fields else []
+        elif name.lower() == "transfer-encoding":
+            fields.append(("transfer-encoding", value.lower()))
+        else:
+            fields.append((name, value))
+    # Framing fields of messages without content, which h11 would refuse: it is not shown them.
+    if one.status is not None and not one.reusable:
+        fields = [f for f in fields if f[0] not in ("content-length", "transfer-encoding")]
+    return one._replace(fields=fields)
+
+
+def split(data: bytes, places: list[int]) -> list[bytes]:
+    cuts = sorted({place % (len(data) + 1) for place in places})
+    pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    return [piece for piece in pieces if piece]
+
+
+@pytest.mark.parametrize("kind", CODECS)
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.name)
+def test_what_a_reply_means_does_not_depend_on_its_pieces(reply: Reply, kind: str) -> None:
+    data = reply.raw
+    whole = read(kind, reply.request_method, [data], reply.closes)
+    assert whole.error == (reply.verdict == "error"), reply.why
+    if not whole.error:
+        assert (whole.status, whole.body, whole.reusable) == (
+            reply.status,
+            reply.body,
+            reply.reusable,
+        )
+    for size in (1, 7) if len(data) < 20_000 else (1000,):
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        # What comes after the end is surplus, whether the codec has seen it or not.
+        if not reply.name.startswith("surplus"):
+            assert read(kind, reply.request_method, pieces, reply.closes) == whole
+
+
+LINES = st.sampled_from(
+    [
+        b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"content-length:  7 \r\n", b"Content-Length: 5, 5\r\n",
+        b"Content-Length: x\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: Chunked\r\n",
+        b"Transfer-Encoding: gzip\r\n", b"Connection: close\r\n", b"Connection: keep-alive, x\r\n",
+        b"Keep-Alive: timeout=5\r\n", b"Set-Cookie: a=b\r\n", b"Set-Cookie: c=d\r\n", b"X-A: a\r\n b\r\n", b"X-A:\r\n",
+        b"X-B: \t c \t\r\n", b"X-C: a\n", b"X-D : a\r\n", b"X E: a\r\n", b"X-F\r\n", b": a\r\n", b"X-G: a\rb\r\n",
+        b"X-H: \0\r\n", b"X-I: \xff\r\n", b"Upgrade: x\r\n", b" X-J: a\r\n",
+    ]
+)  # fmt: skip
+STATUS = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 204 No\r\n",
+        b"HTTP/1.1 304 Not\r\n", b"HTTP/1.1 404 \r\n", b"HTTP/1.1 200\r\n", b"HTTP/1.1 101 Switch\r\n",
+        b"HTTP/1.1 200 OK\n", b"HTTP/1.2 200 OK\r\n", b"HTTP/2.0 200 OK\r\n", b"HTTP/1.1  200 OK\r\n",
+    ]
+)  # fmt: skip
+INTERIM = st.sampled_from(
+    [
+        b"",
+        b"",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 X\r\nA: b\r\n\r\n",
+        b"HTTP/1.1 100 C\n\n",
+    ]
+)
+ENDS = st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n"])
+CHUNKS = st.lists(
+    st.sampled_from(
+        [
+            b"5\r\nhello\r\n", b"1\r\nx\r\n", b"0\r\n\r\n", b"0\r\n", b"\r\n", b"A-B: c\r\n",
+            b"a;b=c\r\n0123456789\r\n", b" 2 \r\nxy\r\n", b'3 ; q="a b"\r\nabc\r\n', b"5\nhello\r\n",
+            b"-1\r\n", b"g\r\n", b"2\r\nxyz\r\n", b";a\r\n", b"5;\r\nhello\r\n", b"5;=\r\nhello\r\n",
+        ]
+    ),
+    max_size=6,
+).map(b"".join)  # fmt: skip
+BODIES = st.one_of(st.sampled_from([b"", b"hello", b"hello!!", b"hel"]), CHUNKS)
+REPLY = st.tuples(INTERIM, STATUS, st.lists(LINES, max_size=4).map(b"".join), ENDS, BODIES).map(
+    b"".join
+)
+METHODS = st.sampled_from(["GET", "GET", "GET", "HEAD", "CONNECT"])
+PLACES = st.lists(st.integers(0, 400), max_size=6)
+
+
+@given(
+    METHODS,
+    st.one_of(REPLY, st.tuples(REPLY, st.binary(max_size=8)).map(b"".join)),
+    PLACES,
+    st.booleans(),
+)
+@example("GET", b"HTTP/1.1 200 OK\nContent-Length: 9\n\nhel\r\n\r\nlo", [], True)
+def test_both_codecs_read_the_same(
+    method: str, data: bytes, places: list[int], closes: bool
+) -> None:
+    pieces = split(data, places)
+    native = read("native", method, pieces, closes, "x")
+    assert native == read("native", method, [data] if data else [], closes, "x")
+    assert _alike(native) == _alike(read("h11", method, pieces, closes, "x"))
