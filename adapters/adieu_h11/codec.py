@@ -246,11 +246,8 @@ class H11Codec(Codec):
         if isinstance(event, h11.Data):
             return bytes(event.data)
         if isinstance(event, h11.EndOfMessage):
-            if event.headers:
-                self.trailers = [
-                    (name.decode("ascii"), value.decode("latin-1"))
-                    for name, value in event.headers.raw_items()
-                ]
+            assert self._guard is not None
+            self.trailers = self._guard.trailers
             return b""
         raise Malformed(f"it sent {event!r} where a body was expected")
 

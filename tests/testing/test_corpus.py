@@ -38,7 +38,7 @@ H11_DELIVERS_AT_ONCE = {
     "chunk-extension-of-a-megabyte",
     "chunk-trailer-of-a-megabyte",
 }
-# What is to be tolerated once, h11 tolerates again and again, or refuses.
+# What is to be tolerated once, h11 tolerates again and again, or refuses, as it does wrong lengths in trailers.
 H11_REFUSES = {
     "chunk-size-space-first",
     "chunk-space-before-extension",
@@ -47,6 +47,7 @@ H11_REFUSES = {
     "304-with-two-lengths",
     "204-with-both",
     "100-with-a-bad-length",
+    "chunked-trailer-with-a-wrong-length",
 }
 H11_REUSES = {"204-length-five", "204-chunked"} | {
     reply.name for reply in TOLERATED if reply.name != "coding-in-http-1.0"

@@ -7,12 +7,15 @@ fields, and lines and trailers without bound. White space around a size, which t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from adieu.http1.chunk_lines import MAX_LINE, read_chunk_size
 from adieu.http1.head import MAX_HEAD, Malformed, read_trailers
 
 __all__ = ["ChunkGuard"]
+
+# RFC 9110, section 6.5.1: framing is not taken from a trailer. A parser would judge these fields all the same.
+_FRAMING: Final = ("content-length", "transfer-encoding")
 
 State = Literal["size", "data", "after", "trailers", "done"]
 
@@ -87,5 +90,8 @@ class ChunkGuard:
             self._trailers_size += len(line)
             if self._trailers_size > MAX_HEAD:
                 raise Malformed(f"its trailers are longer than {MAX_HEAD} bytes")
-            self.trailers += read_trailers(line + b"\r\n")
+            field = read_trailers(line + b"\r\n")
+            self.trailers += field
+            if field[0][0].lower() in _FRAMING:
+                return b""
         return line

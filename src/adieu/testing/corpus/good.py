@@ -87,6 +87,12 @@ GOOD = (
         b"hello",
         "9110 6.5.1: framing is not taken from a trailer",
     ),
+    good(
+        "chunked-trailer-with-a-wrong-length",
+        OK + CHUNKED + b"\r\n5\r\nhello\r\n0\r\nContent-Length: x\r\n\r\n",
+        b"hello",
+        "9110 6.5.1: framing is not taken from a trailer",
+    ),
     # The end of the stream as the end of the body
     good(
         "until-close",
