@@ -177,7 +177,9 @@ class Engine:
                 phase = "tls"
                 connection.stream = yield self._start_tls(stream, origin.host.rstrip("."), scope)
             phase = "head"
-            yield from refuse_unasked(connection.stream)
+            ready = connection.stream
+            assert ready is not None
+            yield from refuse_unasked(ready)
             if connection.closed:
                 connection.close()
                 raise ClientClosed("the client was closed while a connection was being opened")

@@ -286,13 +286,10 @@ class ResponseHead:
         call takes over. The copy of a response that is still open on a connection reads it through that response.
         """
         # Every slot by itself, because the constructor would look at all of it once more.
-        kind = type(self)
-        other = kind.__new__(kind)
-        other.status_code, other.reason, other.http_version = (
-            self.status_code,
-            self.reason,
-            self.http_version,
-        )
+        other: Self = object.__new__(type(self))
+        other.status_code = self.status_code
+        other.reason = self.reason
+        other.http_version = self.http_version
         other.headers = self.headers.copy()
         other.history, other.request, other.seconds, other.body = (), None, None, None
         other._raw, other._content, other._text = self._raw, self._content, None

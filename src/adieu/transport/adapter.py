@@ -27,6 +27,7 @@ from typing import (
 
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.fork import call_after_fork
+from adieu.messages.response_head import ResponseHead
 
 if TYPE_CHECKING:
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
@@ -219,8 +220,6 @@ class AsyncFunctionAdapter(_OneFunction[Awaitable["AsyncResponse"]]):
 
 def _adopted(response: T, exchange: Exchange | AsyncExchange) -> T:
     """A copy that belongs to the exchange. The client refuses an object that is no response."""
-    from adieu.messages.response_head import ResponseHead
-
     if not isinstance(response, ResponseHead) or response.belongs_to(exchange):
         return response
     return exchange.adopt(response)
