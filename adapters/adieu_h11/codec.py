@@ -28,8 +28,6 @@ from adieu.http1.head import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from adieu.http1.head import Framing
 
 __all__ = ["H11Codec"]
@@ -45,38 +43,14 @@ _MOST_NAMES: Final = 1024
 
 
 class H11Codec(Codec):
-    """See `Codec`.
+    """See `Codec`. h11 reads the heads, and the chunks."""
 
-    h11 reads the heads, and the chunks. A body that has a length, or that ends with the connection, is counted here: an
-    event for bytes that are handed on as they came costs more than the bytes.
-    """
+    __slots__ = ("_guard", "_parser")
 
-    __slots__ = (
-        "_buffered",
-        "_framing",
-        "_guard",
-        "_is_sound",
-        "_left",
-        "_method",
-        "_parser",
-        "_peer_closed",
-        "_watched",
-    )
-
-    def _begin(self, method: str, watched: Mapping[str, str]) -> None:
-        self._method = method
-        self._watched = watched
+    def _begin(self) -> None:
         # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        # Bytes that have come and are not handed on yet: of a head, of a body that is counted here, or after its end.
-        self._buffered = b""
-        self._peer_closed = False
-        # None until the final head is there.
-        self._framing: Framing | None = None
-        self._left = 0
         self._guard: ChunkGuard | None = None
-        # Nothing so far speaks against another exchange on the connection.
-        self._is_sound = True
 
     def feed(self, data: bytes) -> None:
         if not data:
@@ -99,7 +73,7 @@ class H11Codec(Codec):
         if not end or end > MAX_HEAD:
             check_beginning(buffered)
             return None
-        block, self._buffered = buffered[:end], buffered[end:]
+        block, self._buffered = bytes(buffered[:end]), buffered[end:]
         if block.find(b"\0") >= 0 or block.find(b"\v") >= 0 or block.find(b"\f") >= 0:
             raise Malformed("its head has a NUL, a vertical tab or a form feed in it")
         if (form := strict_form(block)) != block:
@@ -113,7 +87,7 @@ class H11Codec(Codec):
                 self._guard = ChunkGuard()
                 rest, self._buffered = self._buffered, b""
                 if rest:
-                    self._feed_chunks(self._guard, rest)
+                    self._feed_chunks(self._guard, bytes(rest))
         return head
 
     def _parsed(self, block: bytes) -> h11.Response | h11.InformationalResponse:
@@ -198,38 +172,7 @@ class H11Codec(Codec):
             None if hint is None else keep_for(hint),
         )
 
-    def rest(self) -> bytes | None:
-        data, left = self._buffered, self._left
-        if self._framing in ("chunked", "close") or len(data) < left:
-            return None
-        self._left = 0
-        self._buffered = data[left:]
-        return data[:left]
-
-    def body(self) -> bytes | None:
-        framing = self._framing
-        if framing == "chunked":
-            return self._chunk()
-        data = self._buffered
-        if framing == "close":
-            self._buffered = b""
-            return data if data or self._peer_closed else None
-        left = self._left
-        if not left:
-            return b""
-        if not data:
-            if self._peer_closed:
-                raise Truncated(f"it closed the connection {left} bytes before the end of the body")
-            return None
-        if len(data) > left:
-            data, self._buffered = data[:left], data[left:]
-        else:
-            self._buffered = b""
-        self._left = left - len(data)
-        return data
-
-    def _chunk(self) -> bytes | None:
-        """All the content that is here: many small chunks are no more pieces than one large one."""
+    def _chunked(self) -> bytes | None:
         parser = self._parser
         pieces = []
         while parser.their_state not in _ENDED and (piece := self._next_chunk()) is not None:
@@ -251,23 +194,14 @@ class H11Codec(Codec):
             return b""
         raise Malformed(f"it sent {event!r} where a body was expected")
 
-    def started(self) -> bool:
-        return bool(self._buffered)
-
-    def leftover(self) -> bytes:
-        return self._buffered
-
-    def _is_clean(self) -> bool:
-        if not self._is_sound or self._buffered:
-            return False
-        if self._guard is not None:
-            parser = self._parser
-            return (
-                self._guard.is_strict
-                and parser.their_state in _ENDED
-                and not parser.trailing_data[0]
-            )
-        return self._framing is not None and not self._left
+    def _chunks_are_clean(self) -> bool:
+        guard, parser = self._guard, self._parser
+        return (
+            guard is not None
+            and guard.is_strict
+            and parser.their_state in _ENDED
+            and not parser.trailing_data[0]
+        )
 
 
 def _learn(raw: bytes) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from adieu.http1.chunks import ChunkReader
@@ -17,53 +16,24 @@ from adieu.http1.head import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from adieu.http1.head import Head
 
-    from adieu.http1.head import Framing, Head
-
-__all__ = ["NativeCodec", "ReadState"]
-
-
-class ReadState(Enum):
-    """What is read next."""
-
-    HEAD = "head"
-    BODY = "body"
-    PEER_CLOSED = "peer closed"  # the rest of the body, and nothing after it
+__all__ = ["NativeCodec"]
 
 
 class NativeCodec(Codec):
     """See `Codec`. Heads are read by `adieu.http1.head`, chunks by `adieu.http1.chunks`."""
 
-    __slots__ = (
-        "_buffered",
-        "_chunks",
-        "_framing",
-        "_is_sound",
-        "_left",
-        "_method",
-        "_searched",
-        "_watched",
-        "state",
-    )
+    __slots__ = ("_chunks", "_searched")
 
-    def _begin(self, method: str, watched: Mapping[str, str]) -> None:
-        self._method = method
-        self._watched = watched
-        # Bytes that have come and are not handed on yet: of a head, of the body, or after its end.
-        self._buffered: bytes | bytearray = b""
-        # How much of it was searched for the end of the head, so that it may come byte by byte.
+    def _begin(self) -> None:
+        # How much of a head was searched for its end, so that it may come byte by byte.
         self._searched = 0
-        self.state = ReadState.HEAD
-        self._framing: Framing = "none"
-        self._left = 0
         self._chunks: ChunkReader | None = None
-        # Nothing so far speaks against another exchange on the connection.
-        self._is_sound = True
 
     def feed(self, data: bytes) -> None:
         if not data:
-            self.state = ReadState.PEER_CLOSED
+            self._peer_closed = True
         elif not self._buffered:
             self._buffered = data
         elif isinstance(self._buffered, bytearray):
@@ -84,7 +54,6 @@ class NativeCodec(Codec):
         head = read_head(bytes(buffered[:end]), self._method)
         self._buffered = buffered[end:]
         if head.status >= 200:
-            self.state = ReadState.BODY
             self._framing = framing = head.framing
             if framing == "chunked":
                 self._chunks = ChunkReader()
@@ -100,30 +69,9 @@ class NativeCodec(Codec):
             raise Malformed("it switches to another protocol, without having been asked to")
         self._is_sound = self._is_sound and head.keep_alive
 
-    def body(self) -> bytes | None:
-        chunks = self._chunks
-        if chunks is not None:
-            return self._chunked(chunks)
-        data = self._buffered
-        if self._framing == "close":
-            self._buffered = b""
-            return bytes(data) if data or self.state is ReadState.PEER_CLOSED else None
-        left = self._left
-        if not left:
-            return b""
-        if not data:
-            if self.state is ReadState.PEER_CLOSED:
-                raise Truncated(f"it closed the connection {left} bytes before the end of the body")
-            return None
-        if len(data) > left:
-            data, self._buffered = data[:left], data[left:]
-        else:
-            self._buffered = b""
-        self._left = left - len(data)
-        return bytes(data)
-
-    def _chunked(self, chunks: ChunkReader) -> bytes | None:
-        data = self._buffered
+    def _chunked(self) -> bytes | None:
+        chunks, data = self._chunks, self._buffered
+        assert chunks is not None
         if data and not chunks.done:
             self._buffered = b""
             content = chunks.feed(bytes(data))
@@ -134,31 +82,10 @@ class NativeCodec(Codec):
                 return content
         if chunks.done:
             return b""
-        if self.state is ReadState.PEER_CLOSED:
+        if self._peer_closed:
             raise Truncated("it closed the connection in the middle of a chunked body")
         return None
 
-    def rest(self) -> bytes | None:
-        data, left = self._buffered, self._left
-        if self._chunks is not None or self._framing == "close" or len(data) < left:
-            return None
-        self._left = 0
-        if len(data) == left:
-            self._buffered = b""
-        else:
-            data, self._buffered = data[:left], data[left:]
-        return bytes(data)
-
-    def started(self) -> bool:
-        return bool(self._buffered)
-
-    def leftover(self) -> bytes:
-        return bytes(self._buffered)
-
-    def _is_clean(self) -> bool:
-        if self._buffered or not self._is_sound:
-            return False
+    def _chunks_are_clean(self) -> bool:
         chunks = self._chunks
-        if chunks is not None:
-            return chunks.done and chunks.is_strict
-        return self.state is not ReadState.HEAD and not self._left
+        return chunks is not None and chunks.done and chunks.is_strict
