@@ -46,7 +46,7 @@ _EXCERPT = 1024
 _A_MOMENT = 0.25
 # How much of the body of a challenge is read, so that its connection can be used again (bytes).
 _DRAINED = 64 * 1024
-# How much of anything that the proxy says goes into a text.
+# How many proxies' Digest sessions are remembered.
 _MOST_SESSIONS = 64
 
 Fields = list[tuple[str, str]]
