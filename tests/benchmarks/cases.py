@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["ASYNC_CASES", "CASES", "CROWD", "TARGETS", "Case", "Target"]
+__all__ = [
+    "ASYNC_CASES",
+    "ASYNC_PEERS",
+    "CASES",
+    "CROWD",
+    "PEERS",
+    "TARGETS",
+    "Case",
+    "Target",
+]
 
 
 class Case(NamedTuple):
@@ -24,7 +33,7 @@ class Case(NamedTuple):
     loop: Literal["asyncio", "uvloop"] = "asyncio"
 
 
-_ALL: Final = (
+PEERS: Final = (
     "h11 loop",
     "urllib3",
     "requests",
@@ -42,34 +51,36 @@ CASES: Final = (
         "GET, kept connection, 1 KiB read",
         "get",
         "kept",
-        (*_ALL, "adieu, client alone", "socket"),
+        (*PEERS, "adieu, client alone", "socket"),
         22,
     ),
-    Case("post", "POST with params, headers and JSON", "post", "kept", _ALL, 9),
+    Case("post", "POST with params, headers and JSON", "post", "kept", PEERS, 9),
     Case(
         "close",
         "GET, a new connection for each",
         "get",
         "last",
-        (*_ALL, "adieu, close", "socket"),
+        (*PEERS, "adieu, close", "socket"),
         9,
     ),
-    Case("tls", "GET over TLS, kept connection", "get", "tls", (*_ALL, "socket"), 9),
-    Case("threads", "GET, 8 threads on one client", "get", "kept", (*_ALL, "socket"), 9, threads=8),
-    Case("unread", "GET as a stream, left unread", "unread", "kept", _ALL, 8),
-    Case("download", "64 MiB as a stream", "download", "kept", (*_ALL, "socket"), 8),
+    Case("tls", "GET over TLS, kept connection", "get", "tls", (*PEERS, "socket"), 9),
+    Case(
+        "threads", "GET, 8 threads on one client", "get", "kept", (*PEERS, "socket"), 9, threads=8
+    ),
+    Case("unread", "GET as a stream, left unread", "unread", "kept", PEERS, 8),
+    Case("download", "64 MiB as a stream", "download", "kept", (*PEERS, "socket"), 8),
 )
 
-_AWAITED: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
+ASYNC_PEERS: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
 
 ASYNC_CASES: Final = (
-    Case("async get", "GET, kept connection, 1 KiB read", "get", "kept", _AWAITED, 14, tasks=1),
-    Case("async few", "GET, 32 tasks on one client", "get", "kept", _AWAITED, 8, tasks=32),
-    Case("async many", "GET, 256 tasks on one client", "get", "kept", _AWAITED, 8, tasks=256),
-    Case("async tls", "GET over TLS, kept connection", "get", "tls", _AWAITED, 7, tasks=1),
-    Case("async unread", "GET as a stream, left unread", "unread", "kept", _AWAITED, 4, tasks=1),
-    Case("async download", "64 MiB as a stream", "download", "kept", _AWAITED, 6, tasks=1),
-    Case("uvloop", "GET, kept, in uvloop", "get", "kept", _AWAITED, 6, tasks=1, loop="uvloop"),
+    Case("async get", "GET, kept connection, 1 KiB read", "get", "kept", ASYNC_PEERS, 14, tasks=1),
+    Case("async few", "GET, 32 tasks on one client", "get", "kept", ASYNC_PEERS, 8, tasks=32),
+    Case("async many", "GET, 256 tasks on one client", "get", "kept", ASYNC_PEERS, 8, tasks=256),
+    Case("async tls", "GET over TLS, kept connection", "get", "tls", ASYNC_PEERS, 7, tasks=1),
+    Case("async unread", "GET as a stream, left unread", "unread", "kept", ASYNC_PEERS, 4, tasks=1),
+    Case("async download", "64 MiB as a stream", "download", "kept", ASYNC_PEERS, 6, tasks=1),
+    Case("uvloop", "GET, kept, in uvloop", "get", "kept", ASYNC_PEERS, 6, tasks=1, loop="uvloop"),
 )
 
 CROWD: Final = Case(

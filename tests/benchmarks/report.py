@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmarks.async_peers import speaks_c
-from benchmarks.cases import ASYNC_CASES, CASES, TARGETS
+from benchmarks.cases import ASYNC_CASES, ASYNC_PEERS, CASES, PEERS, TARGETS
 from benchmarks.costs import CLIENT_LIMIT, FORBIDDEN
 from benchmarks.server import DOWNLOAD_SIZE
 
@@ -18,21 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "Verdict"]
 
-_COLUMNS: Final = (
-    "socket",
-    "h11 loop",
-    "urllib3",
-    "requests",
-    "httpx",
-    "pyreqwest",
-    "pycurl",
-    "adieu",
-    "adieu, h11",
-    "adieu, urllib3",
-    "adieu, close",
-    "adieu, client alone",
-)
-_ASYNC_COLUMNS: Final = ("h11 loop", "aiohttp", "httpx", "adieu")
+_COLUMNS: Final = ("socket", *PEERS, "adieu, close", "adieu, client alone")
 
 _PAGE: Final = """\
 # Benchmarks
@@ -161,7 +147,7 @@ class Report:
         return self._requests(CASES, _COLUMNS)
 
     def _tasks(self) -> tuple[list[str], list[list[str]]]:
-        return self._requests(ASYNC_CASES, _ASYNC_COLUMNS)
+        return self._requests(ASYNC_CASES, ASYNC_PEERS)
 
     def _requests(
         self, cases: tuple[Case, ...], peers: tuple[str, ...]
