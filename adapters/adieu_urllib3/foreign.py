@@ -7,21 +7,28 @@ closing it wakes a thread that reads from it.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import urllib3
+from urllib3.connection import HTTPConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from urllib3._base_connection import BaseHTTPConnection
     from urllib3.response import BaseHTTPResponse
 
     from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
 
-__all__ = ["ForeignConnection"]
+__all__ = ["ForeignConnection", "connection_of"]
 
 _PIECE = 64 * 1024
+
+
+def connection_of(response: BaseHTTPResponse) -> BaseHTTPConnection | None:
+    """The connection that a response came over. One that a tool makes up may have none."""
+    return response.connection if isinstance(response, urllib3.HTTPResponse) else None
 
 
 class ForeignConnection:
@@ -31,12 +38,12 @@ class ForeignConnection:
 
     def __init__(self, response: BaseHTTPResponse) -> None:
         self._response: BaseHTTPResponse | None = response
-        connection: Any = getattr(response, "connection", None)
+        connection = connection_of(response)
         # Kept: urllib3 forgets the connection when the server said that it closes it.
-        self._sock: Any = getattr(connection, "sock", None)
-        # A response that a tool made up has no connection, and not always `read1`.
+        self._sock = connection.sock if isinstance(connection, HTTPConnection) else None
+        # A response without a connection has not always `read1`.
         self._pieces: Iterator[bytes] | None = None
-        if not isinstance(response, urllib3.HTTPResponse) or connection is None:
+        if connection is None:
             self._pieces = iter(response.stream(_PIECE, decode_content=False))
 
     def framing(self, method: str) -> tuple[Framing, int | None]:
@@ -45,10 +52,11 @@ class ForeignConnection:
         assert response is not None
         if method == "HEAD" or response.status in (204, 304):
             return "none", 0
-        if getattr(response, "chunked", False) is True:
+        if not isinstance(response, urllib3.HTTPResponse):
+            return "close", None  # A recorder's own class, which ends when its pieces do.
+        if response.chunked:
             return "chunked", None
-        length = getattr(response, "length_remaining", None)
-        if not isinstance(length, int):
+        if (length := response.length_remaining) is None:
             return "close", None
         return ("length" if length else "none"), length
 
@@ -82,8 +90,7 @@ class ForeignConnection:
         except OSError:
             pass  # The peer was faster, or it is closed already.
         try:
-            connection: Any = getattr(response, "connection", None)
-            if connection is not None:
+            if (connection := connection_of(response)) is not None:
                 connection.close()
             response.close()
             response.release_conn()  # Its place: the next request that gets the connection opens it.

@@ -13,7 +13,7 @@ from adieu.lifecycle.exchange_lease import ExchangeLease
 from adieu.lifecycle.lease import Lease
 from adieu.lifecycle.pool import LeaseState
 from adieu_urllib3.errors import translated
-from adieu_urllib3.foreign import ForeignConnection
+from adieu_urllib3.foreign import ForeignConnection, connection_of
 from adieu_urllib3.pooled import Connection
 
 if TYPE_CHECKING:
@@ -144,9 +144,7 @@ class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
     def take(self, response: BaseHTTPResponse) -> None:
         """The response that urllib3 made. If it came over a connection that is not adieu's, so does its body."""
         connection = self.held
-        # A response that a tool makes up may have no such attribute.
-        carrier: object = getattr(response, "connection", None)
-        if connection.conn is None or carrier is not connection.conn:
+        if connection.conn is None or connection_of(response) is not connection.conn:
             connection.foreign = ForeignConnection(response)
             if connection.closed:
                 connection.close()

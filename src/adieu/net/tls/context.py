@@ -107,7 +107,7 @@ def _load_cert(
     except (ssl.SSLError, OSError, ValueError) as error:
         if isinstance(error, InvalidRequest):
             raise
-        why = getattr(error, "reason", None) or reason(error)
+        why = (isinstance(error, ssl.SSLError) and error.reason) or reason(error)
         raise InvalidRequest(
             f"cert={named} cannot be used: {why}; it takes a certificate and its own key, in PEM, "
             "and the password if the key has one"

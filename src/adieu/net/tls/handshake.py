@@ -112,18 +112,19 @@ def describe_tls_error(error: Exception, host: str) -> str:
     found = _cause(error, ssl.SSLError)
     if found is None:
         found = _cause(error, OSError) or error
-    code = getattr(found, "verify_code", None)
-    if (pins := getattr(found, "pins", None)) is not None:
+    facts = vars(found)
+    if (pins := facts.get("pins")) is not None:
         said = f"it has {pins[0]}, expected is {' or '.join(pins[1])}"
         fault, remedy = "its certificate is none of those that are pinned", _RENEWED
-    elif code:
-        said = str(getattr(found, "verify_message", found))
+    elif code := facts.get("verify_code"):  # OpenSSL's, or truststore's.
+        said = facts.get("verify_message") or str(found)
         fault, remedy = _CHECKS.get(code, ("its certificate did not pass a check", ""))
-        names = getattr(found, "certificate_names", ())
+        names = facts.get("certificate_names")
         if names and code in (62, 64):
             fault += f" ({', '.join(names)})"
     else:
-        said = str(getattr(found, "reason", None) or found) or type(found).__name__
+        reason = found.reason if isinstance(found, ssl.SSLError) else None
+        said = reason or str(found) or type(found).__name__
         fault, remedy = _by_reason(found, said)
     return f"TLS with {host} failed: {fault} ({said.rstrip('.')}).{f' {remedy}.' if remedy else ''}"
 
