@@ -26,7 +26,7 @@ __all__ = ["ForeignConnection", "connection_of"]
 _PIECE = 64 * 1024
 
 
-def connection_of(response: BaseHTTPResponse) -> BaseHTTPConnection | None:
+def connection_of(response: BaseHTTPResponse) -> HTTPConnection | BaseHTTPConnection | None:
     """The connection that a response came over. One that a tool makes up may have none."""
     return response.connection if isinstance(response, urllib3.HTTPResponse) else None
 
