@@ -135,7 +135,7 @@ def test_a_stream_sends_its_own_fields_unless_the_call_has_others(stage: Stage) 
     served = feed(stage, b"data: 1\n\n")
     own = {"Cache-Control": None, "x-client": None}
     with stage.block(stage.one(headers={"X-Client": "1"})) as client:
-        assert collected(stage, client.event_stream("/feed", headers=own)) == ["1"]
+        assert collected(stage, client.event_stream("/feed", headers=own, wait=0.001)) == ["1"]
     for request in served.requests:
         assert request.header("accept") == "text/event-stream"
         assert request.header("cache-control") is None

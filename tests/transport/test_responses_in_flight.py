@@ -1017,7 +1017,7 @@ def test_middlewares_and_adapters_of_adieu_go_around_one_another(place: Place) -
 
 
 def test_a_function_without_an_end_is_bounded(place: Place) -> None:
-    with place.block(place.client(odd(place, "endless"), max_body=100_000)) as client:
+    with place.block(place.client(odd(place, "endless"), max_body=10_000)) as client:
         for policy, path in itertools.product(POLICIES, ("/small", "/empty", "/moved-empty")):
             with pytest.raises(adieu.BodyTooLarge):
                 place.content(client, path, False, cleanup=policy)
