@@ -424,6 +424,27 @@ def test_names_that_adieu_resolves_for_a_proxy_are_checked(
         assert place.get(client, url).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["socks5", "socks4"])
+def test_a_proxy_is_asked_for_the_port_that_the_guard_has_judged(
+    place: Place, proxies: contextlib.ExitStack, kind: str
+) -> None:
+    """An address that is set by `Connect` may have a port of its own: that one, and not the URL's, is connected to."""
+    proxy = proxies.enter_context(SocksServer())
+    pins = {"a.example": f"127.0.0.1:{place.server.port}", "b.example": "127.0.0.1:22"}
+    client = place.client(
+        adapter=guarded(place, allow="127.0.0.1", ports=[place.server.port]),
+        proxy=f"{kind}://127.0.0.1:{proxy.port}",
+        connect=adieu.Connect(addresses=pins),
+    )
+    with place.block(client):
+        assert place.get(client, "http://a.example:25/ok").status_code == 200
+        error = caught(
+            adieu.GuardError, place.get, client, f"http://b.example:{place.server.port}/ok"
+        )
+        assert "127.0.0.1 is asked for on port 22" in str(error)
+    assert [asked[1:3] for asked in proxy.asked] == [("127.0.0.1", place.server.port)]
+
+
 # Adapters that cannot be guarded
 
 

@@ -208,17 +208,18 @@ class Tunnels:
     ) -> Steps[AnyStream]:
         from adieu.net.proxies import socks
 
-        hosts = [via.origin.host]
+        assert via.origin.port is not None
+        places = [(via.origin.host, via.origin.port)]
         if socks.resolves_here(via.proxy.scheme):
-            hosts = yield from self._addresses(via, scope, guard)
+            places = yield from self._addresses(via, scope, guard)
         elif guard is not None:
             guard.behind_proxy(via)
         while True:
             stream = yield from self._reach(via, scope)
             try:
-                yield from socks.ask(stream, via, hosts.pop(0), scope)
+                yield from socks.ask(stream, via, places.pop(0), scope)
             except ProxyError:
-                if not hosts:
+                if not places:
                     raise
                 stream.close()  # It may have a way to the other family's address.
             except TimeoutError:
@@ -230,8 +231,11 @@ class Tunnels:
 
     def _addresses(
         self, via: ProxiedOrigin, scope: ConnectScope, guard: AddressRules | None
-    ) -> Steps[list[str]]:
-        """The origin's first address of each family that the proxy's protocol has room for."""
+    ) -> Steps[list[tuple[str, int]]]:
+        """The origin's first address of each family that the proxy's protocol has room for, each with its port.
+
+        The port is that of the address: one that `Connect(addresses=...)` sets may have its own, and a guard judges it.
+        """
         proxy, origin = via
         assert origin.port is not None
         found = yield self._wire.addresses(origin.host, origin.port, scope)
@@ -242,13 +246,15 @@ class Tunnels:
             )
         if guard is not None:
             found = guard.permitted(found, origin)
-        first: dict[int, str] = {}
+        first: dict[int, tuple[str, int]] = {}
         for family, place in found:
-            first.setdefault(family, str(place[0]).partition("%")[0])
-        hosts = [host for host in first.values() if proxy.scheme == "socks5" or ":" not in host]
-        if not hosts:
+            first.setdefault(family, (str(place[0]).partition("%")[0], place[1]))
+        places = [
+            place for place in first.values() if proxy.scheme == "socks5" or ":" not in place[0]
+        ]
+        if not places:
             raise ProxyError(f"{origin} has no IPv4 address, and SOCKS4 knows no others")
-        return hosts
+        return places
 
 
 def _for_proxy(tls: TLSConfig | None) -> TLSConfig | None:

@@ -45,13 +45,14 @@ def resolves_here(scheme: str) -> bool:
     return scheme in ("socks5", "socks4")
 
 
-def ask(stream: AnyStream, via: ProxiedOrigin, host: str, scope: ConnectScope) -> Steps[None]:
-    """Ask the proxy for a connection to this host, a name or an address, on the origin's port.
+def ask(
+    stream: AnyStream, via: ProxiedOrigin, place: tuple[str, int], scope: ConnectScope
+) -> Steps[None]:
+    """Ask the proxy for a connection to this place: a name or an address, and the port.
 
     Raises `ProxyError` if it makes none, and what the stream raises.
     """
-    port = via.origin.port
-    assert port is not None
+    host, port = place
     handshake = _Handshake(stream, via, scope)
     if via.proxy.scheme in ("socks5", "socks5h"):
         yield from _greet(handshake)
