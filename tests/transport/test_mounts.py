@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import adieu
 from adieu.transport.mounts import Pattern
@@ -123,6 +125,7 @@ MATCHING = [
 ]
 
 NOT_MATCHING = [
+    ("https://api.example.org//", "https://api.example.org/"),
     # a host is not a prefix
     ("https://api.example.org", "https://api.example.org.evil.net/"),
     ("https://api.example.org", "https://api.example.orgy/"),
@@ -245,6 +248,9 @@ REFUSED = [
     ("https://::1", "no mount pattern"),
     ("https://api..example.org", "no mount pattern"),
     ("https://a b", "no mount pattern"),
+    ("mock://*..", "empty label"),
+    ("mock://.", "empty label"),
+    ("mock://a..", "empty label"),
     (" https://api.example.org", "scheme://host:port/path"),
     ("https://api.example.org/a\nb", "no mount pattern"),
 ]
@@ -258,6 +264,29 @@ def test_an_ambiguous_pattern_is_refused_when_it_is_mounted(pattern: str, text: 
         assert text in str(caught.value)
         assert repr(pattern) in str(caught.value)
         assert len(list(client.mounts)) == 1
+
+
+_PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [*"*.:/@%[]?#x1ß", "::1", "*.", ":*", ":0", ":99999", "xn--a", "%2e", "\ud800"]
+        ),
+        st.text(max_size=3),
+    ),
+    max_size=6,
+).map("".join)
+
+
+@given(st.sampled_from(["http", "https", "mock", "*", "all"]), _PIECES, _PIECES)
+def test_any_text_is_a_pattern_that_can_be_printed_or_a_mount_error(
+    scheme: str, authority: str, path: str
+) -> None:
+    for text in (f"{scheme}://{authority}", f"{scheme}://{authority}/{path}", authority + path):
+        try:
+            pattern = Pattern.parse(text)
+        except adieu.MountError:
+            continue
+        assert Pattern.parse(str(pattern)) == pattern
 
 
 @pytest.mark.parametrize("pattern", [None, b"https://api.example.org", 7, adieu.URL("https://a/")])

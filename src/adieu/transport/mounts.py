@@ -91,6 +91,9 @@ class Pattern(NamedTuple):
             url = URL(f"{plain}://{name or 'any'}{number}{path}")
         except InvalidURL as error:
             raise MountError(f"{text!r} is no mount pattern: {error}") from error
+        if name and (not url.host_key or url.host_key.endswith(".")):
+            # The host of a scheme other than http and https may have any form.
+            raise MountError(f"{text!r}: the host has an empty label: remove a dot")
         if below and (":" in url.host_key or url.host_key[-1].isdigit()):
             raise MountError(f"{text!r}: there is nothing below an address; '*.' needs a name")
         wanted = _ANY_PORT if port == "*" or not name else url.port
@@ -126,7 +129,9 @@ class Pattern(NamedTuple):
         if self.port == _ANY_PORT:
             port = ":*" if self.host and self.scheme != "*" else ""
         name = f"[{self.host}]" if ":" in self.host else self.host
-        path = "/" + "/".join(self.segments) if self.host else ""
+        path = "".join([f"/{segment}" for segment in self.segments])
+        if self.host and not (self.segments and self.segments[-1]):
+            path += "/"  # A slash at the end counts if the last segment is empty.
         return f"{self.scheme}://{'*.' if self.below else ''}{name}{port}{path}"
 
 
