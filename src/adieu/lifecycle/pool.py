@@ -6,17 +6,9 @@ connections, their order, the counts of each origin) is an index that is checked
 lines can leave an index stale but never a connection without an owner. No request walks the table: what it needs to
 know of the other origins' connections, the indexes tell.
 
-Changes are posted to an inbox. The thread that holds the lock carries them out, each until it is done: a step that was
-interrupted in the middle is repeated by the next caller, so every step may run twice. The lock is an `RLock`, which is
-C: an interrupt cannot make it lose its count, as it can with `Condition`, `Event` and `queue.Queue`, which are Python.
-Only a thread that wants a connection waits for the lock. One that ends a lease leaves its step in the inbox if the lock
-is not free, and the thread that holds it looks into the inbox once more after it has released the lock. So ending a
-lease never waits: not for a thread that the end of the interpreter has stopped with the lock held, and not for its own
-thread, which may hold the lock below a finalizer.
-
-Work that takes longer or runs foreign code (closing a connection, waking a waiter, notifying a listener) is deferred
-until the lock is free, and stays in the list until it has been done. So it may be done twice, except for notifications:
-each has one token, and only the thread that draws it notifies.
+Changes are steps, as `Inbox` explains. Only a thread that wants a connection waits for the lock; one that ends a lease
+never waits. What is deferred may be done twice, except for notifications: each has one token, and only the thread that
+draws it notifies.
 """
 
 from __future__ import annotations
@@ -32,9 +24,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from adieu.errors import ClientClosed
 from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, notify
 from adieu.lifecycle.fork import call_first_after_fork
+from adieu.lifecycle.inbox import AT_ONCE, Inbox
 from adieu.lifecycle.lease import LeaseBase
 from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
-from adieu.lifecycle.lock import acquire, is_owned, new_lock, release_if_owned, try_acquire
+from adieu.lifecycle.lock import acquire, is_owned, release_if_owned
 from adieu.lifecycle.origin_counts import OriginCounts
 
 if TYPE_CHECKING:
@@ -173,13 +166,11 @@ class _Queue(deque[PoolLease[C]]):
 
 
 _ENDED = LeaseState.ENDED
-# How long to wait for the lock (seconds).
-_AT_ONCE = 0.0
+# How long closing waits for the lock (seconds).
 _A_MOMENT = 1.0
-_Step = tuple[Callable[..., None], tuple[object, ...]]
 
 
-class Pool(Generic[C]):
+class Pool(Inbox, Generic[C]):
     """The connections of one adapter.
 
     `new(key, number, now)` makes a connection that is not open yet; it must not block.
@@ -191,6 +182,7 @@ class Pool(Generic[C]):
         limits: Limits,
         clock: Clock = monotonic,
     ) -> None:
+        super().__init__()
         self._new = new
         self._limits = limits
         # Connections wear out: by their age, or by the number of their exchanges.
@@ -206,9 +198,6 @@ class Pool(Generic[C]):
         self._waiting: dict[Hashable, _Queue[C]] = {}
         # How many leases got a connection after they had waited for it.
         self._served = 0
-        self._inbox: deque[_Step] = deque()
-        self._deferred: deque[Callable[[], object]] = deque()
-        self._lock = new_lock()
         self._next_sweep = 0.0
         self._closed = False
         call_first_after_fork(self, Pool.after_fork)
@@ -231,7 +220,7 @@ class Pool(Generic[C]):
             lock.release()
         except BaseException:
             release_if_owned(lock)
-            self._work(_AT_ONCE)  # What others left in the inbox meanwhile.
+            self._work(AT_ONCE)  # What others left in the inbox meanwhile.
             raise
         if taken and not self._deferred:
             return True
@@ -306,7 +295,7 @@ class Pool(Generic[C]):
         """End a lease. Calling it again, from any thread, changes nothing."""
         lock = self._lock
         if self._inbox or is_owned(lock):
-            self._post_within(_AT_ONCE, self._end_lease, lease, reuse, why)
+            self._post_within(AT_ONCE, self._end_lease, lease, reuse, why)
             return
         try:
             if not lock.acquire(False):
@@ -318,11 +307,11 @@ class Pool(Generic[C]):
             release_if_owned(lock)
             if not isinstance(error, Exception):
                 # An interrupt cut it short.
-                self._post_within(_AT_ONCE, self._end_lease, lease, reuse, why)
+                self._post_within(AT_ONCE, self._end_lease, lease, reuse, why)
             raise
         if self._inbox or self._deferred:
             # What others left meanwhile, and what is to be done without the lock.
-            self._work(_AT_ONCE)
+            self._work(AT_ONCE)
 
     def detach(self, lease: PoolLease[C]) -> None:
         """Let the lease's connection go to a new owner, open: an upgraded connection is no HTTP connection any more."""
@@ -363,72 +352,6 @@ class Pool(Generic[C]):
     def age_of(self, conn: C) -> float:
         """Seconds since the connection was opened."""
         return self._clock() - conn.opened_at
-
-    # -- the inbox ---------------------------------------------------------------------------------------------------
-
-    def _post(self, step: Callable[..., None], *args: object) -> None:
-        """Carry out a step for a caller that needs its result, and so waits for the lock."""
-        self._post_within(None, step, *args)
-
-    def _post_within(
-        self, patience: float | None, step: Callable[..., None], *args: object
-    ) -> None:
-        """Carry out a step, or leave it to the thread that holds the lock: see `_work`."""
-        try:
-            self._inbox.append((step, args))
-            self._work(patience)
-        except Exception:
-            raise
-        except BaseException:
-            # An interrupt, perhaps just after the step was noted. The step is done first: there may never be another
-            # caller, and a step that stays in the inbox refers to the pool, in a cycle.
-            self._work(patience)
-            raise
-
-    def _work(self, patience: float | None = None) -> None:
-        """Carry out the steps in the inbox, and what is deferred.
-
-        `patience`: how long to wait for the lock (seconds); after that its holder finds the steps, when it has released
-        the lock. None: for as long as it takes, but see `acquire`.
-        """
-        inbox, lock = self._inbox, self._lock
-        if is_owned(lock):
-            return  # A finalizer, entered while this very thread is at work below: it will find the step.
-        while inbox:  # Again, if others left a step when the lock was all but released.
-            try:
-                if patience is None:
-                    acquire(lock)
-                elif not try_acquire(lock, patience):
-                    break
-                self._carry_out(inbox)
-                lock.release()
-            except BaseException:
-                release_if_owned(lock)
-                raise
-        if self._deferred:
-            self._run_deferred()
-
-    def _carry_out(self, inbox: deque[_Step]) -> None:
-        try:
-            while inbox:
-                step, args = inbox[0]
-                step(*args)
-                inbox.popleft()
-        except Exception:
-            inbox.popleft()  # A step that fails would fail for ever; an interrupt leaves it to the next caller.
-            raise
-
-    def _run_deferred(self) -> None:
-        aside = self._deferred
-        while aside:
-            try:
-                job = aside[0]
-                notify(
-                    job
-                )  # One that raises must not keep the others from being done, nor come up for ever.
-                aside.remove(job)
-            except (IndexError, ValueError):
-                pass  # Another thread did the same job meanwhile; each may be done twice.
 
     # -- steps: run with the lock held, may run twice, never wait ------------------------------------------------------
 
@@ -537,9 +460,8 @@ class Pool(Generic[C]):
             if reuse:
                 conn.idle_since = now
                 self._idle.setdefault(conn.key, []).append(conn)
-                if (
-                    conn is not self._newest
-                ):  # Nearly always it is: that of a client which sends to one origin.
+                # Nearly always it is: that of a client which sends to one origin.
+                if conn is not self._newest:
                     self._released[conn] = None
                     self._released.move_to_end(conn)
                     self._newest = conn
