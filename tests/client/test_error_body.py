@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.lifecycle import body as body_module
+from adieu.lifecycle import body_steps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -139,7 +139,7 @@ def test_a_response_that_a_policy_hands_out_open_has_the_content_of_an_error(
 
 @pytest.mark.parametrize("framing", ["content-length", "transfer-encoding"])
 def test_a_long_error_stays_a_stream_from_its_first_byte(stage: Stage, framing: str) -> None:
-    size = 3 * body_module._AHEAD_BYTES
+    size = 3 * body_steps._AHEAD_BYTES
 
     def route(peer: Peer, request: Request) -> Ending:
         chunked = framing == "transfer-encoding"
@@ -161,7 +161,7 @@ def test_a_long_error_stays_a_stream_from_its_first_byte(stage: Stage, framing: 
 def test_a_slow_error_is_given_out_as_far_as_it_came(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_module, "_AHEAD_SECONDS", 0.02)
+    monkeypatch.setattr(body_steps, "_AHEAD_SECONDS", 0.02)
     go_on = threading.Event()
 
     def route(peer: Peer, request: Request) -> Ending:
@@ -182,7 +182,7 @@ def test_a_slow_error_is_given_out_as_far_as_it_came(
 def test_an_error_whose_content_never_comes_is_still_that_error(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_module, "_AHEAD_SECONDS", 0.02)
+    monkeypatch.setattr(body_steps, "_AHEAD_SECONDS", 0.02)
 
     def route(peer: Peer, request: Request) -> Ending:
         peer.start(500, [("content-length", "5")])

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from adieu.client.closing import CloseReport
     from adieu.client.options import CallOptions, ClientOptions, Hook, RequestOptions, SendOptions
-    from adieu.lifecycle.body import BodyBase
+    from adieu.lifecycle.body_steps import BodyBase
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.limits import ConnectionInfo, Limits
     from adieu.lifecycle.steps import Steps

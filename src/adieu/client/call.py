@@ -17,7 +17,7 @@ from adieu.errors import (
 )
 from adieu.flow.cookies import with_cookies
 from adieu.flow.redirects import REDIRECTS, follow
-from adieu.lifecycle.body import BodyState
+from adieu.lifecycle.body_state import BodyState
 from adieu.lifecycle.deadline import Deadline
 from adieu.lifecycle.events import notify
 from adieu.lifecycle.pinned import Pinned
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from adieu.client.call_settings import CallSettings
     from adieu.client.options import Hook
     from adieu.flow.auth import ScopedAuth
-    from adieu.lifecycle.body import AnyBody, BodyBase
+    from adieu.lifecycle.body import AnyBody
+    from adieu.lifecycle.body_steps import BodyBase
     from adieu.lifecycle.cleanup import Why
     from adieu.lifecycle.steps import Steps
     from adieu.messages.cookies.jar import Cookies

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from adieu.lifecycle.body import BodyState
+from adieu.lifecycle.body_state import BodyState
 from adieu.lifecycle.cleanup import STREAM
 from adieu.lifecycle.limits import CloseReport
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.body import BodyBase
+    from adieu.lifecycle.body_steps import BodyBase
     from adieu.lifecycle.steps import Steps
     from adieu.transport.adapter import Adapter
 

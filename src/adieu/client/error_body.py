@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.lifecycle.body import BodyState
+from adieu.lifecycle.body_state import BodyState
 
 if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
