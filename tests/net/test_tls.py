@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import importlib.util
 import os
 import pathlib
 import pickle
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.util.ssl_ import create_urllib3_context
 
 from adieu.errors import InvalidRequest
 from adieu.net.tls import config as tls
@@ -147,6 +149,7 @@ def talk(address: tuple[str, int], config: TLSConfig, host: str = "localhost") -
                 "version": wrapped.version(),
                 "alpn": wrapped.selected_alpn_protocol(),
                 "peer": wrapped.getpeercert(),
+                "ticket": wrapped.session is not None and wrapped.session.has_ticket,
             }
 
 
@@ -446,6 +449,41 @@ def test_a_context_checks_all_that_python_checks() -> None:
     assert context.cert_store_stats()["x509_ca"] > 50
 
 
+@pytest.mark.parametrize(
+    "trust",
+    [
+        "certifi",
+        pytest.param(
+            "system",
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("truststore") is None, reason="truststore is not installed"
+            ),
+        ),
+    ],
+)
+def test_a_context_has_all_that_urllib3_sets(trust: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for tickets, which serve to resume sessions, and for key logs, which are asked for."""
+    monkeypatch.setenv("SSLKEYLOGFILE", os.devnull)
+    theirs, ours = create_urllib3_context(), TLSConfig(trust=trust).context_for()
+    for name in (
+        "check_hostname",
+        "hostname_checks_common_name",
+        "minimum_version",
+        "maximum_version",
+        "post_handshake_auth",
+        "verify_flags",
+        "verify_mode",
+    ):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.options & theirs.options & ssl.OP_NO_COMPRESSION
+    for resumes in (True, False):
+        ours = TLSConfig(trust=trust, resume_sessions=resumes).context_for()
+        missing = theirs.options & ~ours.options
+        assert missing == (ssl.OP_NO_TICKET if resumes and trust == "certifi" else 0)
+    assert theirs.keylog_filename == os.devnull
+    assert TLSConfig().context_for().keylog_filename is None
+
+
 # Real handshakes
 
 
@@ -455,6 +493,14 @@ def test_what_is_agreed_on(ca: trustme.CA, ca_file: str) -> None:
     assert agreed["alpn"] == "http/1.1"
     assert agreed["version"] in {"TLSv1.2", "TLSv1.3"}
     assert agreed["peer"]["subjectAltName"] == (("DNS", "localhost"),)
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_ticket_is_taken_only_to_resume(ca: trustme.CA, ca_file: str, resumes: bool) -> None:
+    context = server_context(ca.issue_cert("localhost"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with server(serve_tls(context)) as address:
+        assert talk(address, TLSConfig(ca_file, resume_sessions=resumes))["ticket"] is resumes
 
 
 def test_trust_can_be_given_as_bytes(ca: trustme.CA) -> None:

@@ -458,6 +458,89 @@ def test_a_server_that_wants_a_client_certificate(
         works(place, server, verify=ca_file, cert=str(own))
 
 
+@contextmanager
+def asking_later(context: ssl.SSLContext) -> Iterator[tuple[str, list[bytes | None]]]:
+    """A server of one connection that asks for a certificate after the request, and the certificates that it got."""
+    got: list[bytes | None] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+    KNOWN_PORTS.add(listener.getsockname()[1])
+
+    def answer() -> None:
+        with listener, listener.accept()[0] as sock:
+            sock.settimeout(10)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+            def until(step: Any) -> Any:
+                while True:
+                    try:
+                        return step()
+                    except ssl.SSLWantReadError:
+                        sock.sendall(outgoing.read())
+                        if not (data := sock.recv(65536)):
+                            raise EOFError from None
+                        incoming.write(data)
+
+            def certified() -> bytes:
+                # There is nothing to read: OpenSSL takes the certificate, and waits for more.
+                try:
+                    tls.read(1)
+                except ssl.SSLWantReadError:
+                    if (shown := tls.getpeercert(binary_form=True)) is None:
+                        raise
+                    return shown
+                raise AssertionError("more than one request")
+
+            try:
+                until(tls.do_handshake)
+                request = b""
+                while not request.endswith(b"\r\n\r\n"):
+                    request += until(lambda: tls.read(65536))
+                tls.verify_client_post_handshake()
+                tls.do_handshake()
+                got.append(until(certified))
+                tls.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+            except (ssl.SSLError, EOFError) as error:
+                got.append(repr(error).encode())
+            sock.sendall(outgoing.read())
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
+                pass
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}/private", got
+    finally:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_server_may_ask_for_a_certificate_when_it_has_seen_the_request(
+    place: Place, ca: trustme.CA, ca_file: str, tmp_path: Path
+) -> None:
+    """Post-handshake authentication, RFC 8446, section 4.6.2: what Apache does for a part of a site."""
+    context = context_of(
+        ca.issue_cert("127.0.0.1"),
+        minimum_version=ssl.TLSVersion.TLSv1_3,
+        verify_mode=ssl.CERT_REQUIRED,
+        post_handshake_auth=True,
+    )
+    ca.configure_trust(context)
+    cert = ca.issue_cert("me@example.org")
+    own = tmp_path / "me.pem"
+    cert.private_key_and_cert_chain_pem.write_to_path(str(own))
+    with (
+        asking_later(context) as (url, got),
+        place.block(place.client(base_url=url, verify=ca_file, cert=str(own))) as client,
+    ):
+        assert place.get(client, url).status_code == 204
+    assert got == [ssl.PEM_cert_to_DER_cert(cert.cert_chain_pems[0].bytes().decode())]
+    with asking_later(context) as (url, got):
+        assert "the server wants a client certificate" in failure(place, url, verify=ca_file)
+    assert b"PEER_DID_NOT_RETURN_A_CERTIFICATE" in (got[0] or b"")
+
+
 def test_a_key_with_a_password(place: Place, ca: trustme.CA, ca_file: str, tmp_path: Path) -> None:
     context = context_of(ca.issue_cert("127.0.0.1"), verify_mode=ssl.CERT_REQUIRED)
     ca.configure_trust(context)

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
     _Authorities: TypeAlias = tuple[tuple[str, str], ...]
     _ForContext: TypeAlias = tuple[
-        bool | str | bytes, Loaded | None, str, str | None, str | None, str | None, _Authorities
+        bool | str | bytes,
+        Loaded | None,
+        str,
+        str | None,
+        str | None,
+        str | None,
+        bool,
+        _Authorities,
     ]
 
 __all__ = ["InsecureRequestWarning", "TLSConfig"]
@@ -163,6 +170,7 @@ class TLSConfig(Value):
             self.minimum_version,
             self.ciphers,
             self.keylog,
+            self.resume_sessions and self.trust != "system",
             authorities,
         )
         key = (settings, self._stamps(authorities))

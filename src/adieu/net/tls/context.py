@@ -28,12 +28,13 @@ def build(
     minimum_version: str | None,
     ciphers: str | None,
     keylog: str | None,
+    resumes: bool,
     authorities: tuple[tuple[str, str], ...] = (),
 ) -> ssl.SSLContext:
     """The context for these settings, each in the form that `TLSConfig` has checked.
 
-    `authorities`: files and directories to trust instead of certifi's, each with the variable that names it.
-    Raises `InvalidRequest` for a file that cannot be used.
+    `resumes`: whether its connections resume sessions. `authorities`: files and directories to trust instead of
+    certifi's, each with the variable that names it. Raises `InvalidRequest` for a file that cannot be used.
     """
     import ssl
 
@@ -50,6 +51,12 @@ def build(
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     # RFC 9110, section 4.3.4: the common name of a certificate is no identity.
     context.hostname_checks_common_name = False
+    # RFC 8446, section 4.6.2: a server may ask for a certificate after it has seen the request. Without this, servers
+    # refuse such requests (Apache answers 403), even where a certificate is optional.
+    context.post_handshake_auth = True
+    if not resumes:
+        # In TLS 1.2 a ticket holds the connection's secret, under a key of the server's that may last (RFC 5077, 5.6).
+        context.options |= ssl.OP_NO_TICKET
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
