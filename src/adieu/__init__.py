@@ -79,9 +79,9 @@ from adieu.transport.adapter import (
     AsyncAdapter,
     AsyncMiddleware,
     Middleware,
-    adapter,
 )
 from adieu.transport.exchange import AsyncExchange, Exchange
+from adieu.transport.functions import adapter
 
 if TYPE_CHECKING:
     from adieu.client.download import DownloadError

@@ -15,7 +15,7 @@ import pytest
 import adieu
 from adieu.net.async_backend import current_backend
 from adieu.net.scope import ConnectScope
-from adieu.transport.adapter import AsyncFunctionAdapter
+from adieu.transport.functions import AsyncFunctionAdapter
 from support.stage import drop
 from support.steering import LOOPS, limited, run, sleep, spawn, wait
 

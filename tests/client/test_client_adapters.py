@@ -220,7 +220,7 @@ class Whole(NoClose):
     def close(self) -> None: ...
 
 
-@pytest.mark.parametrize("wrong", [NoSend(), NoClose(), NotCallable(), object(), 7, print])
+@pytest.mark.parametrize("wrong", [NoSend(), NoClose(), NotCallable(), object(), 7])
 def test_an_object_without_send_and_close_is_refused(wrong: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match=r"send\(request, exchange\) and close\(\)"):
         adieu.Client(adapter=wrong)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.transport.adapter import FunctionAdapter
+from adieu.transport.functions import FunctionAdapter
 from adieu.transport.registry import find_adapter
 from support.clients import ADAPTERS, EventLog, forget, sockets
 

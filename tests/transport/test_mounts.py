@@ -14,7 +14,7 @@ from support.clients import ADAPTERS, sockets
 
 if TYPE_CHECKING:
     from adieu.testing.faults import FaultServer
-    from adieu.transport.adapter import FunctionAdapter
+    from adieu.transport.functions import FunctionAdapter
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
 

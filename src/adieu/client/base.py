@@ -30,7 +30,8 @@ from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.request import Request
 from adieu.messages.url import URL, parse_url
 from adieu.messages.url.form import defaults_left
-from adieu.transport.adapter import base_of, is_awaited
+from adieu.transport.adapter import base_of
+from adieu.transport.functions import is_awaited
 from adieu.transport.mounts import Mount, Mounts, Pattern
 from adieu.transport.registry import chosen
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.net.connect import Connect
     from adieu.net.tls.config import TLSConfig
-    from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.adapter import Adapter, AdapterLike
     from adieu.transport.exchange import AnyExchange, AsyncPinnedExchange, PinnedExchange
     from adieu.transport.registry import NamedAdapter
 
@@ -266,7 +267,7 @@ class ClientBase(SettingAttributes):
     def mount(
         self,
         pattern: str,
-        adapter: Adapter | AsyncAdapter | str,
+        adapter: AdapterLike | str,
         *,
         cleanup: CleanupPolicy | None = None,
         tls: TLSConfig | None = None,
@@ -277,6 +278,8 @@ class ClientBase(SettingAttributes):
 
         Patterns: `https://api.example.org/v1/`, `https://*.example.org/`, `http://localhost:*/`, `mock://`. The most
         specific one wins, and every hop of a call selects again; `client.mounts.explain(url)` shows which, and why.
+
+        `adapter`: an adapter, the name of one, or a function that takes a request and returns a response.
 
         `from_network`: whether a redirect by a server of the network may lead to this mount if it is a Unix socket, an
         app in this process, or something else that is not on the network. Otherwise it is a `RedirectError`.
@@ -296,9 +299,7 @@ class ClientBase(SettingAttributes):
             )
         )
 
-    def _chosen(
-        self, adapter: Adapter | AsyncAdapter | str, limits: Limits | None
-    ) -> Adapter | NamedAdapter:
+    def _chosen(self, adapter: AdapterLike | str, limits: Limits | None) -> Adapter | NamedAdapter:
         return chosen(adapter, self.adapter_group, limits, self.awaits)
 
     @property

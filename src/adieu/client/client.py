@@ -43,8 +43,8 @@ class Client(ClientBase):
     `limits` cannot be assigned). A wrong value is an `InvalidRequest`, whenever it is given.
 
     - `base_url`: what relative URLs are put below. `params`, `headers`: what goes with every request.
-    - `adapter`: a name ("native", "urllib3", "h11", "close", or any installed one) or an object. `limits`: bounds the
-      pool of an adapter chosen by name.
+    - `adapter`: a name ("native", "urllib3", "h11", "close", or any installed one), an object, or a function of a
+      request that returns a response. `limits`: bounds the pool of an adapter chosen by name.
     - `cleanup`: the policy for how connections end.
     - `timeout`: a `Timeout`, seconds for each wait, or None for no limit at all.
     - `verify`: True (certifi's authorities), False, a CA file or directory, or an `ssl.SSLContext`. `cert`: a client

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from adieu.net.connect import Connect
     from adieu.net.tls._checks import Cert
     from adieu.net.tls.config import TLSConfig
-    from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.adapter import AdapterLike
     from adieu.transport.routes import ProxySetting
 
     Hooks: TypeAlias = tuple[tuple[Hook, ...], tuple[Hook, ...]]
@@ -77,12 +77,12 @@ if TYPE_CHECKING:
     class OneShotOptions(CallOptions, _ClientOptions, total=False):
         """The options of a one-shot function: those of a call, and most of a client's."""
 
-        adapter: Adapter | str | None
+        adapter: AdapterLike | str | None
 
     class ClientOptions(_ClientOptions, total=False):
         """The options of a client, in addition to its base URL."""
 
-        adapter: Adapter | AsyncAdapter | str | None
+        adapter: AdapterLike | str | None
         cleanup: CleanupPolicy | None
         timeout: Timeout | float | None
         headers: HeaderChanges | None

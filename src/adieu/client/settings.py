@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from adieu.net.connect import Connect
     from adieu.net.tls._checks import Cert
     from adieu.net.tls.config import TLSConfig
-    from adieu.transport.adapter import Adapter, AsyncAdapter
+    from adieu.transport.adapter import AdapterLike
     from adieu.transport.routes import ProxySetting
 
 __all__ = [
@@ -68,7 +68,7 @@ PORTABLE_INSTEAD = "functions can be, if they stand at the top of a module"
 class ClientSettings(Value):
     """The settings of a client, checked. A pickled client is these settings and its mounts."""
 
-    adapter: Adapter | AsyncAdapter | str
+    adapter: AdapterLike | str
     auth: Auth | None
     base_url: URL | None
     cleanup: CleanupPolicy
@@ -207,8 +207,8 @@ class SettingAttributes:
         """Replace one setting by a value that was checked. It applies from the next call on."""
         raise NotImplementedError
 
-    adapter: Setting[Adapter | AsyncAdapter | str | None, Adapter | AsyncAdapter | str | None] = (
-        _FixedSetting(None, lambda given: given)
+    adapter: Setting[AdapterLike | str | None, AdapterLike | str | None] = _FixedSetting(
+        None, lambda given: given
     )
     auth: Setting[AuthLike | None, Auth | None] = Setting(None, checks.checked_auth)
     base_url: Setting[URL | str | None, URL | None] = Setting(None, as_base)

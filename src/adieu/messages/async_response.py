@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from adieu.messages.decoding.decoder import Decoder
     from adieu.messages.decoding.sse import ServerSentEvent
     from adieu.messages.pieces import Begin
-    from adieu.messages.response import ResponseContent
+    from adieu.messages.response import Response, ResponseContent
 
-__all__ = ["AsyncResponse", "AsyncResponseContent"]
+__all__ = ["AsyncResponse", "AsyncResponseContent", "awaited"]
 
 _T = TypeVar("_T")
 
@@ -193,6 +193,23 @@ class AsyncResponse(ResponseHead):
         except BaseException:
             self._abort()
             raise
+
+
+def awaited(response: Response) -> AsyncResponse:
+    """A response that was made by hand, for async readers. Its file or iterator is read where the event loop runs."""
+    source = response.source
+    other = AsyncResponse(
+        response.status_code,
+        response.headers.copy(),
+        b"".join(response.iter_raw()) if response.is_read else None,
+        reason=response.reason,
+        http_version=response.http_version,
+    )
+    other.take_facts(response)
+    if source is not None:
+        end = partial(source.finish, False, "replaced")
+        other.source, other._raw = AsyncSourceLease(response.iter_raw(), end), None
+    return other
 
 
 def _after_decoding(decoder: Decoder, function: AsyncWrap) -> AsyncWrap:

@@ -49,7 +49,8 @@ class Response(ResponseHead):
     """An answer to a request.
 
     `content`, `text` and `json()` read the whole body, if that was not done yet; the `iter_*` methods give it in
-    pieces. Made by hand (in an adapter or a test), `body` is bytes, text, a binary file or an iterable of bytes.
+    pieces. Made by hand (in an adapter or a test), `body` is bytes, text, a binary file or an iterable of bytes; `json`
+    is a value to be encoded instead (None: not given), as application/json unless `headers` has another Content-Type.
     """
 
     __slots__ = ()

@@ -58,7 +58,10 @@ class StatusError(AdieuError):
 
 
 class ResponseHead:
-    """The base of `Response` and `AsyncResponse`, which add the reading."""
+    """The base of `Response` and `AsyncResponse`, which add the reading.
+
+    `json`: a value to encode as the content, with its Content-Type if `headers` has none; None means "not given".
+    """
 
     __slots__ = (
         "_content",
@@ -88,6 +91,7 @@ class ResponseHead:
         headers: HeadersLike | None = None,
         body: object = None,
         *,
+        json: object = None,
         reason: str | None = None,
         http_version: str = "HTTP/1.1",
     ) -> None:
@@ -115,6 +119,8 @@ class ResponseHead:
         self._for_one_call = False
         # Bounds what is read whole; set by the exchange.
         self.max_body: int | None = MAX_BODY
+        if json is not None:
+            body = self._encode_json(json, body)
         if body is None:
             self._raw = b""
         elif isinstance(body, (bytes, bytearray, memoryview)):
@@ -123,6 +129,16 @@ class ResponseHead:
             self._raw = body.encode()
         else:
             self.source = self._source_of(body)
+
+    def _encode_json(self, json: object, body: object) -> bytes:
+        if body is not None:
+            raise InvalidRequest("body= and json= were given: a response has one content")
+        from adieu.messages.content.json import encode_json
+
+        if "content-type" not in self.headers:
+            self.headers = self.headers.copy()  # The given ones are the caller's.
+            self.headers["Content-Type"] = "application/json"
+        return encode_json(json)
 
     def _source_of(self, body: object) -> AnyLease:
         """The lease of a body that is read in pieces. Raises `InvalidRequest` for what is none."""

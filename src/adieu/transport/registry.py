@@ -15,7 +15,7 @@ from adieu.transport.adapter import checked_adapter
 
 if TYPE_CHECKING:
     from adieu.lifecycle.limits import Limits
-    from adieu.transport.adapter import Adapter, AnyAdapter, AsyncAdapter
+    from adieu.transport.adapter import Adapter, AdapterLike, AnyAdapter
 
 __all__ = ["NamedAdapter", "chosen", "find_adapter", "inner_adapter"]
 
@@ -88,7 +88,7 @@ def inner_adapter(
 
 
 def chosen(
-    adapter: Adapter | AsyncAdapter | str, group: str, limits: Limits | None, awaits: bool
+    adapter: AdapterLike | str, group: str, limits: Limits | None, awaits: bool
 ) -> Adapter | NamedAdapter:
     """The adapter, checked, or for a name a `NamedAdapter`, which makes the adapter at its first use.
 
