@@ -183,7 +183,7 @@ class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
             elif left != 0:
                 sock = connection.sock
                 if sock is not None:
-                    sock.deadline = deadline
+                    sock.limit = deadline
                     # Out of urllib3, which closes a response that was waited for in vain: it may be read again later.
                     while not sock.has_body(self.received) and sock.fill(size):
                         pass

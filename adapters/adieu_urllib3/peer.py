@@ -10,8 +10,7 @@ opened, and then the connection in adieu's pool (`pooled.Connection`), which out
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from adieu.http1.chunk_guard import ChunkGuard
 from adieu.http1.early_answer import MOST_HELD, answer_after, stops_upload
@@ -25,13 +24,14 @@ from adieu.http1.head import (
     read_head,
     strict_form,
 )
+from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.steps import drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adieu.http1.head import Head
-    from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.deadline import Deadline, TimeLimit
     from adieu.net.scope import ConnectScope
 
 __all__ = ["PeerSocket"]
@@ -45,8 +45,8 @@ _CONTINUE_TIMEOUT = 1.0
 class PeerSocket:
     """A stream of adieu's under the names that sockets and their files have.
 
-    `scope`: what the stream belongs to while it is being opened. `deadline`: that of the present exchange. `heard`:
-    some byte of its response has come.
+    `limit`: what each wait asks, the scope while the stream is being opened, and then the deadline of the present
+    exchange. `heard`: some byte of its response has come.
     `is_sound`: nothing in its framing speaks against another exchange on the connection.
     """
 
@@ -57,18 +57,16 @@ class PeerSocket:
         "_guard",
         "_held",
         "_held_bytes",
-        "deadline",
         "heard",
         "interim",
         "is_sound",
-        "scope",
+        "limit",
         "stream",
     )
 
     def __init__(self, stream: Any, scope: ConnectScope) -> None:
         self.stream = stream
-        self.scope: ConnectScope | None = scope
-        self.deadline: Deadline | None = None
+        self.limit: TimeLimit = scope
         self.heard = False
         self.interim = 0
         self.is_sound = True
@@ -83,12 +81,11 @@ class PeerSocket:
 
     def opened(self, deadline: Deadline) -> None:
         """The stream stands, and belongs to its connection."""
-        self.scope = None
         self.begin(deadline)
 
     def begin(self, deadline: Deadline) -> None:
         """A new exchange begins."""
-        self.deadline = deadline
+        self.limit = deadline
         self.heard = False
         self.interim = 0
         self.is_sound = True
@@ -114,17 +111,12 @@ class PeerSocket:
         guard = self._guard
         return self.buffered > 0 if guard is None else guard.done or guard.received > received
 
-    def _limit(self, wait: Literal["read", "write"]) -> float | None:
-        if self.scope is not None:
-            return self.scope.remaining()
-        return self.deadline.remaining(wait) if self.deadline is not None else None
-
     # -- as a socket -------------------------------------------------------------------------------------------------
 
     def sendall(self, data: bytes) -> None:
         """Send a head, in one piece."""
         try:
-            self.stream.send(data, self._limit("write"))
+            self.stream.send(data, self.limit)
         except OSError as error:
             self._take(drive(answer_after(error, self.stream)))
             raise _answered() from None
@@ -140,12 +132,11 @@ class PeerSocket:
         """
         rest = memoryview(data)
         while rest:
-            limit = self._limit("write")
             try:
                 if self._held_bytes < MOST_HELD:
-                    done = self.stream.send_or_recv(rest, limit)
+                    done = self.stream.send_or_recv(rest, self.limit)
                 else:
-                    self.stream.send(bytes(rest), limit)
+                    self.stream.send(bytes(rest), self.limit)
                     done = len(rest)
             except OSError as error:
                 if self._answer is None:
@@ -182,13 +173,12 @@ class PeerSocket:
             seen.append(status)
             on_interim(status)
 
-        until = monotonic() + _CONTINUE_TIMEOUT
-        while 100 not in seen and (left := until - monotonic()) > 0:
-            limit = self._limit("read")
+        soon = Within(_CONTINUE_TIMEOUT, self.limit)
+        while 100 not in seen:
             try:
-                data = self.stream.recv(_READ, left if limit is None else min(left, limit))
+                data = self.stream.recv(_READ, soon)
             except TimeoutError:
-                continue
+                return  # The next step asks the deadline, if it was that.
             if not data:
                 raise BrokenPipeError("the peer closed the connection without an answer")
             self._hear(data, seen_on_interim)
@@ -277,11 +267,10 @@ class PeerSocket:
         """Let this be read in the place of what has come."""
         self._buffer, self._at = data, 0
 
-    def fill(self, size: int = _READ, seconds: float | None = None) -> bool:
-        """Wait for more bytes, at most so many, and so many seconds if that is sooner. False: the stream has ended."""
-        limit = self._limit("read")
-        if seconds is not None and (limit is None or seconds < limit):
-            limit = seconds
+    def fill(self, size: int = _READ, limit: TimeLimit | None = None) -> bool:
+        """Wait for more bytes, at most so many, by a limit of its own if there is one. False: the stream has ended."""
+        if limit is None:
+            limit = self.limit
         guard = self._guard
         while True:
             data: bytes = self.stream.recv(size, limit)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from adieu.errors import ProxyError
 from adieu.http1.head import Malformed, Truncated
+from adieu.lifecycle.deadline import Within
 from adieu.texts import show
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def _wants(block: str, proxy: Proxy | None) -> str:
 def _excerpt(sock: PeerSocket, start: int, length: int | None) -> bytes:
     """The first bytes of the answer's body, as far as they come soon."""
     size = _EXCERPT if length is None else min(length, _EXCERPT)
-    ends_at = monotonic() + _A_MOMENT
+    soon = Within(_A_MOMENT, sock.limit)
     try:
-        while sock.buffered < start + size and (left := ends_at - monotonic()) > 0:
-            if not sock.fill(seconds=left):
+        while sock.buffered < start + size:
+            if not sock.fill(limit=soon):
                 break
     except (Malformed, OSError):
         pass  # What matters has been said in the head.

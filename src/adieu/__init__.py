@@ -58,7 +58,7 @@ from adieu.lifecycle.cleanup import (
     Strict,
     View,
 )
-from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.lifecycle.deadline import Deadline, TimeLimit, Timeout
 from adieu.lifecycle.events import Events, LeaseInfo
 from adieu.lifecycle.lease import AsyncLease, Lease
 from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
@@ -187,6 +187,7 @@ __all__ = [
     "TCPWire",
     "TLSConfig",
     "TLSError",
+    "TimeLimit",
     "Timeout",
     "TooManyRedirects",
     "TransportError",

@@ -107,7 +107,7 @@ class LineAdapter:
         sock.setblocking(False)
         lease.stream = current_backend().stream(sock, ConnectScope(exchange.deadline, None))
         line = f"GET {request.url.path} HTTP/1.0\r\n\r\n".encode()
-        await lease.stream.send(line, exchange.deadline.remaining("write"))
+        await lease.stream.send(line, exchange.deadline)
         return exchange.respond(200)
 
     async def close(self) -> None:
@@ -125,7 +125,7 @@ class LineLease(adieu.AsyncLease):
         opened.add(self)
 
     async def read(self, deadline: adieu.Deadline) -> bytes:
-        data: bytes = await self.stream.recv(65536, deadline.remaining("read"))
+        data: bytes = await self.stream.recv(65536, deadline)
         return data
 
     def finish(self, reuse: bool, why: str) -> None:

@@ -165,6 +165,7 @@ LIVES_HERE = {
     "NetrcAuth": "see below: it has a file",
     "ConnectScope": "owns open sockets",
     "SocketStream": "an open socket",
+    "TimeLimit": "a protocol",
     "Wire": "a protocol",
 }
 

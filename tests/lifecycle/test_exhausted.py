@@ -172,11 +172,11 @@ def test_without_memory_the_exchange_fails_with_an_error_and_its_connection_is_c
 ) -> None:
     received = SocketStream.recv
 
-    def recv(stream: SocketStream, max_bytes: int, timeout: float | None) -> bytes:
+    def recv(stream: SocketStream, max_bytes: int, limit: adieu.TimeLimit) -> bytes:
         reads.append(max_bytes)
         if len(reads) == (1 if phase == "head" else 2):
             raise MemoryError
-        return received(stream, max_bytes, timeout)
+        return received(stream, max_bytes, limit)
 
     reads: list[int] = []
     with bare.block(bare.client()) as client:

@@ -14,7 +14,7 @@ import pytest
 
 import adieu
 from adieu.lifecycle import fairness
-from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.lifecycle.deadline import Deadline, Timeout, Within
 from adieu.net.async_backend import current_backend
 from adieu.net.backends import asyncio_stream
 from adieu.net.scope import ConnectScope
@@ -136,7 +136,7 @@ def test_a_body_that_decodes_to_a_long_one_lets_other_tasks_run(how: str, loop: 
 def test_reads_that_all_succeed_at_once_let_other_tasks_run(loop: str) -> None:
     async def work(stream: Any) -> None:
         for _ in range(_STEPS):
-            assert await stream.recv(1, 5) == b"x"
+            assert await stream.recv(1, Within(5)) == b"x"
 
     assert _with_a_stream(work, loop, b"x" * _STEPS) >= _LEAST
 
@@ -145,7 +145,7 @@ def test_reads_that_all_succeed_at_once_let_other_tasks_run(loop: str) -> None:
 def test_writes_that_all_succeed_at_once_let_other_tasks_run(loop: str) -> None:
     async def work(stream: Any) -> None:
         for _ in range(_WRITES):
-            assert await stream.send_or_recv(memoryview(b"x"), 5) == 1
+            assert await stream.send_or_recv(memoryview(b"x"), Within(5)) == 1
 
     assert _with_a_stream(work, loop, b"") >= _WRITES // 4
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.lifecycle.deadline import Deadline, Timeout, Within
 from adieu.net.async_backend import current_backend
 from adieu.net.async_wire import AsyncTCPWire, AsyncUnixWire
 from adieu.net.backends.asyncio_stream import AsyncSocketStream
@@ -69,13 +69,13 @@ def _play(loop: str, test: Any) -> None:
 def test_recv_gives_what_is_there_and_waits_for_what_is_not(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
         peer.send(b"here")
-        assert await stream.recv(3, 5) == b"her"
-        assert await stream.recv(100, 5) == b"e"
+        assert await stream.recv(3, Within(5)) == b"her"
+        assert await stream.recv(100, Within(5)) == b"e"
         later(0.01, peer.send, b"later")
-        assert await stream.recv(100, 5) == b"later"
+        assert await stream.recv(100, Within(5)) == b"later"
         later(0.01, peer.close)
-        assert await stream.recv(100, 5) == b""
-        assert await stream.recv(100, 5) == b""
+        assert await stream.recv(100, Within(5)) == b""
+        assert await stream.recv(100, Within(5)) == b""
 
     _play(loop, test)
 
@@ -85,10 +85,10 @@ def test_recv_ends_at_its_limit_and_loses_nothing_by_that(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
         started = time.monotonic()
         with pytest.raises(TimeoutError):
-            await stream.recv(100, 0.03)
+            await stream.recv(100, Within(0.03))
         assert 0.028 < time.monotonic() - started < 2
         later(0.01, peer.send, b"after all")
-        assert await stream.recv(100, 5) == b"after all"
+        assert await stream.recv(100, Within(5)) == b"after all"
 
     _play(loop, test)
 
@@ -100,13 +100,13 @@ def test_every_wait_has_a_limit_of_its_own(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
         for pause, limit in ((0.001, 0.05), (0.06, 5), (0.001, None), (0.02, 0.5), (0.001, 0.01)):
             later(pause, peer.send, b"x")
-            assert await stream.recv(100, limit) == b"x", (pause, limit)
+            assert await stream.recv(100, Within(limit)) == b"x", (pause, limit)
         later(0.002, peer.send, b"x")
-        await stream.recv(100, 60)
+        await stream.recv(100, Within(60))
         for limit in (0.02, 0.01, 0.03):
             started = time.monotonic()
             with pytest.raises(TimeoutError):
-                await stream.recv(100, limit)
+                await stream.recv(100, Within(limit))
             assert time.monotonic() - started > limit - 0.003
 
     _play(loop, test)
@@ -116,13 +116,13 @@ def test_every_wait_has_a_limit_of_its_own(loop: str) -> None:
 def test_a_cancelled_recv_loses_nothing(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
         for _ in range(5):
-            reading = spawn(stream.recv(100, 5))
+            reading = spawn(stream.recv(100, Within(5)))
             await sleep(0.002)
             reading.cancel()
             peer.send(b"for the next")
             await wait([reading])
             assert reading.cancelled()
-            assert await stream.recv(100, 5) == b"for the next"
+            assert await stream.recv(100, Within(5)) == b"for the next"
 
     _play(loop, test)
 
@@ -142,10 +142,10 @@ def test_a_connection_that_is_reset_is_an_error(loop: str) -> None:
 @pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "unwatched"])
 def test_a_second_reader_is_refused(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        first = spawn(stream.recv(100, 5))
+        first = spawn(stream.recv(100, Within(5)))
         await sleep(0.01)
         with pytest.raises(RuntimeError, match="another task is waiting for this connection"):
-            await stream.recv(100, 5)
+            await stream.recv(100, Within(5))
         peer.send(b"for the first")
         assert await first == b"for the first"
 
@@ -158,7 +158,7 @@ def test_readable_says_whether_something_is_there_and_does_not_take_it(loop: str
         assert not stream.readable()
         peer.send(b"x")
         assert stream.readable()
-        assert await stream.recv(100, 5) == b"x"
+        assert await stream.recv(100, Within(5)) == b"x"
         assert not stream.readable()
         peer.close()
         assert stream.readable()
@@ -191,7 +191,7 @@ def test_the_reader_is_registered_once_for_all_exchanges() -> None:
         async with _pair() as (stream, peer):
             for _ in range(10):
                 later(0.001, peer.send, b"x")
-                await stream.recv(100, 5)
+                await stream.recv(100, Within(5))
             assert (loop.added, loop.removed) == (1, 0)
             # What comes while nobody reads must not make the loop spin: it is taken out once.
             peer.send(b"surplus")
@@ -224,7 +224,7 @@ def test_send_sends_everything_however_slowly_it_is_taken(loop: str) -> None:
 
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
         thread, got = _drain(peer, len(data), 0.001)
-        await stream.send(data, 5)
+        await stream.send(data, Within(5))
         thread.join(10)
         assert got == data
 
@@ -238,12 +238,12 @@ def test_the_limit_of_a_send_is_for_each_wait_and_not_for_all_of_it(loop: str) -
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
         thread, got = _drain(peer, len(data), 0.01)
         started = time.monotonic()
-        await stream.send(data, 0.08)
+        await stream.send(data, Deadline(Timeout(write=0.08)))
         thread.join(10)
         assert time.monotonic() - started > 0.1
         assert len(got) == len(data)
         with pytest.raises(TimeoutError):
-            await stream.send(bytes(9_000_000), 0.03)
+            await stream.send(bytes(9_000_000), Within(0.03))
 
     _play(loop, test)
 
@@ -253,8 +253,8 @@ def test_one_task_may_read_while_another_one_writes(loop: str) -> None:
     data = bytes(3_000_000)
 
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        reading = spawn(stream.recv(100, 5))
-        writing = spawn(stream.send(data, 5))
+        reading = spawn(stream.recv(100, Within(5)))
+        writing = spawn(stream.send(data, Within(5)))
         await sleep(0.01)
         peer.send(b"meanwhile")
         assert await reading == b"meanwhile"
@@ -275,7 +275,7 @@ def test_send_or_recv_gives_what_the_peer_says_in_the_middle(loop: str) -> None:
         said: list[bytes] = []
         later(0.05, peer.send, b"stop")
         while not said:
-            done = await stream.send_or_recv(data[sent:], 5)
+            done = await stream.send_or_recv(data[sent:], Within(5))
             if isinstance(done, int):
                 sent += done
             else:
@@ -283,10 +283,10 @@ def test_send_or_recv_gives_what_the_peer_says_in_the_middle(loop: str) -> None:
         assert said == [b"stop"]
         assert 0 < sent < len(data)
         with pytest.raises(TimeoutError):
-            await stream.send_or_recv(data, 0.02)
+            await stream.send_or_recv(data, Within(0.02))
         # What was registered for it is out of the loop's tables: the stream reads as before.
         later(0.01, peer.send, b"more")
-        assert await stream.recv(100, 5) == b"more"
+        assert await stream.recv(100, Within(5)) == b"more"
 
     _play(loop, test)
 
@@ -297,9 +297,9 @@ def test_send_or_recv_gives_what_the_peer_says_in_the_middle(loop: str) -> None:
 @every_loop
 def test_closing_ends_whoever_waits(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        waiting: list[Any] = [spawn(stream.recv(100, 5))]
+        waiting: list[Any] = [spawn(stream.recv(100, Within(5)))]
         if loop != "unwatched":  # Its imitation, over a selector, would stumble over two at once.
-            waiting.append(spawn(stream.send(bytes(9_000_000), 5)))
+            waiting.append(spawn(stream.send(bytes(9_000_000), Within(5))))
         await sleep(0.01)
         stream.close()
         for task in waiting:
@@ -307,7 +307,7 @@ def test_closing_ends_whoever_waits(loop: str) -> None:
                 await task
         stream.close()
         with pytest.raises(ConnectionAbortedError, match="the connection was closed"):
-            await stream.recv(100, 5)
+            await stream.recv(100, Within(5))
 
     _play(loop, test)
 
@@ -315,7 +315,7 @@ def test_closing_ends_whoever_waits(loop: str) -> None:
 @every_loop
 def test_closing_from_another_thread_tells_the_peer_at_once(loop: str) -> None:
     async def test(stream: AsyncSocketStream, peer: socket.socket) -> None:
-        reading = spawn(stream.recv(100, 5))
+        reading = spawn(stream.recv(100, Within(5)))
         await sleep(0.005)
         thread = threading.Thread(target=stream.close)
         thread.start()
@@ -340,7 +340,7 @@ def test_closing_when_the_loop_does_not_run_closes_at_once(loop: str) -> None:
         ours.setblocking(False)
         stream = _stream_over(ours)
         with contextlib.suppress(TimeoutError):
-            await stream.recv(1, 0.001)
+            await stream.recv(1, Within(0.001))
         return stream, peer
 
     for closing in ("stopped", "closed"):
@@ -362,7 +362,7 @@ def test_a_closed_stream_is_not_kept_by_its_loop(loop: str) -> None:
     async def main() -> None:
         gc.disable()
         async with _pair() as (stream, peer):
-            reading = spawn(stream.recv(100, 3600))
+            reading = spawn(stream.recv(100, Within(3600)))
             await sleep(0.002)
             peer.send(b"x")
             await reading
@@ -459,7 +459,7 @@ def test_the_context_of_the_task_is_the_one_it_goes_on_in() -> None:
         async def reader(name: str) -> None:
             variable.set(name)
             for _ in range(3):
-                await stream.recv(100, 5)
+                await stream.recv(100, Within(5))
                 assert variable.get() == name
 
         task = asyncio.ensure_future(reader("reader"))

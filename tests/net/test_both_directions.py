@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.lifecycle.deadline import Deadline, Timeout, Within
 from adieu.net.scope import ConnectScope
 from adieu.net.socket_stream import SocketStream
 from adieu.net.tls.config import TLSConfig
@@ -141,19 +141,19 @@ def echo(peer: Peer) -> None:
 def test_a_thread_sends_while_another_one_waits_in_recv(connection: Connection) -> None:
     stream = connection.start(echo)
     for message in (b"one", b"two"):
-        reader = BackgroundCall(lambda: stream.recv(100, 30))
+        reader = BackgroundCall(lambda: stream.recv(100, Within(30)))
         reader.wait_until_in("recv")
-        stream.send(message, 30)
+        stream.send(message, Within(30))
         assert reader.finished() == message
 
 
 def test_large_data_goes_both_ways_at_once(connection: Connection) -> None:
     """An echo of more than the buffers hold needs both directions: the peer stops reading when it cannot send."""
     stream = connection.start(echo)
-    sender = BackgroundCall(lambda: stream.send(LARGE, 30))
+    sender = BackgroundCall(lambda: stream.send(LARGE, Within(30)))
     received = bytearray()
     while len(received) < len(LARGE):
-        received += stream.recv(65_536, 30)
+        received += stream.recv(65_536, Within(30))
     assert sender.finished() is None
     assert received == LARGE
 
@@ -167,11 +167,11 @@ def test_the_timeout_of_a_recv_does_not_end_a_send(connection: Connection) -> No
             received.extend(peer.recv(65_536))
 
     stream = connection.start(serve)
-    sender = BackgroundCall(lambda: stream.send(LARGE, None))
+    sender = BackgroundCall(lambda: stream.send(LARGE, Within(None)))
     sender.wait_until_in("send")
     for _ in range(3):
         with pytest.raises(TimeoutError):
-            stream.recv(100, 0.01)
+            stream.recv(100, Within(0.01))
     assert sender.is_alive()
     may_read.set()
     assert sender.finished() is None
@@ -188,10 +188,10 @@ def test_the_timeout_of_a_send_does_not_end_a_recv(connection: Connection) -> No
         peer.sendall(b"answer")
 
     stream = connection.start(serve)
-    reader = BackgroundCall(lambda: stream.recv(100, None))
+    reader = BackgroundCall(lambda: stream.recv(100, Within(None)))
     reader.wait_until_in("recv")
     with pytest.raises(TimeoutError):
-        stream.send(LARGE, 0.01)
+        stream.send(LARGE, Within(0.01))
     assert reader.is_alive()
     may_answer.set()
     assert reader.finished() == b"answer"
@@ -200,8 +200,8 @@ def test_the_timeout_of_a_send_does_not_end_a_recv(connection: Connection) -> No
 def test_close_ends_a_recv_and_a_send_of_other_threads(connection: Connection) -> None:
     over = threading.Event()
     stream = connection.start(lambda peer: over.wait(30))
-    reader = BackgroundCall(lambda: stream.recv(100, 30))
-    writer = BackgroundCall(lambda: stream.send(LARGE, None))
+    reader = BackgroundCall(lambda: stream.recv(100, Within(30)))
+    writer = BackgroundCall(lambda: stream.send(LARGE, Within(None)))
     reader.wait_until_in("recv")
     writer.wait_until_in("send")
     closer = BackgroundCall(stream.close)
@@ -210,8 +210,8 @@ def test_close_ends_a_recv_and_a_send_of_other_threads(connection: Connection) -
     assert isinstance(reader.finished(), ConnectionAbortedError)
     assert isinstance(writer.finished(), ConnectionAbortedError)
     operations: list[Callable[[], object]] = [
-        lambda: stream.recv(100, 30),
-        lambda: stream.send(b"x", 30),
+        lambda: stream.recv(100, Within(30)),
+        lambda: stream.send(b"x", Within(30)),
     ]
     for operation in operations:
         with pytest.raises(OSError, match="closed"):
@@ -235,7 +235,7 @@ def test_a_signal_handler_may_close_the_stream_that_its_thread_waits_for(
     try:
         caller = BackgroundCall(interrupt)
         with pytest.raises(ConnectionAbortedError):
-            stream.recv(100, 30)
+            stream.recv(100, Within(30))
         caller.finished()
     finally:
         signal.signal(signal.SIGUSR1, former)

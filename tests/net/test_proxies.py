@@ -731,11 +731,11 @@ class _Piecemeal(adieu.ByteStream):
     def __init__(self, inner: adieu.ByteStream) -> None:
         self.inner = inner
 
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        return self.inner.recv(min(max_bytes, 7), timeout)
+    def recv(self, max_bytes: int, limit: adieu.TimeLimit) -> bytes:
+        return self.inner.recv(min(max_bytes, 7), limit)
 
-    def send(self, data: bytes, timeout: float | None) -> None:
-        self.inner.send(data, timeout)
+    def send(self, data: bytes, limit: adieu.TimeLimit) -> None:
+        self.inner.send(data, limit)
 
     def readable(self) -> bool:
         return self.inner.readable()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 import adieu
-from adieu.lifecycle.deadline import Deadline, Timeout
+from adieu.lifecycle.deadline import Deadline, Timeout, Within
 from adieu.net.async_backend import current_backend
 from adieu.net.scope import ConnectScope
 from adieu.net.socket_stream import SocketStream
@@ -73,11 +73,11 @@ class BareStream(adieu.ByteStream):
     def __init__(self, inner: adieu.ByteStream) -> None:
         self._inner = inner
 
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        return self._inner.recv(max_bytes, timeout)
+    def recv(self, max_bytes: int, limit: adieu.TimeLimit) -> bytes:
+        return self._inner.recv(max_bytes, limit)
 
-    def send(self, data: bytes, timeout: float | None) -> None:
-        self._inner.send(data, timeout)
+    def send(self, data: bytes, limit: adieu.TimeLimit) -> None:
+        self._inner.send(data, limit)
 
     def readable(self) -> bool:
         return self._inner.readable()
@@ -172,14 +172,14 @@ class Secured:
         return self
 
     def recv(self, max_bytes: int = 65_536, timeout: float | None = 5) -> bytes:
-        data: bytes = self.driver.run(lambda: self.stream.recv(max_bytes, timeout))
+        data: bytes = self.driver.run(lambda: self.stream.recv(max_bytes, Within(timeout)))
         return data
 
     def send(self, data: bytes, timeout: float | None = 5) -> None:
-        self.driver.run(lambda: self.stream.send(data, timeout))
+        self.driver.run(lambda: self.stream.send(data, Within(timeout)))
 
     def send_or_recv(self, data: memoryview, timeout: float | None = 5) -> Any:
-        return self.driver.run(lambda: self.stream.send_or_recv(data, timeout))
+        return self.driver.run(lambda: self.stream.send_or_recv(data, Within(timeout)))
 
     def __enter__(self) -> Secured:
         return self

@@ -590,7 +590,7 @@ class Paper(adieu.ByteStream):
         self.unasked = False
         self.closings = 0
 
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    def recv(self, max_bytes: int, limit: adieu.TimeLimit) -> bytes:
         if not self.answers:
             return b""
         answer = self.answers.popleft()
@@ -600,7 +600,7 @@ class Paper(adieu.ByteStream):
             self.answers.appendleft(answer[max_bytes:])
         return answer[:max_bytes]
 
-    def send(self, data: bytes, timeout: float | None) -> None:
+    def send(self, data: bytes, limit: adieu.TimeLimit) -> None:
         assert not self.closings
         self.sent += data
 

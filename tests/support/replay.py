@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adieu import URL, ByteStream, ConnectScope, Deadline, Proxy, Timeout, Wire
+from adieu import URL, ByteStream, ConnectScope, Deadline, Proxy, TimeLimit, Timeout, Wire
 from adieu.http1.tunnel import Tunnels
 from adieu.lifecycle.steps import drive
 from adieu.net.proxies.proxy import ProxiedOrigin
@@ -26,12 +26,12 @@ class Replay(ByteStream):
         self.closed = False
         self._piece = piece
 
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
         size = min(max_bytes, self._piece)
         taken, self.rest = self.rest[:size], self.rest[size:]
         return taken
 
-    def send(self, data: bytes, timeout: float | None) -> None:
+    def send(self, data: bytes, limit: TimeLimit) -> None:
         self.heard += data
 
     def readable(self) -> bool:

@@ -21,6 +21,7 @@ from adieu.net.stream import AsyncByteStream
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 
+    from adieu.lifecycle.deadline import TimeLimit
     from adieu.net.address import Address
     from adieu.net.scope import ConnectScope
 
@@ -369,17 +370,17 @@ class DelayedStream(AsyncByteStream):
     def forget(self) -> None:
         self._inner.forget()
 
-    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    async def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
         async with _wait_around():
-            return await self._inner.recv(max_bytes, timeout)
+            return await self._inner.recv(max_bytes, limit)
 
-    async def send(self, data: bytes, timeout: float | None) -> None:
+    async def send(self, data: bytes, limit: TimeLimit) -> None:
         async with _wait_around():
-            await self._inner.send(data, timeout)
+            await self._inner.send(data, limit)
 
-    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+    async def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         async with _wait_around():
-            return await self._inner.send_or_recv(data, timeout)
+            return await self._inner.send_or_recv(data, limit)
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.fork import call_first_after_fork
 
 if TYPE_CHECKING:
@@ -30,15 +31,18 @@ class AsyncUpgraded:
         call_first_after_fork(self, AsyncUpgraded._forget)
 
     async def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
-        """The next bytes, b"" when the peer has closed. Those that came with the 101 come first. Seconds."""
+        """The next bytes, b"" when the peer has closed. Those that came with the 101 come first.
+
+        Raises `TimeoutError` if none come within these seconds (None: no limit).
+        """
         if self._leftover:
             data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
             return data
-        return await self._stream.recv(max_bytes, timeout)
+        return await self._stream.recv(max_bytes, Within(timeout))
 
     async def send(self, data: bytes, timeout: float | None = 30.0) -> None:
-        """Send all of `data`."""
-        await self._stream.send(data, timeout)
+        """Send all of `data`, within these seconds."""
+        await self._stream.send(data, Within(timeout))
 
     def _forget(self) -> None:
         """In a forked child: it is the parent's."""

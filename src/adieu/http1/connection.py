@@ -178,7 +178,7 @@ class H1LeaseBase(ExchangeLease[Connection]):
                 large = self.remaining is not None and self.remaining > _LARGE_READ
                 size = _LARGE_READ if large else _SMALL_READ
                 assert connection.stream is not None
-                data = yield connection.stream.recv(size, deadline.remaining("read"))
+                data = yield connection.stream.recv(size, deadline)
                 if not data and not self.pool.holds(self):
                     # Not the peer's end, which would be a proper end for a body without a length.
                     raise ClientClosed("the connection was closed while this body was being read")

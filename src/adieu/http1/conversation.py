@@ -55,7 +55,7 @@ def round_trip(
             if body or not codec.sent_all():
                 out += codec.data(body) + codec.end() if body else codec.end()
             try:
-                yield stream.send(out, deadline.remaining("write"))
+                yield stream.send(out, deadline)
                 lease.sent = "wholly"
             except OSError as error:
                 codec.feed((yield from answer_after(error, stream)))
@@ -66,7 +66,7 @@ def round_trip(
         phase = "head"
         while True:
             if head is None:
-                data = yield stream.recv(_READ, deadline.remaining("read"))
+                data = yield stream.recv(_READ, deadline)
                 if not data:
                     if codec.started():
                         raise Malformed("it closed the connection in the middle of a head")

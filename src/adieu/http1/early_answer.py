@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from adieu.http1.error_mapping import is_alert
 from adieu.http1.head import Malformed, says_close
+from adieu.lifecycle.deadline import Within
 
 if TYPE_CHECKING:
     from adieu.http1.head import Head
@@ -39,7 +40,7 @@ def refuse_unasked(stream: AnyStream) -> Steps[None]:
     if not stream.readable():
         return
     try:
-        data: bytes = yield stream.recv(_SHOWN, 0)
+        data: bytes = yield stream.recv(_SHOWN, Within(0))
     except TimeoutError:
         return  # A TLS record without data in it: a session ticket, say.
     if not data:
@@ -68,7 +69,7 @@ def answer_after(error: OSError, stream: AnyStream) -> Steps[bytes]:
         if isinstance(error, TimeoutError):
             raise error
         try:
-            data: bytes = yield stream.recv(_READ, _POLL_TIMEOUT)
+            data: bytes = yield stream.recv(_READ, Within(_POLL_TIMEOUT))
         except OSError as said:
             if is_alert(said):
                 raise

@@ -12,13 +12,13 @@ nowhere else: into CONNECT, and into requests that the proxy forwards.
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ConnectError, ProxyError, RequestTimeout, TransportError
 from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.http1.native_codec import NativeCodec
 from adieu.http1.request_writer import field_block
+from adieu.lifecycle.deadline import Within
 from adieu.messages.headers import Headers
 from adieu.messages.url import Origin
 from adieu.net.system_errors import reason
@@ -186,10 +186,10 @@ class Tunnels:
         fields = [("Host", target), *self._own_fields(proxy, "CONNECT", target)]
         out = codec.request("CONNECT", target, field_block(fields)) + codec.end()
         try:
-            yield stream.send(out, scope.remaining())
+            yield stream.send(out, scope)
             for _ in range(MAX_INTERIM + 1):
                 while (head := codec.head()) is None:
-                    data = yield stream.recv(_READ, scope.remaining())
+                    data = yield stream.recv(_READ, scope)
                     if not data:
                         raise Malformed("it closed the connection without an answer")
                     codec.feed(data)
@@ -313,16 +313,12 @@ def _beginning(
 ) -> Steps[bytes]:
     """The first bytes of the answer's body, as far as they come soon."""
     body = b""
-    ends_at = monotonic() + _A_MOMENT
+    soon = Within(_A_MOMENT, scope)
     try:
         while len(body) < most:
             chunk = codec.body()
             if chunk is None:
-                soon = max(ends_at - monotonic(), 0.001)
-                left = scope.remaining()
-                codec.feed((yield stream.recv(_READ, soon if left is None else min(soon, left))))
-                if monotonic() >= ends_at:
-                    break
+                codec.feed((yield stream.recv(_READ, soon)))
             elif chunk:
                 body += chunk
             else:

@@ -8,13 +8,13 @@ is held, and handed to the codec in the end.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import AdieuError, ContentError
 from adieu.http1.early_answer import MOST_HELD, answer_after, stops_upload
 from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.http1.request_writer import block_to_send
+from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.events import notify
 from adieu.messages.fields.trailers import sent_trailers
 from adieu.texts import show_url
@@ -80,7 +80,7 @@ class Upload:
         lease, request = self._lease, self._request
         codec, stream, deadline = self._codec, self._stream, self._deadline
         content: Any = request.content
-        yield stream.send(head, deadline.remaining("write"))
+        yield stream.send(head, deadline)
         if codec.expects() and not (yield from self._await_continue()):
             return
         reading = _Reading(request)
@@ -96,11 +96,10 @@ class Upload:
                 continue  # An empty chunk would end a chunked body.
             rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
             while rest:
-                limit = deadline.remaining("write")
                 if self._held_bytes < MOST_HELD:
-                    done = yield stream.send_or_recv(rest, limit)
+                    done = yield stream.send_or_recv(rest, deadline)
                 else:
-                    yield stream.send(bytes(rest), limit)
+                    yield stream.send(bytes(rest), deadline)
                     done = len(rest)
                 if isinstance(done, int):
                     rest = rest[done:]
@@ -131,20 +130,18 @@ class Upload:
         """Whether to send the content that the peer was asked about: not if it answers without it, or has hung up."""
         lease, stream, deadline = self._lease, self._stream, self._deadline
         lease.got_continue = False
-        until = monotonic() + _CONTINUE_TIMEOUT
-        while (left := until - monotonic()) > 0:
-            limit = deadline.remaining("read")
+        soon = Within(_CONTINUE_TIMEOUT, deadline)
+        while True:
             try:
-                data = yield stream.recv(_READ, left if limit is None else min(left, limit))
+                data = yield stream.recv(_READ, soon)
             except TimeoutError:
-                continue
+                return True  # The next step asks the deadline, if it was that.
             if not data:
                 return False
             if self._hear(data) or self._answer is not None:
                 return False
             if lease.got_continue:
                 return True
-        return True
 
 
 def report_interim(lease: H1LeaseBase, exchange: ExchangeCore, head: Head) -> None:

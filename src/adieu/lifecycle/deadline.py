@@ -2,13 +2,16 @@
 
 Every wait asks the deadline how long it may last, so that no wait is without a limit unless somebody asked for that,
 and so that `total` holds across every phase: the pool, DNS, connect, TLS, writing, the head, the whole body.
+
+What may wait more than once for one result gets the clock itself, a `TimeLimit`, and not the seconds that were left at
+its beginning: a peer that sends a TLS record byte by byte makes each wait short, and the read as long as it likes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Literal
+from typing import Literal, Protocol
 
 from adieu._value import Value
 from adieu.errors import (
@@ -21,7 +24,7 @@ from adieu.errors import (
     WriteTimeout,
 )
 
-__all__ = ["Clock", "Deadline", "Timeout", "Wait"]
+__all__ = ["Clock", "Deadline", "TimeLimit", "Timeout", "Wait", "Within"]
 
 Clock = Callable[[], float]
 Wait = Literal["connect", "read", "write", "pool"]
@@ -92,6 +95,46 @@ class Timeout(Value):
         if value is not None and not value > 0:
             raise InvalidRequest(f"timeout must be more than 0 seconds, not {value!r}")
         return cls(connect=value, read=value, write=value, pool=value)
+
+
+class TimeLimit(Protocol):
+    """A clock that is asked before each wait: a `Deadline`, the scope of a new connection, or `Within`."""
+
+    def remaining(self, wait: Wait) -> float | None:
+        """Seconds that a wait of this kind may last from now on (None: no limit).
+
+        Raises `TimeoutError` if there is no time left.
+        """
+        ...
+
+
+class Within:
+    """A limit for a step that may wait several times: these seconds in all, from its first wait; no more than `whole`.
+
+    With 0 seconds the step gets what is there, because the first wait is always allowed.
+    """
+
+    __slots__ = ("_ends_at", "_seconds", "_whole")
+
+    def __init__(self, seconds: float | None, whole: TimeLimit | None = None) -> None:
+        self._seconds = seconds
+        self._whole = whole
+        self._ends_at: float | None = None
+
+    def remaining(self, wait: Wait) -> float | None:
+        """See `TimeLimit`."""
+        whole = None if self._whole is None else self._whole.remaining(wait)
+        left = self._seconds
+        if left is None:
+            return whole
+        now = monotonic()
+        if self._ends_at is None:
+            self._ends_at = now + left
+        else:
+            left = self._ends_at - now
+            if left <= 0:
+                raise TimeoutError(f"it was not done within {self._seconds:g} s")
+        return left if whole is None or left < whole else whole
 
 
 class Deadline:

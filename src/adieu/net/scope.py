@@ -10,7 +10,7 @@ from adieu.net.closing import shut
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from adieu.lifecycle.deadline import Deadline
+    from adieu.lifecycle.deadline import Deadline, Wait
     from adieu.net.address_rules import AddressRules
     from adieu.net.closing import Closable
     from adieu.net.connect import Connect
@@ -59,8 +59,11 @@ class ConnectScope:
         self._owned: list[Closable] = []
         self.closed = False
 
-    def remaining(self) -> float | None:
-        """Seconds left for lookup, connecting and TLS together (None: no limit); raises when none are left."""
+    def remaining(self, wait: Wait = "connect") -> float | None:
+        """Seconds left for lookup, connecting and TLS together, whatever is waited for (None: no limit).
+
+        Raises `RequestTimeout` when none are left.
+        """
         whole = self._deadline.remaining("connect")
         if self._ends_at is None:
             return whole

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.deadline import Within
+
 if TYPE_CHECKING:
     import ssl
 
+    from adieu.lifecycle.deadline import TimeLimit
     from adieu.net.scope import ConnectScope
 
 __all__ = ["AnyStream", "AsyncByteStream", "ByteStream"]
@@ -42,20 +45,22 @@ class _Stream(ABC):
 class ByteStream(_Stream):
     """An open, ordered, two-way stream of bytes: a base class.
 
-    Timeouts are seconds (None: no limit), and end in a `TimeoutError`. Two threads may call `recv` and `send` at once.
+    `limit` says how long a wait may last: call `limit.remaining("read")` or `limit.remaining("write")` at the beginning
+    and again before each further wait. A wait that is longer ends in a `TimeoutError`. Two threads may call `recv` and
+    `send` at once.
     """
 
     __slots__ = ()
 
     @abstractmethod
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
         """Some bytes, at most `max_bytes`; b"" when the peer has closed."""
 
     @abstractmethod
-    def send(self, data: bytes, timeout: float | None) -> None:
-        """Send all of `data`. The timeout is for each wait for the peer to take some more."""
+    def send(self, data: bytes, limit: TimeLimit) -> None:
+        """Send all of `data`. Each wait for the peer to take some more has a limit of its own."""
 
-    def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+    def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """Wait until the peer takes some of `data` or sends something: the number of bytes taken, or the bytes it sent.
 
         A long upload needs both: `send` alone would wait without end for a peer that answers early and stops reading.
@@ -63,11 +68,11 @@ class ByteStream(_Stream):
         """
         if self.readable():
             try:
-                return self.recv(_PIECE, _POLL_TIMEOUT)
+                return self.recv(_PIECE, Within(_POLL_TIMEOUT))
             except TimeoutError:
                 pass  # A TLS record without data in it.
         piece = data[:_PIECE]
-        self.send(bytes(piece), timeout)
+        self.send(bytes(piece), limit)
         return len(piece)
 
     def start_tls(self, hostname: str, scope: ConnectScope) -> ByteStream | None:
@@ -84,22 +89,22 @@ class AsyncByteStream(_Stream):
     __slots__ = ()
 
     @abstractmethod
-    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    async def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
         """See `ByteStream.recv`."""
 
     @abstractmethod
-    async def send(self, data: bytes, timeout: float | None) -> None:
+    async def send(self, data: bytes, limit: TimeLimit) -> None:
         """See `ByteStream.send`."""
 
-    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+    async def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """See `ByteStream.send_or_recv`."""
         if self.readable():
             try:
-                return await self.recv(_PIECE, _POLL_TIMEOUT)
+                return await self.recv(_PIECE, Within(_POLL_TIMEOUT))
             except TimeoutError:
                 pass  # A TLS record without data in it.
         piece = data[:_PIECE]
-        await self.send(bytes(piece), timeout)
+        await self.send(bytes(piece), limit)
         return len(piece)
 
 

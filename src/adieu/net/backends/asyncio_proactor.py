@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Coroutine, Generator, Iterable
 
+    from adieu.lifecycle.deadline import TimeLimit
+
 __all__ = ["AsyncCompletionStream", "polled", "watches"]
 
 T = TypeVar("T")
@@ -60,34 +62,36 @@ class AsyncCompletionStream(AsyncSocketStream):
         super().__init__(sock, loop)
         self._futures: set[asyncio.Future[object]] = set()
 
-    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    async def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
+        seconds = limit.remaining("read")
         await self._let_others_run()
         try:
             return self._recv(max_bytes)
         except (BlockingIOError, InterruptedError):
             operation = self._loop.sock_recv(self._sock, max_bytes)
-            return await self._done(operation, timeout)
+            return await self._done(operation, seconds)
         except OSError as error:
             raise self._explained(error) from None
 
-    async def send(self, data: bytes, timeout: float | None) -> None:
+    async def send(self, data: bytes, limit: TimeLimit) -> None:
         rest = memoryview(data)
         while rest:
+            seconds = limit.remaining("write")
             sent = self._send_some(rest[:PIECE])
             if not sent:
                 sent = len(rest[:PIECE])
-                await self._done(self._loop.sock_sendall(self._sock, rest[:sent]), timeout)
+                await self._done(self._loop.sock_sendall(self._sock, rest[:sent]), seconds)
             rest = rest[sent:]
 
-    async def _until_writable(self, timeout: float | None, or_readable: bool = False) -> None:
+    async def _until_writable(self, seconds: float | None, or_readable: bool = False) -> None:
         # No operation of the loop's waits for two things at once, and a withdrawn one may have been done by half.
         sockets = [self._sock]
-        if not await polled(sockets if or_readable else (), sockets, timeout):
+        if not await polled(sockets if or_readable else (), sockets, seconds):
             raise TimeoutError
 
     @types.coroutine
     def _done(
-        self, operation: Coroutine[asyncio.Future[object], None, T], timeout: float | None
+        self, operation: Coroutine[asyncio.Future[object], None, T], seconds: float | None
     ) -> Generator[asyncio.Future[object], None, T]:
         """Await an operation of the loop's, and keep the future that it waits for."""
         try:
@@ -96,8 +100,8 @@ class AsyncCompletionStream(AsyncSocketStream):
             while True:
                 future = operation.send(None)
                 timer = None
-                if timeout is not None:
-                    timer = self._loop.call_later(timeout, _end, future, TimeoutError())
+                if seconds is not None:
+                    timer = self._loop.call_later(seconds, _end, future, TimeoutError())
                 self._futures.add(future)
                 try:
                     yield future

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import asyncio
     import socket
 
+    from adieu.lifecycle.deadline import TimeLimit
+
 __all__ = ["AsyncSocketStream"]
 
 # Instead of the end of a turn: none has begun, and one that is over, so that the next read waits.
@@ -58,7 +60,8 @@ class AsyncSocketStream(NonBlockingSocket):
         self._reading = Wait(loop)
         self._writing: Wait | None = None
 
-    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    async def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
+        seconds = limit.remaining("read")
         ends_at = self._turn_ends_at
         if ends_at == _NOT_BEGUN or (ends_at > 0 and monotonic() < ends_at):
             try:
@@ -73,7 +76,7 @@ class AsyncSocketStream(NonBlockingSocket):
                 raise self._explained(error) from None
         self._turn_ends_at = _NOT_BEGUN
         self._size = max_bytes
-        reading = self._begin_wait(self._reading, timeout)
+        reading = self._begin_wait(self._reading, seconds)
         try:
             if not self._registered:
                 # Before the call, in case it is interrupted: removing what was not added does no harm.
@@ -105,7 +108,10 @@ class AsyncSocketStream(NonBlockingSocket):
             self._loop.remove_reader(self._sock)
             self._registered = False
 
-    async def send(self, data: bytes, timeout: float | None) -> None:
+    async def send(self, data: bytes, limit: TimeLimit) -> None:
+        limit.remaining(
+            "write"
+        )  # A peer that takes everything at once must not make the call longer.
         if self._skips_left:
             self._skips_left -= 1
             self._turn_ends_at = _OVER
@@ -114,12 +120,13 @@ class AsyncSocketStream(NonBlockingSocket):
             return
         rest = memoryview(data)[sent:]
         while rest:
-            await self._until_writable(timeout)
+            await self._until_writable(limit.remaining("write"))
             rest = rest[self._send_some(rest) :]
 
-    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+    async def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """See `SocketStream.send_or_recv`."""
         while True:
+            seconds = limit.remaining("write")
             if self.readable():
                 try:
                     return self._recv(PIECE)
@@ -128,7 +135,7 @@ class AsyncSocketStream(NonBlockingSocket):
             if sent := self._send_some(data[:PIECE]):
                 await self._let_others_run()
                 return sent
-            await self._until_writable(timeout, or_readable=True)
+            await self._until_writable(seconds, or_readable=True)
             self._turn_ends_at = _NOT_BEGUN
 
     async def _let_others_run(self) -> None:
@@ -140,10 +147,10 @@ class AsyncSocketStream(NonBlockingSocket):
             self._turn_ends_at = _NOT_BEGUN
             await checkpoint()
 
-    async def _until_writable(self, timeout: float | None, or_readable: bool = False) -> None:
+    async def _until_writable(self, seconds: float | None, or_readable: bool = False) -> None:
         if self._writing is None:
             self._writing = Wait(self._loop)
-        writing = self._begin_wait(self._writing, timeout)
+        writing = self._begin_wait(self._writing, seconds)
         try:
             self._loop.add_writer(self._sock, writing.resume)
             if or_readable:
@@ -157,12 +164,12 @@ class AsyncSocketStream(NonBlockingSocket):
                 if or_readable:
                     self._unregister()
 
-    def _begin_wait(self, wait: Wait, timeout: float | None) -> Wait:
+    def _begin_wait(self, wait: Wait, seconds: float | None) -> Wait:
         if self._closed:
             raise ConnectionAbortedError("the connection was closed")
         if _get_running_loop() is not self._loop:
             raise wrong_loop(self._loop)
-        wait.begin(timeout)
+        wait.begin(seconds)
         return wait
 
     def close(self) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import TrioToken
 
+    from adieu.lifecycle.deadline import TimeLimit
+
 __all__ = ["TrioSocketStream", "is_running", "time_limit", "unwatch"]
 
 
@@ -45,19 +47,17 @@ class TrioSocketStream(NonBlockingSocket):
         # Until then sends may succeed without a wait; after that the other tasks run.
         self._turn_ends_at = turn_ends_at()
 
-    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    async def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
         self._check()
+        seconds = limit.remaining("read")
         await checkpoint_if_cancelled()
         data = self._recv_some(max_bytes)
         if data is not None:
             await cancel_shielded_checkpoint()
             return data
-        with time_limit(timeout):
-            while data is None:
-                await self._until(wait_readable)
-                data = self._recv_some(max_bytes)
-        if data is None:
-            raise TimeoutError
+        while data is None:
+            await self._within(seconds, wait_readable)
+            data = self._recv_some(max_bytes)
         return data
 
     def _recv_some(self, max_bytes: int) -> bytes | None:
@@ -68,8 +68,11 @@ class TrioSocketStream(NonBlockingSocket):
         except OSError as error:
             raise self._explained(error) from None
 
-    async def send(self, data: bytes, timeout: float | None) -> None:
+    async def send(self, data: bytes, limit: TimeLimit) -> None:
         self._check()
+        limit.remaining(
+            "write"
+        )  # A peer that takes everything at once must not make the call longer.
         await self._checkpoint()
         sent = self._send_some(data)
         if sent == len(data):
@@ -77,22 +80,20 @@ class TrioSocketStream(NonBlockingSocket):
         rest = memoryview(data)[sent:]
         while rest:
             # One limit for each wait, and not for the whole transfer: a slow upload is not a dead one.
-            with time_limit(timeout) as scope:
-                await self._until(wait_writable)
-            if scope.cancelled_caught:
-                raise TimeoutError
+            await self._within(limit.remaining("write"), wait_writable)
             rest = rest[self._send_some(rest) :]
 
-    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+    async def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """See `SocketStream.send_or_recv`."""
         self._check()
         await self._checkpoint()
         while True:
+            seconds = limit.remaining("write")
             if self.readable() and (answer := self._recv_some(PIECE)) is not None:
                 return answer
             if sent := self._send_some(data[:PIECE]):
                 return sent
-            await self._until_either(timeout)
+            await self._until_either(seconds)
 
     async def _checkpoint(self) -> None:
         """A checkpoint for cancellation; from time to time for the scheduler, too."""
@@ -102,7 +103,7 @@ class TrioSocketStream(NonBlockingSocket):
         else:
             await checkpoint_if_cancelled()
 
-    async def _until_either(self, timeout: float | None) -> None:
+    async def _until_either(self, seconds: float | None) -> None:
         """Wait until the socket can be written to or read from."""
         ended: list[OSError] = []
         done = False
@@ -116,13 +117,21 @@ class TrioSocketStream(NonBlockingSocket):
             done = True
             both.cancel_scope.cancel()
 
-        with time_limit(timeout):
+        with time_limit(seconds):
             async with trio.open_nursery() as both:
                 both.start_soon(wait, wait_readable)
                 both.start_soon(wait, wait_writable)
         if ended:
             raise ended.pop()
         if not done:
+            raise TimeoutError
+
+    async def _within(
+        self, seconds: float | None, ready: Callable[[socket.socket], Awaitable[None]]
+    ) -> None:
+        with time_limit(seconds) as scope:
+            await self._until(ready)
+        if scope.cancelled_caught:
             raise TimeoutError
 
     async def _until(self, ready: Callable[[socket.socket], Awaitable[None]]) -> None:

@@ -72,13 +72,13 @@ class _Handshake:
         self.via = via
 
     def send(self, data: bytes) -> Steps[None]:
-        yield self._stream.send(data, self._scope.remaining())
+        yield self._stream.send(data, self._scope)
 
     def recv(self, size: int) -> Steps[bytes]:
         """Exactly this many bytes."""
         data = b""
         while len(data) < size:
-            piece = yield self._stream.recv(size - len(data), self._scope.remaining())
+            piece = yield self._stream.recv(size - len(data), self._scope)
             if not piece:
                 raise self.failed("it closed the connection in the middle of the handshake")
             data += piece

@@ -17,6 +17,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.lock import locked, new_lock, release_if_owned
 from adieu.lifecycle.steps import Steps, adrive, drive
 from adieu.net.stream import AsyncByteStream, ByteStream
@@ -25,6 +26,7 @@ from adieu.net.tls.handshake import handshake
 from adieu.net.tls.sessions import resume
 
 if TYPE_CHECKING:
+    from adieu.lifecycle.deadline import TimeLimit
     from adieu.net.scope import ConnectScope
 
 __all__ = ["AsyncTLSStream", "TLSStream"]
@@ -87,21 +89,21 @@ class _Layer:
                 handshake(self._tls, self._config)
                 break
             except ssl.SSLWantReadError:
-                yield from self._flush(scope.remaining())
-                yield from self._fill(scope.remaining())
+                yield from self._flush(scope)
+                yield from self._fill(scope)
             except ssl.SSLError:
                 try:
                     # An alert, for the server's log. It is a few bytes, which need no long wait.
-                    yield from self._flush(_POLL_TIMEOUT)
+                    yield from self._flush(Within(_POLL_TIMEOUT))
                 except OSError:
                     pass
                 raise
-        yield from self._flush(scope.remaining())
+        yield from self._flush(scope)
 
-    def _read(self, max_bytes: int, timeout: float | None) -> Steps[bytes]:
+    def _read(self, max_bytes: int, limit: TimeLimit) -> Steps[bytes]:
         while (data := self._decrypted(max_bytes)) is None:
-            yield from self._flush(timeout)
-            yield from self._fill(timeout)
+            yield from self._flush(limit)
+            yield from self._fill(limit)
         return data
 
     def _decrypted(self, max_bytes: int) -> bytes | None:
@@ -126,16 +128,16 @@ class _Layer:
                 resumption.keep(self._tls)
             return b"".join(pieces) if pieces or self._ended else None
 
-    def _write(self, data: bytes | memoryview, timeout: float | None) -> Steps[None]:
+    def _write(self, data: bytes | memoryview, limit: TimeLimit) -> Steps[None]:
         rest = memoryview(data)
         while rest:
             with self._session:
                 taken = self._encrypted(rest)
                 # Under the same lock: else a thread that receives could take these bytes, and would send them first.
                 out = self._claimed()
-            yield from self._transmit(out, timeout)
+            yield from self._transmit(out, limit)
             if taken is None:
-                yield from self._fill(timeout)
+                yield from self._fill(limit)
             else:
                 rest = rest[taken:]
 
@@ -146,7 +148,7 @@ class _Layer:
         except ssl.SSLWantReadError:
             return None
 
-    def _write_or_read(self, data: memoryview, timeout: float | None) -> Steps[int | bytes]:
+    def _write_or_read(self, data: memoryview, limit: TimeLimit) -> Steps[int | bytes]:
         """See `SocketStream.send_or_recv`. What was encrypted has to go as it is, so it is kept until it has gone."""
         if (answer := self._decrypted(_BLOCK)) is not None:
             return answer
@@ -156,10 +158,10 @@ class _Layer:
                 if taken is not None:
                     self._taken, self._unsent = taken, memoryview(self._out.read())
             if taken is None:
-                yield from self._flush(timeout)
-                yield from self._fill(timeout)
+                yield from self._flush(limit)
+                yield from self._fill(limit)
         while self._unsent:
-            done = yield self._below.send_or_recv(self._unsent, timeout)
+            done = yield self._below.send_or_recv(self._unsent, limit)
             if isinstance(done, int):
                 self._unsent = self._unsent[done:]
                 continue
@@ -168,11 +170,11 @@ class _Layer:
                 return answer
         return self._taken
 
-    def _flush(self, timeout: float | None) -> Steps[None]:
+    def _flush(self, limit: TimeLimit) -> Steps[None]:
         """Send what OpenSSL has to say."""
         with self._session:
             out = self._claimed()
-        yield from self._transmit(out, timeout)
+        yield from self._transmit(out, limit)
 
     def _claimed(self) -> bytes:
         """Encrypted bytes that the caller must send: none while another call sends, or a piece of an upload is due."""
@@ -181,11 +183,11 @@ class _Layer:
         self._sender = threading.get_ident()
         return self._out.read()
 
-    def _transmit(self, out: bytes, timeout: float | None) -> Steps[None]:
+    def _transmit(self, out: bytes, limit: TimeLimit) -> Steps[None]:
         """Send claimed bytes, and those that other calls have left meanwhile."""
         try:
             while out:
-                yield self._below.send(out, timeout)
+                yield self._below.send(out, limit)
                 with self._session:
                     self._sender = 0
                     out = self._claimed()
@@ -193,9 +195,9 @@ class _Layer:
             self._sender = 0
             raise
 
-    def _fill(self, timeout: float | None) -> Steps[None]:
+    def _fill(self, limit: TimeLimit) -> Steps[None]:
         # Never more: for 128 KiB and beyond the allocator may map fresh pages each time, which doubles what TLS costs.
-        self._feed((yield self._below.recv(_BLOCK, timeout)))
+        self._feed((yield self._below.recv(_BLOCK, limit)))
 
     def _feed(self, data: bytes) -> None:
         with self._session:
@@ -240,26 +242,26 @@ class TLSStream(_Layer, ByteStream):
         drive(stream._handshake(scope))
         return stream
 
-    def recv(self, max_bytes: int, timeout: float | None) -> bytes:
+    def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
         try:
             with self._reading:
-                return drive(self._read(max_bytes, timeout))
+                return drive(self._read(max_bytes, limit))
         except BaseException:
             self._release()
             raise
 
-    def send(self, data: bytes, timeout: float | None) -> None:
+    def send(self, data: bytes, limit: TimeLimit) -> None:
         try:
             with self._writing:
-                drive(self._write(data, timeout))
+                drive(self._write(data, limit))
         except BaseException:
             self._release()
             raise
 
-    def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+    def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """See `SocketStream.send_or_recv`. No other thread may use the stream meanwhile."""
         try:
-            return drive(self._write_or_read(data, timeout))
+            return drive(self._write_or_read(data, limit))
         except BaseException:
             self._release()
             raise
@@ -285,12 +287,12 @@ class AsyncTLSStream(_Layer, AsyncByteStream):
         await adrive(stream._handshake(scope))
         return stream
 
-    async def recv(self, max_bytes: int, timeout: float | None) -> bytes:
-        return await adrive(self._read(max_bytes, timeout))
+    async def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
+        return await adrive(self._read(max_bytes, limit))
 
-    async def send(self, data: bytes, timeout: float | None) -> None:
-        await adrive(self._write(data, timeout))
+    async def send(self, data: bytes, limit: TimeLimit) -> None:
+        await adrive(self._write(data, limit))
 
-    async def send_or_recv(self, data: memoryview, timeout: float | None) -> int | bytes:
+    async def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """See `SocketStream.send_or_recv`."""
-        return await adrive(self._write_or_read(data, timeout))
+        return await adrive(self._write_or_read(data, limit))
