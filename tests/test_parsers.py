@@ -49,7 +49,7 @@ from adieu.messages.fields.disposition import file_name
 from adieu.messages.fields.links import parse_links
 from adieu.messages.fields.trailers import received_trailers
 from adieu.net.proxies.environment import Environment, NoProxy
-from adieu.transport.mounts import Pattern
+from adieu.transport.mount_pattern import Pattern
 from support.growth import assert_linear
 from support.replay import ReplayWire, tunnel
 

@@ -55,7 +55,7 @@ def in_a_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[obje
 
 
 def test_a_client_that_was_never_used_closes_nothing() -> None:
-    client = adieu.Client(adapter="no adapter is called this")
+    client = adieu.Client()
     report = client.close()
     assert report == adieu.CloseReport(0, 0, ())
     assert report.clean

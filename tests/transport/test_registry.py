@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,29 @@ def test_an_unknown_name_is_refused_with_all_that_are_known(
 ) -> None:
     theirs = importlib.metadata.EntryPoint("theirs", "json:loads", "adieu.adapters")
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [theirs])
-    monkeypatch.setattr(registry, "_found", {})
     with pytest.raises(adieu.UnknownAdapter) as caught:
         registry.find_adapter("natve")
     assert str(caught.value) == (
         "no adapter is called 'natve'. Installed are: close, h11, native, theirs, urllib3"
     )
+
+
+def test_an_installed_adapter_is_imported_when_it_is_first_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs = importlib.metadata.EntryPoint("theirs", "json.no_module:loads", "adieu.adapters")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [theirs])
+    monkeypatch.setattr(registry, "_installed", {})
+    with adieu.Client(adapter="theirs") as client, pytest.raises(ModuleNotFoundError):
+        client.get("http://127.0.0.1/")
+
+
+def test_a_client_that_came_from_a_pickle_says_that_its_adapter_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs = importlib.metadata.EntryPoint("theirs", "json:loads", "adieu.adapters")
+    monkeypatch.setattr(registry, "_installed", {("adieu.adapters", "theirs"): theirs})
+    pickled = pickle.dumps(adieu.Client(adapter="theirs"))
+    monkeypatch.setattr(registry, "_installed", {})
+    with pytest.raises(adieu.UnknownAdapter, match="'theirs'"):
+        pickle.loads(pickled)

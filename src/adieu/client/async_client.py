@@ -215,6 +215,10 @@ class AsyncClient(ClientBase):
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
+    async def unmount(self, pattern: str) -> CloseReport:
+        """Remove a mount, and close its adapter: see `Client.unmount`."""
+        return await adrive(self._unmounting(pattern))
+
     async def close(self) -> CloseReport:
         """Close every connection, also those in use: see `Client.close`."""
         return await adrive(self._closing())
@@ -236,7 +240,7 @@ class AsyncClient(ClientBase):
         # Its event loop has ended, and no connection works without it: close them here, and warn once.
         if self._closed:
             return
-        for adapter in self._adapters():
+        for adapter in self._mounts.adapters():
             if not base_of(adapter).stranded:
                 continue
             connections = base_of(adapter).connections()

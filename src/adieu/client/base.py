@@ -32,7 +32,8 @@ from adieu.messages.url import URL, parse_url
 from adieu.messages.url.form import defaults_left
 from adieu.transport.adapter import base_of
 from adieu.transport.functions import is_awaited
-from adieu.transport.mounts import Mount, Mounts, Pattern
+from adieu.transport.mount_pattern import Pattern
+from adieu.transport.mounts import Mount, Mounts
 from adieu.transport.registry import chosen
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ class ClientBase(SettingAttributes):
 
     def _closing(self) -> Steps[CloseReport]:
         object.__setattr__(self, "_closed", True)
-        return (yield from closing(self._watched(), self._adapters))
+        return (yield from closing(self._watched(), self._mounts.adapters))
 
     def _watched(self) -> list[BodyBase]:
         while True:
@@ -299,6 +300,19 @@ class ClientBase(SettingAttributes):
             )
         )
 
+    def _unmounting(self, pattern: str) -> Steps[CloseReport]:
+        if self._closed:
+            raise ClientClosed("this client is closed, and all its mounts with it")
+        self._mounts.remove(Pattern.parse(pattern))
+        return (yield from self._closing_removed())
+
+    def _closing_removed(self) -> Steps[CloseReport]:
+        """Close the adapters of mounts that were removed. If it is cut short, the next one goes on."""
+        removed = self._mounts.removed()
+        report = yield from closing((), lambda: self._mounts.without_use(removed))
+        self._mounts.forget(removed)
+        return report
+
     def _chosen(self, adapter: AdapterLike | str, limits: Limits | None) -> Adapter | NamedAdapter:
         return chosen(adapter, self.adapter_group, limits, self.awaits)
 
@@ -310,12 +324,9 @@ class ClientBase(SettingAttributes):
     def connections(self) -> list[ConnectionInfo]:
         """The state of every connection: idle, or leased for which request, since when, opened where."""
         lines: list[ConnectionInfo] = []
-        for adapter in self._adapters():
+        for adapter in self._mounts.adapters():
             lines += base_of(adapter).connections()
         return lines
-
-    def _adapters(self) -> list[Adapter]:
-        return list({id(a): a for mount in self._mounts if (a := mount.made) is not None}.values())
 
     # -- elsewhere -----------------------------------------------------------------------------------------------------
 

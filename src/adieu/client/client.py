@@ -272,6 +272,21 @@ class Client(ClientBase):
         """Wait, holding nothing."""
         sleep(seconds)
 
+    def unmount(self, pattern: str) -> CloseReport:
+        """Remove the mount of this pattern. Other mounts, or the client's own adapter, serve its URLs from then on.
+
+        Every connection of the mount's adapter is closed, also those in use: a call that waits for its response fails
+        as if the connection had broken, and so does reading. An adapter that another mount or the client itself has,
+        too, stays open. Raises `MountError` if the pattern is not mounted.
+        """
+        try:
+            return drive(self._unmounting(pattern))
+        except Exception:
+            raise
+        except BaseException:
+            drive(self._closing_removed())  # What an interrupt has left open.
+            raise
+
     def close(self) -> CloseReport:
         """Close every connection, also those in use: reading from one raises `ClientClosed`. Idempotent.
 

@@ -1,26 +1,19 @@
 """Mounts: which adapter (and policy) serves a URL, decided on parsed parts and never on raw text.
 
-A pattern looks like a URL: `scheme://host:port/path`. Its parts mean:
-
-- scheme: exact, or `*` (also written `all`) for any.
-- host: exact; `*.example.org` for every name below example.org (not itself); left out for every host.
-- port: exact; left out it is the scheme's own (443 for https), as in a URL; `:*` for any. Without a host: any.
-- path: whole segments from the left: `/v1` and `/v1/` match `/v1` and `/v1/users`, never `/v10`.
-
-Userinfo, query and fragment of a URL never matter, and a pattern that has them is refused. The most specific pattern
-wins: host first, then port, then path, then scheme. Two patterns that say the same cannot both be mounted.
+The most specific pattern wins: host first, then port, then path, then scheme. Two patterns that say the same cannot
+both be mounted. `mount_pattern` says what a pattern matches.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from adieu.errors import InvalidRequest, InvalidURL, MountError, RedirectError
+from adieu.errors import ClientClosed, InvalidRequest, MountError, RedirectError
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.url import URL
 from adieu.texts import show_url
 from adieu.transport.adapter import base_of
+from adieu.transport.mount_pattern import segments
 from adieu.transport.registry import NamedAdapter
 
 if TYPE_CHECKING:
@@ -30,13 +23,10 @@ if TYPE_CHECKING:
     from adieu.net.connection_settings import ConnectionSettings
     from adieu.net.tls.config import TLSConfig
     from adieu.transport.adapter import Adapter
+    from adieu.transport.mount_pattern import Pattern
 
-__all__ = ["Mount", "Mounts", "Pattern"]
+__all__ = ["Mount", "Mounts"]
 
-_SHAPE = re.compile(r"(\*|[A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(/[^?#\\]*)?", re.ASCII)
-_PORT = re.compile(r"(.*?)(?::(\*|[0-9]+))?", re.DOTALL)
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SETTINGS = {
     "tls": "TLS settings",
@@ -45,94 +35,7 @@ _SETTINGS = {
     "route": "the proxy chosen for it",
 }
 _CACHED_ORIGINS = 1024
-_ANY_PORT = -1  # Not 0, which a URL may have.
 _MAKING = new_lock()
-
-
-class Pattern(NamedTuple):
-    """A parsed pattern. `port` -1 is any port; `host` "" is any host."""
-
-    scheme: str
-    host: str
-    below: bool
-    port: int | None
-    segments: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, text: object) -> Pattern:
-        """Raises `MountError` for anything that could be understood in two ways."""
-        match = _SHAPE.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            raise MountError(
-                f"{text!r} is no mount pattern: write scheme://host:port/path, without query and fragment"
-            )
-        scheme, authority, path = match.group(1).lower(), match.group(2), match.group(3) or "/"
-        if scheme == "all":
-            scheme = "*"
-        if "@" in authority:
-            raise MountError(f"{text!r}: userinfo never takes part in mounting; leave it out")
-        if "*" in path:
-            raise MountError(
-                f"{text!r}: a path has no wildcards; whole segments match from the left"
-            )
-        parts = _PORT.fullmatch(authority)
-        assert parts is not None
-        host, port = parts.groups()
-        if not host and (port or path != "/"):
-            raise MountError(f"{text!r}: a port or a path needs a host before it")
-        below = host.startswith("*.")
-        name = host[2:] if below else host
-        if "*" in name or (below and not name):
-            raise MountError(f"{text!r}: the only wildcard of a host is a leading '*.'")
-        # The URL's own parser normalises the parts: case, IDNA, IPv6, dots, percent signs.
-        plain = "http" if scheme == "*" else scheme
-        number = "" if port in (None, "*") else f":{port}"
-        try:
-            url = URL(f"{plain}://{name or 'any'}{number}{path}")
-        except InvalidURL as error:
-            raise MountError(f"{text!r} is no mount pattern: {error}") from error
-        if name and (not url.host_key or url.host_key.endswith(".")):
-            # The host of a scheme other than http and https may have any form.
-            raise MountError(f"{text!r}: the host has an empty label: remove a dot")
-        if below and (":" in url.host_key or url.host_key[-1].isdigit()):
-            raise MountError(f"{text!r}: there is nothing below an address; '*.' needs a name")
-        wanted = _ANY_PORT if port == "*" or not name else url.port
-        if scheme == "*" and port is None:
-            wanted = _ANY_PORT
-        return cls(scheme, url.host_key if name else "", below, wanted, _segments(url.path))
-
-    def rank(self) -> tuple[int, int, int, int, int]:
-        """How specific it is; greater is more."""
-        host = 2 if self.host and not self.below else 1 if self.host else 0
-        return (
-            host,
-            self.host.count(".") if self.below else 0,
-            self.port != _ANY_PORT,
-            len(self.segments),
-            self.scheme != "*",
-        )
-
-    def misses(self, origin: Origin, host: str) -> str | None:
-        """Why a URL's origin does not match, or None if it does."""
-        if self.scheme not in ("*", origin.scheme):
-            return f"scheme {origin.scheme} is not {self.scheme}"
-        if self.below and not host.endswith("." + self.host):
-            return f"host {host} is not below {self.host}"
-        if self.host and not self.below and host != self.host:
-            return f"host {host} is not {self.host}"
-        if self.port not in (_ANY_PORT, origin.port):
-            return f"port {origin.port} is not {self.port}"
-        return None
-
-    def __str__(self) -> str:
-        port = "" if self.port in (None, _DEFAULT_PORTS.get(self.scheme)) else f":{self.port}"
-        if self.port == _ANY_PORT:
-            port = ":*" if self.host and self.scheme != "*" else ""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        path = "".join([f"/{segment}" for segment in self.segments])
-        if self.host and not (self.segments and self.segments[-1]):
-            path += "/"  # A slash at the end counts if the last segment is empty.
-        return f"{self.scheme}://{'*.' if self.below else ''}{name}{port}{path}"
 
 
 class Mount:
@@ -146,6 +49,7 @@ class Mount:
         "made",
         "pattern",
         "policy",
+        "removed",
         "schemes",
         "tls",
     )
@@ -171,6 +75,8 @@ class Mount:
         self._named = adapter if isinstance(adapter, NamedAdapter) else None
         # The adapter, if there was a use for it yet.
         self.made = None if isinstance(adapter, NamedAdapter) else adapter
+        # It was unmounted, and makes no adapter any more.
+        self.removed = False
         # The schemes that the adapter serves, once there is one; empty: any.
         self.schemes: tuple[str, ...] = () if self.made is None else _schemes(self.made)
 
@@ -184,6 +90,8 @@ class Mount:
 
     def _first_use(self) -> Adapter:
         if (adapter := self.made) is None:
+            if self.removed:
+                raise ClientClosed(f"{self.pattern} was unmounted meanwhile")
             assert self._named is not None
             adapter = self._named.make()
             self.schemes = _schemes(adapter)
@@ -221,6 +129,8 @@ class Mounts:
     def __init__(self, default: Mount) -> None:
         self._default = default
         self._mounts: list[Mount] = []
+        # Removed ones, until their adapters are closed.
+        self._leaving: list[Mount] = []
         self._by_origin: dict[Origin, tuple[Mount, ...]] = {}
 
     def add(self, mount: Mount) -> None:
@@ -231,13 +141,54 @@ class Mounts:
         for other in self._mounts:
             if other.pattern == mount.pattern:
                 raise MountError(
-                    f"{mount.pattern} is mounted already, and a mount cannot be replaced: "
-                    f"mount a more specific pattern, or make another client"
+                    f"{mount.pattern} is mounted already: unmount it first, or mount a more specific pattern"
                 )
         kept = [*self._mounts, mount]
         kept.sort(key=_rank, reverse=True)
         self._mounts = kept
         self._by_origin = {}  # Last: see `_candidates`.
+
+    def remove(self, pattern: Pattern) -> None:
+        """Unmount: no call selects this mount any more. Raises `MountError` if the pattern is not mounted.
+
+        Its adapter stays among `adapters()`, so that it is closed whatever happens, until `forget` is called.
+        """
+        locked(_MAKING, self._remove, pattern)
+
+    def _remove(self, pattern: Pattern) -> None:
+        mount = next((mount for mount in self._mounts if mount.pattern == pattern), None)
+        if mount is None:
+            mounted = ", ".join([str(mount.pattern) for mount in self._mounts]) or "nothing"
+            raise MountError(f"{pattern} is not mounted; mounted is {mounted}")
+        self._leaving = [*self._leaving, mount]
+        self._mounts = [other for other in self._mounts if other is not mount]
+        self._by_origin = {}  # Last: see `_candidates`.
+
+    def removed(self) -> list[Mount]:
+        """The mounts that were removed, and not forgotten yet. From now on they make no adapter."""
+        return locked(_MAKING, self._removed)
+
+    def _removed(self) -> list[Mount]:
+        for mount in self._leaving:
+            mount.removed = True
+        return self._leaving
+
+    def forget(self, mounts: list[Mount]) -> None:
+        """Forget removed mounts, when their adapters are closed."""
+        locked(_MAKING, self._forget, mounts)
+
+    def _forget(self, mounts: list[Mount]) -> None:
+        self._leaving = [mount for mount in self._leaving if mount not in mounts]
+
+    def without_use(self, mounts: list[Mount]) -> list[Adapter]:
+        """The adapters that these mounts alone have made."""
+        used = {id(mount.made) for mount in self}
+        return [a for mount in mounts if (a := mount.made) is not None and id(a) not in used]
+
+    def adapters(self) -> list[Adapter]:
+        """The adapters that were made, each once, with those of mounts that are being removed."""
+        mounts = [*self._leaving, *self]
+        return list({id(a): a for mount in mounts if (a := mount.made) is not None}.values())
 
     def select(self, url: URL) -> Mount:
         """The mount that serves this URL: the most specific one that matches."""
@@ -246,14 +197,14 @@ class Mounts:
         candidates = self._by_origin.get(url.origin)
         if candidates is None:
             candidates = self._candidates(url)
-        segments: tuple[str, ...] | None = None
+        parts: tuple[str, ...] | None = None
         for mount in candidates:
             wanted = mount.pattern.segments if mount.pattern else ()
             if not wanted:
                 return mount
-            if segments is None:
-                segments = _segments(url.path)
-            if segments[: len(wanted)] == wanted:
+            if parts is None:
+                parts = segments(url.path)
+            if parts[: len(wanted)] == wanted:
                 return mount
         return self._default
 
@@ -297,7 +248,7 @@ class Mounts:
             if mount is chosen or pattern is None:
                 continue
             why = pattern.misses(url.origin, url.host_key)
-            if why is None and _segments(url.path)[: len(pattern.segments)] != pattern.segments:
+            if why is None and segments(url.path)[: len(pattern.segments)] != pattern.segments:
                 why = f"path {url.path} is not below /{'/'.join(pattern.segments)}"
             lines.append(f"  not {pattern}: {why or 'a more specific one matches'}")
         return "\n".join(lines)
@@ -317,18 +268,3 @@ def _schemes(adapter: object) -> tuple[str, ...]:
 def _rank(mount: Mount) -> tuple[int, int, int, int, int]:
     assert mount.pattern is not None
     return mount.pattern.rank()
-
-
-def _segments(path: str) -> tuple[str, ...]:
-    """The segments of a normalised path, with what need not be escaped unescaped (RFC 3986, section 6.2.2.2)."""
-    if "%" in path:
-        path = _ESCAPE.sub(_unescape, path)
-    parts = path.split("/")[1:]
-    if parts and not parts[-1]:
-        parts.pop()
-    return tuple(parts)
-
-
-def _unescape(match: re.Match[str]) -> str:
-    char = chr(int(match.group(1), 16))
-    return char if char in _UNRESERVED else match.group().upper()

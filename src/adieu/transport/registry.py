@@ -1,12 +1,14 @@
 """Finds adapters by name: those that come with adieu, and those among the entry points of other installed packages.
 
 Sync adapters are in the group `adieu.adapters`, async ones in `adieu.async_adapters`. To read the entry points takes as
-long as to load all of adieu, and more with each installed package, so adieu's own adapters are found without.
+long as to load all of adieu, and more with each installed package, so adieu's own adapters are found without. A name is
+looked for when it is given, and its adapter is imported when it is first used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from adieu._loading import Loading
@@ -14,6 +16,8 @@ from adieu.errors import InvalidRequest, UnknownAdapter
 from adieu.transport.adapter import checked_adapter
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from adieu.lifecycle.limits import Limits
     from adieu.transport.adapter import Adapter, AdapterLike, AnyAdapter
 
@@ -37,6 +41,7 @@ _OWN = {
 }
 
 _found: dict[tuple[str, str], Callable[..., Any]] = {}
+_installed: dict[tuple[str, str], EntryPoint] = {}
 
 
 def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]:
@@ -44,11 +49,9 @@ def find_adapter(name: str, group: str = "adieu.adapters") -> Callable[..., Any]
     key = (group, name)
     if key not in _found:
         own = _OWN.get(group, {}).get(name)
-        if own is None:
-            _found[key] = _installed(name, group)
-        else:
-            with Loading(f"the adapter {name!r}"):
-                _found[key] = _load(own)
+        load = _point(name, group).load if own is None else partial(_load, own)
+        with Loading(f"the adapter {name!r}"):
+            _found[key] = load()
     return _found[key]
 
 
@@ -58,19 +61,20 @@ def _load(place: str) -> Callable[..., Any]:
     return loaded
 
 
-def _installed(name: str, group: str) -> Callable[..., Any]:
-    with Loading("the list of adapters"):
-        # Imported here, because it takes tens of milliseconds and loads the e-mail parser.
-        from importlib.metadata import entry_points
+def _point(name: str, group: str) -> EntryPoint:
+    key = (group, name)
+    if key not in _installed:
+        with Loading("the list of adapters"):
+            # Imported here, because it takes tens of milliseconds and loads the e-mail parser.
+            from importlib.metadata import entry_points
 
-        points = {point.name: point for point in entry_points(group=group)}
-    if name not in points:
-        known = ", ".join(sorted({*points, *_OWN.get(group, ())}))
-        kind = "async adapter" if "async" in group else "adapter"
-        raise UnknownAdapter(f"no {kind} is called {name!r}. Installed are: {known}")
-    with Loading(f"the adapter {name!r}"):
-        loaded: Callable[..., Any] = points[name].load()
-    return loaded
+            points = {point.name: point for point in entry_points(group=group)}
+        if name not in points:
+            known = ", ".join(sorted({*points, *_OWN.get(group, ())}))
+            kind = "async adapter" if "async" in group else "adapter"
+            raise UnknownAdapter(f"no {kind} is called {name!r}. Installed are: {known}")
+        _installed[key] = points[name]
+    return _installed[key]
 
 
 def inner_adapter(
@@ -92,9 +96,11 @@ def chosen(
 ) -> Adapter | NamedAdapter:
     """The adapter, checked, or for a name a `NamedAdapter`, which makes the adapter at its first use.
 
-    `awaits`: the client is an async one.
+    `awaits`: the client is an async one. Raises `UnknownAdapter`, and `InvalidRequest` for what is no adapter.
     """
     if isinstance(adapter, str):
+        if adapter not in _OWN.get(group, ()):
+            _point(adapter, group)
         return NamedAdapter(adapter, group, {} if limits is None else {"limits": limits})
     # An async client calls an async adapter through the same type, and awaits what it returns.
     return cast("Adapter", checked_adapter(adapter, awaits=awaits))
@@ -111,7 +117,7 @@ class NamedAdapter:
         self.limits = limits
 
     def make(self) -> Adapter:
-        """The adapter. Raises `UnknownAdapter`, and `InvalidRequest` if it takes no limits."""
+        """The adapter. Raises `InvalidRequest` if it takes no limits, `UnknownAdapter` if it was pickled elsewhere."""
         make = find_adapter(self.name, self.group)
         try:
             adapter: Adapter = make(**self.limits)

@@ -15,7 +15,7 @@ from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.errors import InvalidRequest, MountError
 from adieu.net.proxies.environment import Environment
 from adieu.net.proxies.proxy import Proxy, ProxyLike
-from adieu.transport.mounts import Pattern
+from adieu.transport.mount_pattern import Pattern
 
 if TYPE_CHECKING:
     from adieu.messages.url import URL, Origin
