@@ -44,6 +44,7 @@ def test_modules_for_requests_are_not_loaded_before_a_request(code: str) -> None
     loaded = loaded_by(code)
     assert "adieu.client.client" in loaded
     assert loaded & EXPENSIVE == set()
+    assert {name for name in loaded if name.startswith("adieu.testing")} == set()
 
 
 def test_the_core_loads_no_adapter() -> None:

@@ -1,11 +1,11 @@
-"""Tools to test that an HTTP client leaves nothing open, with adieu or with any other client.
+"""Tools to test code that uses HTTP, and to test that a client leaves nothing open: adieu or any other.
 
-A server that misbehaves on request (`FaultServer`), peers that fail before HTTP begins (`refused_port`, `BlackHole`,
-`TLSFaults`), the operating system's table of this process's sockets (`open_sockets`, `established`), and a corpus of
-replies with the verdict of a strict client on each (`REPLIES`).
+A mock (`MockAdapter`), a server that misbehaves on request (`FaultServer`), peers that fail before HTTP begins
+(`refused_port`, `BlackHole`, `TLSFaults`), the operating system's table of this process's sockets (`open_sockets`,
+`established`), and a corpus of replies with the verdict of a strict client on each (`REPLIES`).
 
-Invariants. Tests and the demo import this package, the rest of adieu does not. It needs the standard library alone. Its
-names are imported on first use.
+Invariants. Tests and the demo import this package, the rest of adieu does not. It needs nothing but adieu. Its names
+are imported on first use.
 """
 
 from __future__ import annotations
@@ -17,15 +17,23 @@ if TYPE_CHECKING:
     from adieu.testing.corpus import REPLIES, Reply
     from adieu.testing.faults import FaultServer, payload
     from adieu.testing.faults_net import BlackHole, TLSFaults, refused_port
+    from adieu.testing.mock import MockAdapter, UnexpectedRequest
+    from adieu.testing.mock_faults import Fault
+    from adieu.testing.mock_route import MockCall, MockRoute
     from adieu.testing.socket_table import SocketRow, established, established_rows, open_sockets
 
 __all__ = [
     "REPLIES",
     "BlackHole",
+    "Fault",
     "FaultServer",
+    "MockAdapter",
+    "MockCall",
+    "MockRoute",
     "Reply",
     "SocketRow",
     "TLSFaults",
+    "UnexpectedRequest",
     "established",
     "established_rows",
     "open_sockets",
@@ -36,11 +44,16 @@ __all__ = [
 # The module of each name.
 _MODULES = {
     "BlackHole": "faults_net",
+    "Fault": "mock_faults",
     "FaultServer": "faults",
+    "MockAdapter": "mock",
+    "MockCall": "mock_route",
+    "MockRoute": "mock_route",
     "REPLIES": "corpus",
     "Reply": "corpus",
     "SocketRow": "socket_table",
     "TLSFaults": "faults_net",
+    "UnexpectedRequest": "mock",
     "established": "socket_table",
     "established_rows": "socket_table",
     "open_sockets": "socket_table",

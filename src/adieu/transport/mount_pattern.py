@@ -106,6 +106,17 @@ class Pattern(NamedTuple):
             return f"port {origin.port} is not {self.port}"
         return None
 
+    def why_not(self, url: URL) -> str | None:
+        """Why a URL does not match, for people; None if it does."""
+        why = self.misses(url.origin, url.host_key)
+        if why is None and segments(url.path)[: len(self.segments)] != self.segments:
+            return f"path {url.path} is not below /{'/'.join(self.segments)}"
+        return why
+
+    def is_exact(self, url: URL) -> bool:
+        """Whether the path of a URL that matches has no segment more."""
+        return len(segments(url.path)) == len(self.segments)
+
     def __str__(self) -> str:
         port = "" if self.port in (None, _DEFAULT_PORTS.get(self.scheme)) else f":{self.port}"
         if self.port == _ANY_PORT:

@@ -247,10 +247,8 @@ class Mounts:
             pattern = mount.pattern
             if mount is chosen or pattern is None:
                 continue
-            why = pattern.misses(url.origin, url.host_key)
-            if why is None and segments(url.path)[: len(pattern.segments)] != pattern.segments:
-                why = f"path {url.path} is not below /{'/'.join(pattern.segments)}"
-            lines.append(f"  not {pattern}: {why or 'a more specific one matches'}")
+            why = pattern.why_not(url) or "a more specific one matches"
+            lines.append(f"  not {pattern}: {why}")
         return "\n".join(lines)
 
     def __iter__(self):  # type: ignore[no-untyped-def]
