@@ -141,7 +141,7 @@ def test_version_and_help_need_no_server() -> None:
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
-        ([], "the following arguments are required: {demo}"),
+        ([], "the following arguments are required: [METHOD] URL [ITEM ...]"),
         (
             ["demo", "--adapters", "native,h12"],
             "no adapter is called 'h12'. Installed are: close, h11, native",

@@ -1,7 +1,7 @@
-"""The command `adieu`. Each subcommand is a module.
+"""The command `adieu`: a request (`adieu URL`), or a command with a name, each in a module.
 
-Invariants. A subcommand parses only its own options, prints to standard output, and returns the exit status: 0 for yes,
-1 for no. Wrong usage is 2, with a sentence that says what would be right.
+Invariants. A command parses only its own options, prints to standard output, and returns the exit status: 0 for yes, 1
+for no; requests have more. Wrong usage is 2, with a sentence that says what would be right.
 """
 
 from __future__ import annotations
@@ -9,15 +9,39 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    Subcommands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = ["main"]
 
+
 _INTERRUPTED = 128 + 2
 """The status that a shell reports for a program that SIGINT ended."""
+
+
+def _add_demo(commands: Subcommands) -> None:
+    from adieu.cli import demo
+
+    demo.add_to(commands)
+
+
+class _Command(NamedTuple):
+    """A command with a name. Its module is imported when it is asked for."""
+
+    add_to: Callable[[Subcommands], None]
+    summary: str
+
+
+_COMMANDS = {
+    "demo": _Command(
+        _add_demo, "show on this machine that no client of adieu leaves a connection open"
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,17 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     As `argparse` does it, `--help`, `--version` and wrong usage raise `SystemExit` instead, the last with status 2.
     """
-    from adieu.cli import demo
-
-    parser = argparse.ArgumentParser(
-        prog="adieu", description="An HTTP client that always says goodbye."
-    )
-    parser.add_argument("--version", action="version", version=f"adieu {_version()}")
-    commands = parser.add_subparsers(title="commands", required=True)
-    demo.add_to(commands)
-    options = parser.parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        status: int = options.run(options)
+        run = _command if arguments and arguments[0] in _COMMANDS else _fetch
+        status = run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of the output has closed it (`adieu demo | head`). The interpreter flushes again when it ends.
@@ -47,7 +64,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _version() -> str:
-    from adieu._version import __version__
+def _command(arguments: list[str]) -> int:
+    """One of the commands that have a name."""
+    parser = argparse.ArgumentParser(prog="adieu")
+    _COMMANDS[arguments[0]].add_to(parser.add_subparsers())
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
 
-    return __version__
+
+def _fetch(arguments: list[str]) -> int:
+    """A request: what begins with no command's name."""
+    from adieu.cli.fetch.command import run
+
+    commands = "".join(f"  {name:<14} {command.summary}\n" for name, command in _COMMANDS.items())
+    return run(arguments, f"\ncommands (adieu COMMAND --help):\n{commands}")

@@ -1,0 +1,1 @@
+"""`adieu URL`: one request from the command line."""

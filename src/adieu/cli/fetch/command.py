@@ -1,0 +1,103 @@
+"""`adieu URL`: sends the request and prints the answer. The client ends before this does, however it ends."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import adieu
+from adieu.cli.fetch.arguments import parse
+from adieu.cli.fetch.call import asked, client_options
+from adieu.cli.fetch.exit_status import of_answer, of_error
+from adieu.cli.fetch.printing import Printer, error_line
+from adieu.cli.fetch.progress import shown_progress
+from adieu.errors import AdieuError, InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adieu.cli.fetch.arguments import Arguments
+    from adieu.cli.fetch.call import Asked
+    from adieu.client.client import Client
+
+__all__ = ["run"]
+
+
+def run(argv: Sequence[str], commands: str) -> int:
+    """Carry out a command line and return the exit status. `commands`: a text about the others, for `--help`."""
+    arguments = parse(argv, commands)
+    try:
+        with ExitStack() as opened:
+            return _run(arguments, asked(arguments, opened), Printer(arguments))
+    except AdieuError as error:
+        error_line(str(error))
+        return of_error(error)
+    except OSError as error:  # Of the file that is written.
+        if isinstance(error, BrokenPipeError):
+            raise
+        error_line(str(error))
+        return 1
+
+
+def _run(arguments: Arguments, wanted: Asked, printer: Printer) -> int:
+    options = client_options(arguments)
+    if arguments.cookies is None:
+        with adieu.Client(**options) as client:
+            return _call(client, arguments, wanted, printer)
+    path = Path(arguments.cookies)
+    jar = adieu.Cookies.load(path) if path.exists() else adieu.Cookies()
+    with adieu.Client(**options, cookies=jar) as client:
+        try:
+            return _call(client, arguments, wanted, printer)
+        finally:
+            jar.save(path)
+
+
+def _call(client: Client, arguments: Arguments, wanted: Asked, printer: Printer) -> int:
+    if arguments.curl:
+        request = client.build_request(wanted.method, wanted.url, **wanted.options)
+        printer.say(request.as_curl(show_secrets=not arguments.mask))
+        return 0
+    if arguments.download:
+        return _download(client, arguments, wanted, printer)
+    if arguments.events:
+        return _events(client, wanted, printer)
+    with client.stream(wanted.method, wanted.url, **wanted.options) as response:
+        if arguments.verbose:
+            for earlier in (*response.history, response):
+                if earlier.request is not None:
+                    printer.request(earlier.request)
+                printer.head(earlier)
+        elif arguments.include or arguments.head or printer.is_terminal:
+            printer.head(response)
+        if arguments.output is None:
+            printer.content(response)
+        else:
+            with open(arguments.output, "wb") as file:
+                file.writelines(response.iter_bytes())
+        status = response.status_code
+    return of_answer(status) if arguments.fail else 0
+
+
+def _download(client: Client, arguments: Arguments, wanted: Asked, printer: Printer) -> int:
+    if wanted.method != "GET":
+        raise InvalidRequest(f"--download is for GET, not for {wanted.method}")
+    with shown_progress() as progress:
+        try:
+            done = client.download(
+                wanted.url, arguments.output or ".", progress=progress, **wanted.options
+            )
+        except adieu.StatusError as error:
+            error_line(str(error))
+            return of_answer(error.status_code)
+    resumed = f", of which {done.resumed:,} were there" if done.resumed else ""
+    printer.say(f"{done.path}: {done.size:,} bytes{resumed}")
+    return 0
+
+
+def _events(client: Client, wanted: Asked, printer: Printer) -> int:
+    with client.event_stream(wanted.url, wanted.method, **wanted.options) as events:
+        for event in events:
+            printer.event(event)
+    return 0
