@@ -37,6 +37,7 @@ TREE = {
     "InvalidURL": (errors.InvalidRequest,),
     "InvalidHeader": (errors.InvalidRequest,),
     "MountError": (errors.AdieuError, ValueError),
+    "PolicyError": (errors.AdieuError, TypeError),
     "UnknownAdapter": (errors.AdieuError, LookupError),
     "MissingExtra": (errors.AdieuError, ImportError),
     "ClientClosed": (errors.AdieuError, RuntimeError),

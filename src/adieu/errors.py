@@ -35,6 +35,7 @@ __all__ = [
     "MissingExtra",
     "MountError",
     "PeerClosed",
+    "PolicyError",
     "PoolTimeout",
     "ProtocolError",
     "ProxyError",
@@ -108,6 +109,10 @@ class InvalidURL(InvalidRequest):
 
 class InvalidHeader(InvalidRequest):
     """A header field name or value is not allowed (RFC 9110, section 5); nothing was sent."""
+
+
+class PolicyError(AdieuError, TypeError):
+    """A hook of a cleanup policy returned what it may not return. The connection is closed."""
 
 
 class MountError(AdieuError, ValueError):

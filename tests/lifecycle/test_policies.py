@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import adieu
 from adieu import CLOSE, RELEASE, STREAM, Drain, Read
-from adieu.lifecycle.cleanup import REFUSE
+from adieu.lifecycle.cleanup import REFUSE, checked_answer
 from adieu.testing import payload
 from support.stage import POLICIES, Stage, caught
 
@@ -301,29 +302,36 @@ class _Drainer(_Hoarder):
         return Drain(10**9, 0.2)
 
 
-class _Nonsense(adieu.CleanupPolicy):
-    """Returns an object that is no action."""
+class _Nonsense(adieu.ReleaseOnRead):
+    """One hook of it returns an object that is no answer."""
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, hook: str, answer: Any = None) -> None:
+        super().__init__(10**7, 5)
+        self.hook = hook
         self.answer = answer
 
-    def on_headers(self, view: adieu.View) -> Any:
-        return self.answer
+    def _or_nonsense(self, hook: str, answer: Any) -> Any:
+        return self.answer if hook == self.hook else answer
 
-    on_complete = on_headers
-    on_client_close = on_headers
+    def on_headers(self, view: adieu.View) -> Any:
+        return self._or_nonsense("on_headers", super().on_headers(view))
+
+    def on_complete(self, view: adieu.View) -> Any:
+        return self._or_nonsense("on_complete", super().on_complete(view))
 
     def on_close(self, view: adieu.View, why: Any) -> Any:
-        return self.answer
+        return self._or_nonsense("on_close", super().on_close(view, why))
 
+    def on_client_close(self, view: adieu.View) -> Any:
+        return self._or_nonsense("on_client_close", super().on_client_close(view))
+
+
+HOOKS = ["on_headers", "on_complete", "on_close", "on_client_close"]
 
 HOSTILE = {
     "hoarder": _Hoarder(),
     "drainer": _Drainer(),
-    **{
-        f"nonsense {answer!r}": _Nonsense(answer)
-        for answer in (None, True, "release", 42, RELEASE, Drain(10**9, 0.2), Read(), object)
-    },
+    **{f"nonsense in {hook}": _Nonsense(hook) for hook in HOOKS},
 }
 
 POISONED = [
@@ -363,13 +371,79 @@ def test_no_policy_can_keep_a_connection_that_cannot_be_kept(
 def test_no_policy_can_keep_a_socket_beyond_the_client(
     bare: Stage, policy: adieu.CleanupPolicy
 ) -> None:
-    with bare.block(bare.client(cleanup=policy)) as client:
+    held = []
+    with suppress(adieu.PolicyError), bare.block(bare.client(cleanup=policy)) as client:
         held = [bare.run(client.stream("GET", "/bytes?n=900000")) for _ in range(3)]
         held.append(bare.get(client, "/ok"))
         with bare.block(client.stream("GET", "/redirect?n=2&body=900000")) as response:
             held.append(response)
     assert bare.nothing_open()
-    caught(adieu.ClientClosed, bare.read, held[0])
+    if held:
+        caught(adieu.ClientClosed, bare.read, held[0])
+
+
+SENSE: dict[str, list[Any]] = {
+    "on_headers": [STREAM, CLOSE, Read(10), Read(10, 0.1, REFUSE)],
+    "on_complete": [RELEASE, CLOSE],
+    "on_close": [CLOSE, Drain(0, 0)],
+    "on_client_close": [CLOSE, STREAM],
+}
+NONSENSE: list[Any] = [
+    *(None, True, "release", 42, object, [], STREAM, RELEASE, CLOSE, REFUSE, Read(), Drain(9, 0.1)),
+    *(Drain(-1, 1), Drain(1, True), Drain("1", 1), Read("1"), Read(1, -1), Read(1, 1, RELEASE)),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_has_its_own_answers(hook: str) -> None:
+    for answer in SENSE[hook]:
+        assert checked_answer(adieu.Prefetch(), hook, answer) is answer
+    kinds = {"on_headers": Read, "on_close": Drain}
+    for answer in NONSENSE:
+        sound = answer in (Read(), Drain(9, 0.1)) and type(answer) is kinds.get(hook)
+        if sound or any(answer is one for one in SENSE[hook]):
+            continue
+        with pytest.raises(adieu.PolicyError, match=rf"{hook} of Prefetch\(.*\) returned"):
+            checked_answer(adieu.Prefetch(), hook, answer)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_nonsense_is_an_error_at_once_and_closes_the_connection(bare: Stage, hook: str) -> None:
+    if bare.adapter == "close" and hook in ("on_complete", "on_close"):
+        pytest.skip("NoKeepAlive answers these itself")
+    url = f"{bare.server.url}/bytes?n=900000"
+
+    def play(how: str) -> None:
+        with bare.block(bare.one(cleanup=_Nonsense(hook))) as client:
+            try:
+                response = bare.run(client.stream("GET", url))
+                if how == "read":
+                    bare.read(response)
+                elif how == "close":
+                    bare.run(response.close())
+            finally:
+                if how != "client":
+                    assert bare.in_use(client) == []
+                    assert bare.sockets() == 0
+                    assert client.connections() == []
+
+    plays = {"on_headers": ["read"], "on_complete": ["read", "close"], "on_close": ["close"]}
+    for how in plays.get(hook, ["client"]):
+        error = caught(adieu.PolicyError, play, how)
+        assert f"{hook} of " in str(error)
+        assert "_Nonsense(" in str(error)
+        assert " returned None, and may return " in str(error)
+        assert "is a `return` missing?" in str(error)
+        if hook != "on_client_close":
+            assert str(error).endswith(f"(GET {url})")
+        assert bare.nothing_open()
+
+
+def test_what_is_no_policy_cannot_be_the_inner_one() -> None:
+    with pytest.raises(
+        adieu.InvalidRequest, match="NoKeepAlive takes a CleanupPolicy, not 'close'"
+    ):
+        adieu.NoKeepAlive("close")  # type: ignore[arg-type]
 
 
 # The choice of the policy

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from adieu.lifecycle.body_state import BodyState
-from adieu.lifecycle.cleanup import STREAM
+from adieu.lifecycle.cleanup import STREAM, checked_answer
 from adieu.lifecycle.limits import CloseReport
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def closing(
         try:
             if lease is not None:
                 holders.append(str(body.exchange.info()))
-            wish = body.exchange.policy.on_client_close(body.view())
+            policy = body.exchange.policy
+            wish = checked_answer(policy, "on_client_close", policy.on_client_close(body.view()))
             if wish is not STREAM or not (lease is None or lease.survive_close()):
                 body.cut_off()
         except BaseException as error:

@@ -19,6 +19,7 @@ from adieu.errors import (
     BodyClosed,
     BodyTooLarge,
     ClientClosed,
+    PolicyError,
     ReadError,
     TransportError,
 )
@@ -35,6 +36,7 @@ from adieu.lifecycle.cleanup import (
     Read,
     View,
     Why,
+    checked_answer,
 )
 from adieu.lifecycle.deadline import Deadline, Timeout
 from adieu.lifecycle.events import CLIENT_CLOSED
@@ -202,11 +204,11 @@ class BodyBase:
         lease = self.lease
         if lease is None:
             return False
-        action = self._ask(self.exchange.policy.on_headers, self.view())
+        action = self._ask("on_headers", self.exchange.policy.on_headers, self.view())
         if action is CLOSE:
             self._settle(BodyEvent.LEFT, "policy")
             return False
-        if type(action) is Read and not streaming:
+        if isinstance(action, Read) and not streaming:
             if (yield from self._read_ahead(lease, action)):
                 return True
             if action.otherwise is CLOSE:
@@ -402,29 +404,36 @@ class BodyBase:
             return
         # With a reader in another thread or task, the rest is not ours to drain: the end wakes the reader up.
         ask = lease.reusable and not self._reading
-        action = self._ask(self.exchange.policy.on_close, self.view(), why) if ask else CLOSE
-        if type(action) is Drain:
+        policy = self.exchange.policy
+        action = self._ask("on_close", policy.on_close, self.view(), why) if ask else CLOSE
+        if isinstance(action, Drain):
             yield from self._drain(lease, action)
         self._settle(BodyEvent.LEFT, why)
 
     def _drain(self, lease: AnyLease, wish: Drain) -> Steps[None]:
+        try:
+            if (yield from self._drop_rest(lease, wish)):
+                self._complete(lease)
+        except BaseException:
+            self._settle(BodyEvent.LEFT, "interrupted")
+            raise
+
+    def _drop_rest(self, lease: AnyLease, wish: Drain) -> Steps[bool]:
+        """Read and drop the rest; True if that was all."""
         deadline = self._within(wish.max_seconds)
         size = 0
         try:
             inner = lease.stop_wrapping()
             if inner.framing == "close" or (inner.remaining or 0) > wish.max_bytes:
-                return  # Not worth beginning: the end is the close, or it is known to be too far away.
+                return False  # Not worth beginning: the end is the close, or it is known to be too far away.
             while size <= wish.max_bytes:
                 chunk = yield inner.read(deadline)
                 if not chunk:
-                    self._complete(lease)
-                    return
+                    return True
                 size += len(chunk)
         except Exception:
-            return  # It is being thrown away: that its rest is broken or slow is no error.
-        except BaseException:
-            self._settle(BodyEvent.LEFT, "interrupted")
-            raise
+            pass  # It is being thrown away: that its rest is broken or slow is no error.
+        return False
 
     def _within(self, seconds: float) -> Deadline:
         """A clock for a policy's own bound, which never outlasts the call's."""
@@ -441,13 +450,16 @@ class BodyBase:
         # Most policies release without looking: then no view is drawn.
         releases = type(policy).on_complete is CleanupPolicy.on_complete
         if not releases and lease.reusable:
-            releases = self._ask(policy.on_complete, self.view()) is RELEASE
+            releases = self._ask("on_complete", policy.on_complete, self.view()) is RELEASE
         self._settle(BodyEvent.COMPLETE, "complete", releases and lease.reusable)
 
-    def _ask(self, hook: Callable[..., _Answer], *question: object) -> _Answer:
+    def _ask(self, name: str, hook: Callable[..., _Answer], *question: object) -> _Answer:
+        exchange = self.exchange
         try:
-            return hook(*question)
-        except BaseException:
+            return checked_answer(exchange.policy, name, hook(*question))
+        except BaseException as error:
+            if isinstance(error, PolicyError):
+                error.method, error.url = exchange.method, str(exchange.url)
             self._settle(BodyEvent.LEFT, "policy failed")
             raise
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import warnings
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
-from adieu.errors import InvalidRequest
+from adieu.errors import InvalidRequest, PolicyError
 
 if TYPE_CHECKING:
     from adieu.lifecycle.events import LeaseInfo
@@ -35,7 +35,10 @@ __all__ = [
     "Strict",
     "View",
     "Why",
+    "checked_answer",
 ]
+
+_Answer = TypeVar("_Answer")
 
 Why = Literal["exit", "redirect", "auth", "retry", "replaced", "error"]
 Framing = Literal["none", "length", "chunked", "close"]
@@ -151,8 +154,46 @@ class CleanupPolicy:
         return f"{type(self).__name__}({inner})"
 
 
+_ANSWERS: dict[str, tuple[tuple[Act, ...], type[Read | Drain] | None]] = {
+    "on_headers": ((STREAM, CLOSE), Read),
+    "on_complete": ((RELEASE, CLOSE), None),
+    "on_close": ((CLOSE,), Drain),
+    "on_client_close": ((CLOSE, STREAM), None),
+}
+"""What each hook may return."""
+
+
+def checked_answer(policy: CleanupPolicy, hook: str, answer: _Answer) -> _Answer:
+    """What a hook of this name has returned, if it may: else `PolicyError`."""
+    acts, kind = _ANSWERS[hook]
+    if any(answer is act for act in acts):
+        return answer
+    if kind is not None and isinstance(answer, kind) and _is_sound(answer):
+        return answer
+    allowed = [*map(repr, acts), *([] if kind is None else [f"a sound {kind.__name__}"])]
+    hint = "; is a `return` missing?" if answer is None else ""
+    raise PolicyError(
+        f"{hook} of {policy!r:.80} returned {answer!r:.80}, and may return {' or '.join(allowed)}{hint}"
+    )
+
+
+def _is_sound(answer: object) -> bool:
+    if isinstance(answer, Drain):
+        return _is_bound(answer.max_bytes) and _is_bound(answer.max_seconds)
+    return (
+        isinstance(answer, Read)
+        and (answer.max_bytes is None or _is_bound(answer.max_bytes))
+        and (answer.max_seconds is None or _is_bound(answer.max_seconds))
+        and any(answer.otherwise is act for act in (STREAM, CLOSE, REFUSE))
+    )
+
+
+def _is_bound(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
 def _bound(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    if not _is_bound(value):
         raise InvalidRequest(f"{name} must be a number of at least 0, not {value!r}")
 
 
@@ -227,6 +268,8 @@ class NoKeepAlive(CleanupPolicy):
     keep_alive = False
 
     def __init__(self, inner: CleanupPolicy | None = None) -> None:
+        if inner is not None and not isinstance(inner, CleanupPolicy):
+            raise InvalidRequest(f"NoKeepAlive takes a CleanupPolicy, not {inner!r:.80}")
         self.inner = inner or Prefetch()
 
     def on_headers(self, view: View) -> OnHeaders:
