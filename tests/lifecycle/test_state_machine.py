@@ -215,7 +215,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def each_idle_connection_is_reusable(self) -> None:
-        for adapter in self.client._adapters():
+        for adapter in self.client._mounts.adapters():
             for connection, lease in self.pool(getattr(adapter, "inner", adapter))._owners.items():
                 if lease is None:
                     assert self.is_reusable(connection)
