@@ -138,8 +138,11 @@ def test_a_permanent_error_is_not_retried(error: adieu.TransportError) -> None:
 
 def test_content_that_can_be_read_once_is_sent_once() -> None:
     for outcome in (Response(503), adieu.ConnectError("x"), BROKEN[0]):
-        assert attempts(Retry(), a_request("PUT", content=iter([b"x"]))).after(outcome) is None
-        assert attempts(Retry(), a_request("PUT", content=[b"x"])).after(outcome) is not None
+        for content, times in ((iter([b"x"]), 1), ([b"x"], 2)):
+            request = a_request("PUT", content=content)
+            assert attempts(Retry(), request).after(outcome) is not None  # It was not read yet.
+            assert b"".join(request.content.chunks()) == b"x"
+            assert (attempts(Retry(), request).after(outcome) is None) == (times == 1)
 
 
 # Waits and limits

@@ -144,3 +144,118 @@ def test_without_content_nothing_is_expected(stage: Stage) -> None:
         facts = stage.get(client, "/echo", "POST", content=b"abc").json()
         assert facts["body"] == "abc"
         assert ["expect", "100-continue"] in [[n.lower(), v] for n, v in facts["headers"]]
+
+
+def picky(peer: Peer, request: Request) -> Ending:
+    """A server that knows no expectations."""
+    if request.header("expect"):
+        peer.reply(417, b"no")
+    else:
+        peer.read_body(request)
+        peer.reply(200, request.body)
+    return "keep"
+
+
+@pytest.mark.parametrize("kind", ["bytes", "iterator", "form"])
+def test_a_417_is_followed_by_the_same_request_without_the_expectation(
+    stage: Stage, kind: str
+) -> None:
+    """RFC 9110, section 10.1.1. Nothing of the content has been read by then, so an iterator can be sent."""
+    stage.server.on("/picky", picky, early=True)
+    content: dict[str, dict[str, Any]] = {
+        "bytes": {"content": b"x" * 100_000},
+        "iterator": {"content": iter([b"one", b"two"])},
+        "form": {"files": {"file": iter([b"one", b"two"])}},
+    }
+    with stage.block(stage.one()) as client:
+        response = stage.get(client, "/picky", "PUT", headers=EXPECT, **content[kind])
+        assert response.status_code == 200
+        assert [earlier.status_code for earlier in response.history] == [417]
+        assert "expect" not in response.request.headers
+        wanted = b"x" * 100_000 if kind == "bytes" else b"onetwo"
+        assert wanted in response.content if kind == "form" else wanted == response.content
+        stage.next_works(client)
+    first, second = [r for r in stage.server.requests if r.path == "/picky"]
+    assert first.body_length == 0
+    assert second.header("expect") is None
+
+
+def test_a_417_is_an_answer_where_it_cannot_be_helped(stage: Stage) -> None:
+    def always(peer: Peer, request: Request) -> Ending:
+        peer.read_body(request)
+        peer.reply(417, b"no")
+        return "keep"
+
+    stage.server.on("/always", always)
+    stage.server.on("/picky", picky, early=True)
+    with stage.block(stage.one()) as client:
+        # No expectation; content that has been read; and a second 417 in a row.
+        for content, headers, hops in (
+            (b"a", {}, 1),
+            (iter([b"a"]), EXPECT, 1),
+            (b"a", EXPECT, 2),
+        ):
+            response = stage.get(client, "/always", "PUT", content=content, headers=headers)
+            assert response.status_code == 417
+            assert len(response.history) == hops - 1
+        response = stage.get(client, "/picky", "PUT", content=b"", headers=EXPECT)
+        assert response.status_code == 200  # Without content nothing is expected.
+        stage.next_works(client)
+
+
+def test_a_417_may_come_in_any_layer_of_a_call(stage: Stage) -> None:
+    attempts: list[str] = []
+
+    def hard(peer: Peer, request: Request) -> Ending:
+        """Wants no expectation, then credentials, is busy once, and then redirects."""
+        if request.header("expect"):
+            status, fields = 417, []
+        elif not request.header("authorization"):
+            status, fields = 401, [("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"')]
+        elif attempts.count("503") == 0:
+            status, fields = 503, [("Retry-After", "0")]
+        else:
+            status, fields = 307, [("Location", "/picky")]
+        attempts.append(str(status))
+        if status != 417:
+            peer.read_body(request)
+        peer.reply(status, b"", fields)
+        return "keep"
+
+    stage.server.on("/hard", hard, early=True)
+    stage.server.on("/picky", picky, early=True)
+    with stage.block(stage.one(auth=adieu.DigestAuth("me", "pw"), retry=3)) as client:
+        response = stage.get(client, "/hard", "PUT", content=b"data", headers=EXPECT)
+        assert response.content == b"data"
+        stage.next_works(client)
+    assert attempts == ["417", "401", "417", "503", "417", "307"]
+
+
+@pytest.mark.parametrize("status", [307, 401, 503])
+def test_content_that_was_not_read_can_be_sent_after_another_answer(
+    stage: Stage, status: int
+) -> None:
+    """An iterator is read once. What was answered before the content was sent has not read it."""
+    fields = {
+        307: ("Location", "/early-once"),
+        401: ("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"'),
+        503: ("Retry-After", "0"),
+    }
+    turns: list[int] = []
+
+    def once(peer: Peer, request: Request) -> Ending:
+        turns.append(1)
+        if len(turns) == 1:
+            peer.reply(status, b"", [fields[status]])
+            return "close"
+        peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        peer.read_body(request, send_continue=False)
+        peer.reply(200, request.body)
+        return "keep"
+
+    stage.server.on("/early-once", once, early=True)
+    with stage.block(stage.one(auth=adieu.DigestAuth("me", "pw"), retry=1)) as client:
+        content = iter([b"one", b"two"])
+        response = stage.get(client, "/early-once", "PUT", content=content, headers=EXPECT)
+        assert response.content == b"onetwo"
+        stage.next_works(client)

@@ -16,6 +16,7 @@ from adieu.errors import (
     TransportError,
 )
 from adieu.flow.cookies import with_cookies
+from adieu.flow.expect import EXPECTATION_FAILED, without_expectation
 from adieu.flow.redirects import REDIRECTS, follow
 from adieu.lifecycle.body_state import BodyState
 from adieu.lifecycle.deadline import Deadline
@@ -74,8 +75,8 @@ class CallOwner(Protocol):
 class Call:
     """The state of one call over all its hops, and the current hop.
 
-    The layers, from the outside: redirects (`run`), authentication (`_authenticated`), retries (`_retried`), and one
-    exchange (`_hop`).
+    The layers, from the outside: redirects (`run`), authentication (`_authenticated`), retries (`_retried`), a failed
+    expectation (`_sent`), and one exchange (`_hop`).
     """
 
     __slots__ = (
@@ -123,6 +124,8 @@ class Call:
         try:
             if self.credentials is None and self.settings.retry is None:
                 response = yield from self._hop(request)
+                if response.status_code == EXPECTATION_FAILED:
+                    response = yield from self._unexpecting(request, response)
             else:
                 response = yield from self._authenticated(request)
             if max_redirects is not None and response.status_code in REDIRECTS:
@@ -191,7 +194,7 @@ class Call:
 
     def _authenticated(self, request: Request) -> Steps[AnyResponse]:
         """The answer to a request, with its credentials if the origin is theirs: see `adieu.flow.auth`."""
-        send = self._hop if self.settings.retry is None else self._retried
+        send = self._sent if self.settings.retry is None else self._retried
         credentials = self.credentials
         if credentials is not None and credentials.origin == request.url.origin:
             from adieu.flow.auth_driver import run_auth_flow
@@ -217,7 +220,21 @@ class Call:
         settings = self.settings
         assert settings.retry is not None
         attempts = Attempts(settings.retry, request, self.deadline, settings.client.events)
-        return retried(attempts, lambda: self._hop(request), self._given_up, self._waiting)
+        return retried(attempts, lambda: self._sent(request), self._given_up, self._waiting)
+
+    def _sent(self, request: Request) -> Steps[AnyResponse]:
+        """The answer to a request, which is sent once more if its expectation failed."""
+        response = yield from self._hop(request)
+        if response.status_code == EXPECTATION_FAILED:
+            response = yield from self._unexpecting(request, response)
+        return response
+
+    def _unexpecting(self, request: Request, response: AnyResponse) -> Steps[AnyResponse]:
+        again = without_expectation(request)
+        if again is None:
+            return response
+        yield from self._discard_response(response, "retry")
+        return (yield from self._hop(again))
 
     def _given_up(self, response: AnyResponse | None) -> Steps[None]:
         """An attempt is over, with this response or (None) an error, and there will be another."""

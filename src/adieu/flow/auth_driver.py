@@ -42,8 +42,6 @@ def run_auth_flow(
     # What the flow receives next: a response, or the result of an awaitable.
     received: object = None
     response: R | None = None
-    # Content that was sent and cannot be sent again.
-    spent = None
     try:
         while True:
             try:
@@ -53,13 +51,11 @@ def run_auth_flow(
             if isinstance(yielded, Request):
                 if response is not None:
                     yield from discard(response, "auth")
-                if yielded.content is spent:
+                if response is not None and not yielded.content.sendable:
                     raise ContentError(
                         f"{yielded.method} {show_url(yielded.url)} asks for credentials, so the content must be "
                         "sent again, but it was an iterator that has been used up: pass bytes, a file or a list"
                     )
-                if not yielded.content.replayable:
-                    spent = yielded.content
                 received = response = yield from send(yielded)
             elif response is not None and yielded is response:
                 yield from _read(response)

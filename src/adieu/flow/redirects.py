@@ -87,7 +87,7 @@ def redirected(request: Request, response: ResponseHead) -> Request:
             if name.lower().startswith("content-") or name.lower() in _WITH_CONTENT:
                 del headers[name]
         following.content = Request(method, target).content
-    elif not request.content.replayable:
+    elif not request.content.sendable:
         raise RedirectError(
             f"it redirects with {status}, so the content must be sent again, "
             "but it was an iterator that has been used up: pass bytes, a file or a list",

@@ -113,7 +113,7 @@ class Retry(Value):
 
     def allows(self, request: Request, outcome: ResponseHead | TransportError) -> bool:
         """Whether the request may be sent again after this outcome."""
-        if not request.content.replayable:
+        if not request.content.sendable:
             return False
         if isinstance(outcome, ConnectError) and outcome.request_sent == "no":
             return _is_temporary(outcome, self.statuses)

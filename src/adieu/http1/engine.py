@@ -208,7 +208,7 @@ class Engine:
             or lease.ended
         ):
             return False
-        if not request.content.replayable:
+        if not request.content.sendable:
             raise ContentError(
                 f"the proxy {via.proxy} asks for credentials before it forwards {request.method} "
                 f"{show_url(request.url)}, so the content must be sent again, but it was an iterator that has been "

@@ -26,7 +26,7 @@ def may_replay(lease: ExchangeLease[C], request: Request, error: TransportError)
         lease.reused
         and not lease.started
         and not isinstance(error, TimeoutError)
-        and request.content.replayable
+        and request.content.sendable
         and (request.method in _IDEMPOTENT or "idempotency-key" in request.headers)
         and not lease.pool.closed
         and not lease.ended

@@ -104,6 +104,10 @@ class Multipart(Content):
                 yield from item.chunks()
 
     @property
+    def sendable(self) -> bool:
+        return all(content.sendable for _, content in self._sections)
+
+    @property
     def needs_owner(self) -> bool:
         return any(content.needs_owner for _, content in self._sections)
 

@@ -55,6 +55,10 @@ class _StreamedContent(Content, Generic[S]):
             portable(f"the content in {self._where}", self._source, "give bytes, or a list of them")
         return super().__reduce_ex__(protocol)
 
+    @property
+    def sendable(self) -> bool:
+        return self._source is not None
+
     def _take_source(self) -> S:
         """The source. One that cannot be read twice is forgotten here, so that a second call cannot send the rest."""
         source = self._source

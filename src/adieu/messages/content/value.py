@@ -49,6 +49,11 @@ class Content:
         self.replayable = replayable
         self.trailers: TrailersLike | None = None
 
+    @property
+    def sendable(self) -> bool:
+        """Whether it can be sent now: it is replayable, or nothing of it has been read yet."""
+        return self.replayable
+
     def chunks(self) -> Iterator[bytes]:
         """The bytes, from the beginning, in chunks that are never empty.
 
