@@ -245,7 +245,7 @@ def test_header_fields_that_could_be_read_as_two_are_refused(headers: Any) -> No
         client.get("https://a.example/", headers=headers)
 
 
-@pytest.mark.parametrize("place", ["call", "client"])
+@pytest.mark.parametrize("place", ["call", "client", "hook"])
 def test_a_range_is_asked_of_the_bytes_that_are_not_coded(stage: Stage, place: str) -> None:
     content = b"0123456789" * 100
 
@@ -261,7 +261,8 @@ def test_a_range_is_asked_of_the_bytes_that_are_not_coded(stage: Stage, place: s
 
     stage.server.on("/range", ranges)
     wanted = {"Range": "bytes=-5"}
-    client = stage.client(headers=wanted if place == "client" else None)
+    hooks = {"request": [lambda request: request.headers.update(wanted)]} if place == "hook" else {}
+    client = stage.client(headers=wanted if place == "client" else None, event_hooks=hooks)
     with stage.block(client):
         own = wanted if place == "call" else {"x-own": "1"}
         answer = stage.get(client, "/range", headers=own)
@@ -279,6 +280,9 @@ def test_an_accept_encoding_of_the_users_own_stays_beside_a_range() -> None:
             assert fields(sent)["accept-encoding"] == own
         sent = asked(client, "GET", "/", headers={**wanted, "Accept-Encoding": None})
         assert "accept-encoding" not in fields(sent)
+        client.event_hooks = {"request": [lambda request: request.headers.update(wanted)]}
+        sent = asked(client, "GET", "/", headers={"Accept-Encoding": "br"})
+        assert fields(sent)["accept-encoding"] == "br"
         client.headers["accept-encoding"] = "br"
         assert fields(asked(client, "GET", "/", headers=wanted))["accept-encoding"] == "br"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.client.error_body import keep_error_body
+from adieu.client.live import fit_range
 from adieu.errors import (
     AdieuError,
     ClientClosed,
@@ -269,8 +270,8 @@ class Call:
         if jar is not None or self.cookies is not None:
             request = with_cookies(request, jar, self.cookies)
         before, after = defaults.event_hooks
-        for hook in before:
-            yield client.hooked(hook, request)
+        if before:
+            yield from self._prepare(before, request)
         url = request.url
         mount = client.mounts.select(url)
         adapter = mount.made
@@ -317,6 +318,14 @@ class Call:
         if after:
             yield from self._show(after, exchange, response)
         return response
+
+    def _prepare(self, hooks: Iterable[Hook], request: Request) -> Steps[None]:
+        """Give the request to the hooks, which may change it."""
+        had_range = request.headers.has("range")
+        for hook in hooks:
+            yield self.client.hooked(hook, request)
+        if not had_range:
+            fit_range(request.headers)
 
     def _show(
         self, hooks: Iterable[Hook], exchange: AnyExchange, response: AnyResponse

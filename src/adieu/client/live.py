@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.messages.headers import FieldValue, HeaderChanges
     from adieu.messages.url import URL
 
-__all__ = ["ClientCookies", "ClientHeaders", "LiveHeaders"]
+__all__ = ["ClientCookies", "ClientHeaders", "LiveHeaders", "fit_range"]
 
 
 def _defaults() -> Headers:
@@ -37,7 +37,7 @@ def _defaults() -> Headers:
     )
 
 
-def _fit_range(headers: Headers) -> None:
+def fit_range(headers: Headers) -> None:
     """With a Range, the default Accept-Encoding gives way to identity, as in browsers (Fetch, section 4.6).
 
     A range counts the bytes of the representation that is chosen, so a range of a coded one cannot be decoded.
@@ -69,7 +69,7 @@ class LiveHeaders(Headers):
 
     def _publish(self) -> None:
         snapshot = self.copy()
-        _fit_range(snapshot)
+        fit_range(snapshot)
         snapshot.get("host")  # Builds the index, which every copy then has.
         self.snapshot = snapshot
 
@@ -132,7 +132,7 @@ class ClientHeaders:
         """The fields for one request that has these of its own."""
         headers = merge(self.live.snapshot, own)
         if headers.has("range") and "accept-encoding" not in names_of(own):
-            _fit_range(headers)
+            fit_range(headers)
         return headers
 
     def __contains__(self, name: str) -> bool:
