@@ -377,6 +377,22 @@ def test_a_proxys_challenge_costs_a_new_connection_only_if_it_has_to(
 
 
 @pytest.mark.needs("digest for proxies")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("tunnel", [True, False])
+def test_a_proxy_that_hangs_up_after_its_challenge_fails_no_request(
+    stage: Surroundings, tunnel: bool, method: str
+) -> None:
+    """A GET is sent again; a POST must not be, so it goes over a connection that was never used."""
+    proxy = stage.proxy(auth=digest_challenges("me"), hangs_up=True)
+    setting = adieu.Proxy(proxy.url, auth=("me", "s3cret"), digest=True)
+    url = f"{stage.secure.url}/echo" if tunnel else "http://example.org/a"
+    with stage.block(stage.one(proxy=setting)) as client:
+        content = b"x" * 100 if method == "POST" else None
+        assert stage.get(client, url, method, content=content).status_code == 200
+    assert len(proxy.requests) == 2
+
+
+@pytest.mark.needs("digest for proxies")
 def test_content_that_a_proxys_challenge_has_used_up_is_an_error_that_says_so(
     stage: Surroundings,
 ) -> None:

@@ -73,6 +73,7 @@ class FaultProxy(FaultServer):
 
     `fault` is the failure of CONNECT, one of `FAULTS`; `answer` are the bytes that announce a tunnel; `auth` is the
     required Proxy-Authorization: the whole value, or a function that returns the challenge for a 407 or None to accept.
+    `hangs_up`: it closes a connection after a 407, just when the next request comes over it.
     """
 
     def __init__(
@@ -83,10 +84,13 @@ class FaultProxy(FaultServer):
         auth: str | Callable[[Request], str | None] | None = None,
         tls: Any = None,
         refusal: tuple[bytes, list[tuple[str, str]]] = (b"who are you?", []),
+        hangs_up: bool = False,
     ) -> None:
         self.fault = fault
         # The content of a 407, and its further fields.
         self.refusal = refusal
+        # Whether it closes a connection after a 407, when the next request is on its way.
+        self._hangs_up = hangs_up
         # The certificates that clients have sent.
         self.noticed: list[bytes | None] = []
         self._answer = answer
@@ -108,6 +112,9 @@ class FaultProxy(FaultServer):
         if (challenge := self._challenge(request)) is not None:
             body, fields = self.refusal
             peer.reply(407, body, [("proxy-authenticate", challenge), *fields])
+            if self._hangs_up and not fields:
+                peer.read_raw()
+                return "reset"
             return "close" if fields else "keep"
         if request.method != "CONNECT":
             peer.reply(200, request.target.encode())

@@ -31,7 +31,7 @@ from adieu.net.scope import ConnectScope
 from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.texts import show_url
 from adieu.transport.pool_key import pool_key, target_of
-from adieu.transport.replay import may_replay
+from adieu.transport.replay import is_safe_to_send_twice, may_replay
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
@@ -103,8 +103,11 @@ class Engine:
             pool, exchange, origin if settings is DEFAULT else pool_key(origin, settings)
         )
         exchange.own(lease)
-        if lease.connection is None and not pool.checkout(lease):  # It may have inherited one.
-            yield from self._wait.steps(lease, exchange)
+        if lease.connection is None:  # Otherwise it has inherited one.
+            if not pool.checkout(lease):
+                yield from self._wait.steps(lease, exchange)
+            if challenged and (used := lease.connection) is not None and used.uses:
+                self._leave_challenged(lease, request)
         if pool.begin(lease, exchange.events).stream is None:
             yield from self._open(lease, exchange)
         try:
@@ -131,6 +134,11 @@ class Engine:
         )
         response.upgraded = upgraded
         return response
+
+    def _leave_challenged(self, lease: H1LeaseBase, request: Request) -> None:
+        """Some proxies hang up after a 407 without saying so: then only what is safe to send twice would arrive."""
+        if not is_safe_to_send_twice(request):
+            self.pool.replace(lease, "the proxy may hang up after its challenge", fresh=True)
 
     def _resend_fresh(
         self, lease: H1LeaseBase, request: Request, exchange: AnyExchange, why: str

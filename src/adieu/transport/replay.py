@@ -1,4 +1,4 @@
-"""When a request is sent once more because the kept-alive connection it was sent on turned out to be dead."""
+"""Which requests may be sent once more, because the kept-alive connection they were sent on turned out to be dead."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ if TYPE_CHECKING:
     from adieu.lifecycle.pool import C
     from adieu.messages.request import Request
 
-__all__ = ["may_replay"]
+__all__ = ["is_safe_to_send_twice", "may_replay"]
 
 # RFC 9110, section 9.2.2: sent twice, these have the effect of being sent once.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
+
+
+def is_safe_to_send_twice(request: Request) -> bool:
+    """By its method, or because its user says so by an Idempotency-Key."""
+    return request.method in _IDEMPOTENT or "idempotency-key" in request.headers
 
 
 def may_replay(lease: ExchangeLease[C], request: Request, error: TransportError) -> bool:
@@ -27,7 +32,7 @@ def may_replay(lease: ExchangeLease[C], request: Request, error: TransportError)
         and not lease.started
         and not isinstance(error, TimeoutError)
         and request.content.sendable
-        and (request.method in _IDEMPOTENT or "idempotency-key" in request.headers)
+        and is_safe_to_send_twice(request)
         and not lease.pool.closed
         and not lease.ended
     )
