@@ -109,27 +109,6 @@ class SocketStream(SocketBase):
             return 0
 
     def start_tls(self, hostname: str, scope: ConnectScope) -> ByteStream:
-        from adieu.net.tls.config import TLSConfig
-        from adieu.net.tls.handshake import handshake
-        from adieu.net.tls.sessions import resume
         from adieu.net.tls.socket_stream import TLSSocketStream
 
-        config = scope.tls or TLSConfig()
-        context, name = config.context_for(), config.name_for(hostname)
-        sock = context.wrap_socket(
-            self._sock,
-            server_hostname=name,
-            do_handshake_on_connect=False,
-            # A stream cut without close_notify may have been cut by anybody (RFC 9112, section 9.8): not an end.
-            suppress_ragged_eofs=False,
-        )
-        scope.own(sock)
-        resumption = resume(sock, context, config, name, scope.peer)
-        sock.settimeout(scope.remaining())
-        try:
-            handshake(sock, config)
-        except BaseException:
-            if resumption is not None:
-                resumption.failed()
-            raise
-        return TLSSocketStream(sock, resumption)
+        return TLSSocketStream.start(self._sock, hostname, scope)

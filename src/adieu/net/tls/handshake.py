@@ -164,7 +164,8 @@ def handshake(sock: ssl.SSLSocket | ssl.SSLObject, config: TLSConfig | None = No
     import ssl
 
     try:
-        if config is not None and config.trust == "system" and isinstance(sock, ssl.SSLSocket):
+        system = config is not None and config.trust == "system"
+        if system and isinstance(sock, ssl.SSLSocket) and sock.gettimeout() != 0:
             _without_blocking(sock)
         else:
             sock.do_handshake()

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 from adieu.lifecycle.lock import locked, new_lock, release_if_owned
 from adieu.net.polling import READ, WRITE, milliseconds, poller
 from adieu.net.socket_base import SocketBase, aborted
+from adieu.net.tls.config import TLSConfig
+from adieu.net.tls.handshake import handshake
+from adieu.net.tls.sessions import resume
 
 if TYPE_CHECKING:
+    import socket
+
     from adieu.lifecycle.deadline import TimeLimit
+    from adieu.net.scope import ConnectScope
     from adieu.net.tls.sessions import Resumption
 
 __all__ = ["TLSSocketStream"]
@@ -38,6 +44,29 @@ class TLSSocketStream(SocketBase):
         # OpenSSL may have something for the next read, whatever the socket says: bytes, the end, or an error.
         self._may_have_more = True
 
+    @classmethod
+    def start(cls, sock: socket.socket, hostname: str, scope: ConnectScope) -> TLSSocketStream:
+        """The secured stream over a plain socket, after the handshake."""
+        config = scope.tls or TLSConfig()
+        context, name = config.context_for(), config.name_for(hostname)
+        secured = context.wrap_socket(
+            sock,
+            server_hostname=name,
+            do_handshake_on_connect=False,
+            # A stream cut without close_notify may have been cut by anybody (RFC 9112, section 9.8): not an end.
+            suppress_ragged_eofs=False,
+        )
+        scope.own(secured)
+        resumption = resume(secured, context, config, name, scope.peer)
+        secured.setblocking(False)
+        try:
+            _agree(secured, config, scope)
+        except BaseException:
+            if resumption is not None:
+                resumption.failed()
+            raise
+        return cls(secured, resumption)
+
     def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
         data = None
         try:
@@ -58,7 +87,7 @@ class TLSSocketStream(SocketBase):
                             self._may_have_more = False
                         else:
                             self._may_have_more = True
-                            self._wait_for(error, seconds)
+                            _wait_for(self._tls, error, seconds)
         except BaseException as error:
             self._leave(error)
             raise
@@ -76,7 +105,7 @@ class TLSSocketStream(SocketBase):
                         sent = self._write(rest)
                     except OSError as error:
                         # OpenSSL wants the same data again after the wait.
-                        self._wait_for(error, seconds)
+                        _wait_for(self._tls, error, seconds)
                         continue
                     if sent == len(rest):
                         break
@@ -107,14 +136,6 @@ class TLSSocketStream(SocketBase):
         with self._session:
             return self._send(data)
 
-    def _wait_for(self, error: OSError, seconds: float | None) -> None:
-        """Wait until an operation that could not go on can be tried again; raise `error` if it has failed for good."""
-        events = _needed(error)
-        if not events:
-            raise error
-        if not self._closed and not poller(self._tls, events)(milliseconds(seconds)):
-            raise TimeoutError("the peer takes nothing")
-
     def _read_now(self, max_bytes: int) -> bytes | None:
         try:
             return self._read(max_bytes)
@@ -144,6 +165,25 @@ class TLSSocketStream(SocketBase):
     def _release(self) -> None:
         release_if_owned(self._session)
         super()._release()
+
+
+def _agree(sock: ssl.SSLSocket, config: TLSConfig, limit: TimeLimit) -> None:
+    """Do the handshake of a socket that does not block."""
+    while True:
+        try:
+            handshake(sock, config)
+            return
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            _wait_for(sock, error, limit.remaining("connect"))
+
+
+def _wait_for(sock: ssl.SSLSocket, error: OSError, seconds: float | None) -> None:
+    """Wait until an operation that could not go on can be tried again; raise `error` if it has failed for good."""
+    events = _needed(error)
+    if not events:
+        raise error
+    if not poller(sock, events)(milliseconds(seconds)):
+        raise TimeoutError("the peer does not go on")
 
 
 def _needed(error: OSError) -> int:
