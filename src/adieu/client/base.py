@@ -253,9 +253,10 @@ class ClientBase(SettingAttributes):
 
     def _closing(self) -> Steps[CloseReport]:
         object.__setattr__(self, "_closed", True)
-        return (yield from closing(self._watched(), self._mounts.adapters))
+        return (yield from closing(self.watched(), self._mounts.adapters))
 
-    def _watched(self) -> list[BodyBase]:
+    def watched(self) -> list[BodyBase]:
+        """The bodies that were returned open and are still referred to."""
         while True:
             try:
                 bodies = [known() for known in list(self._open)]

@@ -51,6 +51,7 @@ __all__ = [
     "ClientSettings",
     "Setting",
     "SettingAttributes",
+    "listen_by_default",
     "settings_of",
 ]
 
@@ -292,6 +293,11 @@ _DEFAULTS: dict[str, object] = {
 }
 _DEFAULTS["tls"] = None
 CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
+
+
+def listen_by_default(events: Events | None) -> None:
+    """Let clients that are made from now on without `events` have this listener: for a check of all clients."""
+    _DEFAULTS["events"] = events
 
 
 def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSettings:

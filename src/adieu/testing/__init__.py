@@ -1,8 +1,9 @@
 """Tools to test code that uses HTTP, and to test that a client leaves nothing open: adieu or any other.
 
-A mock (`MockAdapter`), a server that misbehaves on request (`FaultServer`), peers that fail before HTTP begins
-(`refused_port`, `BlackHole`, `TLSFaults`), the operating system's table of this process's sockets (`open_sockets`,
-`established`), and a corpus of replies with the verdict of a strict client on each (`REPLIES`).
+A mock (`MockAdapter`), a proof that nothing stays open (`proves_clean`), a server that misbehaves on request
+(`FaultServer`), peers that fail before HTTP begins (`refused_port`, `BlackHole`, `TLSFaults`), the operating system's
+table of this process's sockets (`open_sockets`, `established`), and a corpus of replies with the verdict of a strict
+client on each (`REPLIES`).
 
 Invariants. Tests and the demo import this package, the rest of adieu does not. It needs nothing but adieu. Its names
 are imported on first use.
@@ -14,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from adieu.testing.clean import NotClean, proves_clean
     from adieu.testing.corpus import REPLIES, Reply
     from adieu.testing.faults import FaultServer, payload
     from adieu.testing.faults_net import BlackHole, TLSFaults, refused_port
@@ -30,6 +32,7 @@ __all__ = [
     "MockAdapter",
     "MockCall",
     "MockRoute",
+    "NotClean",
     "Reply",
     "SocketRow",
     "TLSFaults",
@@ -38,6 +41,7 @@ __all__ = [
     "established_rows",
     "open_sockets",
     "payload",
+    "proves_clean",
     "refused_port",
 ]
 
@@ -49,6 +53,7 @@ _MODULES = {
     "MockAdapter": "mock",
     "MockCall": "mock_route",
     "MockRoute": "mock_route",
+    "NotClean": "clean",
     "REPLIES": "corpus",
     "Reply": "corpus",
     "SocketRow": "socket_table",
@@ -58,6 +63,7 @@ _MODULES = {
     "established_rows": "socket_table",
     "open_sockets": "socket_table",
     "payload": "faults",
+    "proves_clean": "clean",
     "refused_port": "faults_net",
 }
 
