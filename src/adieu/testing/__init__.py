@@ -1,9 +1,9 @@
 """Tools to test code that uses HTTP, and to test that a client leaves nothing open: adieu or any other.
 
-A mock (`MockAdapter`), a proof that nothing stays open (`proves_clean`), a server that misbehaves on request
-(`FaultServer`), peers that fail before HTTP begins (`refused_port`, `BlackHole`, `TLSFaults`), the operating system's
-table of this process's sockets (`open_sockets`, `established`), and a corpus of replies with the verdict of a strict
-client on each (`REPLIES`).
+A mock (`MockAdapter`), recordings (`Recorder`), a proof that nothing stays open (`proves_clean`), a server that
+misbehaves on request (`FaultServer`), peers that fail before HTTP begins (`refused_port`, `BlackHole`, `TLSFaults`),
+the operating system's table of this process's sockets (`open_sockets`, `established`), and a corpus of replies with the
+verdict of a strict client on each (`REPLIES`).
 
 Invariants. Tests and the demo import this package, the rest of adieu does not. It needs nothing but adieu. Its names
 are imported on first use.
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from adieu.testing.corpus import REPLIES, Reply
     from adieu.testing.faults import FaultServer, payload
     from adieu.testing.faults_net import BlackHole, TLSFaults, refused_port
+    from adieu.testing.matching import RecordingMismatch
     from adieu.testing.mock import MockAdapter, UnexpectedRequest
     from adieu.testing.mock_faults import Fault
     from adieu.testing.mock_route import MockCall, MockRoute
+    from adieu.testing.recorder import AsyncRecorder, Recorder
     from adieu.testing.socket_table import SocketRow, established, established_rows, open_sockets
 
 __all__ = [
     "REPLIES",
+    "AsyncRecorder",
     "BlackHole",
     "Fault",
     "FaultServer",
@@ -33,6 +36,8 @@ __all__ = [
     "MockCall",
     "MockRoute",
     "NotClean",
+    "Recorder",
+    "RecordingMismatch",
     "Reply",
     "SocketRow",
     "TLSFaults",
@@ -47,6 +52,7 @@ __all__ = [
 
 # The module of each name.
 _MODULES = {
+    "AsyncRecorder": "recorder",
     "BlackHole": "faults_net",
     "Fault": "mock_faults",
     "FaultServer": "faults",
@@ -55,6 +61,8 @@ _MODULES = {
     "MockRoute": "mock_route",
     "NotClean": "clean",
     "REPLIES": "corpus",
+    "Recorder": "recorder",
+    "RecordingMismatch": "matching",
     "Reply": "corpus",
     "SocketRow": "socket_table",
     "TLSFaults": "faults_net",

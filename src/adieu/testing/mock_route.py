@@ -11,6 +11,7 @@ from adieu.errors import AdieuError, InvalidRequest, TransportError
 from adieu.messages.response_head import ResponseHead
 from adieu.messages.url.form import encode_form
 from adieu.testing.mock_faults import Fault, fault_for
+from adieu.testing.whole_content import bytes_of
 from adieu.texts import show_url
 from adieu.transport.functions import AsyncFunctionAdapter, FunctionAdapter, is_awaited
 from adieu.transport.mount_pattern import Pattern
@@ -74,7 +75,7 @@ class MockCall:
     @property
     def content(self) -> bytes:
         """The whole content; empty if there was none."""
-        return self.request.content.body or b""
+        return bytes_of(self.request.content)
 
     def json(self) -> Any:
         """The content as JSON; a `ValueError` if it is none."""
