@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
 
 _FOR_THE_CLIENT = frozenset(("adapter", "connect", "max_redirects", "events", "event_hooks"))
+_KNOWN = CALL_OPTIONS | _FOR_THE_CLIENT
 
 
 def _begun(options: OneShotOptions) -> tuple[Client, CallOptions]:
@@ -35,7 +36,9 @@ def _begun(options: OneShotOptions) -> tuple[Client, CallOptions]:
 
 def _divided(options: OneShotOptions) -> tuple[ClientOptions, CallOptions]:
     """The options of the client, and those of its one call."""
-    refuse_unknown(options, CALL_OPTIONS | _FOR_THE_CLIENT)
+    if not options:
+        return {}, {}
+    refuse_unknown(options, _KNOWN)
     client = {name: value for name, value in options.items() if name in _FOR_THE_CLIENT}
     call = {name: value for name, value in options.items() if name not in _FOR_THE_CLIENT}
     return cast("ClientOptions", client), cast("CallOptions", call)

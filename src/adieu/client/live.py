@@ -7,6 +7,7 @@ most clients never get a cookie.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from adieu._loading import Loading
@@ -35,6 +36,12 @@ def _defaults() -> Headers:
             ("Accept-Encoding", _accept_encoding()),
         ]
     )
+
+
+@cache
+def _default_snapshot() -> Headers:
+    """The same for one request, with their index: all clients without fields of their own share it, and copy it."""
+    return LiveHeaders(_defaults()).snapshot
 
 
 def fit_range(headers: Headers) -> None:
@@ -123,17 +130,20 @@ class ClientHeaders:
 
     def copy(self) -> Headers:
         """The fields for one request."""
-        live = self._live
-        if live is None:
-            live = self.live
-        return live.snapshot.copy()
+        return self._snapshot().copy()
 
     def merged(self, own: HeaderChanges) -> Headers:
         """The fields for one request that has these of its own."""
-        headers = merge(self.live.snapshot, own)
+        headers = merge(self._snapshot(), own)
         if headers.has("range") and "accept-encoding" not in names_of(own):
             fit_range(headers)
         return headers
+
+    def _snapshot(self) -> Headers:
+        live = self._live
+        if live is not None:
+            return live.snapshot
+        return _default_snapshot() if self._own is None else self.live.snapshot
 
     def __contains__(self, name: str) -> bool:
         return name in merge(Headers(), self._changes())

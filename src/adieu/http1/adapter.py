@@ -8,7 +8,7 @@ from adieu.errors import InvalidRequest
 from adieu.http1.connection import H1Lease
 from adieu.http1.engine import Engine
 from adieu.http1.native_codec import NativeCodec
-from adieu.lifecycle.limits import Limits
+from adieu.lifecycle.limits import DEFAULT_LIMITS
 from adieu.lifecycle.steps import drive
 from adieu.lifecycle.waiting import ThreadWaiter
 from adieu.net.tls.start import start_tls
@@ -17,7 +17,7 @@ from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
     from adieu.http1.codec import Codec
-    from adieu.lifecycle.limits import CloseReport, ConnectionInfo
+    from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.transport.adapter import Honour
@@ -50,7 +50,7 @@ class HTTP1Adapter(AdapterBase):
                 "subclass Wire, or use the async adapter for an AsyncWire"
             )
         self.wire = wire if wire is not None else TCPWire()
-        self._configure(limits or Limits(), replay)
+        self._configure(limits or DEFAULT_LIMITS, replay)
 
     def _configure(self, limits: Limits, replay: bool) -> None:
         self._limits = limits

@@ -11,7 +11,7 @@ from adieu.errors import InvalidRequest
 from adieu.http1.connection import AsyncH1Lease
 from adieu.http1.engine import Engine
 from adieu.http1.native_codec import NativeCodec
-from adieu.lifecycle.limits import Limits
+from adieu.lifecycle.limits import DEFAULT_LIMITS
 from adieu.lifecycle.steps import adrive
 from adieu.net.async_backend import current_backend
 from adieu.net.async_wire import AsyncTCPWire, AsyncWire
@@ -21,7 +21,7 @@ from adieu.transport.adapter import AdapterBase
 
 if TYPE_CHECKING:
     from adieu.http1.codec import Codec
-    from adieu.lifecycle.limits import CloseReport, ConnectionInfo
+    from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.net.backends.contract import PoolWaiter
@@ -64,7 +64,7 @@ class AsyncHTTP1Adapter(AdapterBase):
                 "subclass AsyncWire, or use the sync adapter for a Wire"
             )
         self.wire = wire if wire is not None else AsyncTCPWire()
-        self._configure(limits or Limits(), replay)
+        self._configure(limits or DEFAULT_LIMITS, replay)
 
     def _configure(self, limits: Limits, replay: bool) -> None:
         self._home: object = None

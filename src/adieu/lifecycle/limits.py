@@ -10,7 +10,7 @@ from adieu.errors import InvalidRequest
 if TYPE_CHECKING:
     from adieu.lifecycle.events import LeaseInfo
 
-__all__ = ["CloseReport", "ConnectionInfo", "Limits"]
+__all__ = ["DEFAULT_LIMITS", "CloseReport", "ConnectionInfo", "Limits"]
 
 
 class Limits(Value):
@@ -60,6 +60,9 @@ class Limits(Value):
         self._set(
             connections=connections, per_origin=per_origin, idle=idle, age=age, requests=requests
         )
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class CloseReport(NamedTuple):

@@ -198,7 +198,9 @@ class Pool(Inbox, Generic[C]):
         self._waiting: dict[Hashable, _Queue[C]] = {}
         # How many leases got a connection after they had waited for it.
         self._served = 0
-        self._next_sweep = 0.0
+        # How often the end of a lease looks at all idle connections (seconds).
+        self._sweeps_every = 2.0 if limits.idle is None else min(limits.idle, 2.0)
+        self._next_sweep = clock() + self._sweeps_every
         self._closed = False
         call_first_after_fork(self, Pool.after_fork)
 
@@ -217,6 +219,8 @@ class Pool(Inbox, Generic[C]):
             # The inbox is nearly always empty. If an interrupt falls in here, the owner of the lease ends it, so
             # this step need not be repeated, as those in the inbox are.
             taken = not self._inbox and lease.connection is None and self._take_newest(lease)
+            if not (taken or self._inbox):
+                self._want(lease)
             lock.release()
         except BaseException:
             release_if_owned(lock)
@@ -224,7 +228,7 @@ class Pool(Inbox, Generic[C]):
             raise
         if taken and not self._deferred:
             return True
-        if lease.connection is None or self._inbox or self._deferred:
+        if self._inbox or self._deferred:
             self._post(self._want, lease)
         return self.served(lease)
 
@@ -555,8 +559,7 @@ class Pool(Inbox, Generic[C]):
 
         The end of a call does this now and then, and `tend`. The pool itself has no timer and no thread.
         """
-        limit = self._limits.idle
-        self._next_sweep = now + (limit if limit is not None and limit < 2.0 else 2.0)
+        self._next_sweep = now + self._sweeps_every
         for conn, lease in list(self._owners.items()):
             if lease is None:
                 why = self._expired(conn, now)

@@ -8,10 +8,10 @@ Invariants:
 - Each wait asks the limit anew, and an operation that does not wait asks it once: neither a peer that sends a record
   byte by byte nor one that always has something to send can make a call longer than its `total`.
 - A descriptor is closed only when no thread waits for it: the system may give its number to another socket, and the
-  waiting thread would read that one's bytes. `close` first marks the stream as closed and shuts the connection down,
-  which wakes every thread that waits; then it gives them a moment to leave. If one does not, that one closes the
-  descriptor as it leaves. So `close` always ends: it may run in a finalizer, at any line of any thread, and while the
-  interpreter ends, which has stopped the other threads for good and is not waited for.
+  waiting thread would read that one's bytes. `close` first marks the stream as closed. If a thread uses it, `close`
+  shuts the connection down, which wakes every thread that waits, and gives them a moment to leave. If one does not,
+  that one closes the descriptor as it leaves. So `close` always ends: it may run in a finalizer, at any line of any
+  thread, and while the interpreter ends, which has stopped the other threads for good and is not waited for.
 """
 
 from __future__ import annotations
@@ -117,6 +117,8 @@ class SocketBase(ByteStream):
 
     def close(self) -> None:
         self._closed = True
+        if self._finish_close():
+            return
         sock = self._sock
         try:
             # Not the TLS socket's own shutdown, which would take its state away from a thread that reads.
@@ -125,29 +127,34 @@ class SocketBase(ByteStream):
             pass  # The peer was faster, or it is closed already.
         self._finish_close(_A_MOMENT)
 
-    def _finish_close(self, patience: float = 0.0) -> None:
-        """Close the descriptor, unless a thread uses it for longer than that (seconds): it does this as it leaves."""
+    def _finish_close(self, patience: float = 0.0) -> bool:
+        """Close the descriptor, unless a thread uses it for longer than that (seconds): it does this as it leaves.
+
+        True: it was closed here.
+        """
         reading, writing = self._reading, self._writing
         if is_owned(reading) or is_owned(writing):
             # A finalizer or a signal handler, in the middle of a call of its own thread, which does this as it leaves.
-            return
+            return False
         try:
             while try_acquire(reading, patience):
                 if try_acquire(writing, patience):
                     self._sock.close()
                     writing.release()
                     reading.release()
-                    return
+                    return True
                 reading.release()
                 # The thread that sends closes the descriptor, unless it found `_reading` taken as it left.
                 if not writing.acquire(False):
-                    return
+                    break
                 writing.release()
         except OSError:
             self._release()  # The descriptor is gone all the same.
+            return True
         except BaseException:
             self._release()
             raise
+        return False
 
     def _leave(self, error: BaseException) -> None:
         """Clean up after an operation that raised. Of one that `close` ended, say so."""

@@ -41,12 +41,11 @@ class Environment:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._found: dict[str, tuple[str, str]] = {}
         self._made: dict[str, Proxy] = {}
+        for_all = _variable(environ, "all_proxy")
         for scheme in _SCHEMES:
-            for name in (f"{scheme}_proxy", "all_proxy"):
-                found = _variable(environ, name)
-                if found is not None:
-                    self._found[scheme] = found
-                    break
+            found = _variable(environ, f"{scheme}_proxy") or for_all
+            if found is not None:
+                self._found[scheme] = found
         exempt = _variable(environ, "no_proxy") if self._found else None
         self._no_proxy = NoProxy(exempt[1]) if exempt is not None else None
 
@@ -132,8 +131,9 @@ class NoProxy:
 
 def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
     for known in (name, name.upper()):
-        if known in environ and not (known == "HTTP_PROXY" and "REQUEST_METHOD" in environ):
-            return known, environ[known].strip()
+        value = environ.get(known)
+        if value is not None and not (known == "HTTP_PROXY" and "REQUEST_METHOD" in environ):
+            return known, value.strip()
     return None
 
 
