@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from support.everywhere import is_async, stage
+from support.ways import way
 
-__all__ = ["is_async", "stage"]
+__all__ = ["is_async", "stage", "way"]

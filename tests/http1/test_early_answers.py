@@ -3,68 +3,22 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import adieu
-from support.proxies import FaultProxy
+from support.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from adieu.testing.faults import Ending, FaultServer, Peer, Request
-    from servers import Authority, TLSServer
+    from adieu.testing.faults import Ending, Peer, Request
     from support.stage import Stage
 
 PIECE = b"x" * 50_000
 PIECES = 40
 SIZE = len(PIECE) * PIECES
-
-
-class Way:
-    """A way to a server: its URL, and what a client needs for it."""
-
-    def __init__(self, server: FaultServer, **options: Any) -> None:
-        self.server = server
-        self.url = server.url
-        self.options = options
-
-    def got_all(self, times: int) -> None:
-        """So many requests have arrived whole. The client may know its answers before."""
-
-        def whole() -> bool:
-            return [one.body_length for one in self.server.requests] == [SIZE] * times
-
-        self.server.wait_until(whole)
-
-    def next_works(self, stage: Stage, client: Any) -> None:
-        assert stage.get(client, f"{self.url}/ok").status_code == 200
-
-
-@pytest.fixture(params=["tcp", "tls", "tls in tls"])
-def way(
-    request: pytest.FixtureRequest,
-    fault_server: FaultServer,
-    tls_server: TLSServer,
-    authority: Authority,
-) -> Iterator[Way]:
-    """Every kind of stream."""
-    with ExitStack() as stack:
-        if request.param == "tcp":
-            yield Way(fault_server)
-        elif request.param == "tls":
-            yield Way(tls_server.server, verify=str(tls_server.ca_path))
-        else:
-            proxy = stack.enter_context(FaultProxy(tls=authority.server_context()))
-            # Its connections to the origin are in this process, and may last a little longer than the client's.
-            stack.callback(proxy.wait_until, lambda: not proxy.open)
-            yield Way(
-                tls_server.server,
-                verify=str(tls_server.ca_path),
-                proxy=f"https://localhost:{proxy.port}",
-            )
 
 
 def pieces() -> Iterator[bytes]:
@@ -105,7 +59,7 @@ def test_a_success_that_begins_early_stops_nothing(
         for _ in range(2):
             response = stage.get(client, f"{way.url}/begins", "POST", content=CONTENTS[kind]())
             assert response.content == b"taken"
-    way.got_all(2)
+    way.got_all(2, SIZE)
     if stage.adapter != "close":
         assert [one.connection for one in way.server.requests] == [1, 1]
 
@@ -123,7 +77,7 @@ def test_an_echo_is_read_while_the_content_is_sent(stage: Stage, way: Way) -> No
     with stage.block(stage.one(**way.options)) as client:
         response = stage.get(client, f"{way.url}/echoes", "POST", content=pieces())
         assert response.content == b"y" * 1_000_000
-    way.got_all(1)
+    way.got_all(1, SIZE)
 
 
 def test_an_answer_longer_than_what_is_held_waits_in_the_buffers(stage: Stage) -> None:
@@ -148,7 +102,7 @@ def test_an_answer_longer_than_what_is_held_waits_in_the_buffers(stage: Stage) -
     with stage.block(stage.one()) as client:
         response = stage.get(client, "/writes", "POST", content=pieces())
         assert len(response.content) == length
-        Way(stage.server).got_all(1)
+        Way(stage.server).got_all(1, SIZE)
         stage.next_works(client)
 
 

@@ -1,7 +1,8 @@
 """The upload half of a round trip: a body of any length goes out piece by piece, while the peer is heard.
 
 Theory of operation. Each step sends a piece or receives what the peer said, whichever can be done first, so that a peer
-that answers without reading cannot make the client wait for it. Interim heads are reported. A final head that refuses
+that answers without reading cannot make the client wait for it. With content from an async iterable, which may be
+awaited for long, a second task does the listening. Interim heads are reported. A final head that refuses
 the content ends the upload (`early_answer`). After any other the upload goes on; what comes of the body meanwhile
 is held, and handed to the codec in the end.
 """
@@ -16,7 +17,10 @@ from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.http1.request_writer import block_to_send
 from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.events import notify
+from adieu.lifecycle.fairness import checkpoint, turn_ends_at, turn_is_over
+from adieu.lifecycle.steps import adrive
 from adieu.messages.fields.trailers import sent_trailers
+from adieu.net.async_backend import current_backend
 from adieu.texts import show_url
 
 if TYPE_CHECKING:
@@ -30,6 +34,10 @@ __all__ = ["Upload", "report_interim"]
 _READ = 64 * 1024
 # How long a peer that was asked whether it wants the content may keep silent (seconds): many do not know the question.
 _CONTINUE_TIMEOUT = 1.0
+# How long to pause where only the end of the time is waited for (seconds).
+_LONG = 3600.0
+# How often to look for input in a stream that does not tell when it comes (seconds).
+_LOOK_AGAIN = 0.05
 
 
 class Upload:
@@ -43,6 +51,7 @@ class Upload:
         "_held",
         "_held_bytes",
         "_lease",
+        "_refused",
         "_request",
         "_stream",
     )
@@ -61,6 +70,8 @@ class Upload:
         self._answer: Head | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
+        # The rest of the content is not wanted, as was heard while it was awaited.
+        self._refused = False
 
     def steps(self, head: bytes) -> Steps[Head | None]:
         """Send all of it, unless the peer answers that it does not want the rest, or hangs up.
@@ -77,14 +88,21 @@ class Upload:
         return self._answer
 
     def _send(self, head: bytes) -> Steps[None]:
-        lease, request = self._lease, self._request
-        codec, stream, deadline = self._codec, self._stream, self._deadline
-        content: Any = request.content
-        yield stream.send(head, deadline)
-        if codec.expects() and not (yield from self._await_continue()):
+        yield self._stream.send(head, self._deadline)
+        if self._codec.expects() and not (yield from self._await_continue()):
             return
+        if self._request.content.is_async:
+            # While the user's iterator is awaited, nothing else would notice an answer, or the end of the time.
+            yield current_backend().beside(adrive(self._listen()), adrive(self._send_content()))
+        else:
+            yield from self._send_content()
+
+    def _send_content(self) -> Steps[None]:
+        lease, request, codec = self._lease, self._request, self._codec
+        content: Any = request.content
         reading = _Reading(request)
         trailers: list[tuple[str, str]] = []
+        turn = turn_ends_at()
         with reading:
             chunks = content.async_chunks() if content.is_async else content.chunks()
         while True:
@@ -92,22 +110,60 @@ class Upload:
                 chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
                 if chunk is None and content.trailers is not None:
                     trailers = sent_trailers(content.trailers)
+            if self._refused:
+                return  # The user's iterator went on in spite of its cancellation.
             if chunk == b"":
                 continue  # An empty chunk would end a chunked body.
-            rest = memoryview(codec.end(trailers) if chunk is None else codec.data(bytes(chunk)))
-            while rest:
-                if self._held_bytes < MOST_HELD:
-                    done = yield stream.send_or_recv(rest, deadline)
-                else:
-                    yield stream.send(bytes(rest), deadline)
-                    done = len(rest)
-                if isinstance(done, int):
-                    rest = rest[done:]
-                elif not done or self._hear(done):
-                    return
+            piece = codec.end(trailers) if chunk is None else codec.data(bytes(chunk))
+            if content.is_async:
+                yield self._stream.send(piece, self._deadline)
+                if turn_is_over(turn):
+                    turn = turn_ends_at()
+                    yield checkpoint()  # Neither the iterator nor the peer need make a pause.
+            elif not (yield from self._send_and_hear(memoryview(piece))):
+                return
             if chunk is None:
                 break
         lease.sent = "wholly"
+
+    def _send_and_hear(self, rest: memoryview) -> Steps[bool]:
+        """Send a piece, and take what the peer says meanwhile: whether it wants more."""
+        stream, deadline = self._stream, self._deadline
+        while rest:
+            if self._held_bytes < MOST_HELD:
+                done = yield stream.send_or_recv(rest, deadline)
+            else:
+                yield stream.send(bytes(rest), deadline)
+                return True
+            if isinstance(done, int):
+                rest = rest[done:]
+            elif not done or self._hear(done):
+                return False
+        return True
+
+    def _listen(self) -> Steps[None]:
+        """Take what the peer says, until it refuses the rest of the content, or has hung up."""
+        stream: Any = self._stream
+        end = self._deadline.end()
+        while self._held_bytes < MOST_HELD:
+            if stream.readable():
+                try:
+                    data = yield stream.recv(_READ, Within(0.0))
+                except TimeoutError:
+                    pass  # Part of a TLS record, or one without data.
+                else:
+                    if not data or self._hear(data):
+                        self._refused = True
+                        return
+                    continue
+            if not (yield stream.until_input(end)):
+                yield self._pause(_LOOK_AGAIN)
+        while True:  # The rest of the answer waits in the system's buffers; only the end of the time can end this.
+            yield self._pause(_LONG)
+
+    def _pause(self, seconds: float) -> object:
+        left = self._deadline.end().remaining("write")
+        return current_backend().sleep(seconds if left is None else min(left, seconds))
 
     def _hear(self, data: bytes) -> bool:
         """Take what the peer sent: whether it says that it does not want the rest."""

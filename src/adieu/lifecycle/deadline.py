@@ -161,6 +161,10 @@ class Deadline:
             raise self.exceeded(wait)
         return left if limit is None or left < limit else limit
 
+    def end(self) -> TimeLimit:
+        """A limit that is the end of the whole call alone, for a wait in which the peer may keep silent."""
+        return _End(self)
+
     def remaining_since(self, wait: Wait, seconds: float) -> float | None:
         """Seconds that a wait of this kind may go on, so long after it last got further (None: no limit; 0: none)."""
         limit: float | None = getattr(self.timeout, wait)
@@ -187,3 +191,22 @@ class Deadline:
         kind, what = _ERRORS[wait]
         limit = getattr(self.timeout, wait)
         return kind(f"{what} for {limit:g} s (Timeout.{wait})", limit=limit, elapsed=self.elapsed())
+
+
+class _End:
+    """See `Deadline.end`."""
+
+    __slots__ = ("_deadline",)
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+
+    def remaining(self, wait: Wait) -> float | None:
+        """See `TimeLimit`."""
+        deadline = self._deadline
+        if deadline.ends_at is None:
+            return None
+        left = deadline.ends_at - deadline.now()
+        if left <= 0:
+            raise deadline.exceeded(wait)
+        return left

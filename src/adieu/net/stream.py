@@ -96,6 +96,14 @@ class AsyncByteStream(_Stream):
     async def send(self, data: bytes, limit: TimeLimit) -> None:
         """See `ByteStream.send`."""
 
+    async def until_input(self, limit: TimeLimit) -> bool:
+        """Wait until the peer sends something, or closes; what was received before and is buffered does not count.
+
+        May return early. False, at once: this stream cannot tell, so the caller looks again and again. That is the
+        default.
+        """
+        return False
+
     async def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """See `ByteStream.send_or_recv`."""
         if self.readable():

@@ -6,6 +6,7 @@ import asyncio
 from asyncio.events import _get_running_loop
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from adieu.net.backends.asyncio_beside import beside
 from adieu.net.backends.asyncio_pool_waiter import AsyncioPoolWaiter
 from adieu.net.backends.asyncio_proactor import AsyncCompletionStream, polled, watches
 from adieu.net.backends.asyncio_stream import AsyncSocketStream
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from adieu.net.scope import ConnectScope
 
 __all__ = [
+    "beside",
     "connect_race",
     "event_loop",
     "pool_waiter",

@@ -83,6 +83,12 @@ class AsyncCompletionStream(AsyncSocketStream):
                 await self._done(self._loop.sock_sendall(self._sock, rest[:sent]), seconds)
             rest = rest[sent:]
 
+    async def until_input(self, limit: TimeLimit) -> bool:
+        """See `AsyncByteStream.until_input`."""
+        if not await polled((self._sock,), (), limit.remaining("read")):
+            raise TimeoutError
+        return True
+
     async def _until_writable(self, seconds: float | None, or_readable: bool = False) -> None:
         # No operation of the loop's waits for two things at once, and a withdrawn one may have been done by half.
         sockets = [self._sock]

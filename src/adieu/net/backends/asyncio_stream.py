@@ -88,6 +88,19 @@ class AsyncSocketStream(NonBlockingSocket):
         finally:
             reading.end()
 
+    async def until_input(self, limit: TimeLimit) -> bool:
+        """See `AsyncByteStream.until_input`."""
+        reading = self._begin_wait(self._reading, limit.remaining("read"))
+        try:
+            self._registered = True
+            self._loop.add_reader(self._sock, reading.resume)
+            await reading
+        finally:
+            reading.end()
+            if not self._closed:
+                self._unregister()
+        return True
+
     def _on_readable(self) -> None:
         reading = self._reading
         if not reading.pending:

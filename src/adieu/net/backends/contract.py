@@ -97,6 +97,16 @@ class AsyncBackend(Protocol):
         """What a coroutine returns; `TimeoutError` if it takes longer."""
         ...
 
+    async def beside(
+        self, listening: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]
+    ) -> None:
+        """Run `work` in the calling task, and `listening` in a task of its own until `work` has ended.
+
+        If `listening` ends first, `work` is cancelled. Raises what the one that ended first raises; an error of
+        cancelled work is reported as Python reports those of finalizers.
+        """
+        ...
+
     def event_loop(self) -> object:
         """The running event loop: asyncio's loop, or the token of trio's run."""
         ...

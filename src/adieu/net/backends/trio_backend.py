@@ -12,6 +12,7 @@ import trio
 from trio import sleep
 from trio.lowlevel import current_trio_token, spawn_system_task, wait_writable
 
+from adieu.lifecycle.events import report_unraisable
 from adieu.net.backends.race import RacingSockets
 from adieu.net.backends.trio_stream import TrioSocketStream, is_running, time_limit, unwatch
 from adieu.net.closing import shut, shutdown_quietly
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from adieu.net.scope import ConnectScope
 
 __all__ = [
+    "beside",
     "connect_race",
     "event_loop",
     "pool_waiter",
@@ -96,6 +98,43 @@ async def within(seconds: float | None, doing: Awaitable[T]) -> T:
     with time_limit(seconds):
         return await doing
     raise TimeoutError
+
+
+async def beside(listening: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]) -> None:
+    """See `AsyncBackend`. A system task, and no nursery: a nursery would wrap the errors of the work in a group."""
+    ended = trio.Event()
+    failures: list[Exception] = []
+    work_scope, listening_scope = trio.CancelScope(), trio.CancelScope()
+
+    async def listen() -> None:
+        try:
+            with listening_scope:
+                await listening
+        except Exception as error:
+            failures.append(error)
+        finally:
+            ended.set()
+            if not listening_scope.cancelled_caught:
+                work_scope.cancel()
+
+    spawn_system_task(listen)
+    try:
+        with work_scope:
+            await work
+    except Exception as error:
+        if not ended.is_set():
+            listening_scope.cancel()
+            await ended.wait()
+            raise
+        report_unraisable(error, work)
+    except BaseException:
+        listening_scope.cancel()
+        raise
+    if not ended.is_set():
+        listening_scope.cancel()
+        await ended.wait()
+    if failures:
+        raise failures.pop()
 
 
 class _PoolWaiter:

@@ -60,6 +60,12 @@ class TrioSocketStream(NonBlockingSocket):
             data = self._recv_some(max_bytes)
         return data
 
+    async def until_input(self, limit: TimeLimit) -> bool:
+        """See `AsyncByteStream.until_input`."""
+        self._check()
+        await self._within(limit.remaining("read"), wait_readable)
+        return True
+
     def _recv_some(self, max_bytes: int) -> bytes | None:
         try:
             return self._recv(max_bytes)

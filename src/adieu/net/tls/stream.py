@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.lock import locked, new_lock, release_if_owned
@@ -292,6 +292,11 @@ class AsyncTLSStream(_Layer, AsyncByteStream):
 
     async def send(self, data: bytes, limit: TimeLimit) -> None:
         await adrive(self._write(data, limit))
+
+    async def until_input(self, limit: TimeLimit) -> bool:
+        """See `AsyncByteStream.until_input`."""
+        below: Any = self._below
+        return bool(await below.until_input(limit))
 
     async def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """See `SocketStream.send_or_recv`."""
