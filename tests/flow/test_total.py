@@ -1,4 +1,7 @@
-"""`Timeout(total=...)` ends a call in time in each phase that can wait, on every adapter."""
+"""`Timeout(total=...)` ends a call in time in each phase that can wait, on every adapter.
+
+The peers here say nothing; those that say one byte after the other are in `tests/net/test_drips.py`.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +64,7 @@ def read_as_stream(place: Place, client: Any) -> None:
 
 PHASES: dict[str, dict[str, Any]] = {
     "head": {"path": "/stall-head"},
-    "head, in drips": {"path": "/drip-head?n=100&seconds=5"},
     "body": {"path": "/stall-body"},
-    "body, 100 bytes in drips over 5 s": {"path": "/drip?n=100&seconds=5"},
     "body, under another policy": {
         "path": "/drip?n=100&seconds=5",
         "cleanup": adieu.PrefetchUpTo(1000),

@@ -409,6 +409,32 @@ def test_encrypted_data_is_sent_on_from_where_it_was_interrupted(secured: Any) -
     assert got == data
 
 
+def test_a_plain_send_goes_on_where_an_upload_was_interrupted(secured: Any) -> None:
+    """As when an answer is so long that no more of it is read before the upload is complete."""
+    data = random.Random(520).randbytes(4_000_000)
+    got = bytearray()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        got.extend(sock.recv(1000))
+        time.sleep(0.05)  # By then the client waits in the middle of a piece.
+        sock.sendall(b"here")
+        while len(got) < len(data):
+            got.extend(sock.recv(65_536))
+        sock.sendall(b"done")
+        _say_goodbye(sock)
+
+    with secured(serve).start() as both:
+        rest = memoryview(data)
+        while isinstance(done := both.send_or_recv(rest), int):
+            rest = rest[done:]
+        both.send(bytes(rest))
+        said = done
+        while piece := both.recv():
+            said += piece
+    assert said == b"heredone"
+    assert got == data
+
+
 # HTTP over it
 
 

@@ -63,6 +63,8 @@ class ByteStream(_Stream):
     def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """Wait until the peer takes some of `data` or sends something: the number of bytes taken, or the bytes it sent.
 
+        What is sent next begins with the rest of `data`, or with all of it if the peer sent something.
+
         A long upload needs both: `send` alone would wait without end for a peer that answers early and stops reading.
         By default an answer is noticed only if it is there before a piece is sent.
         """

@@ -130,6 +130,10 @@ class _Layer:
 
     def _write(self, data: bytes | memoryview, limit: TimeLimit) -> Steps[None]:
         rest = memoryview(data)
+        if self._unsent:
+            # The data begins with the piece of an upload that the peer's answer has interrupted.
+            yield self._below.send(bytes(self._unsent), limit)
+            self._unsent, rest = memoryview(b""), rest[self._taken :]
         while rest:
             with self._session:
                 taken = self._encrypted(rest)
@@ -149,7 +153,10 @@ class _Layer:
             return None
 
     def _write_or_read(self, data: memoryview, limit: TimeLimit) -> Steps[int | bytes]:
-        """See `SocketStream.send_or_recv`. What was encrypted has to go as it is, so it is kept until it has gone."""
+        """See `SocketStream.send_or_recv`. What was encrypted has to go as it is, so it is kept until it has gone.
+
+        So whatever is sent next has to begin with the same data.
+        """
         if (answer := self._decrypted(_BLOCK)) is not None:
             return answer
         while not self._unsent:
