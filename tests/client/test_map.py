@@ -265,7 +265,7 @@ def test_a_request_that_waits_for_name_resolution_is_cancelled_too(
         finally:
             go_on.set()
             for thread in threading.enumerate():
-                if thread.name.startswith("adieu-dns-"):
+                if thread.name.startswith("adieu-dns"):
                     thread.join(5)
 
 
@@ -384,7 +384,7 @@ def test_a_map_closed_by_another_thread_gives_no_further_outcome(client: adieu.C
 
 def test_the_settings_of_a_map_apply_to_every_request(client: adieu.Client) -> None:
     timeout = adieu.Timeout(read=0.05)
-    for outcome in client.map(["/stall-head", "/drip"], timeout=timeout):
+    for outcome in client.map(["/stall-head", "/drip?n=5"], timeout=timeout):
         assert isinstance(outcome.error, adieu.ReadTimeout)
     for outcome in client.map(["/redirect"], follow_redirects=False):
         assert outcome.result().status_code == 302

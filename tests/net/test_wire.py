@@ -392,7 +392,7 @@ def test_a_resolver_that_stalls_is_given_up_in_time(
         assert client.get(url).status_code == 200
         # The abandoned look-up has ended, and its answer was not connected to.
         for thread in threading.enumerate():
-            if thread.name.startswith("adieu-dns-"):
+            if thread.name.startswith("adieu-dns"):
                 thread.join(5)
                 assert not thread.is_alive()
         assert fault_server.accepted == 1
@@ -422,7 +422,7 @@ def test_closing_the_client_ends_the_wait_for_a_name(
         go_on.set()
         closing.join()
         for thread in threading.enumerate():
-            if thread.name.startswith("adieu-dns-"):
+            if thread.name.startswith("adieu-dns"):
                 thread.join(5)
 
 
@@ -432,7 +432,7 @@ def test_an_address_needs_no_resolver_thread(
     def never(*_: Any) -> Any:
         raise AssertionError("a thread was started")
 
-    monkeypatch.setattr("adieu.net.lookup.BackgroundThread", never)
+    monkeypatch.setattr("adieu.net.lookup_threads.BackgroundThread", never)
     with adieu.Client(adapter=adapter) as client:
         assert client.get(f"{fault_server.url}/ok").status_code == 200
 

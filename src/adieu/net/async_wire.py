@@ -16,7 +16,8 @@ from adieu.errors import ConnectError, InvalidRequest
 from adieu.lifecycle.steps import adrive
 from adieu.net import dial
 from adieu.net.async_backend import current_backend
-from adieu.net.lookup import lookup, lookup_in_thread
+from adieu.net.lookup import lookup
+from adieu.net.lookup_threads import LOOKUPS, found
 from adieu.net.tls.start import start_tls_async
 
 if TYPE_CHECKING:
@@ -94,18 +95,14 @@ class AsyncTCPWire(AsyncWire):
         look_up = lookup if connect is None else connect.look_up
         result = current_backend().thread_result()
         scope.own(result)
-        lookup_in_thread(host, port, result.set, look_up)
-        if not await result.wait(scope.remaining()):
-            result.discard()
-            raise scope.exceeded()
-        found = result.take()
-        if isinstance(found, Exception):
-            try:
-                raise found
-            finally:
-                del found  # Or the exception's traceback would refer to the exception: a cycle.
-        addresses: Sequence[Address] = found
-        return addresses
+        asked = LOOKUPS.ask(host, port, result.set, look_up)
+        try:
+            if not await result.wait(scope.remaining()):
+                result.discard()
+                raise asked.late(scope.exceeded())
+        finally:
+            asked.forget()
+        return found(result.take())
 
 
 class AsyncUnixWire(AsyncWire):

@@ -1,4 +1,4 @@
-"""From a name to addresses: the system's resolver, which blocks, in this thread or in one of its own."""
+"""From a name to addresses, by the system's resolver, which blocks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from adieu.errors import ClientClosed, DNSError
-from adieu.lifecycle.threads import BackgroundThread
+from adieu.errors import DNSError
 
 if TYPE_CHECKING:
     from adieu.net.address import Address, SocketAddress
-    from adieu.net.closing import Closable
 
-__all__ = ["LookUp", "interleaved", "lookup", "lookup_in_thread", "lookup_within"]
+__all__ = ["LookUp", "interleaved", "lookup"]
 
 LookUp: TypeAlias = "Callable[[str, int], list[Address]]"
-Found: TypeAlias = "list[Address] | Exception"
-"""The result of a look-up in a thread of its own."""
 
 
 def lookup(host: str, port: int) -> list[Address]:
@@ -46,70 +42,10 @@ def lookup(host: str, port: int) -> list[Address]:
         raise DNSError(f"the host name {host!r} could not be resolved: {error.strerror}") from (
             error.with_traceback(
                 None
-            )  # It would keep the caller's frames alive: see `lookup_in_thread`.
+            )  # It would keep the caller's frames alive: see `lookup_threads`.
         )
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     return interleaved(addresses)
-
-
-def lookup_in_thread(
-    host: str, port: int, answer: Callable[[Found], object], look_up: LookUp = lookup
-) -> None:
-    """Look up in a new thread, which passes the addresses, or the exception, to `answer`."""
-
-    def look() -> None:
-        try:
-            found = look_up(host, port)
-        except Exception as error:
-            # Without frames: this one refers to `answer`, which then refers to the error.
-            answer(error.with_traceback(None))
-            return
-        answer(found)
-
-    try:
-        BackgroundThread(look, name=f"adieu-dns-{host}").begin()
-    except RuntimeError as error:
-        raise DNSError(f"the host name {host!r} could not be looked up: {error}") from error
-
-
-class _LookupCancel:
-    """Ends the wait for an answer when the scope that owns this is closed."""
-
-    __slots__ = ("_put",)
-
-    def __init__(self, put: Callable[[Found], object]) -> None:
-        self._put = put
-
-    def close(self) -> None:
-        self._put(ClientClosed("the client was closed while a name was being looked up"))
-
-
-def lookup_within(
-    host: str,
-    port: int,
-    seconds: float,
-    own: Callable[[Closable], object],
-    look_up: LookUp = lookup,
-) -> list[Address] | None:
-    """Look up, and wait for these seconds at most; None when they have passed.
-
-    `own` is called with an object whose `close()` ends the wait.
-    """
-    import queue
-
-    answers: queue.SimpleQueue[Found] = queue.SimpleQueue()
-    own(_LookupCancel(answers.put))
-    lookup_in_thread(host, port, answers.put, look_up)
-    try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        return None
-    if isinstance(answer, Exception):
-        try:
-            raise answer
-        finally:
-            del answer  # Or the exception's traceback would refer to the exception: a cycle.
-    return answer
 
 
 def interleaved(addresses: list[Address]) -> list[Address]:

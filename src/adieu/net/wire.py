@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from adieu.errors import ConnectError, InvalidRequest
 from adieu.lifecycle.steps import drive
 from adieu.net import dial
-from adieu.net.lookup import lookup, lookup_within
+from adieu.net.lookup import lookup
+from adieu.net.lookup_threads import lookup_within
 from adieu.net.socket_stream import SocketStream
 from adieu.net.tls.start import start_tls
 
@@ -81,8 +82,8 @@ class TCPWire(Wire):
     def addresses(self, host: str, port: int, scope: ConnectScope) -> Sequence[Address]:
         """The addresses of a host, the preferred one first. Override it to choose the addresses yourself.
 
-        The system's resolver cannot be interrupted, so a name is looked up in a thread. If the deadline comes first,
-        the thread is left alone, and ends by itself.
+        The system's resolver cannot be interrupted, so a name is looked up in a thread: see `lookup_threads`. If the
+        deadline comes first, the thread is left alone, and ends by itself.
         """
         connect = scope.connect
         if connect is not None and (pinned := connect.pinned(host, port)) is not None:
@@ -94,10 +95,7 @@ class TCPWire(Wire):
         seconds = scope.remaining()
         if seconds is None:
             return look_up(host, port)
-        answers = lookup_within(host, port, seconds, scope.own, look_up)
-        if answers is None:
-            raise scope.exceeded()
-        return answers
+        return lookup_within(host, port, seconds, scope, look_up)
 
 
 class UnixWire(Wire):
