@@ -30,6 +30,12 @@ def _add_demo(commands: Subcommands) -> None:
     demo.add_to(commands)
 
 
+def _add_fault_server(commands: Subcommands) -> None:
+    from adieu.cli import fault_server
+
+    fault_server.add_to(commands)
+
+
 class _Command(NamedTuple):
     """A command with a name. Its module is imported when it is asked for."""
 
@@ -40,6 +46,9 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "demo": _Command(
         _add_demo, "show on this machine that no client of adieu leaves a connection open"
+    ),
+    "fault-server": _Command(
+        _add_fault_server, "run a server that misbehaves as each request asks"
     ),
 }
 

@@ -1,45 +1,7 @@
 """The routes of the `FaultServer` that break the rules of HTTP, or fail at the worst moment.
 
-Their limits are those of `adieu.testing.routes`.
-
-========================================= ==========================================================
-path                                      does
-========================================= ==========================================================
-``/broken-gzip?n=300000``                 gzip of ``n`` random bytes that turns invalid after the
-                                          first half
-``/truncated?n=1000&sent=500``            promises ``n`` bytes, sends fewer, closes
-``/truncated-chunked?where=data``         closes inside a chunk; ``where=size``, ``end`` (before the
-                                          last chunk) or ``trailer``: there
-``/surplus?extra=4``                      a complete reply and ``extra`` bytes more in one write (1
-                                          MB at most)
-``/second-response``                      a complete reply and a second one without a request, in
-                                          one write
-``/late-surplus?extra=4&ms=30``           a complete reply, and ``extra`` bytes after ``ms``
-``/idle-408?ms=20``                       a complete reply, and an unsolicited 408 after ``ms``, then
-                                          closes
-``/drip?n=100&seconds=5``                 ``n`` bytes (10,000 at most) one by one over that time
-``/drip-head?n=100&seconds=5``            the same with a field of the head
-``/stall-head?seconds=5``                 waits before it answers
-``/stall-body?n=1000&sent=500&seconds=5`` waits in the middle of the body
-``/stall-read?seconds=5``                 never reads the body of the request; waits, then resets
-``/slow-read?piece=4096&seconds=0.01``    reads the body a piece at a time with a pause before each
-``/reset``                                RST instead of a reply
-``/reset-body?n=1000&sent=500``           RST in the middle of the body
-``/close``                                closes instead of answering
-``/close-after``                          a keep-alive reply, then closes at once
-``/hang-up-after?n=2``                    the same after the ``n``-th request of a connection
-``/race?how=close``                       on a reused connection closes (``how=reset``: RST) instead
-                                          of answering, on a fresh one answers 200: so it looks to a
-                                          client that sends while the server closes an idle
-                                          connection
-``/early?status=413&keep=0&linger=1``     answers before it reads the body, drops the body, and
-                                          closes; ``linger=0``: closes at once, so that unread bytes
-                                          make an RST; ``keep=1``: reads the body after the answer
-                                          and keeps the connection
-``/expect-ignored``                       never sends 100; reads the body and answers
-``/endless-1xx?n=10000``                  ``n`` times 103 (10,000 at most), then 200
-``/garbage?kind=``                        the reply of that name in `adieu.testing.corpus`
-========================================= ==========================================================
+Their limits are those of `adieu.testing.routes`. What each route does is said where it is registered, and in
+docs/testing.md.
 """
 
 from __future__ import annotations
@@ -60,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 
-@route("/broken-gzip")
+@route(
+    "/broken-gzip?n=300000",
+    does="gzip of `n` random bytes that turns invalid after the first half",
+)
 def _broken_gzip(peer: Peer, request: Request) -> Ending:
     n = request.count("n", 300_000, 10_000_000)
     noise = random.Random(520).randbytes(n)  # noqa: S311 - the same bytes each time, and no secret
@@ -72,7 +37,7 @@ def _broken_gzip(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/truncated")
+@route("/truncated?n=1000&sent=500", does="promises `n` bytes, sends fewer, closes")
 def _truncated(peer: Peer, request: Request) -> Ending:
     start_payload(peer, request.count("n", 1000))
     send_payload(peer, request.count("sent", 500))
@@ -87,7 +52,10 @@ _TRUNCATIONS = {
 }
 
 
-@route("/truncated-chunked")
+@route(
+    "/truncated-chunked?where=data",
+    does="closes inside a chunk; `where=size`, `end` (before the last chunk) or `trailer`: there",
+)
 def _truncated_chunked(peer: Peer, request: Request) -> Ending:
     where = request.text("where", "data")
     if where not in _TRUNCATIONS:
@@ -97,19 +65,22 @@ def _truncated_chunked(peer: Peer, request: Request) -> Ending:
     return "close"
 
 
-@route("/surplus")
+@route(
+    "/surplus?extra=4",
+    does="a complete reply and `extra` bytes more in one write (1 MB at most)",
+)
 def _surplus(peer: Peer, request: Request) -> Ending:
     peer.send(peer.packed(200, b"complete") + payload(request.count("extra", 4, 1_000_000)))
     return "keep"
 
 
-@route("/second-response")
+@route("/second-response", does="a complete reply and a second one without a request, in one write")
 def _second_response(peer: Peer, request: Request) -> Ending:
     peer.send(peer.packed(200, b"complete") + peer.packed(200, b"stray"))
     return "keep"
 
 
-@route("/late-surplus")
+@route("/late-surplus?extra=4&ms=30", does="a complete reply, and `extra` bytes after `ms`")
 def _late_surplus(peer: Peer, request: Request) -> Ending:
     extra = payload(request.count("extra", 4, 1_000_000))
     peer.reply(200, b"complete")
@@ -118,7 +89,7 @@ def _late_surplus(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/idle-408")
+@route("/idle-408?ms=20", does="a complete reply, and an unsolicited 408 after `ms`, then closes")
 def _idle_408(peer: Peer, request: Request) -> Ending:
     peer.reply(200, b"complete")
     peer.pause(request.count("ms", 20, 60_000) / 1000)
@@ -133,7 +104,7 @@ def _one_by_one(peer: Peer, request: Request, data: bytes) -> None:
         peer.pause(pause)
 
 
-@route("/drip")
+@route("/drip?n=100&seconds=5", does="`n` bytes (10,000 at most) one by one over that time")
 def _drip(peer: Peer, request: Request) -> Ending:
     n = request.count("n", 100, 10_000)
     start_payload(peer, n)
@@ -142,7 +113,7 @@ def _drip(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/drip-head")
+@route("/drip-head?n=100&seconds=5", does="the same with a field of the head")
 def _drip_head(peer: Peer, request: Request) -> Ending:
     peer.send(b"HTTP/1.1 200 OK\r\nx-drip: ")
     _one_by_one(peer, request, b"x" * request.count("n", 100, 10_000))
@@ -150,13 +121,13 @@ def _drip_head(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/stall-head")
+@route("/stall-head?seconds=5", does="waits before it answers")
 def _stall_head(peer: Peer, request: Request) -> Ending:
     peer.pause(request.seconds("seconds", 5))
     return ok(peer, request)
 
 
-@route("/stall-body")
+@route("/stall-body?n=1000&sent=500&seconds=5", does="waits in the middle of the body")
 def _stall_body(peer: Peer, request: Request) -> Ending:
     n = request.count("n", 1000)
     sent = request.count("sent", 500, n)
@@ -167,7 +138,11 @@ def _stall_body(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/stall-read", early=True)
+@route(
+    "/stall-read?seconds=5",
+    does="never reads the body of the request; waits, then resets",
+    early=True,
+)
 def _stall_read(peer: Peer, request: Request) -> Ending:
     # A small window: the client's writes block after kilobytes rather than after megabytes.
     peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -175,44 +150,55 @@ def _stall_read(peer: Peer, request: Request) -> Ending:
     return "reset"
 
 
-@route("/slow-read", early=True)
+@route(
+    "/slow-read?piece=4096&seconds=0.01",
+    does="reads the body a piece at a time with a pause before each",
+    early=True,
+)
 def _slow_read(peer: Peer, request: Request) -> Ending:
     pause, piece = request.seconds("seconds", 0.01), request.count("piece", 4096, 1 << 16)
     peer.read_body(request, before_read=lambda: peer.wait(pause), piece=max(piece, 1))
     return ok(peer, request)
 
 
-@route("/reset")
+@route("/reset", does="RST instead of a reply")
 def _reset(peer: Peer, request: Request) -> Ending:
     return "reset"
 
 
-@route("/reset-body")
+@route("/reset-body?n=1000&sent=500", does="RST in the middle of the body")
 def _reset_body(peer: Peer, request: Request) -> Ending:
     start_payload(peer, request.count("n", 1000))
     send_payload(peer, request.count("sent", 500))
     return "reset"
 
 
-@route("/close")
+@route("/close", does="closes instead of answering")
 def _close(peer: Peer, request: Request) -> Ending:
     return "close"
 
 
-@route("/close-after")
+@route("/close-after", does="a keep-alive reply, then closes at once")
 def _close_after(peer: Peer, request: Request) -> Ending:
     ok(peer, request)
     return "close"
 
 
-@route("/hang-up-after")
+@route("/hang-up-after?n=2", does="the same after the `n`-th request of a connection")
 def _hang_up_after(peer: Peer, request: Request) -> Ending:
     last = request.nth >= request.count("n", 2)
     ok(peer, request)
     return "close" if last else "keep"
 
 
-@route("/race")
+@route(
+    "/race?how=close",
+    does=(
+        "on a reused connection closes (`how=reset`: RST) instead of answering, on a fresh one "
+        "answers 200: so it looks to a client that sends while the server closes an idle "
+        "connection"
+    ),
+)
 def _race(peer: Peer, request: Request) -> Ending:
     how = request.text("how", "close")
     if how not in {"close", "reset"}:
@@ -222,7 +208,15 @@ def _race(peer: Peer, request: Request) -> Ending:
     return "reset" if how == "reset" else "close"
 
 
-@route("/early", early=True)
+@route(
+    "/early?status=413&keep=0&linger=1",
+    does=(
+        "answers before it reads the body, drops the body, and closes; `linger=0`: closes at "
+        "once, so that unread bytes make an RST; `keep=1`: reads the body after the answer and "
+        "keeps the connection"
+    ),
+    early=True,
+)
 def _early(peer: Peer, request: Request) -> Ending:
     keep, linger = request.count("keep", 0, 1), request.count("linger", 1, 1)
     headers = [] if keep else [("connection", "close")]
@@ -235,19 +229,19 @@ def _early(peer: Peer, request: Request) -> Ending:
     return "drop"
 
 
-@route("/expect-ignored", early=True)
+@route("/expect-ignored", does="never sends 100; reads the body and answers", early=True)
 def _expect_ignored(peer: Peer, request: Request) -> Ending:
     peer.read_body(request, send_continue=False)
     return ok(peer, request)
 
 
-@route("/endless-1xx")
+@route("/endless-1xx?n=10000", does="`n` times 103 (10,000 at most), then 200")
 def _endless_1xx(peer: Peer, request: Request) -> Ending:
     request.query.setdefault("n", ["10000"])
     return early_hints(peer, request)
 
 
-@route("/garbage")
+@route("/garbage?kind=", does="the reply of that name in `adieu.testing.corpus`")
 def _garbage(peer: Peer, request: Request) -> Ending:
     kind = request.text("kind", "")
     if kind not in BY_NAME:

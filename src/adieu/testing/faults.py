@@ -23,7 +23,7 @@ from adieu.net.tls.pypy_ssl import patched
 from adieu.testing.fault_routes import ROUTES
 from adieu.testing.peer import Ending, HungUp, Peer
 from adieu.testing.request import Refused, Request
-from adieu.testing.routing import Entry, Route, payload
+from adieu.testing.routing import Entry, Route, first_segment, payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,22 +39,23 @@ _MAX_REQUESTS = 10_000
 
 
 class FaultServer:
-    """A server on a free port that behaves as each request asks, from its construction until `close`.
+    """A server that behaves as each request asks, from its construction until `close`.
 
     >>> from urllib.request import urlopen
     >>> with FaultServer() as server, urlopen(server.url + "/chunked?n=70000") as answer:
     ...     len(answer.read()), server.accepted
     (70000, 1)
 
-    `host` is a loopback address, ``127.0.0.1`` or ``::1``. `unix` is the path of a Unix socket to listen on instead;
-    `close` removes it. `tls` is the context of a server; the connection's thread makes the handshake. `port` (0 with
-    `unix`) and `url` are its address. Every count may be read from any thread.
+    `host` is the address to listen on, and `port` the port; 0 is a free one. `unix` is the path of a Unix socket to
+    listen on instead; `close` removes it. `tls` is the context of a server; the connection's thread makes the
+    handshake. The attributes `port` (0 with `unix`) and `url` are its address. Every count may be read from any thread.
     """
 
     def __init__(
         self,
         *,
         host: str = "127.0.0.1",
+        port: int = 0,
         unix: str | os.PathLike[str] | None = None,
         tls: ssl.SSLContext | None = None,
         backlog: int = 128,
@@ -62,7 +63,7 @@ class FaultServer:
         self.path = None if unix is None else os.fspath(unix)
         self.port = 0
         self._tls = None if tls is None else patched(tls)
-        self._listener = self._listen(host, backlog)
+        self._listener = self._listen(host, port, backlog)
         scheme = "http" if tls is None else "https"
         authority = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.url = f"{scheme}://{'localhost' if unix is not None else authority}"
@@ -80,13 +81,16 @@ class FaultServer:
         )
         self._acceptor.start()
 
-    def _listen(self, host: str, backlog: int) -> socket.socket:
+    def _listen(self, host: str, port: int, backlog: int) -> socket.socket:
         if self.path is not None:
             listener = socket.socket(socket.AF_UNIX)
             address: str | tuple[str, int] = self.path
         else:
             listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-            address = (host, 0)
+            address = (host, port)
+            if port and os.name == "posix":
+                # Connections of an earlier server in TIME_WAIT do not keep the port.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
             listener.listen(backlog)
@@ -267,7 +271,7 @@ class FaultServer:
                 self._requests.append(request)
                 self._changed.notify_all()
                 own = self._own_routes.get(request.path)
-            entry = own or ROUTES.get("/" + request.path[1:].partition("/")[0], _NOT_FOUND)
+            entry = own or ROUTES.get(first_segment(request.path), _NOT_FOUND)
             if not entry.early:
                 peer.read_body(request)
                 with self._changed:

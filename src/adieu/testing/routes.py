@@ -1,44 +1,8 @@
 """The routes of the `FaultServer` that keep the rules: all that a correct server may send.
 
-Every route answers HEAD with its head alone. If the client sent ``Connection: close``, so does the
-route, and closes. Numbers are bounded: sizes by 100 MB, times by 60 s, counts as documented; any
-other value is answered with 400 and a sentence. Bodies are `payload(n)`.
-
-=========================================== ========================================================
-path                                        answers
-=========================================== ========================================================
-``/ok?header=``                             200, JSON: ``request`` (counts the server's requests, as
-                                            ``x-request-number`` does), ``connection`` and ``nth``
-                                            (counts the connection's requests);
-                                            ``header=Name:value``, repeated, adds fields
-``/bytes?n=1000``, ``/head?n=1000``         200 with ``Content-Length: n``
-``/chunked?n=1000&size=100&trailers=0``     200, chunks of ``size`` bytes; with ``trailers=1``
-                                            trailer fields
-``/until-close?n=1000&abrupt=0``            200 without a length, ended by closing; ``abrupt=1``:
-                                            without close_notify
-``/empty``                                  200, ``Content-Length: 0``
-``/status/NNN?body=0&header=``              that status, with a body of that many bytes
-``/no-content``                             204
-``/not-modified``                           304 with the ``Content-Length: 1000`` of the body that
-                                            is not sent
-``/echo``                                   200, JSON: ``method``, ``target``, ``headers``, ``body``
-                                            (Latin-1), ``length``
-``/redirect?n=1&to=/ok&status=302&body=0``  ``n`` redirects (50 at most), each with a body of so
-                                            many bytes, then ``to``; ``&stall=SECONDS`` waits in the
-                                            middle of each body
-``/gzip?n=1000``, ``/deflate?n=1000&raw=0`` 200, the payload coded; ``raw=1``: deflate without the
-                                            zlib wrapper
-``/continue``                               100 before it reads the body, asked or not, then 200
-``/early-hints?n=1``                        ``n`` times 103 (10,000 at most), then 200
-``/upgrade``                                101 if asked to upgrade (else 426), then every byte
-                                            comes back in upper case
-``/http10?n=1000``                          an HTTP/1.0 reply with a length, then closes
-``/keep-alive?timeout=5&max=100``           200 with this Keep-Alive hint, and keeps to its
-                                            ``timeout``
-``/connection-close``                       200 with ``Connection: close``, then closes
-``/big-head?n=8000``                        200 with a field of ``n`` bytes (16 MiB at most)
-``/many-headers?n=100``                     200 with ``n`` fields (100,000 at most)
-=========================================== ========================================================
+Every route answers HEAD with its head alone. If the client sent ``Connection: close``, so does the route, and closes.
+Numbers are bounded: sizes by 100 MB, times by 60 s, counts as documented; any other value is answered with 400 and a
+sentence. Bodies are `payload(n)`. What each route does is said where it is registered, and in docs/testing.md.
 """
 
 from __future__ import annotations
@@ -65,7 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["early_hints", "echo", "ok"]
 
 
-@route("/ok")
+@route(
+    "/ok?header=",
+    does=(
+        "200, JSON: `request` (counts the server's requests, as `x-request-number` does), "
+        "`connection` and `nth` (counts the connection's requests); `header=Name:value`, "
+        "repeated, adds fields"
+    ),
+)
 def ok(peer: Peer, request: Request) -> Ending:
     """Answer with the counts of this request."""
     facts = {"request": request.number, "connection": request.connection, "nth": request.nth}
@@ -74,7 +45,7 @@ def ok(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/bytes", "/head")
+@route("/bytes?n=1000", "/head?n=1000", does="200 with `Content-Length: n`")
 def _sized(peer: Peer, request: Request) -> Ending:
     n = request.count("n", 1000)
     start_payload(peer, n)
@@ -82,7 +53,10 @@ def _sized(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/chunked")
+@route(
+    "/chunked?n=1000&size=100&trailers=0",
+    does="200, chunks of `size` bytes; with `trailers=1` trailer fields",
+)
 def _chunked(peer: Peer, request: Request) -> Ending:
     n, size = request.count("n", 1000), request.count("size", 100, PIECE)
     with_trailers = request.count("trailers", 0, 1)
@@ -99,7 +73,10 @@ def _chunked(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/until-close")
+@route(
+    "/until-close?n=1000&abrupt=0",
+    does="200 without a length, ended by closing; `abrupt=1`: without close_notify",
+)
 def _until_close(peer: Peer, request: Request) -> Ending:
     n, abrupt = request.count("n", 1000), request.count("abrupt", 0, 1)
     peer.start(200, [("connection", "close")])
@@ -107,13 +84,13 @@ def _until_close(peer: Peer, request: Request) -> Ending:
     return "drop" if abrupt else "close"
 
 
-@route("/empty")
+@route("/empty", does="200, `Content-Length: 0`")
 def _empty(peer: Peer, request: Request) -> Ending:
     peer.reply(200)
     return "keep"
 
 
-@route("/status")
+@route("/status/NNN?body=0&header=", does="that status, with a body of that many bytes")
 def _status(peer: Peer, request: Request) -> Ending:
     code = request.path.rpartition("/")[2]
     if len(code) != 3 or not "200" <= code <= "999" or not code.isdecimal():
@@ -126,19 +103,19 @@ def _status(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/no-content")
+@route("/no-content", does="204")
 def _no_content(peer: Peer, request: Request) -> Ending:
     peer.start("204 No Content")
     return "keep"
 
 
-@route("/not-modified")
+@route("/not-modified", does="304 with the `Content-Length: 1000` of the body that is not sent")
 def _not_modified(peer: Peer, request: Request) -> Ending:
     peer.start("304 Not Modified", [("content-length", "1000"), ("etag", '"1"')])
     return "keep"
 
 
-@route("/echo")
+@route("/echo", does="200, JSON: `method`, `target`, `headers`, `body` (Latin-1), `length`")
 def echo(peer: Peer, request: Request) -> Ending:
     """Answer with the request itself."""
     facts = {
@@ -152,7 +129,13 @@ def echo(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/redirect")
+@route(
+    "/redirect?n=1&to=/ok&status=302&body=0",
+    does=(
+        "`n` redirects (50 at most), each with a body of so many bytes, then `to`; "
+        "`&stall=SECONDS` waits in the middle of each body"
+    ),
+)
 def _redirect(peer: Peer, request: Request) -> Ending:
     left, to = request.count("n", 1, 50), request.text("to", "/ok")
     code, size = request.count("status", 302, 399), request.count("body", 0)
@@ -173,27 +156,30 @@ def _coded(n: int, wbits: int) -> bytes:
     return b"".join(map(coder.compress, pieces(n))) + coder.flush()
 
 
-@route("/gzip")
+@route("/gzip?n=1000", does="200, the payload coded")
 def _gzip(peer: Peer, request: Request) -> Ending:
     peer.reply(200, _coded(request.count("n", 1000), 31), [("content-encoding", "gzip")])
     return "keep"
 
 
-@route("/deflate")
+@route(
+    "/deflate?n=1000&raw=0",
+    does="200, the payload coded; `raw=1`: deflate without the zlib wrapper",
+)
 def _deflate(peer: Peer, request: Request) -> Ending:
     wbits = -15 if request.count("raw", 0, 1) else 15
     peer.reply(200, _coded(request.count("n", 1000), wbits), [("content-encoding", "deflate")])
     return "keep"
 
 
-@route("/continue", early=True)
+@route("/continue", does="100 before it reads the body, asked or not, then 200", early=True)
 def _continue(peer: Peer, request: Request) -> Ending:
     peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
     peer.read_body(request, send_continue=False)
     return echo(peer, request)
 
 
-@route("/early-hints")
+@route("/early-hints?n=1", does="`n` times 103 (10,000 at most), then 200")
 def early_hints(peer: Peer, request: Request) -> Ending:
     """Send 103 the given number of times, then 200."""
     for nth in range(request.count("n", 1, 10_000)):
@@ -201,7 +187,10 @@ def early_hints(peer: Peer, request: Request) -> Ending:
     return ok(peer, request)
 
 
-@route("/upgrade")
+@route(
+    "/upgrade",
+    does="101 if asked to upgrade (else 426), then every byte comes back in upper case",
+)
 def _upgrade(peer: Peer, request: Request) -> Ending:
     protocol = request.header("upgrade")
     if protocol is None:
@@ -213,7 +202,7 @@ def _upgrade(peer: Peer, request: Request) -> Ending:
     return "close"
 
 
-@route("/http10")
+@route("/http10?n=1000", does="an HTTP/1.0 reply with a length, then closes")
 def _http10(peer: Peer, request: Request) -> Ending:
     n = request.count("n", 1000)
     peer.send(peer.head(200, [("content-length", str(n))], version="1.0"))
@@ -221,7 +210,10 @@ def _http10(peer: Peer, request: Request) -> Ending:
     return "close"
 
 
-@route("/keep-alive")
+@route(
+    "/keep-alive?timeout=5&max=100",
+    does="200 with this Keep-Alive hint, and keeps to its `timeout`",
+)
 def _keep_alive(peer: Peer, request: Request) -> Ending:
     peer.idle = request.seconds("timeout", 5)
     most = request.count("max", 100)
@@ -229,19 +221,19 @@ def _keep_alive(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-@route("/connection-close")
+@route("/connection-close", does="200 with `Connection: close`, then closes")
 def _connection_close(peer: Peer, request: Request) -> Ending:
     peer.reply(200, b"the last one", [("connection", "close")])
     return "close"
 
 
-@route("/big-head")
+@route("/big-head?n=8000", does="200 with a field of `n` bytes (16 MiB at most)")
 def _big_head(peer: Peer, request: Request) -> Ending:
     peer.reply(200, b"big", [("x-big", "x" * request.count("n", 8000, 16 << 20))])
     return "keep"
 
 
-@route("/many-headers")
+@route("/many-headers?n=100", does="200 with `n` fields (100,000 at most)")
 def _many_headers(peer: Peer, request: Request) -> Ending:
     fields = [(f"x-{nth}", str(nth)) for nth in range(request.count("n", 100, 100_000))]
     peer.reply(200, b"many", fields)

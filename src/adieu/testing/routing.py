@@ -18,6 +18,7 @@ __all__ = [
     "Entry",
     "Route",
     "extra_headers",
+    "first_segment",
     "payload",
     "pieces",
     "route",
@@ -33,23 +34,36 @@ _BLOCK = bytes(range(251)) * 263
 
 
 class Entry(NamedTuple):
-    """A route, and whether it is called before the body of the request was read."""
+    """A route.
+
+    `early`: it is called before the body of the request was read. `usages`: its paths with their parameters and the
+    defaults of these. `does`: a sentence for people.
+    """
 
     serve: Route
     early: bool
+    usages: tuple[str, ...] = ()
+    does: str = ""
 
 
 ROUTES: dict[str, Entry] = {}
 
 
-def route(*paths: str, early: bool = False) -> Callable[[Route], Route]:
-    """Register a function as the route of these paths."""
+def route(*usages: str, does: str, early: bool = False) -> Callable[[Route], Route]:
+    """Register a function as a route: see `Entry`. The first segment of a path finds its route."""
 
     def add(serve: Route) -> Route:
-        ROUTES.update(dict.fromkeys(paths, Entry(serve, early)))
+        entry = Entry(serve, early, usages, does)
+        for usage in usages:
+            ROUTES[first_segment(usage)] = entry
         return serve
 
     return add
+
+
+def first_segment(path: str) -> str:
+    """The part of a path by which its route is found."""
+    return "/" + path.partition("?")[0][1:].partition("/")[0]
 
 
 def pieces(n: int, start: int = 0, size: int = PIECE) -> Iterator[bytes]:
