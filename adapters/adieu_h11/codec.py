@@ -45,12 +45,15 @@ _MOST_NAMES: Final = 1024
 class H11Codec(Codec):
     """See `Codec`. h11 reads the heads, and the chunks."""
 
-    __slots__ = ("_guard", "_parser")
+    __slots__ = ("_guard", "_parser", "_searched")
 
     def _begin(self) -> None:
         # A parser for each exchange: h11 begins its next cycle only when it has seen the whole of the bodies.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._guard: ChunkGuard | None = None
+        # A head may come byte by byte: what has come of it, and how much of that was searched for its end.
+        self._buffered = bytearray()
+        self._searched = 0
 
     def feed(self, data: bytes) -> None:
         if not data:
@@ -69,10 +72,12 @@ class H11Codec(Codec):
         buffered = self._buffered
         if not buffered:
             return None
-        end = find_head(buffered)
+        end = find_head(buffered, self._searched)
         if not end or end > MAX_HEAD:
             check_beginning(buffered)
+            self._searched = max(len(buffered) - 3, 0)
             return None
+        self._searched = 0
         block, self._buffered = bytes(buffered[:end]), buffered[end:]
         if block.find(b"\0") >= 0 or block.find(b"\v") >= 0 or block.find(b"\f") >= 0:
             raise Malformed("its head has a NUL, a vertical tab or a form feed in it")
@@ -88,6 +93,8 @@ class H11Codec(Codec):
                 rest, self._buffered = self._buffered, b""
                 if rest:
                     self._feed_chunks(self._guard, bytes(rest))
+        else:
+            self._is_sound = self._is_sound and head.keep_alive
         return head
 
     def _parsed(self, block: bytes) -> h11.Response | h11.InformationalResponse:

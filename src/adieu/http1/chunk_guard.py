@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from adieu.http1.chunk_lines import MAX_LINE, read_chunk_size
+from adieu.http1.chunk_lines import check_line_size, read_chunk_size
 from adieu.http1.head import MAX_HEAD, Malformed, read_trailers
 
 __all__ = ["ChunkGuard"]
@@ -31,7 +31,7 @@ class ChunkGuard:
     def __init__(self) -> None:
         self._state: State = "size"
         self._left = 0  # bytes of the current chunk that are still to come
-        self._line = b""  # the beginning of a framing line whose end has not come
+        self._line = bytearray()  # the beginning of a framing line whose end has not come
         self._trailers_size = 0
         self.received = 0
         self.trailers: list[tuple[str, str]] = []
@@ -60,13 +60,13 @@ class ChunkGuard:
                     self._state = "after"
                 continue
             stop = data.find(b"\n", at) + 1
-            line = self._line + (data[at:stop] if stop else data[at:])
-            if len(line) > MAX_LINE:
-                raise Malformed(f"a line of its chunked framing is longer than {MAX_LINE} bytes")
+            held = self._line
+            held += data[at:stop] if stop else data[at:]
+            check_line_size(len(held))
             if not stop:
-                self._line = line
                 return b"".join(checked)
-            self._line = b""
+            line = bytes(held)
+            held.clear()
             at = stop
             checked.append(self._take(line))
         checked.append(data[at:])

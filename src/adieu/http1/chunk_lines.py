@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from adieu.http1.head import Malformed
 
-__all__ = ["MAX_LINE", "ChunkSize", "read_chunk_size"]
+__all__ = ["ChunkSize", "check_line_size", "read_chunk_size"]
 
 MAX_LINE: Final = 4 * 1024
 """The most bytes of a chunk's size with its extensions, and the end of the line."""
@@ -25,6 +25,12 @@ class ChunkSize(NamedTuple):
 
     size: int
     is_strict: bool
+
+
+def check_line_size(size: int) -> None:
+    """Refuse a line of chunked framing that is too long, before its end has come. Raises `Malformed`."""
+    if size > MAX_LINE:
+        raise Malformed(f"a line of its chunked framing is longer than {MAX_LINE} bytes")
 
 
 def read_chunk_size(line: bytes) -> ChunkSize:

@@ -11,7 +11,7 @@ import re
 from enum import Enum
 from typing import Final
 
-from adieu.http1.chunk_lines import MAX_LINE, read_chunk_size
+from adieu.http1.chunk_lines import check_line_size, read_chunk_size
 from adieu.http1.head import MAX_HEAD, Fields, Malformed, find_head, read_trailers
 
 __all__ = ["ChunkReader", "ChunkState"]
@@ -61,9 +61,13 @@ class ChunkReader:
         if self.state is ChunkState.TRAILERS:
             self._end(data)
             return b""
-        if self._held:
-            data = bytes(self._held) + data
-            self._held.clear()
+        if held := self._held:
+            held += data
+            if b"\n" not in data:  # A line may come byte by byte.
+                check_line_size(len(held))
+                return b""
+            data = bytes(held)
+            held.clear()
         pieces: list[bytes] = []
         at, state = self._chunks(data, pieces)
         self.state = state
@@ -93,10 +97,7 @@ class ChunkReader:
             else:
                 stop = data.find(b"\n", at) + 1
                 line = data[at:stop] if stop else data[at:]
-                if len(line) > MAX_LINE:
-                    raise Malformed(
-                        f"a line of its chunked framing is longer than {MAX_LINE} bytes"
-                    )
+                check_line_size(len(line))
                 if not stop:
                     break
                 at = stop
