@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unittest import mock
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from adieu.testing.faults_net import TLSFault
     from support.stage import Stage
-
-_NUMBERS = count()
 
 __all__ = ["SCENARIOS", "Failing", "Oops", "Scenario", "classic_script", "play_twice"]
 
@@ -499,11 +496,14 @@ def _dns_stall(stage: Stage, client: Any) -> object:
     brief = adieu.Timeout(connect=0.02)
     try:
         with mock.patch.object(socket, "getaddrinfo", stalled):
-            # Another name each time: a call joins the look-up of another one that asks the same.
-            url = f"http://nowhere-{next(_NUMBERS)}.invalid/"
+            url = "http://nowhere.invalid/"
             return caught(adieu.ConnectTimeout, _whole, stage, client, url, timeout=brief)
     finally:
         over.set()
+        # The next call would join this look-up, and get its answer.
+        for thread in threading.enumerate():
+            if thread.name.startswith("adieu-dns"):
+                thread.join(5)
 
 
 def _proxy(fault: str) -> Play:

@@ -228,9 +228,10 @@ def lookup_within(
     try:
         return found(answers.get(timeout=seconds))
     except queue.Empty:
-        raise asked.late(scope.exceeded()) from None
+        pass
     finally:
         asked.forget()
+    raise asked.late(scope.exceeded())  # Without the frames of `Empty`, as its context.
 
 
 def found(answer: Found) -> list[Address]:
