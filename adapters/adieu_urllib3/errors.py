@@ -76,6 +76,11 @@ def translated(error: Exception, lease: FailedLease, deadline: Deadline) -> Exce
         one.__traceback__ = None
     ours = next((one for one in found if isinstance(one, AdieuError)), None)
     if ours is not None:
+        link: BaseException | None = ours
+        while link is not None:
+            # urllib3's frames keep the error: with them, what it wraps would refer to it.
+            link.__traceback__ = None
+            link = link.__cause__ or link.__context__
         return attach_facts(ours, lease) if isinstance(ours, TransportError) else ours
     native = next((one for kind in _NATIVE for one in found if isinstance(one, kind)), None)
     connecting = None
