@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import select
+import socket
 import sys
 import tracemalloc
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -14,40 +16,48 @@ if TYPE_CHECKING:
 
     TraceFunction: TypeAlias = Callable[[FrameType, str, object], "TraceFunction"]
 
-__all__ = ["Allocated", "Calls", "calls_of", "lines_of"]
+__all__ = ["Allocated", "Calls", "lines_of"]
+
+_POLLERS: Final = ("poll", "epoll", "kqueue")
+_SYSTEM: Final[tuple[type, ...]] = (
+    socket.socket,
+    *(type(getattr(select, name)()) for name in _POLLERS if hasattr(select, name)),
+)
 
 
-class Calls(NamedTuple):
-    """Functions of Python and of C that were entered, and the modules that the former are in."""
+class Calls:
+    """Counts what is called within a `with` block, in this thread, by functions of the packages `by`.
 
-    python: int
-    c: int
-    modules: frozenset[str]
+    `python`: functions of Python in these packages, and `modules`, those that they are in; `c`: functions of C that
+    they call; `system`: how many of these are operations of a socket or of what waits for sockets.
+    """
 
+    def __init__(self, *by: str) -> None:
+        self.by = by
+        self.python = self.c = self.system = 0
+        self.modules: set[str] = set()
+        self._before: Any = None
 
-def calls_of(work: Callable[[], object]) -> Calls:
-    """The calls that it makes, in this thread, without the one of `work` itself."""
-    python, modules, c_calls = 0, set(), 0
+    def __enter__(self) -> Calls:
+        self._before = sys.getprofile()
+        gc.disable()  # Finalizers of other tests' objects would be counted.
+        sys.setprofile(self._profile)
+        return self
 
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal python, c_calls
-        if event == "call":
-            python += 1
-            modules.add(frame.f_globals["__name__"])
-        elif event == "c_call":
-            c_calls += 1
-
-    before = sys.getprofile()
-    gc.disable()  # Finalizers of other tests' objects would be counted.
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
+    def __exit__(self, *raised: object) -> None:
+        sys.setprofile(self._before)
         gc.enable()
-    modules.discard(work.__module__)
-    # Without `work` itself, and `setprofile` at the end.
-    return Calls(python - 1, c_calls - 1, frozenset(modules))
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.partition(".")[0].startswith(self.by):
+            return
+        if event == "call":
+            self.python += 1
+            self.modules.add(name)
+        elif event == "c_call":
+            self.c += 1
+            self.system += isinstance(getattr(argument, "__self__", None), _SYSTEM)
 
 
 def lines_of(work: Callable[[], object]) -> int:
