@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,13 +162,21 @@ def test_a_flow_reads_at_most_one_mebibyte(stage: Stage) -> None:
         response = yield request
         yield response
 
+    def bomb(peer: Peer, request: Received) -> Ending:
+        """Short as it is sent; of random bytes and zeros, so that no ratio gives it away."""
+        content = gzip.compress(os.urandom(300_000) + bytes(2_000_000))
+        peer.reply(200, content, [("content-encoding", "gzip")])
+        return "keep"
+
+    stage.server.on("/bomb", bomb)
     with stage.block(stage.one(auth=auth_of(flow))) as client:
         response = stage.get(client, "/bytes?n=1000000")
         assert len(stage.read(response)) == 1_000_000
-        with pytest.raises(
-            adieu.BodyTooLarge, match=r"answers an auth flow with more than 1048576"
-        ):
-            stage.get(client, "/bytes?n=5000000")
+        for path in ("/bytes?n=5000000", "/chunked?n=5000000", "/bomb"):
+            with pytest.raises(
+                adieu.BodyTooLarge, match=r"answers an auth flow with more than 1048576"
+            ):
+                stage.get(client, path)
         stage.next_works(client)
     assert stage.nothing_open()
 

@@ -50,8 +50,8 @@ class Auth:
     redirects are followed when the flow has ended. When the flow yields another request, the body of the response
     before is drained within the policy's bound (`on_close(view, "auth")`), or its connection is closed.
 
-    A flow that yields a response receives it again with its body read, up to 1 MiB (more is `BodyTooLarge`). Under
-    `AsyncClient` it may also yield an awaitable, and receives its result.
+    A flow that yields a response receives it again with its body read, up to 1 MiB, decoded (more is `BodyTooLarge`).
+    Under `AsyncClient` it may also yield an awaitable, and receives its result.
 
     ```python
     class TokenAuth(adieu.Auth):

@@ -8,22 +8,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from adieu.errors import BodyTooLarge, ContentError, InvalidRequest
-from adieu.lifecycle.blocks import collect
+from adieu.errors import BodyTooLarge, ContentError, DecodeError, InvalidRequest
 from adieu.messages.request import Request
 from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.flow.auth import Auth
-    from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.steps import Steps
-    from adieu.messages.response_head import ResponseHead
+    from adieu.messages.async_response import AsyncResponse
+    from adieu.messages.response import Response
 
 __all__ = ["run_auth_flow"]
 
-R = TypeVar("R", bound="ResponseHead")
+R = TypeVar("R", bound="Response | AsyncResponse")
 
-# The most bytes of a response that a flow may read: tokens and errors are short.
+# The most bytes of a response that a flow may read, coded and decoded: tokens and errors are short.
 _MAX_BODY = 1024 * 1024
 
 
@@ -67,21 +66,22 @@ def run_auth_flow(
     return response if response is not None else (yield from send(request))
 
 
-def _read(response: ResponseHead) -> Steps[None]:
-    body = response.body
-    if body is None or response.is_read:
+def _read(response: Response | AsyncResponse) -> Steps[None]:
+    """Read the body. What counts is what it takes in memory: the bytes as received, and as decoded."""
+    if response.body is None or response.is_read:
         return
-    blocks: Blocks = []
-    size = 0
-    while chunk := (yield body.read()):
-        collect(blocks, chunk)
-        size += len(chunk)
-        if size > _MAX_BODY:
-            raise BodyTooLarge(
-                f"{show_url(response.url)} answers an auth flow with more than {_MAX_BODY} bytes"
-            )
-    response.received(blocks, body.trailers)
-    response.body = None
+    bound = response.max_body
+    response.max_body = _MAX_BODY if bound is None else min(bound, _MAX_BODY)
+    try:
+        yield response.read()
+    except BodyTooLarge as error:
+        raise BodyTooLarge(
+            f"{show_url(response.url)} answers an auth flow with more than {response.max_body} bytes"
+        ) from error
+    except DecodeError:
+        pass  # A flow that looks at the content gets it.
+    finally:
+        response.max_body = bound
 
 
 def _await(yielded: object, auth: Auth) -> Steps[object]:
