@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from adieu_asgi.adapter import AsyncASGIAdapter
 from adieu_asgi.errors import AppError, NotASGI
+from adieu_asgi.sync import ASGIAdapter
 
-__all__ = ["AppError", "AsyncASGIAdapter", "NotASGI"]
+__all__ = ["ASGIAdapter", "AppError", "AsyncASGIAdapter", "NotASGI"]

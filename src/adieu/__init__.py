@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from adieu.net.tls.config import InsecureRequestWarning, TLSConfig
     from adieu.transport.guard import AsyncGuard, Guard
     from adieu.transport.to_async import to_async
+    from adieu.transport.to_sync import to_sync
 
 __all__ = [
     "CLOSE",
@@ -211,6 +212,7 @@ __all__ = [
     "request",
     "stream",
     "to_async",
+    "to_sync",
 ]
 
 
@@ -236,6 +238,7 @@ _LATER = {
     "ServerSentEvent": "adieu.messages.decoding.sse",
     "TLSConfig": "adieu.net.tls.config",
     "to_async": "adieu.transport.to_async",
+    "to_sync": "adieu.transport.to_sync",
 }
 
 

@@ -217,10 +217,17 @@ class Place:
         """No socket is opened."""
         return self.kind in {"app", "function"}
 
+    @property
+    def keeps_connections(self) -> bool:
+        """A connection is used for one request after the other."""
+        return not self.is_local and self.kind != "close"
+
     def adapter(self) -> Any:
         """A new adapter; for `to_async` the sync one inside of it."""
         if self.kind == "to_async":
             return NativeAdapter(limits=_ONE)
+        if self.kind == "to_sync":
+            return adieu.to_sync(AsyncNativeAdapter(limits=_ONE))
         if self.kind == "app":
             site = self.site
             return (
@@ -282,7 +289,7 @@ class Place:
 
 
 PLACES = [
-    *(("sync", kind) for kind in (*_SOCKETS, "app", "function")),
+    *(("sync", kind) for kind in (*_SOCKETS, "app", "function", "to_sync")),
     *(("async", kind) for kind in ("native", "h11", "close", "app", "function", "to_async")),
     *(("async-trio", kind) for kind in ("native", "function") if "async-trio" in RUNNERS),
 ]

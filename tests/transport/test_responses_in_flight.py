@@ -320,7 +320,7 @@ def test_what_is_left_for_another_response_is_drained_as_the_policy_says(place: 
             with place.block(client.stream("GET", "/500")) as response:
                 next(place.each(response.iter_bytes()))
         opened = _opened(place)
-    if place.kind not in {"app", "function", "close"}:
+    if place.keeps_connections:
         assert opened == 1
         assert policy.asked[0] == ("replaced", 500, True)
     assert [file.ended for file in files] == [1] * 6
@@ -606,7 +606,7 @@ def test_a_wrapped_body_that_is_left_early_is_drained_and_its_connection_used_ag
             with place.block(client.stream("GET", "/chunked", cleanup=adieu.ReleaseOnRead())) as r:
                 next(place.each(r.iter_bytes()))
             place.is_free(client)
-        if place.kind not in {"app", "function", "close"}:
+        if place.keeps_connections:
             assert _opened(place) == 1
     for function in functions:
         assert function.log == ["closed"] * 3
@@ -796,7 +796,7 @@ def test_a_function_may_give_its_bytes_as_it_likes(place: Place, name: str) -> N
             assert place.content(client, "/empty", streaming, cleanup=policy) == right(b"")
             assert place.content(client, "/moved-empty", streaming, cleanup=policy) == right(SMALL)
             place.is_free(client)
-        if place.kind not in {"app", "function", "close"}:
+        if place.keeps_connections:
             # Three policies end every connection; else it is used again.
             opened = _opened(place)
             for _ in range(3):
@@ -894,7 +894,7 @@ def test_an_empty_redirect_keeps_its_connection(place: Place) -> None:
             for policy in (adieu.CleanupPolicy(), adieu.ReleaseOnRead(drain=0)):
                 for _ in range(3):
                     assert place.content(client, "/moved-empty", True, cleanup=policy) == SMALL
-            if place.kind not in {"app", "function", "close"}:
+            if place.keeps_connections:
                 assert _opened(place) == opened + 1
 
 

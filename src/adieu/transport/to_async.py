@@ -3,11 +3,10 @@
 A client never does this by itself: `AsyncClient(adapter=to_async(...))` asks for it. One thread carries one exchange
 (see `thread_pool`), so the number of threads bounds the exchanges under way, open streams included.
 
-Theory of operation. The sync adapter is called in a thread, with an exchange made for it, whose leases belong to the
-real exchange the moment they are owned. So whatever ends the real one (a cancelled task, a timeout, the closing
-client, a finalizer) ends the sync lease, from any thread, as the `Lease` contract allows; and the end of the lease
-ends the wait of the thread. The caller does not wait for the thread: a result that comes too late is dropped, and a
-lease that comes too late is ended at once.
+Theory of operation. The sync adapter is called in a thread, with an exchange made for it (see `relay`). So whatever
+ends the real one (a cancelled task, a timeout, the closing client, a finalizer) ends the sync lease, and that ends the
+wait of the thread. The caller does not wait for the thread: a result that comes too late is dropped, and a lease that
+comes too late is ended at once.
 """
 
 from __future__ import annotations
@@ -22,17 +21,15 @@ from adieu.lifecycle.pinned import Pinned
 from adieu.lifecycle.steps import drive
 from adieu.lifecycle.threads import BackgroundThread
 from adieu.messages.response import Response
-from adieu.texts import show_url
 from adieu.transport.adapter import Wrapper, checked_adapter
 from adieu.transport.exchange import AsyncExchange, Exchange
+from adieu.transport.relay import Relay, RelayedLease, continued
 from adieu.transport.thread_pool import Threads, ThreadSlot, answer, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.lease import LeaseBase
     from adieu.lifecycle.limits import CloseReport
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
@@ -169,68 +166,21 @@ class ThreadAdapter(Wrapper):
             threads.stop(partial(ClientClosed, "this adapter was dropped"))
 
 
-class _Relay(Exchange):
-    """The exchange as the sync adapter sees it, in its thread. What it owns, the real one owns."""
+class _Relay(Relay, Exchange):
+    """The exchange as the sync adapter sees it, in its thread."""
 
-    __slots__ = ("_given_up", "_outer", "_owned", "_slot")
+    __slots__ = ("_slot",)
 
     def __init__(self, outer: AsyncExchange, slot: ThreadSlot) -> None:
         super().__init__(outer.method, outer.url, outer.deadline, outer.policy)
-        self.copy_settings(outer)
-        self._outer = outer
+        self.relay_for(outer)
         self._slot = slot
-        self._owned: _ThreadLease | None = None
-        self._given_up = False
 
-    def own(self, lease: Lease) -> None:  # type: ignore[override]
-        if lease is self.lease:
-            return
-        super().own(lease)
-        self._share(lease)
-
-    def wrap(self, lease: Lease) -> None:  # type: ignore[override]
-        super().wrap(lease)
-        owned = self._owned
-        if owned is None or self._outer.lease is not owned:
-            raise ClientClosed(f"{self.method} {show_url(self.url)} was given up by its caller")
-        owned.lease = lease
-
-    def _share(self, lease: Lease) -> None:
-        """Let the real exchange own the lease, too."""
-        outer, former = self._outer, self._owned
-        if not self._given_up:
-            self._owned = owned = _ThreadLease(lease, self._slot)
-            if former is not None and outer.lease is former:
-                outer.lease = owned  # Its sync lease is over; `outer.own` would end its slot, too, which is needed.
-            else:
-                outer.own(owned)
-            # Asked again, because `give_up` may have looked just before that.
-            if not self._given_up:
-                return
-            if outer.lease is owned:
-                outer.lease = None
-        super().end(False, "cancelled")
-        raise ClientClosed(f"{self.method} {show_url(self.url)} was given up by its caller")
-
-    def give_up(self, why: str) -> None:
-        """In the event loop: the caller has stopped waiting."""
-        self._given_up = True
-        self._outer.end(False, why)
-
-    def hand_over(self) -> None:
-        """The adapter has returned: its changes of the exchange go to the real one."""
-        if self._given_up:
-            return
-        self._outer.policy = self.policy
-        if self.lease is None:
-            self._outer.end(False, "ended by the adapter")
-
-    def disown(self) -> None:
-        """The real exchange alone owns the lease from now on."""
-        self.lease = None
+    def lease_around(self, lease: Lease) -> _ThreadLease:
+        return _ThreadLease(lease, self._slot)
 
 
-class _ThreadLease(AsyncLease):
+class _ThreadLease(RelayedLease, AsyncLease):
     """A sync lease whose `read` is awaited."""
 
     __slots__ = ("_ended", "_slot", "lease")
@@ -264,59 +214,14 @@ class _ThreadLease(AsyncLease):
     def _unwrap(self) -> None:
         self.lease = self.lease.stop_wrapping()
 
-    @property
-    def is_wrapped(self) -> bool:
-        return self.lease.is_wrapped
-
-    @property
-    def reusable(self) -> bool:
-        return self.lease.reusable
-
-    @property
-    def framing(self) -> Framing:
-        return self.lease.framing
-
-    @property
-    def received(self) -> int:
-        return self.lease.received
-
-    @property
-    def remaining(self) -> int | None:
-        return self.lease.remaining
-
-    @property
-    def reused(self) -> bool:
-        return self.lease.reused
-
-    @property
-    def age(self) -> float:
-        return self.lease.age
-
-    @property
-    def connection_id(self) -> int:
-        return self.lease.connection_id
-
-    @property
-    def trailers(self) -> list[tuple[str, str]] | None:
-        return self.lease.trailers
-
     def peek(self) -> bytes | None:
-        return self.lease.peek()
-
-    def note_opened_at(self, place: str | None) -> None:
-        self.lease.note_opened_at(place)
-
-    def inherit(self, former: LeaseBase) -> None:
-        if isinstance(former, _ThreadLease):
-            self.lease.inherit(former.lease)
+        ready: bytes | None = self.lease.peek()
+        return ready
 
     def survive_close(self) -> bool:
-        survives = self.lease.survive_close()
+        survives: bool = self.lease.survive_close()
         self._slot.survives_close = survives
         return survives
-
-    def keep_content(self, end: Callable[[], object]) -> bool:
-        return self.lease.keep_content(end)
 
 
 def _send(
@@ -329,25 +234,10 @@ def _send(
             raise TypeError(f"it returned {type(response).__name__}, not a Response")
         response = drive(relay.settle(response))
         relay.hand_over()
-        return partial(_async_response, response)
+        raw = b"".join(response.iter_raw()) if response.is_read else None
+        return partial(continued, response, raw)
     finally:
         relay.disown()
-
-
-def _async_response(response: Response, exchange: AsyncExchange) -> AsyncResponse:
-    """The response of the sync adapter for async readers; the rest of its body comes through the thread."""
-    body = b"".join(response.iter_raw()) if response.is_read else None
-    other = exchange.respond(
-        response.status_code,
-        response.headers,
-        body,
-        reason=response.reason,
-        http_version=response.http_version,
-    )
-    if body is None and exchange.lease is None:
-        other.attach(None)  # It was closed unread.
-    other.take_facts(response, shared=True)
-    return other
 
 
 def _close(adapter: Adapter, threads: Threads, done: ThreadResult) -> None:
