@@ -109,7 +109,8 @@ class View(NamedTuple):
 class CleanupPolicy:
     """The base of all policies, and the simplest: hand out the stream, release at its end, close if left early.
 
-    A policy keeps no state besides its parameters: one object serves every client, thread and task.
+    A policy keeps no state besides its parameters: one object serves every client, thread and task, and two of one
+    class with equal parameters are equal.
     """
 
     __slots__ = ()
@@ -147,10 +148,21 @@ class CleanupPolicy:
             stacklevel=2,
         )
 
-    def __repr__(self) -> str:
+    def _parameters(self) -> dict[str, object]:
         names = [name for cls in type(self).__mro__[::-1] for name in getattr(cls, "__slots__", ())]
         names += getattr(self, "__dict__", {})
-        inner = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return {name: getattr(self, name) for name in names}
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._parameters() == other._parameters()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._parameters().values()))
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}={value!r}" for name, value in self._parameters().items())
         return f"{type(self).__name__}({inner})"
 
 
