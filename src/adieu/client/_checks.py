@@ -20,7 +20,7 @@ from adieu.lifecycle.limits import Limits
 from adieu.messages.url.form import encode_form
 
 if TYPE_CHECKING:
-    from adieu.client.options import CookiesLike, Hook, Hooks, HooksLike
+    from adieu.client.options import CookiesLike, CookieValues, Hook, Hooks, HooksLike
     from adieu.flow.auth import Auth, AuthLike
     from adieu.flow.retries import Retry
     from adieu.messages.url.form import FormFields
@@ -67,9 +67,17 @@ def checked_connect(connect: Connect | None) -> Connect | None:
     return connect
 
 
-def checked_cookies(cookies: CookiesLike | None) -> CookiesLike | None:
+def checked_cookies(cookies: CookiesLike | None) -> CookieValues | None:
     """The cookies, in a form that can be read for any number of requests."""
-    if cookies is None or isinstance(cookies, Mapping):
+    if cookies is None:
+        return None
+    # First: that of requests is a mapping, too.
+    if "http.cookiejar" in sys.modules:
+        from adieu.messages.cookies.cookiejar import from_cookiejar, is_cookiejar
+
+        if is_cookiejar(cookies):
+            return tuple(from_cookiejar(cookies))
+    if isinstance(cookies, Mapping):
         return cookies
     from adieu.messages.cookies.jar import Cookie, Cookies
 
@@ -77,8 +85,9 @@ def checked_cookies(cookies: CookiesLike | None) -> CookiesLike | None:
         return cookies
     if isinstance(cookies, Iterable) and not isinstance(cookies, (str, bytes)):
         several = tuple(cookies)
-        if all(isinstance(cookie, Cookie) for cookie in several):
-            return several
+        values = tuple(cookie for cookie in several if isinstance(cookie, Cookie))
+        if len(values) == len(several):
+            return values
     raise InvalidRequest(
         f"cookies= takes a mapping of names to values, Cookies, or several Cookie, not {type(cookies).__name__}"
     )

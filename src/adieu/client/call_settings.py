@@ -17,7 +17,8 @@ from adieu.transport.routes import Routes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from adieu.client.options import CookiesLike, SendOptions
+    from adieu.client.option_types import SendOptions
+    from adieu.client.options import CookiesLike, CookieValues
     from adieu.client.settings import ClientSettings
     from adieu.flow.auth import Auth, AuthLike
     from adieu.flow.retries import Retry
@@ -61,7 +62,7 @@ class CallSettings:
         self.client_auth = None if client.auth is None else client.scoped_auth()
         self.cleanup: CleanupPolicy | None = None
         # Those of the call, in addition to those of the client.
-        self.cookies: CookiesLike | None = None
+        self.cookies: CookieValues | None = None
         self.extras: Mapping[str, object] | None = None
         self.max_body = client.max_body
         # None: redirects are not followed.

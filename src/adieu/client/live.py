@@ -19,7 +19,7 @@ from adieu.messages.headers import Headers, merge, names_of
 if TYPE_CHECKING:
     from typing import Literal
 
-    from adieu.client.options import CookiesLike
+    from adieu.client.options import CookieValues
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.headers import FieldValue, HeaderChanges
     from adieu.messages.url import URL
@@ -172,7 +172,7 @@ class ClientCookies:
     jar: Cookies | None = None
 
     def __init__(
-        self, cookies: CookiesLike | Literal[False] | None = None, base: URL | None = None
+        self, cookies: CookieValues | Literal[False] | None = None, base: URL | None = None
     ) -> None:
         self.kept = cookies is not False
         if cookies is not None and cookies is not False:

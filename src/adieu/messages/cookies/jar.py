@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, cast
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.cookies.cookie import Cookie, admitted, checked, is_secure, prefix_fault
+from adieu.messages.cookies.cookiejar import from_cookiejar, is_cookiejar
 from adieu.messages.cookies.store import CookieStore
 from adieu.messages.url import URL
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from http.cookiejar import CookieJar
     from typing import TypeAlias
 
     from typing_extensions import Self
@@ -31,7 +33,8 @@ __all__ = ["Cookie", "Cookies"]
 class Cookies:
     """A jar of cookies, which any number of threads and clients may share.
 
-    `cookies`: a mapping of names to values, other `Cookies`, or any iterable of `Cookie`. A value by name, here and in
+    `cookies`: a mapping of names to values, other `Cookies`, any iterable of `Cookie`, or a jar of `http.cookiejar`,
+    whose cookies are copied. A value by name, here and in
     `jar[name] = value`, is sent to the host of `url` only; without a `url` it is refused. A client makes its jar with
     its `base_url`. `clock` returns the seconds since the epoch.
 
@@ -49,7 +52,7 @@ class Cookies:
 
     def __init__(
         self,
-        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+        cookies: Mapping[str, str] | Iterable[Cookie] | CookieJar | None = None,
         *,
         url: URL | str | None = None,
         clock: Callable[[], float] = time,
@@ -125,8 +128,10 @@ class Cookies:
             raise InvalidRequest(f"the cookie {name!r} may not have this name: {fault}")
         self._put(cookie)
 
-    def update(self, cookies: Mapping[str, str] | Iterable[Cookie]) -> None:
-        """Add many cookies: names with values (see `set`), or `Cookie` values, unchanged."""
+    def update(self, cookies: Mapping[str, str] | Iterable[Cookie] | CookieJar) -> None:
+        """Add many cookies: names with values (see `set`), or `Cookie` values, unchanged, or those of a `CookieJar`."""
+        if is_cookiejar(cookies):
+            cookies = from_cookiejar(cookies)
         if isinstance(cookies, Mapping):
             for name, value in cast("Mapping[str, str]", cookies).items():
                 self.set(name, value)
