@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import adieu
 from adieu.testing.faults import FaultServer
 
 if TYPE_CHECKING:
@@ -85,3 +86,11 @@ def test_every_source_file_that_the_document_names_exists(document: Path) -> Non
 
 def test_the_readme_shows_code_and_it_was_found() -> None:
     assert len(BLOCK.findall((ROOT / "README.md").read_text())) >= 8
+
+
+def test_every_exported_name_is_in_the_reference() -> None:
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    listed = set(re.findall(r"(?:auto(?:class|function|exception)|data):: (\w+)", pages))
+    if "automodule:: adieu.errors" in pages:
+        listed.update(adieu.errors.__all__)
+    assert [name for name in adieu.__all__ if name not in listed] == []

@@ -85,8 +85,20 @@ from adieu.transport.exchange import AsyncExchange, Exchange
 from adieu.transport.functions import adapter
 
 if TYPE_CHECKING:
-    from adieu.client.download import DownloadError
+    from adieu.annotations import load_annotations
+    from adieu.client.download import Downloaded, DownloadError
+    from adieu.client.event_stream import AsyncEventStream, EventStream
     from adieu.client.log_events import LogEvents
+    from adieu.client.map.async_map import AsyncMap
+    from adieu.client.map.outcome import Outcome
+    from adieu.client.map.sync_map import Map
+    from adieu.client.option_types import (
+        CallOptions,
+        ClientOptions,
+        OneShotOptions,
+        RequestOptions,
+        SendOptions,
+    )
     from adieu.client.retry_adapter import AsyncRetryAdapter, RetryAdapter
     from adieu.flow.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
     from adieu.flow.digest import DigestAuth
@@ -94,6 +106,9 @@ if TYPE_CHECKING:
     from adieu.flow.retry_budget import RetryBudget
     from adieu.messages.cookies.jar import Cookie, Cookies
     from adieu.messages.decoding.sse import ServerSentEvent
+    from adieu.messages.fields.links import Link
+    from adieu.messages.response_head import ResponseHead
+    from adieu.messages.url.origin import Origin
     from adieu.net.connect import Connect
     from adieu.net.tls.config import InsecureRequestWarning, TLSConfig
     from adieu.transport.guard import AsyncGuard, Guard
@@ -111,9 +126,11 @@ __all__ = [
     "AdieuError",
     "AsyncAdapter",
     "AsyncClient",
+    "AsyncEventStream",
     "AsyncExchange",
     "AsyncGuard",
     "AsyncLease",
+    "AsyncMap",
     "AsyncMiddleware",
     "AsyncResponse",
     "AsyncRetryAdapter",
@@ -125,9 +142,11 @@ __all__ = [
     "BodyTooLarge",
     "BodyTruncated",
     "ByteStream",
+    "CallOptions",
     "CleanupPolicy",
     "Client",
     "ClientClosed",
+    "ClientOptions",
     "CloseOnExit",
     "CloseReport",
     "Connect",
@@ -145,7 +164,9 @@ __all__ = [
     "DecodeError",
     "DigestAuth",
     "DownloadError",
+    "Downloaded",
     "Drain",
+    "EventStream",
     "Events",
     "Exchange",
     "Guard",
@@ -158,12 +179,17 @@ __all__ = [
     "Lease",
     "LeaseInfo",
     "Limits",
+    "Link",
     "LogEvents",
+    "Map",
     "Middleware",
     "MissingExtra",
     "MountError",
     "NetrcAuth",
     "NoKeepAlive",
+    "OneShotOptions",
+    "Origin",
+    "Outcome",
     "PeerClosed",
     "PolicyError",
     "PoolTimeout",
@@ -178,11 +204,14 @@ __all__ = [
     "RedirectError",
     "ReleaseOnRead",
     "Request",
+    "RequestOptions",
     "RequestTimeout",
     "Response",
+    "ResponseHead",
     "Retry",
     "RetryAdapter",
     "RetryBudget",
+    "SendOptions",
     "ServerSentEvent",
     "SocketStream",
     "StatusError",
@@ -204,6 +233,7 @@ __all__ = [
     "delete",
     "get",
     "head",
+    "load_annotations",
     "options",
     "patch",
     "post",
@@ -218,25 +248,40 @@ __all__ = [
 
 # Loaded at their first use, because most programs need few of them; some import asyncio, or ssl.
 _LATER = {
+    "AsyncEventStream": "adieu.client.event_stream",
     "AsyncGuard": "adieu.transport.guard",
+    "AsyncMap": "adieu.client.map.async_map",
     "AsyncRetryAdapter": "adieu.client.retry_adapter",
     "Auth": "adieu.flow.auth",
     "BasicAuth": "adieu.flow.auth",
     "BearerAuth": "adieu.flow.auth",
+    "CallOptions": "adieu.client.option_types",
+    "ClientOptions": "adieu.client.option_types",
     "Connect": "adieu.net.connect",
     "Cookie": "adieu.messages.cookies.jar",
     "Cookies": "adieu.messages.cookies.jar",
     "DigestAuth": "adieu.flow.digest",
     "DownloadError": "adieu.client.download",
+    "Downloaded": "adieu.client.download",
+    "EventStream": "adieu.client.event_stream",
     "Guard": "adieu.transport.guard",
     "InsecureRequestWarning": "adieu.net.tls.config",
+    "Link": "adieu.messages.fields.links",
     "LogEvents": "adieu.client.log_events",
+    "Map": "adieu.client.map.sync_map",
     "NetrcAuth": "adieu.flow.auth",
+    "OneShotOptions": "adieu.client.option_types",
+    "Origin": "adieu.messages.url.origin",
+    "Outcome": "adieu.client.map.outcome",
+    "RequestOptions": "adieu.client.option_types",
+    "ResponseHead": "adieu.messages.response_head",
     "Retry": "adieu.flow.retries",
     "RetryAdapter": "adieu.client.retry_adapter",
     "RetryBudget": "adieu.flow.retry_budget",
+    "SendOptions": "adieu.client.option_types",
     "ServerSentEvent": "adieu.messages.decoding.sse",
     "TLSConfig": "adieu.net.tls.config",
+    "load_annotations": "adieu.annotations",
     "to_async": "adieu.transport.to_async",
     "to_sync": "adieu.transport.to_sync",
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from adieu.client.options import CallOptions, ClientOptions, OneShotOptions
+    from adieu.client.option_types import CallOptions, ClientOptions, OneShotOptions
     from adieu.messages.response import Response
     from adieu.messages.url import URL
 

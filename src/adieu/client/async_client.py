@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from adieu.client.event_stream import AsyncEventStream
     from adieu.client.map.async_map import AsyncMap, Requests
     from adieu.client.map.outcome import Wanted
-    from adieu.client.options import CallOptions, Hook, SendOptions
+    from adieu.client.option_types import CallOptions, SendOptions
+    from adieu.client.options import Hook
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.url import URL
 

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from adieu.client.closing import CloseReport
-    from adieu.client.options import CallOptions, ClientOptions, Hook, RequestOptions, SendOptions
+    from adieu.client.option_types import CallOptions, ClientOptions, RequestOptions, SendOptions
+    from adieu.client.options import Hook
     from adieu.lifecycle.body_steps import BodyBase
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.limits import ConnectionInfo, Limits

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from adieu.client.event_stream import EventStream
     from adieu.client.map.outcome import Wanted
     from adieu.client.map.sync_map import Map
-    from adieu.client.options import CallOptions, Hook, SendOptions
+    from adieu.client.option_types import CallOptions, SendOptions
+    from adieu.client.options import Hook
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.url import URL

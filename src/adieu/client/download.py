@@ -35,7 +35,7 @@ from adieu.texts import show, show_url
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
-    from adieu.client.options import CallOptions, RequestOptions, SendOptions
+    from adieu.client.option_types import CallOptions, RequestOptions, SendOptions
     from adieu.client.streams import StreamsResponses
     from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.steps import Steps

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from adieu.client.options import CallOptions
+    from adieu.client.option_types import CallOptions
     from adieu.client.streams import StreamsResponses
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.response import Response

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from adieu.client.options import CallOptions, RequestOptions, SendOptions
+    from adieu.client.option_types import CallOptions, RequestOptions, SendOptions
     from adieu.messages.request import Request
     from adieu.messages.url import URL
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from adieu.messages.response import ResponseHead
     from adieu.messages.url import Origin
 
+    AuthFlow: TypeAlias = Generator[Request | ResponseHead | Awaitable[object], Any, None]
+    """Yields requests, and receives the response to each: see `Auth`."""
+
 __all__ = [
     "Auth",
     "AuthFlow",
@@ -36,9 +39,6 @@ __all__ = [
 ]
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]").search
-
-AuthFlow: TypeAlias = "Generator[Request | ResponseHead | Awaitable[object], Any, None]"
-"""Yields requests, and receives the response to each: see `Auth`."""
 
 
 class Auth:
@@ -83,7 +83,7 @@ class Auth:
 
 
 AuthLike: TypeAlias = (
-    "Auth | tuple[str, str] | Callable[[Request], Request | Awaitable[Request | None] | None]"
+    Auth | tuple[str, str] | Callable[[Request], Request | Awaitable[Request | None] | None]
 )
 """The type of `auth=`: an `Auth`, a user name and a password for Basic, or a function of a request."""
 

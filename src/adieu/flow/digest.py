@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from adieu.errors import ContentError, InvalidRequest
-from adieu.flow.auth import Auth, AuthFlow, raw_bytes
+from adieu.flow.auth import Auth, raw_bytes
 from adieu.messages.fields.challenge import Challenge, parse_challenges, parse_parameters
 from adieu.messages.fields.digest import DigestSession
 from adieu.texts import show_url
 
 if TYPE_CHECKING:
+    from adieu.flow.auth import AuthFlow
     from adieu.messages.request import Request
     from adieu.messages.response import ResponseHead
     from adieu.messages.url import Origin

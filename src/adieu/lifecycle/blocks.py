@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 __all__ = ["Blocks", "collect", "take_first"]
 
-Blocks: TypeAlias = "list[bytes | bytearray]"
+Blocks: TypeAlias = list[bytes | bytearray]
 """What was collected, in order. Small chunks are together in a `bytearray`."""
 
 # A chunk of this size is a block of its own. A TLS record in full is not copied.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from adieu.errors import AdieuError, BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.lifecycle.fairness import in_turns
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from adieu.messages.pieces import Begin
     from adieu.messages.response import Response, ResponseContent
 
+    AsyncResponseContent: TypeAlias = ResponseContent | AsyncReadable | AsyncIterable[bytes]
+    """The types for the body of an async response that is made by hand."""
+
 __all__ = ["AsyncResponse", "AsyncResponseContent", "awaited"]
 
 _T = TypeVar("_T")
-
-AsyncResponseContent: TypeAlias = "ResponseContent | AsyncReadable | AsyncIterable[bytes]"
-"""The types for the body of an async response that is made by hand."""
 
 
 class AsyncResponse(ResponseHead):
@@ -96,15 +96,6 @@ class AsyncResponse(ResponseHead):
             self._refuse_rest()
             raise BodyClosed("this body has not been read: `await response.read()` first")
         return self._decoded()
-
-    @property
-    def text(self) -> str:
-        """The content as text: see `Response.text`."""
-        return self._as_text(self.content)
-
-    def json(self, **options: Any) -> Any:
-        """The content as JSON: see `Response.json`."""
-        return self._as_json(self.content, **options)
 
     # -- in pieces ---------------------------------------------------------------------------------------------------
 

@@ -33,15 +33,15 @@ __all__ = [
     "names_of",
 ]
 
-FieldValue: TypeAlias = "str | bytes | int"
-FieldValues: TypeAlias = "FieldValue | Sequence[FieldValue]"
+FieldValue: TypeAlias = str | bytes | int
+FieldValues: TypeAlias = FieldValue | Sequence[FieldValue]
 """One value, or a list or tuple of them: a field for each."""
 HeaderFields: TypeAlias = (
-    "Mapping[str, FieldValues] | Sequence[tuple[str, FieldValues] | tuple[bytes, FieldValues]]"
+    Mapping[str, FieldValues] | Sequence[tuple[str, FieldValues] | tuple[bytes, FieldValues]]
 )
 """Fields to make headers of: a mapping, pairs, or other `Headers`."""
 HeaderChanges: TypeAlias = (
-    "Mapping[str, FieldValues | None] | Sequence[tuple[str, FieldValues | None]]"
+    Mapping[str, FieldValues | None] | Sequence[tuple[str, FieldValues | None]]
 )
 """Changes of headers: like `HeaderFields`, and None removes a field."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
 
 from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.lifecycle.wrapped import WrappedLease
@@ -41,7 +41,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-ResponseContent: TypeAlias = "bytes | bytearray | memoryview | str | BinaryIO | Iterable[bytes]"
+ResponseContent: TypeAlias = bytes | bytearray | memoryview | str | BinaryIO | Iterable[bytes]
 """The types for the body of a response that is made by hand."""
 
 
@@ -92,16 +92,8 @@ class Response(ResponseHead):
     def decode_ahead(self) -> None:
         """`content` decodes, in the thread that asks for it."""
 
-    content = property(read, doc="The whole content, decoded (`read()`).")
-
-    @property
-    def text(self) -> str:
-        """The content as text: by its BOM, its declared charset, or UTF-8. What cannot be decoded becomes U+FFFD."""
-        return self._as_text(self.read())
-
-    def json(self, **options: Any) -> Any:
-        """The content as JSON; options go to `json.loads`. Raises `DecodeError` if it is none."""
-        return self._as_json(self.read(), **options)
+    # Not a method that calls `read`: that is one more call for each response.
+    content = property(read, doc="The whole content, decoded (`read()`).")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     # -- in pieces ---------------------------------------------------------------------------------------------------
 

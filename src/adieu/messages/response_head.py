@@ -161,6 +161,21 @@ class ResponseHead:
     is_success = property(lambda self: 200 <= self.status_code < 300)
 
     @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that this response sets, by name. Which of them are kept and sent, `client.cookies` tells.
+
+        One that the response deletes is left out.
+        """
+        from adieu.messages.cookies.set_cookie import parse_set_cookie
+
+        found = map(parse_set_cookie, self.headers.get_list("set-cookie"))
+        return {
+            cookie.name: cookie.value
+            for cookie in found
+            if cookie is not None and (cookie.max_age is None or cookie.max_age > 0)
+        }
+
+    @property
     def links(self) -> dict[str, Link]:
         """The first link of each relation that the `Link` fields name (RFC 8288): `response.links["next"].url`."""
         value = self.headers.get("link")
@@ -375,7 +390,15 @@ class ResponseHead:
         if self.request is not None and isinstance(error, AdieuError) and error.method is None:
             error.method, error.url = self.request.method, str(self.request.url)
 
-    def _as_text(self, content: bytes) -> str:
+    @property
+    def content(self) -> bytes:
+        """The whole content, decoded."""
+        raise NotImplementedError(f"{type(self).__name__} is no response that can be made")
+
+    @property
+    def text(self) -> str:
+        """The content as text: by its BOM, its declared charset, or UTF-8. What cannot be decoded becomes U+FFFD."""
+        content = self.content
         if self._text is None:
             from adieu.messages.decoding.charset import decode_text
 
@@ -478,23 +501,46 @@ class ResponseHead:
         self.headers.pop("content-encoding", None)
         self.headers.pop("content-length", None)
 
-    def _as_json(self, content: bytes, **options: Any) -> Any:
+    def json(self, **options: Any) -> Any:
+        """The content as JSON; options go to `json.loads`. Raises `DecodeError` if it is none.
+
+        JSON is UTF-8, -16 or -32, as its first bytes tell (RFC 8259, section 8.1), whatever charset is declared. A
+        declared charset counts for what is none of them, and an assigned `encoding` in any case.
+        """
         import json
 
+        content = self.content
         if not content:
             raise self._no_json("has no content, so there is no JSON in it")
         try:
-            # json finds UTF-8, -16 and -32 by itself (RFC 8259, section 8.1).
-            return json.loads(content, **options)
+            try:
+                return json.loads(
+                    content if self._encoding is None else content.decode(self._encoding), **options
+                )
+            except UnicodeDecodeError:
+                if self._encoding is not None or (declared := self._declared_charset()) is None:
+                    raise
+            return json.loads(content.decode(declared), **options)
         except (ValueError, RecursionError) as error:  # The second for what is nested too deeply.
             raise self._no_json(
                 f"is not JSON: {error}; {_described(content, self.headers)}"
             ) from error
 
+    def _declared_charset(self) -> str | None:
+        from adieu.messages.decoding.charset import charset_of
+
+        return charset_of(self.headers.get("content-type"))
+
     def _no_json(self, why: str) -> DecodeError:
         error = DecodeError(f"{self!r} {why}")
         self._name_request(error)
         return error
+
+    def __bool__(self) -> bool:
+        """Raise `TypeError`: in requests `if response` asks whether it is `ok`, in httpx whether it is there."""
+        raise TypeError(
+            "a response is neither true nor false: ask response.ok, or whether it `is None`"
+        )
 
     def __repr__(self) -> str:
         return f"<Response {self.status_code} {show(self.reason)}>".replace(" >", ">")

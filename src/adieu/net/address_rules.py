@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AddressRules", "Networks"]
 
-_Network: TypeAlias = "str | IPv4Address | IPv6Address | IPv4Network | IPv6Network"
-Networks: TypeAlias = "_Network | Iterable[_Network]"
+_Network: TypeAlias = str | IPv4Address | IPv6Address | IPv4Network | IPv6Network
+Networks: TypeAlias = _Network | Iterable[_Network]
 
 
 class AddressRules:

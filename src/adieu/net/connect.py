@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
     from adieu.net.address import Address
 
+    Addresses: TypeAlias = (
+        str | IPv4Address | IPv6Address | Iterable[str | IPv4Address | IPv6Address]
+    )
+    Resolver: TypeAlias = Callable[[str, int], Addresses | Awaitable[Addresses]]
+
 __all__ = ["Connect"]
 
-Addresses: TypeAlias = "str | IPv4Address | IPv6Address | Iterable[str | IPv4Address | IPv6Address]"
-Resolver: TypeAlias = "Callable[[str, int], Addresses | Awaitable[Addresses]]"
 Family: TypeAlias = Literal["ipv4", "ipv6", "prefer-ipv4", "prefer-ipv6"]
 
 

@@ -11,9 +11,9 @@ from adieu.errors import DNSError
 if TYPE_CHECKING:
     from adieu.net.address import Address, SocketAddress
 
-__all__ = ["LookUp", "interleaved", "lookup"]
+    LookUp: TypeAlias = Callable[[str, int], list[Address]]
 
-LookUp: TypeAlias = "Callable[[str, int], list[Address]]"
+__all__ = ["LookUp", "interleaved", "lookup"]
 
 
 def lookup(host: str, port: int) -> list[Address]:

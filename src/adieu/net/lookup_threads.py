@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from adieu.net.lookup import LookUp
     from adieu.net.scope import ConnectScope
 
+    Found: TypeAlias = list[Address] | Exception
+    """The result of a look-up."""
+    _Question: TypeAlias = tuple[LookUp, str, int]
+    _Answer: TypeAlias = Callable[[Found], object]
+
 __all__ = ["LOOKUPS", "Asked", "LookupThreads", "found", "lookup_within"]
 
 _LIMIT = 32
@@ -37,11 +42,6 @@ _LIMIT = 32
 _JOINED_FOR = 5.0
 # How many names the error of a call shows that has waited for a thread in vain.
 _NAMES = 3
-
-Found: TypeAlias = "list[Address] | Exception"
-"""The result of a look-up."""
-_Question: TypeAlias = "tuple[LookUp, str, int]"
-_Answer: TypeAlias = "Callable[[Found], object]"
 
 
 class _Job:

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 __all__ = ["SPECIAL", "IPAddress", "IPNetwork", "embedded_ipv4"]
 
-IPAddress: TypeAlias = "IPv4Address | IPv6Address"
-IPNetwork: TypeAlias = "IPv4Network | IPv6Network"
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 # An address that contains an IPv4 address is judged by that one.
 _BY_CONTENT = None

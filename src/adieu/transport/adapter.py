@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from adieu.transport.exchange import AsyncExchange, Exchange
     from adieu.transport.functions import Answering, AnyAnswering
 
+    AdapterLike: TypeAlias = Adapter | AsyncAdapter | AnyAnswering
+    """What may be given as an adapter: the object, or a function."""
+
 __all__ = [
     "Adapter",
     "AdapterBase",
@@ -38,9 +41,6 @@ __all__ = [
     "base_of",
     "checked_adapter",
 ]
-
-AdapterLike: TypeAlias = "Adapter | AsyncAdapter | AnyAnswering"
-"""What may be given as an adapter: the object, or a function."""
 
 
 def checked_adapter(given: object, *, awaits: bool, what: str = "an adapter") -> Any:

@@ -7,7 +7,7 @@ that the function returns is copied for the call, so it may return the same one 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Union, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 from adieu.errors import InvalidRequest
 from adieu.messages.async_response import AsyncResponse, awaited
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.transport.contract import AsyncAdapter
     from adieu.transport.exchange import AsyncExchange, Exchange
+
+    Answering: TypeAlias = Callable[[Request], Response] | Callable[[Request, Exchange], Response]
+    AsyncAnswering: TypeAlias = (
+        Callable[[Request], Awaitable[AsyncResponse]]
+        | Callable[[Request, AsyncExchange], Awaitable[AsyncResponse]]
+    )
+    AnyAnswering: TypeAlias = Answering | AsyncAnswering
+    """A function of a request, or of a request and its exchange, that returns a response or awaits one."""
 
 __all__ = [
     "Answering",
@@ -32,15 +40,6 @@ __all__ = [
 
 # The flag of the code of an `async def`: `inspect.CO_COROUTINE`, without its import.
 _COROUTINE = 0x80
-
-
-Answering = Union["Callable[[Request], Response]", "Callable[[Request, Exchange], Response]"]
-AsyncAnswering = Union[
-    "Callable[[Request], Awaitable[AsyncResponse]]",
-    "Callable[[Request, AsyncExchange], Awaitable[AsyncResponse]]",
-]
-AnyAnswering = Answering | AsyncAnswering
-"""A function of a request, or of a request and its exchange, that returns a response or awaits one."""
 
 
 class _OneFunction(AdapterBase):

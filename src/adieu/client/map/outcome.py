@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 # typing's own cannot be generic before Python 3.11.
 from typing_extensions import NamedTuple
 
+from adieu.messages.request import Request
+from adieu.messages.url import URL
+
 if TYPE_CHECKING:
     from adieu.messages.async_response import AsyncResponse
-    from adieu.messages.request import Request
     from adieu.messages.response_head import ResponseHead
-    from adieu.messages.url import URL
 
 __all__ = ["Outcome", "Sending", "Wanted", "discard"]
 
-Wanted = Union["Request", "URL", str]
+Wanted: TypeAlias = Request | URL | str
 R = TypeVar("R", bound="ResponseHead")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from adieu.client.map.cancel import CancelHandle
     from adieu.client.map.outcome import Wanted
     from adieu.client.map.worker_clients import PackedClient
-    from adieu.client.options import SendOptions
+    from adieu.client.option_types import SendOptions
     from adieu.lifecycle.steps import Steps
     from adieu.messages.response import Response
     from adieu.messages.url import URL

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 
         def read(self, size: int, /) -> bytes: ...
 
+    _Piece: TypeAlias = bytes | bytearray | memoryview | str
+    ContentLike: TypeAlias = (
+        _Piece | Readable | AsyncReadable | Iterable[_Piece] | AsyncIterable[_Piece]
+    )
+
 
 __all__ = ["ContentLike", "as_content"]
 
 F = TypeVar("F")
-_Piece: TypeAlias = "bytes | bytearray | memoryview | str"
-ContentLike: TypeAlias = (
-    "_Piece | Readable | AsyncReadable | Iterable[_Piece] | AsyncIterable[_Piece]"
-)
 
 
 def as_content(content: object, where: str = "content=") -> Content:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from adieu.messages.fields.trailers import TrailersLike
     from adieu.messages.url.form import FormFields
 
-__all__ = ["DataLike", "encode_content", "spent", "with_trailers"]
+    DataLike: TypeAlias = FormFields | ContentLike
 
-DataLike: TypeAlias = "FormFields | ContentLike"
+__all__ = ["DataLike", "encode_content", "spent", "with_trailers"]
 
 
 def encode_content(

@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from adieu.messages.headers import HeaderFields
     from adieu.messages.url.form import FormFields
 
+    _Named: TypeAlias = tuple[str | None, ContentLike] | tuple[str | None, ContentLike, str | None]
+    _Described: TypeAlias = tuple[
+        str | None, ContentLike, str | None, Mapping[str, str] | Headers | None
+    ]
+    Part: TypeAlias = ContentLike | _Named | _Described
+    FilesLike: TypeAlias = Mapping[str, Part] | Sequence[tuple[str, Part]]
+
 __all__ = [
     "AsyncMultipart",
     "FilesLike",
@@ -44,12 +51,6 @@ __all__ = [
     "encode_multipart",
 ]
 
-_Named: TypeAlias = "tuple[str | None, ContentLike] | tuple[str | None, ContentLike, str | None]"
-_Described: TypeAlias = (
-    "tuple[str | None, ContentLike, str | None, Mapping[str, str] | Headers | None]"
-)
-Part: TypeAlias = "ContentLike | _Named | _Described"
-FilesLike: TypeAlias = "Mapping[str, Part] | Sequence[tuple[str, Part]]"
 _Section: TypeAlias = tuple[bytes, Content]
 """One part: its boundary and header fields as bytes, and its content."""
 

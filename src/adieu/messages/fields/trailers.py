@@ -15,7 +15,7 @@ from adieu.messages.headers import HeaderFields, Headers
 
 __all__ = ["TrailersLike", "checked_trailers", "received_trailers", "sent_trailers"]
 
-TrailersLike: TypeAlias = "Mapping[str, str] | Headers | Callable[[], Mapping[str, str] | Headers]"
+TrailersLike: TypeAlias = Mapping[str, str] | Headers | Callable[[], Mapping[str, str] | Headers]
 
 # RFC 9110, section 6.5.1.
 _HEAD_ONLY = frozenset(

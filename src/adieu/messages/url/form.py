@@ -23,9 +23,9 @@ __all__ = [
     "form_items",
 ]
 
-FormScalar: TypeAlias = "str | bytes | int | float | bool | None"
-FormValue: TypeAlias = "FormScalar | Sequence[FormScalar]"
-FormFields: TypeAlias = "Mapping[str, FormValue] | Sequence[tuple[str, FormValue]]"
+FormScalar: TypeAlias = str | bytes | int | float | bool | None
+FormValue: TypeAlias = FormScalar | Sequence[FormScalar]
+FormFields: TypeAlias = Mapping[str, FormValue] | Sequence[tuple[str, FormValue]]
 
 _PLAIN = re.compile(r"[A-Za-z0-9*\-._]*").fullmatch
 _ENCODED = [

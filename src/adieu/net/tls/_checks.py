@@ -31,9 +31,9 @@ __all__ = [
     "unreadable",
 ]
 
-Path: TypeAlias = "str | os.PathLike[str]"
-Cert: TypeAlias = "Path | tuple[Path, Path | None] | tuple[Path, Path | None, str | bytes | None]"
-Loaded: TypeAlias = "tuple[str, str | None, str | bytes | None]"
+Path: TypeAlias = str | os.PathLike[str]
+Cert: TypeAlias = Path | tuple[Path, Path | None] | tuple[Path, Path | None, str | bytes | None]
+Loaded: TypeAlias = tuple[str, str | None, str | bytes | None]
 
 _VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
 _HEX = re.compile(r"[0-9a-fA-F]{2}(:?[0-9a-fA-F]{2})*")
