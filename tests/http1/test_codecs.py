@@ -84,6 +84,13 @@ PLACES = st.lists(st.integers(0, 400), max_size=6)
     st.booleans(),
 )
 @example("GET", b"HTTP/1.0 100 C\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", [], True)
+@example(
+    "GET",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\nab\r\n2\r\ncd\r\n2\r\nef\r\n2;x\r\n\r\n\r\n2\r\ngh\r\n2\r\n2\r\r\n2\r\nij\r\n0\r\n\r\n",
+    [],
+    False,
+)
 @example("GET", b"HTTP/1.1 200 OK\nContent-Length: 9\n\nhel\r\n\r\nlo", [], True)
 def test_both_codecs_read_the_same(
     method: str, data: bytes, places: list[int], closes: bool

@@ -68,32 +68,41 @@ class ChunkReader:
                 return b""
             data = bytes(held)
             held.clear()
-        pieces: list[bytes] = []
+        pieces: list[memoryview] = []
         at, state = self._chunks(data, pieces)
         self.state = state
         if state is ChunkState.TRAILERS:
             self._end(data[at:])
         elif state is not ChunkState.DATA:
             self._held += data[at:]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
-    def _chunks(self, data: bytes, pieces: list[bytes]) -> tuple[int, ChunkState]:
+    def _chunks(self, data: bytes, pieces: list[memoryview]) -> tuple[int, ChunkState]:
         """Take the chunks from the data; gives where the first byte is that is not used up, and the state there."""
         at, end, left = 0, len(data), self._left
         state = self.state
+        # Its slices are joined in the end; slices of the bytes themselves would copy them once more.
+        view = memoryview(data)
+        # Most servers send chunks of one size: what was between the two chunks before is then between the next two.
+        usual_size, usual_bytes = 0, b""
         while True:
             if state is ChunkState.DATA:
-                piece = data[at : at + left]
-                pieces.append(piece)
-                at += len(piece)
-                left -= len(piece)
-                if left or at == end:
+                stop = at + left
+                pieces.append(view[at:stop])
+                if stop >= end:
+                    left, at = stop - end, end
                     state = ChunkState.DATA if left else ChunkState.AFTER_DATA
                     break
+                at = stop
+                if usual_size and data.startswith(usual_bytes, at):
+                    left, at = usual_size, at + len(usual_bytes)
+                    continue
                 state = ChunkState.AFTER_DATA
             match = (_NEXT_SIZE if state is ChunkState.AFTER_DATA else _SIZE).match(data, at)
             if match is not None:
                 left, at = int(match[1], 16), match.end()
+                if state is ChunkState.AFTER_DATA:
+                    usual_size, usual_bytes = left, match[0]
             else:
                 stop = data.find(b"\n", at) + 1
                 line = data[at:stop] if stop else data[at:]

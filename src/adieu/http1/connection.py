@@ -91,7 +91,7 @@ class Connection(PooledConnection):
 class H1LeaseBase(ExchangeLease[Connection]):
     """A connection for one exchange. Its facts are those that errors tell and policies see."""
 
-    __slots__ = ("got_continue", "interim", "keep_alive")
+    __slots__ = ("_is_flowing", "got_continue", "interim", "keep_alive")
 
     key: Origin | PoolKey
 
@@ -106,6 +106,8 @@ class H1LeaseBase(ExchangeLease[Connection]):
         self.interim = 0
         self.got_continue = False
         self.keep_alive = False
+        # The latest read of the body got as much as it asked for, so there is probably more.
+        self._is_flowing = False
 
     @property
     def reusable(self) -> bool:
@@ -175,13 +177,14 @@ class H1LeaseBase(ExchangeLease[Connection]):
         codec = connection.codec
         try:
             while (chunk := self._count(codec.body())) is None:
-                large = self.remaining is not None and self.remaining > _LARGE_READ
+                large = self._is_flowing or (self.remaining or 0) > _LARGE_READ
                 size = _LARGE_READ if large else _SMALL_READ
                 assert connection.stream is not None
                 data = yield connection.stream.recv(size, deadline)
                 if not data and not self.pool.holds(self):
                     # Not the peer's end, which would be a proper end for a body without a length.
                     raise ClientClosed("the connection was closed while this body was being read")
+                self._is_flowing = len(data) >= _SMALL_READ
                 codec.feed(data)
         except (Malformed, OSError) as error:
             raise map_error(error, "body", self, deadline) from error
@@ -195,8 +198,7 @@ class H1Lease(H1LeaseBase, Lease):  # pyright: ignore[reportIncompatibleVariable
     __slots__ = ()
 
     def read(self, deadline: Deadline) -> bytes:
-        chunk = self.peek()
-        return drive(self._read(deadline)) if chunk is None else chunk
+        return drive(self._read(deadline))
 
 
 class AsyncH1Lease(H1LeaseBase, AsyncLease):  # pyright: ignore[reportIncompatibleVariableOverride]
