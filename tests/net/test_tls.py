@@ -594,6 +594,38 @@ def test_a_certificate_for_another_host_is_explained_with_its_names(
     assert "Use a host name that the certificate has" in text
 
 
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="no access to a refused certificate"
+)
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        (
+            "a_b.example.org",
+            "a wildcard stands for letters, digits and hyphens only, and not for 'a_b'",
+        ),
+        (
+            "a.b.example.org",
+            "*.example.org stands for one label before example.org, and not for a.b",
+        ),
+        (
+            "example.org",
+            "*.example.org is for the hosts below example.org, and not for example.org itself",
+        ),
+        ("example.net", ""),
+    ],
+)
+def test_a_wildcard_that_does_not_match_is_explained(
+    ca: trustme.CA, ca_file: str, host: str, why: str
+) -> None:
+    text = complaint(
+        serve_tls(server_context(ca.issue_cert("*.example.org"))), TLSConfig(ca_file), host
+    )
+    names = "its certificate is for other names (*.example.org)"
+    assert f"{names}{f': {why}' if why else ''}" in text
+    assert text.count("*.example.org") == 1 + why.count("*.example.org")
+
+
 def test_a_common_name_is_no_identity(ca: trustme.CA, ca_file: str) -> None:
     """RFC 9110, section 4.3.4: a client must not use it, not even of a certificate without other names."""
     context = server_context(without_names(ca, "localhost"))

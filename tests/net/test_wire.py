@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import os
 import re
@@ -21,6 +22,7 @@ from adieu.http1.async_adapter import AsyncHTTP1Adapter
 from adieu.lifecycle.deadline import Deadline
 from adieu.messages.url import Origin
 from adieu.net.async_wire import AsyncTCPWire
+from adieu.net.dial import _reason
 from adieu.net.lookup import lookup
 from adieu.testing.faults import FaultServer
 from adieu.testing.faults_net import refused_port
@@ -792,3 +794,15 @@ def test_a_scope_has_one_clock_for_all_its_steps(
         with pytest.raises(error):
             scope.remaining()
         assert type(scope.exceeded()) is error
+
+
+def test_a_link_local_address_without_its_interface_is_explained() -> None:
+    """RFC 4291, section 2.5.6; the system says "Invalid argument" for it."""
+    error = _reason(("fe80::1", 80, 0, 0), OSError(errno.EINVAL, "Invalid argument"))
+    assert error == (
+        "fe80::1: Invalid argument, because a link-local address is one of a network interface: name that by "
+        "connect=adieu.Connect(addresses={'[fe80::1]': 'fe80::1%eth0'})"
+    )
+    for address in (("fe80::1", 80, 0, 2), ("fd00::1", 80, 0, 0), ("127.0.0.1", 80)):
+        said = _reason(address, OSError(errno.EINVAL, "Invalid argument"))
+        assert said == f"{address[0]}: Invalid argument"

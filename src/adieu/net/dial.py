@@ -175,4 +175,19 @@ def writable(sockets: Iterable[socket.socket], seconds: float | None) -> list[so
 
 def _reason(address: SocketAddress, error: Exception) -> str:
     where = address[0] if isinstance(address, tuple) else address
-    return f"{where}: {reason(error)}"
+    said = reason(error)
+    if isinstance(error, OSError) and error.errno == errno.EINVAL and _lacks_zone(address):
+        said += (
+            ", because a link-local address is one of a network interface: name that by "
+            f"connect=adieu.Connect(addresses={{'[{address[0]}]': '{address[0]}%eth0'}})"
+        )
+    return f"{where}: {said}"
+
+
+def _lacks_zone(address: SocketAddress) -> bool:
+    """It is a link-local address of IPv6 (RFC 4291, section 2.5.6) without the number of an interface."""
+    return (
+        len(address) == 4
+        and not address[3]
+        and address[0].lower()[:3] in ("fe8", "fe9", "fea", "feb")
+    )

@@ -164,7 +164,7 @@ def test_an_ipv6_address_is_compressed_and_has_brackets_only_in_texts(
         ("[::g]", "not an IPv6 address"),
         ("[127.0.0.1]", "not an IPv6 address"),
         ("[v1.x]", "not an IPv6 address"),
-        ("[fe80::1%25eth0]", "zone identifier"),
+        ("[fe80::1%25eth0]", "connect=adieu.Connect(addresses={'[fe80::1]': 'fe80::1%eth0'})"),
         ("[fe80::1%eth0]", "zone identifier"),
         ("::1", "has ':'"),
         ("a]b", "has ']'"),

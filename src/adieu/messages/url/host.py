@@ -168,8 +168,8 @@ def _ipv6(host: str) -> str:
     if "%" in text:
         # RFC 9844 withdrew the syntax of RFC 6874; the zone of a client means nothing to a server.
         raise InvalidURL(
-            f"host {_quoted(host)} has a zone identifier, which is not part of a URL"
-            " (RFC 9844): leave it out, and let a wire connect to the scoped address"
+            f"host {_quoted(host)} has a zone identifier, which no URL has (RFC 9844): leave it out, and give "
+            "the address with its zone to the client: connect=adieu.Connect(addresses={'[fe80::1]': 'fe80::1%eth0'})"
         )
     try:
         address = IPv6Address(text)

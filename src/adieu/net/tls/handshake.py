@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from adieu.net.polling import READ, WRITE, milliseconds, poller
+from adieu.net.tls.host_names import why_none_matches
 
 if TYPE_CHECKING:
     import ssl
@@ -122,6 +123,8 @@ def describe_tls_error(error: Exception, host: str) -> str:
         names = facts.get("certificate_names")
         if names and code in (62, 64):
             fault += f" ({', '.join(names)})"
+            if why := why_none_matches(host, names):
+                fault += f": {why}"
     else:
         reason = found.reason if isinstance(found, ssl.SSLError) else None
         said = reason or str(found) or type(found).__name__
