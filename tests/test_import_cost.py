@@ -18,6 +18,7 @@ EXPENSIVE = {
     "inspect",
     "json",
     "logging",
+    "socket",
     "ssl",
     "urllib3",
 }

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from adieu._version import __version__ as __version__
 from adieu.api import delete, get, head, options, patch, post, put, query, request, stream
-from adieu.client.async_client import AsyncClient
 from adieu.client.client import Client
 from adieu.errors import (
     AdieuError,
@@ -70,10 +69,6 @@ from adieu.messages.response import Response, StatusError
 from adieu.messages.url import URL
 from adieu.net.connection_settings import ConnectionSettings
 from adieu.net.proxies.proxy import Proxy
-from adieu.net.scope import ConnectScope
-from adieu.net.socket_stream import SocketStream
-from adieu.net.stream import ByteStream
-from adieu.net.wire import TCPWire, UnixWire, Wire
 from adieu.transport.adapter import (
     Adapter,
     AdapterBase,
@@ -86,6 +81,7 @@ from adieu.transport.functions import adapter
 
 if TYPE_CHECKING:
     from adieu.annotations import load_annotations
+    from adieu.client.async_client import AsyncClient
     from adieu.client.download import Downloaded, DownloadError
     from adieu.client.event_stream import AsyncEventStream, EventStream
     from adieu.client.log_events import LogEvents
@@ -110,7 +106,11 @@ if TYPE_CHECKING:
     from adieu.messages.response_head import ResponseHead
     from adieu.messages.url.origin import Origin
     from adieu.net.connect import Connect
+    from adieu.net.scope import ConnectScope
+    from adieu.net.socket_stream import SocketStream
+    from adieu.net.stream import ByteStream
     from adieu.net.tls.config import InsecureRequestWarning, TLSConfig
+    from adieu.net.wire import TCPWire, UnixWire, Wire
     from adieu.transport.guard import AsyncGuard, Guard
     from adieu.transport.to_async import to_async
     from adieu.transport.to_sync import to_sync
@@ -248,6 +248,7 @@ __all__ = [
 
 # Loaded at their first use, because most programs need few of them; some import asyncio, or ssl.
 _LATER = {
+    "AsyncClient": "adieu.client.async_client",
     "AsyncEventStream": "adieu.client.event_stream",
     "AsyncGuard": "adieu.transport.guard",
     "AsyncMap": "adieu.client.map.async_map",
@@ -255,9 +256,11 @@ _LATER = {
     "Auth": "adieu.flow.auth",
     "BasicAuth": "adieu.flow.auth",
     "BearerAuth": "adieu.flow.auth",
+    "ByteStream": "adieu.net.stream",
     "CallOptions": "adieu.client.option_types",
     "ClientOptions": "adieu.client.option_types",
     "Connect": "adieu.net.connect",
+    "ConnectScope": "adieu.net.scope",
     "Cookie": "adieu.messages.cookies.jar",
     "Cookies": "adieu.messages.cookies.jar",
     "DigestAuth": "adieu.flow.digest",
@@ -280,7 +283,11 @@ _LATER = {
     "RetryBudget": "adieu.flow.retry_budget",
     "SendOptions": "adieu.client.option_types",
     "ServerSentEvent": "adieu.messages.decoding.sse",
+    "SocketStream": "adieu.net.socket_stream",
+    "TCPWire": "adieu.net.wire",
     "TLSConfig": "adieu.net.tls.config",
+    "UnixWire": "adieu.net.wire",
+    "Wire": "adieu.net.wire",
     "load_annotations": "adieu.annotations",
     "to_async": "adieu.transport.to_async",
     "to_sync": "adieu.transport.to_sync",
@@ -293,4 +300,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'adieu' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(module), name)
+    value = globals()[name] = getattr(import_module(module), name)
+    return value

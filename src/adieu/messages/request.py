@@ -32,7 +32,7 @@ _METHODS = {
 _METHODS.update({name.lower(): name for name in list(_METHODS)})
 _METHODS_WITHOUT_CONTENT = frozenset(("GET", "HEAD", "OPTIONS", "DELETE", "TRACE"))
 _METHODS_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH", "QUERY"))
-_HOST_AND_PORT = re.compile(r"(?:[^\s\[\]:/@]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}").fullmatch
+_HOST_AND_PORT = r"(?:[^\s\[\]:/@]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
 
 
 def _checked_method(text: object) -> str:
@@ -186,7 +186,7 @@ def tunnel_target(headers: Headers, content: Content) -> str:
     The URL of a CONNECT is that of the proxy. Raises `InvalidRequest` without such a Host field, and for content.
     """
     target = headers.get("host", "")
-    if _HOST_AND_PORT(target) is None or content.is_given:
+    if re.fullmatch(_HOST_AND_PORT, target) is None or content.is_given:
         raise InvalidRequest(
             "CONNECT asks the proxy in the URL for a tunnel, and has no content: say where it leads by the Host field, "
             "as in headers={'Host': 'db.example.org:5432'}. (For requests through a proxy, use proxy=.)"
