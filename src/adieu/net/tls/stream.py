@@ -102,8 +102,9 @@ class _Layer:
 
     def _read(self, max_bytes: int, limit: TimeLimit) -> Steps[bytes]:
         while (data := self._decrypted(max_bytes)) is None:
-            yield from self._flush(limit)
-            yield from self._fill(limit)
+            if self._out.pending:
+                yield from self._flush(limit)
+            self._feed((yield self._below.recv(_BLOCK, limit)))
         return data
 
     def _decrypted(self, max_bytes: int) -> bytes | None:
