@@ -392,10 +392,20 @@ def test_a_certificate_for_another_host(place: Place, ca: trustme.CA, ca_file: s
     with serving(context_of(ca.issue_cert("api.example.org"))) as server:
         text = failure(place, f"https://localhost:{server.port}/ok", verify=ca_file)
         assert (
-            "TLS with localhost failed: its certificate is for other names (api.example.org)"
+            "TLS with localhost failed: its certificate is for other names: api.example.org ("
             in text
         )
-        assert "Use a host name that the certificate has" in text
+        assert "use a host name that the certificate has" in text
+
+
+def test_an_underscore_is_nothing_that_a_wildcard_stands_for(
+    place: Place, ca: trustme.CA, ca_file: str
+) -> None:
+    with serving(context_of(ca.issue_cert("*.example.com"))) as server:
+        connect = adieu.Connect(addresses={"a_b.example.com": "127.0.0.1"})
+        url = f"https://a_b.example.com:{server.port}/ok"
+        text = failure(place, url, verify=ca_file, connect=connect)
+        assert "stands for letters, digits and hyphens, and not for '_' in 'a_b'" in text
 
 
 def test_an_unknown_authority(place: Place, ca: trustme.CA) -> None:

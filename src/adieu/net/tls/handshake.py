@@ -6,12 +6,11 @@ refused are read for the text alone; nothing is decided by them.
 
 from __future__ import annotations
 
-import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adieu.net.polling import READ, WRITE, milliseconds, poller
-from adieu.net.tls.host_names import why_none_matches
+from adieu.net.tls.host_names import mismatch, names_of
 
 if TYPE_CHECKING:
     import ssl
@@ -27,7 +26,7 @@ _RENEWED = (
     "fingerprint into fingerprints=, and if not, somebody is in between"
 )
 
-# By X509_V_ERR_*, the numbers of OpenSSL's checks: the fault and its remedy.
+# By X509_V_ERR_*, the numbers of OpenSSL's checks: the fault and its remedy. For names, see `mismatch`.
 _CHECKS = {
     9: ("its certificate is not valid yet", "Check this machine's clock first"),
     10: (
@@ -44,13 +43,9 @@ _CHECKS = {
         f"{_OWN_CA}; else the server's owner has to configure the full chain",
     ),
     23: ("its certificate has been revoked", "Do not use this server until it has a new one"),
-    62: ("its certificate is for other names", "Use a host name that the certificate has"),
-    64: (
-        "its certificate is not for this address",
-        "Use a host name that the certificate has, instead of the address",
-    ),
 }
 _CHECKS[2] = _CHECKS[21] = _CHECKS[20]
+_MISMATCHES = (62, 64)  # The name, the address.
 
 # By parts of OpenSSL's names for reasons, which differ between its releases; the first match counts.
 _REASONS = (
@@ -119,12 +114,12 @@ def describe_tls_error(error: Exception, host: str) -> str:
         fault, remedy = "its certificate is none of those that are pinned", _RENEWED
     elif code := facts.get("verify_code"):  # OpenSSL's, or truststore's.
         said = facts.get("verify_message") or str(found)
-        fault, remedy = _CHECKS.get(code, ("its certificate did not pass a check", ""))
-        names = facts.get("certificate_names")
-        if names and code in (62, 64):
-            fault += f" ({', '.join(names)})"
-            if why := why_none_matches(host, names):
-                fault += f": {why}"
+        if code in _MISMATCHES:
+            checked = facts.get("checked_name") or host
+            names = facts.get("certificate_names")
+            fault, remedy = mismatch(checked, names, is_set=facts.get("name_is_set", False))
+        else:
+            fault, remedy = _CHECKS.get(code, ("its certificate did not pass a check", ""))
     else:
         reason = found.reason if isinstance(found, ssl.SSLError) else None
         said = reason or str(found) or type(found).__name__
@@ -161,8 +156,8 @@ def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | N
 def handshake(sock: ssl.SSLSocket | ssl.SSLObject, config: TLSConfig | None = None) -> None:
     """Do the handshake of an `SSLSocket` or `SSLObject`, and check the pins of `config`, which OpenSSL does not.
 
-    The names of a refused certificate are kept in the error's `certificate_names`, for `describe_tls_error`: after the
-    handshake the socket is gone, and the certificate with it. Raises what `do_handshake` raises.
+    The names of a refused certificate, and the name that was checked, are kept in the error, for `describe_tls_error`:
+    after the handshake the socket is gone, and the certificate with it. Raises what `do_handshake` raises.
     """
     import ssl
 
@@ -173,7 +168,11 @@ def handshake(sock: ssl.SSLSocket | ssl.SSLObject, config: TLSConfig | None = No
         else:
             sock.do_handshake()
     except ssl.SSLCertVerificationError as error:
-        vars(error)["certificate_names"] = _names(sock)
+        vars(error).update(
+            certificate_names=names_of(sock),
+            checked_name=sock.server_hostname,
+            name_is_set=config is not None and config.server_hostname is not None,
+        )
         raise
     if config is not None and config.fingerprints:
         _check_pins(sock, config.fingerprints)
@@ -219,50 +218,3 @@ def _check_pins(sock: ssl.SSLSocket | ssl.SSLObject, pins: tuple[str, ...]) -> N
 def _spelled(fingerprint: str) -> str:
     """A fingerprint as OpenSSL and browsers show it."""
     return ":".join(fingerprint[at : at + 2] for at in range(0, len(fingerprint), 2)).upper()
-
-
-def _names(sock: Any) -> tuple[str, ...]:
-    """The names in a certificate that was refused; none where Python gives no access to it."""
-    try:
-        if hasattr(sock, "get_unverified_chain"):  # Python 3.13
-            leaf = sock.get_unverified_chain()[0]
-        else:
-            leaf = sock._sslobj.get_unverified_chain()[0].public_bytes(2)  # 2: DER
-        return tuple(_alternative_names(leaf)[:8])
-    except Exception:  # A certificate can contain anything, and these names are for a text alone.
-        return ()
-
-
-def _alternative_names(der: bytes) -> list[str]:
-    """DNS names and addresses of the subjectAltName extension (RFC 5280, section 4.2.1.6)."""
-    at = der.find(b"\x06\x03\x55\x1d\x11")  # Its object identifier, 2.5.29.17.
-    if at < 0:
-        return []
-    at += 5
-    if der[at] == 0x01:  # BOOLEAN: whether it is critical.
-        at = _element(der, at)[1]
-    at = _element(der, at)[0]  # Into the OCTET STRING,
-    at, end = _element(der, at)  # and the SEQUENCE in it.
-    names = []
-    while at < end:
-        tag = der[at]
-        start, at = _element(der, at)
-        value = der[start:at]
-        if tag == 0x82:
-            name = value.decode("ascii", "replace")
-            names.append(name if name.isprintable() else repr(name))
-        elif tag == 0x87:
-            family = socket.AF_INET if len(value) == 4 else socket.AF_INET6
-            names.append(socket.inet_ntop(family, value))
-    return names
-
-
-def _element(der: bytes, at: int) -> tuple[int, int]:
-    """The start and the end of the value of the element at this offset (X.690, section 8.1)."""
-    length = der[at + 1]
-    at += 2
-    if length & 0x80:
-        size = length & 0x7F
-        length = int.from_bytes(der[at : at + size], "big")
-        at += size
-    return at, at + length
