@@ -214,6 +214,49 @@ def test_a_line_that_is_stuck_is_an_error_although_another_one_moves(
     assert waits.count == 2
 
 
+def test_of_many_that_wait_one_looks_for_what_was_dropped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look is at all connections, so a look by each of those that wait would be quadratic work."""
+    clock = bench.clock
+    looks: list[float] = []
+    monkeypatch.setattr(waiting, "monotonic", clock)
+    snapshot = bench.pool.snapshot
+
+    def counted() -> Any:
+        looks.append(clock.now)
+        return snapshot()
+
+    monkeypatch.setattr(bench.pool, "snapshot", counted)
+    holder = bench.take()
+    wait: PoolWait[Any] = PoolWait(bench.pool, _Impatient)
+    waits = []
+    for _ in range(100):
+        lease = bench.wait()
+        exchange = ExchangeBase(
+            "GET", "http://a/", Deadline(adieu.Timeout(pool=5)), adieu.Prefetch()
+        )
+        waits.append(wait.steps(lease, exchange))
+    for _ in range(3):
+        for steps in waits:
+            next(steps)
+        clock.now += 1
+    assert len(looks) == 2
+    for steps in waits:
+        steps.close()
+    end(holder)
+
+
+class _Impatient:
+    """A waiter whose waits end at once."""
+
+    def wake(self) -> None:
+        pass
+
+    def wait(self, seconds: float | None) -> None:
+        pass
+
+
 def test_the_default_waits_for_longer_than_a_silent_peer_keeps_its_connection() -> None:
     default = adieu.Timeout()
     assert default.pool is not None

@@ -141,10 +141,11 @@ class PoolWait(Generic[C]):
         is worth running again.
         """
         now = monotonic()
-        if now >= self._collect_at and any(
-            line.lease is not None and line.lease.opened_at for line in self._pool.snapshot()
-        ):
-            # First: of many waiting exchanges, one collects.
+        if now < self._collect_at:
+            return max(self._collect_at - now, _COLLECT_REST)
+        # First: of many waiting exchanges one looks, at all connections, and one collects.
+        self._collect_at = now + _PATIENCE
+        if any(line.lease is not None and line.lease.opened_at for line in self._pool.snapshot()):
             self._collect_at = now + _COLLECT_REST
             import gc
 
