@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.lease import AnyLease
 
-__all__ = ["BackupFinalizer", "ExchangeBase", "caller"]
+__all__ = ["BackupFinalizer", "ExchangeBase", "caller", "skip_frames_of"]
 
 # Frames of these packages, and of adapters (whose packages are called adieu_something), are skipped when a report names
 # the line of the user's that opened a response.
-_OWN_PACKAGES = ("adieu", "contextlib")
+_OWN_PACKAGES = {"adieu", "contextlib"}
 
 
 class _NoLease(LeaseBase):
@@ -198,6 +198,14 @@ class BackupFinalizer:
         except AttributeError:
             return  # An interrupt in the constructor.
         exchange.finalize()
+
+
+def skip_frames_of(package: str) -> None:
+    """Skip the lines of this package, too, where a report names the line of the user's that opened a response.
+
+    For an adapter that serves another client: its users call that one.
+    """
+    _OWN_PACKAGES.add(package)
 
 
 def caller() -> str | None:

@@ -1,0 +1,120 @@
+"""`RequestsAdapter`: an adapter that was written for requests, as an adapter of adieu.
+
+requests' contract has no place for the owner of a connection: until `send` returns there is a connection, and only the
+inner adapter knows of it. So closing the client does not end the wait for a head; the timeouts do. From the head on the
+lease here owns the response.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from requests import PreparedRequest
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+
+import adieu
+from adieu_requests.errors import as_adieu
+from adieu_requests.lease import ResponseLease
+from adieu_requests.settings import requests_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.transport.adapter import Honour
+
+__all__ = ["RequestsAdapter"]
+
+
+class RequestsAdapter(adieu.AdapterBase):
+    """Sends over an adapter of requests: its own `HTTPAdapter`, or one for files, mocks, signatures ...
+
+    `is_local`: it opens no connection to anything, so settings of connections mean nothing to it. By default, that is
+    what every adapter but an `HTTPAdapter` does. Of the TLS settings, requests knows `verify` and a certificate without
+    a password; a request with others, with `connect` or with a guard is refused.
+
+    Redirects, cookies, authentication and cleanup policies are the client's. The inner adapter is closed with this one.
+
+    ```python
+    client.mount("file://", RequestsAdapter(requests_file.FileAdapter()))
+    ```
+    """
+
+    def __init__(self, inner: BaseAdapter, *, is_local: bool | None = None) -> None:
+        if not isinstance(inner, BaseAdapter):
+            raise adieu.InvalidRequest(
+                f"RequestsAdapter takes an instance of requests.adapters.BaseAdapter, not {inner!r}"
+            )
+        self.inner = inner
+        self.is_local = not isinstance(inner, HTTPAdapter) if is_local is None else is_local
+        self.honours: frozenset[Honour] = frozenset(() if self.is_local else ("tls", "route"))
+        self._closed = False
+
+    def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
+        if self._closed:
+            raise adieu.ClientClosed("this adapter is closed")
+        content = _Chunks(request)
+        prepared = _prepared(request, exchange, content)
+        options = requests_options(exchange)
+        try:
+            answer = self.inner.send(prepared, stream=True, **options)
+        except Exception as error:
+            if content.error is not None:
+                raise content.error from content.error.__cause__
+            raise as_adieu(error, "head", exchange.method, str(exchange.url)) from error
+        lease = ResponseLease(answer, exchange)
+        exchange.own(lease)
+        return exchange.respond(answer.status_code, lease.fields(), reason=answer.reason or "")
+
+    def close(self) -> None:
+        self._closed = True
+        inner = self.inner
+        if isinstance(inner, HTTPAdapter):
+            # It would forget its pools, whose connections stay open as long as anything refers to them.
+            for manager in (inner.poolmanager, *inner.proxy_manager.values()):
+                for key in manager.pools.keys():  # noqa: SIM118 - it refuses to be iterated over
+                    manager.pools[key].close()
+        inner.close()
+
+    def __repr__(self) -> str:
+        return f"RequestsAdapter({self.inner!r})"
+
+
+def _prepared(
+    request: adieu.Request, exchange: adieu.Exchange, content: _Chunks
+) -> PreparedRequest:
+    """The request with its parts as they are: they were checked, and requests would change the URL once more."""
+    if request.content.trailers is not None:
+        raise adieu.InvalidRequest("requests sends no trailers")
+    prepared = PreparedRequest()
+    prepared.method = request.method
+    prepared.url = str(request.url.without_userinfo().without_fragment())
+    prepared.headers = CaseInsensitiveDict(
+        {name: ", ".join(request.headers.get_list(name)) for name in request.headers}
+    )
+    if not exchange.policy.keep_alive:
+        prepared.headers.setdefault("Connection", "close")
+    if request.content.is_given:
+        body = request.content.body
+        prepared.body = content if body is None else body
+    return prepared
+
+
+class _Chunks:
+    """The content, for requests to iterate over. `error`: what reading it has failed with."""
+
+    def __init__(self, request: adieu.Request) -> None:
+        self._request = request
+        self.error: adieu.AdieuError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._request.content.chunks()
+        except adieu.AdieuError as error:
+            self.error = error
+            raise
+        except Exception as error:
+            self.error = adieu.ContentError(
+                f"the content of {self._request!r} could not be read: {error!r}"
+            )
+            raise self.error from error
