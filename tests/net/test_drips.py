@@ -218,14 +218,16 @@ def test_a_peer_that_takes_the_request_slowly_does_not_outlast_the_total(
     assert place.nothing_open()
 
 
+# The adapter "close" keeps no connection that would be worth it.
+@pytest.mark.parametrize(
+    "place", [name for name in PLACES if not name.endswith("close")], indirect=True
+)
 @pytest.mark.parametrize("end", ["redirect", "close"])
 @pytest.mark.parametrize("road", ROADS)
 def test_the_bound_of_a_drain_holds_for_a_peer_that_drips(
     place: Place, road: str, end: str, serve: Any, authority: Authority
 ) -> None:
     """Of a redirect's body that is not wanted, and of one that is left in the middle."""
-    if place.adapter == "close":
-        pytest.skip("this adapter keeps no connection, so that there is nothing to drain for")
     status = b"HTTP/1.1 302 Found\r\nLocation: /end" if end == "redirect" else b"HTTP/1.1 200 OK"
     answer = dripping(status + b"\r\nContent-Length: 60\r\n\r\n", BODY)
     server = serve(partial(answer, road))
@@ -234,4 +236,53 @@ def test_the_bound_of_a_drain_holds_for_a_peer_that_drips(
         with place.block(client.stream("GET", "/", cleanup=policy)) as response:
             assert response.url.path == ("/end" if end == "redirect" else "/")
         assert 1 < server.dripped < len(BODY)
+    assert place.nothing_open()
+
+
+# The others switch to no other protocol.
+@pytest.mark.parametrize(
+    "place", [name for name in PLACES if name.endswith("native")], indirect=True
+)
+@pytest.mark.parametrize("direction", ["recv", "send"])
+@pytest.mark.parametrize("road", ROADS)
+def test_the_timeout_of_an_upgraded_connection_is_for_the_whole_call(
+    place: Place,
+    road: str,
+    direction: str,
+    serve: Any,
+    clock: DripClock,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adieu.lifecycle.deadline.monotonic", clock)
+
+    def switches(talk: Conversation) -> bool:
+        reach_origin(road, talk)
+        talk.head()
+        talk.stream.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+        )
+        if direction == "send":
+            return talk.take(REQUEST)
+        talk.drip()
+        talk.stream.sendall(BODY)
+        return True
+
+    server = serve(switches)
+    fields = {"connection": "upgrade", "upgrade": "x"}
+    with place.block(client_for(place, road, server, authority)) as client:
+        response = place.get(client, "/", headers=fields, timeout=None)
+        stream = response.upgraded
+        if direction == "recv":
+            # A plain byte is data, and a byte of a record is none.
+            if road == "plain":
+                assert place.run(stream.recv(timeout=TOTAL)) == BODY[:1]
+            else:
+                caught(TimeoutError, lambda: place.run(stream.recv(timeout=TOTAL)))
+                assert 1 < server.dripped < len(BODY)
+        else:
+            data = b"x" * REQUEST
+            caught(TimeoutError, lambda: place.run(stream.send(data, TOTAL_OF_SENDING)))
+        assert server.finished == 0
+        place.run(stream.close())
     assert place.nothing_open()
