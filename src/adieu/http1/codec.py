@@ -146,15 +146,13 @@ class Codec(ABC):
         return bytes(self._buffered)
 
     def is_reusable(self) -> bool:
-        """Both halves are done, and the connection can carry the next exchange."""
-        return self._writer.done and not self._writer.closes and self._is_clean()
+        """Both halves are done, and the connection can carry the next exchange.
 
-    def _is_clean(self) -> bool:
-        """The response has ended in a way that leaves no doubt, and not one byte came after it.
-
-        Such a byte would be read as the next response (RFC 9112, section 9.3).
+        The response has ended in a way that leaves no doubt, and not one byte came after it: it would be read as the
+        next response (RFC 9112, section 9.3).
         """
-        if self._buffered or not self._is_sound:
+        writer = self._writer
+        if self._buffered or not self._is_sound or not writer.done or writer.closes:
             return False
         if self._framing == "chunked":
             return self._chunks_are_clean()

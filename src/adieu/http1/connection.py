@@ -160,7 +160,11 @@ class H1LeaseBase(ExchangeLease[Connection]):
         connection = self.connection
         if self.state is _ENDED or connection is None:
             return None
-        return self._count(connection.codec.rest())
+        rest = connection.codec.rest()
+        if rest is not None:
+            self.received += len(rest)
+            self.remaining = 0
+        return rest
 
     def _count(self, chunk: bytes | None) -> bytes | None:
         if chunk:

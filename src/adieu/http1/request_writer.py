@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.transport.exchange import ExchangeCore
 
-__all__ = ["FieldBlock", "RequestWriter", "block_to_send", "field_block", "fields_to_send"]
+__all__ = [
+    "FieldBlock",
+    "PreparedFields",
+    "RequestWriter",
+    "block_to_send",
+    "field_block",
+    "fields_to_send",
+]
 
 _WATCHED = frozenset(
     (
@@ -54,6 +61,32 @@ class FieldBlock(NamedTuple):
         return "close" in [option.strip() for option in options]
 
 
+class PreparedFields:
+    """The header fields of requests that have the same, remembered with their `Headers`."""
+
+    __slots__ = ("_block", "_latest")
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self._block = field_block(fields)
+        # What was sent last, and where: most clients send to one host again and again. One value, because several
+        # threads may replace it.
+        self._latest: tuple[str, bool, FieldBlock] | None = None
+
+    def to_send(self, authority: str, keep_alive: bool) -> FieldBlock:
+        """The fields as sent to this host: Host first (RFC 9110, section 7.2), and Connection if it is needed."""
+        latest = self._latest
+        if latest is not None and latest[0] == authority and latest[1] is keep_alive:
+            return latest[2]
+        text, watched = self._block
+        if not keep_alive and "connection" not in watched:
+            text, watched = f"{text}Connection: close\r\n", {**watched, "connection": "close"}
+        if "host" not in watched:
+            text = f"Host: {authority}\r\n{text}"
+        block = FieldBlock(text, watched)
+        self._latest = authority, keep_alive, block
+        return block
+
+
 def field_block(fields: list[tuple[str, str]]) -> FieldBlock:
     """Check fields, and put them together. Raises `InvalidRequest`."""
     watched: dict[str, str] = {}
@@ -85,14 +118,9 @@ def field_block(fields: list[tuple[str, str]]) -> FieldBlock:
 
 
 def block_to_send(request: Request, exchange: ExchangeCore) -> FieldBlock:
-    """The header fields as sent: Host first (RFC 9110, section 7.2), then the request's, then what the policy adds."""
-    block = request.headers.remembered(field_block)
-    text, watched = block
-    if not exchange.policy.keep_alive and "connection" not in watched:
-        text, watched = f"{text}Connection: close\r\n", {**watched, "connection": "close"}
-    if "host" not in watched:
-        text = f"Host: {request.url.authority}\r\n{text}"
-    return FieldBlock(text, watched)
+    """The header fields as sent: Host first, then the request's, then what the policy adds."""
+    prepared = request.headers.remembered(PreparedFields)
+    return prepared.to_send(request.url.authority, exchange.policy.keep_alive)
 
 
 def fields_to_send(request: Request, exchange: ExchangeCore) -> list[tuple[str, str]]:

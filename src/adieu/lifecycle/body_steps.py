@@ -54,6 +54,10 @@ __all__ = ["BodyBase"]
 
 _Answer = TypeVar("_Answer")
 
+# Each request asks for these several times, and finding a member in an enumeration takes 100 ns on CPython 3.11.
+_OPEN, _BUFFERED, _ENDED = BodyState.OPEN, BodyState.BUFFERED, BodyState.ENDED
+_COMPLETE, _TAKEN = BodyEvent.COMPLETE, BodyEvent.TAKEN
+
 # How much is read ahead of a body that is wanted in the end if it is short, and for how long (bytes, seconds).
 _AHEAD_BYTES = 64 * 1024
 _AHEAD_SECONDS = 1.0
@@ -79,7 +83,7 @@ class BodyBase:
         self.exchange = exchange
         # None as soon as it has ended: a response that is kept does not keep the state of a connection.
         self.lease: AnyLease | None = lease
-        self.state = BodyState.OPEN
+        self.state = _OPEN
         # Raw bytes that were read before anybody asked, oldest first.
         self._ahead: Blocks = []
         # A reader waits for bytes. No other may read then: the order of what two readers get would be chance.
@@ -99,8 +103,8 @@ class BodyBase:
         """The bytes that were read ahead, which the caller owns from now on."""
         ahead = self._ahead
         self._ahead = []
-        if self.state is BodyState.BUFFERED:
-            self._settle(BodyEvent.TAKEN)
+        if self.state is _BUFFERED:
+            self._settle(_TAKEN)
         return ahead
 
     def abort(self, why: str) -> None:
@@ -123,7 +127,7 @@ class BodyBase:
     @property
     def gives_bytes(self) -> bool:
         """Neither closed nor cut off nor failed: reading gives bytes, or the end."""
-        return self.state in (BodyState.OPEN, BodyState.BUFFERED, BodyState.ENDED)
+        return self.state in (_OPEN, _BUFFERED, _ENDED)
 
     def wrap(self, wrap: Callable[[Any, Blocks], AnyLease]) -> None:
         """Put a lease around the one that the body is read through: `wrap(lease, ahead)` makes it.
@@ -269,8 +273,8 @@ class BodyBase:
         To a reader it makes no difference: a read that fails here fails when a reader comes to that place.
         """
         lease = self.lease
-        if lease is None or self.state is not BodyState.OPEN or self._reading:
-            return self.state is BodyState.BUFFERED
+        if lease is None or self.state is not _OPEN or self._reading:
+            return self.state is _BUFFERED
         ahead = self._ahead
         size, bound = sum(map(len, ahead)), self.exchange.max_body
         most = _AHEAD_BYTES if bound is None else min(_AHEAD_BYTES, bound)
@@ -311,7 +315,7 @@ class BodyBase:
         finally:
             self._reading = False
         if not chunk:
-            if self.state is not BodyState.OPEN:
+            if self.state is not _OPEN:
                 raise self.refusal()  # Not the body has ended: another thread or task ended the lease.
             self._complete(lease)
         return chunk
@@ -355,11 +359,11 @@ class BodyBase:
     def _next(self) -> Steps[bytes]:
         """The next raw bytes for a reader, b"" at the end."""
         lease = self.lease
-        if not self._ahead and lease is not None and self.state is BodyState.OPEN:
+        if not self._ahead and lease is not None and self.state is _OPEN:
             if lease is self.exchange.lease:
                 chunk = yield from self._pull(lease, self.exchange.deadline)
                 if not chunk:
-                    self._settle(BodyEvent.TAKEN)
+                    self._settle(_TAKEN)
                 return chunk
             self._settle(BodyEvent.LEFT, "replaced")
         return self._at_hand()
@@ -368,8 +372,8 @@ class BodyBase:
         """The next raw bytes of a body that needs no connection any more."""
         if self._ahead:
             return take_first(self._ahead)
-        self._settle(BodyEvent.TAKEN)
-        if self.state is BodyState.ENDED:
+        self._settle(_TAKEN)
+        if self.state is _ENDED:
             return b""
         raise self.take_error() or self.refusal()
 
@@ -451,7 +455,7 @@ class BodyBase:
         releases = type(policy).on_complete is CleanupPolicy.on_complete
         if not releases and lease.reusable:
             releases = self._ask("on_complete", policy.on_complete, self.view()) is RELEASE
-        self._settle(BodyEvent.COMPLETE, "complete", releases and lease.reusable)
+        self._settle(_COMPLETE, "complete", releases and lease.reusable)
 
     def _ask(self, name: str, hook: Callable[..., _Answer], *question: object) -> _Answer:
         exchange = self.exchange
@@ -468,7 +472,7 @@ class BodyBase:
         state = NEXT_STATE[event].get(self.state)
         if state is not None:
             self.state = state
-            if state not in (BodyState.BUFFERED, BodyState.ENDED):
+            if state not in (_BUFFERED, _ENDED):
                 self._ahead = []
         lease = self.lease
         if lease is not None:
