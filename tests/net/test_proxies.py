@@ -475,7 +475,7 @@ def test_an_https_proxy_is_checked_as_servers_are(
     error = through(stage, proxy.url, stage.secure.url)
     assert isinstance(error, adieu.ProxyError)
     assert error.phase == "tls"
-    assert "its certificate is not for this address (proxy.example)" in str(error)
+    assert "its certificate is not for this address, but for proxy.example (" in str(error)
     assert not proxy.requests
 
 

@@ -261,11 +261,15 @@ def test_another_name_can_be_sent_and_checked(place: Place, ca: trustme.CA, ca_f
     "name", ["", "a b", "https://a.example", "a.example:443", "a.example/x", 5, "u@a.example"]
 )
 def test_an_invalid_name_is_refused(name: Any) -> None:
-    assert refusal(server_hostname=name).startswith("server_hostname= is a host name, not")
+    text = refusal(server_hostname=name)
+    assert text.startswith("server_hostname= is a host name, not")
+    if "." in str(name):
+        assert text.endswith(": leave out what is not the host: scheme, user, port, path")
 
 
 def test_a_name_may_be_an_address_or_international() -> None:
     assert TLSConfig(server_hostname="::1").server_hostname == "::1"
+    assert TLSConfig(server_hostname="[::1]").server_hostname == "::1"
     assert TLSConfig(server_hostname="10.0.0.1").server_hostname == "10.0.0.1"
     assert TLSConfig(server_hostname="bücher.example").server_hostname == "xn--bcher-kva.example"
 

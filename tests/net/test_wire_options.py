@@ -6,6 +6,7 @@ import asyncio
 import gc
 import ipaddress
 import pickle
+import re
 import socket
 import threading
 import time
@@ -96,6 +97,16 @@ def test_a_pin_may_have_ports_of_its_own(place: Place) -> None:
             assert place.get(client, "http://[::1]:81/ok").status_code == 200
             error = caught(adieu.ConnectError, place.get, client, "http://api.example.org/ok")
             assert "refused" in str(error)
+
+
+def test_an_address_with_a_zone_is_pinned_as_the_error_of_its_url_says() -> None:
+    number, interface = socket.if_nameindex()[0]
+    with pytest.raises(adieu.InvalidURL) as caught:
+        adieu.URL(f"http://[fe80::1%{interface}]:81/")
+    settings = re.search(r"connect=(.*)$", str(caught.value))
+    assert settings is not None
+    connect = eval(settings[1])
+    assert connect.pinned("fe80::1", 81) == [(V6, ("fe80::1", 81, 0, number))]
 
 
 def test_certificates_are_checked_for_the_name_and_not_for_the_pin(
@@ -435,6 +446,8 @@ def test_what_is_no_connect_is_refused_at_once(kind: Any) -> None:
         ({"addresses": {"a b": "127.0.0.1"}}, "'a b' cannot be a key"),
         ({"addresses": {"http://a.example": "127.0.0.1"}}, "cannot be a key: it is a host"),
         ({"addresses": {"a.example/x": "127.0.0.1"}}, "cannot be a key"),
+        ({"addresses": {"fe80::1": "fe80::1%lo"}}, "key: an IPv6 address stands in brackets"),
+        ({"addresses": {"*.a.example": "127.0.0.1"}}, "key: it names one host; resolver= answers"),
         ({"addresses": {"u@a.example": "127.0.0.1"}}, "cannot be a key"),
         ({"addresses": {"": "127.0.0.1"}}, "cannot be a key"),
         ({"addresses": {"a.example:99999": "127.0.0.1"}}, "cannot be a key"),

@@ -194,7 +194,18 @@ def test_a_guard_can_allow_the_named_networks_only() -> None:
 @pytest.mark.parametrize("name", ["allow", "deny"])
 @pytest.mark.parametrize(
     "value",
-    ["example.org", "10.0.0.1/8", "10.0.0.0/33", 5, [5], [True], b"1234", [b"1234"], [None]],
+    [
+        "example.org",
+        "10.0.0.1/8",
+        "10.0.0.0/33",
+        "fe80::1%eth0",
+        5,
+        [5],
+        [True],
+        b"1234",
+        [b"1234"],
+        [None],
+    ],
 )
 def test_invalid_networks_are_refused_when_they_are_given(name: str, value: Any) -> None:
     with pytest.raises(adieu.InvalidRequest, match=f"{name}= takes networks and addresses"):

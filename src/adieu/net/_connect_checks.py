@@ -92,7 +92,9 @@ def checked_pins(
         match = _KEY.fullmatch(key) if isinstance(key, str) else None
         try:
             if match is None or int(match[2] or 0) > 65535:
-                raise InvalidURL("it is a host, perhaps with a port")
+                raise InvalidURL(_wrong_key(key))
+            if "*" in key:
+                raise InvalidURL("it names one host; resolver= answers for many")
             host = URL(f"http://{match[1]}").host
             name = f"[{host}]" if ":" in host else host.rstrip(".")
             if match[2] is not None:
@@ -108,6 +110,12 @@ def checked_pins(
             raise InvalidRequest(f"addresses=: there is no address for {key!r}")
         pins[name] = texts
     return tuple(pins.items())
+
+
+def _wrong_key(key: object) -> str:
+    if isinstance(key, str) and key.count(":") > 1 and "/" not in key:
+        return "an IPv6 address stands in brackets, as in '[::1]' or '[::1]:443'"
+    return "it is a host, perhaps with a port, without scheme and path"
 
 
 def checked_interface(interface: object) -> str | None:

@@ -154,6 +154,10 @@ def _networks(name: str, given: object) -> list[IPNetwork]:
         if isinstance(item, (bool, int, bytes)):
             # ip_network would read a number as an address.
             raise InvalidRequest(f"{name}= takes networks and addresses as text, not {item!r:.80}")
+        if "%" in str(item):
+            raise InvalidRequest(
+                f"{name}= takes networks and addresses without a zone, for every interface, not {item!r:.80}"
+            )
         try:
             networks.append(ip_network(item))
         except ValueError as error:

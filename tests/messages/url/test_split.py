@@ -58,6 +58,8 @@ def test_no_text_of_a_url_shows_user_name_and_password() -> None:
         "https://joe:hunter2@ex ample.org/",
         "https://joe:hunter2@example.org:99999/",
         "https://joe:hunter2/x@example.org/",
+        "https://joe:hun:ter2/x@example.org/",
+        "https://[joe:hunter2/x@example.org/",
         "https://joe:hunter2#x@example.org/",
         "https://joe:hunter2\\x@example.org/",
         "https://joe:hunter2%ff@example.org/",
@@ -101,6 +103,10 @@ def test_a_slash_in_a_password_is_explained() -> None:
         ("example.org:x", "https://example.org:x"),
         ("127.0.0.1:80", "https://127.0.0.1:80"),
         ("user:pw@example.org/x", "https://***@example.org/x"),
+        ("fe80::1", "https://[fe80::1]"),
+        ("::1/x", "https://[::1]/x"),
+        ("2001:db8::1?x", "https://[2001:db8::1]?x"),
+        ("//fe80::1/", "https://[fe80::1]/"),
     ],
 )
 def test_a_missing_scheme_is_suggested(text: str, suggestion: str) -> None:

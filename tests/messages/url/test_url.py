@@ -172,6 +172,8 @@ def test_replace_returns_another_url_with_normal_parts() -> None:
     u = URL("https://joe:pw@h:8443/p?q#f")
     assert str(u.replace(host="MÜNCHEN.de")) == "https://xn--mnchen-3ya.de:8443/p?q#f"
     assert str(u.replace(host="::1")) == str(u.replace(host="[::1]")) == "https://[::1]:8443/p?q#f"
+    with pytest.raises(InvalidURL, match="a port is no part of a host"):
+        u.replace(host="h:80")
     assert str(u.replace(port=None)) == str(u.replace(port=443)) == "https://h/p?q#f"
     assert str(u.replace(path="/a b/../%zz?#")) == "https://h:8443/%25zz%3F%23?q#f"
     assert str(u.replace(query="a=ü#")) == "https://h:8443/p?a=%C3%BC%23#f"

@@ -16,7 +16,7 @@ import re
 from adieu.errors import InvalidURL
 from adieu.messages.url.percent import decode, encode_reg_name
 
-__all__ = ["dns_host", "opaque_host"]
+__all__ = ["bracketed", "dns_host", "opaque_host"]
 
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 _NOT_IN_NAME = re.compile(r"[^a-z0-9_.-]")
@@ -43,6 +43,11 @@ def dns_host(host: str) -> str:
             f"host {_quoted(host)} is longer than the {_MAX_NAME_LENGTH} characters of a DNS name"
         )
     return _ipv4(name) or name
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL, from one as it stands alone: an IPv6 address gets its brackets."""
+    return f"[{host}]" if host.count(":") > 1 and host[0] != "[" else host
 
 
 def opaque_host(host: str) -> str:
@@ -162,19 +167,27 @@ def _number(text: str) -> int:
 def _ipv6(host: str) -> str:
     from ipaddress import IPv6Address
 
-    text = host[1:-1]
-    if not host.endswith("]"):
+    text, bracket, rest = host[1:].partition("]")
+    if not bracket:
         raise InvalidURL(f'host {_quoted(host)} has no closing "]"')
-    if "%" in text:
-        # RFC 9844 withdrew the syntax of RFC 6874; the zone of a client means nothing to a server.
-        raise InvalidURL(
-            f"host {_quoted(host)} has a zone identifier, which no URL has (RFC 9844): leave it out, and give "
-            "the address with its zone to the client: connect=adieu.Connect(addresses={'[fe80::1]': 'fe80::1%eth0'})"
-        )
+    if rest:
+        raise InvalidURL(f'host {_quoted(host)} has {_quoted(rest)} after its "]"')
+    text, percent, zone = text.partition("%")
     try:
         address = IPv6Address(text)
     except ValueError as error:
-        raise InvalidURL(f"host {_quoted(host)} is not an IPv6 address: {error}") from None
+        raise InvalidURL(
+            f"host {_quoted(host)} is not an IPv6 address, which alone has brackets: {error}"
+        ) from None
+    if percent:
+        # RFC 9844 withdrew the syntax of RFC 6874; the zone of a client means nothing to a server.
+        zone = zone.removeprefix("25")
+        pin = f"{{{f'[{address}]'!r}: {_quoted(f'{address}%{zone}')}}}"
+        give = f", and give the zone to the client: connect=adieu.Connect(addresses={pin})"
+        raise InvalidURL(
+            f"host {_quoted(host)} has a zone identifier, which no URL has (RFC 9844): "
+            f"write '[{address}]'{give if zone else ''}"
+        )
     if address.ipv4_mapped:
         # str() writes these with dots since Python 3.13; browsers write them without.
         high, low = divmod(int(address) & 0xFFFFFFFF, 1 << 16)
@@ -183,6 +196,11 @@ def _ipv6(host: str) -> str:
 
 
 def _bad_character(host: str, bad: re.Match[str]) -> InvalidURL:
+    if bad[0] == ":":
+        return InvalidURL(
+            f"host {_quoted(host)} has a ':': an IPv6 address stands in brackets, as in http://[::1]:8080/, "
+            "and a port is no part of a host"
+        )
     return InvalidURL(
         f"host {_quoted(host)} has {bad[0]!r} at position {bad.start()}, which no host has"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from adieu.errors import InvalidURL
-from adieu.messages.url.host import dns_host, opaque_host
+from adieu.messages.url.host import bracketed, dns_host, opaque_host
 from adieu.messages.url.origin import DEFAULT_PORTS
 from adieu.messages.url.percent import encode_path
 from adieu.messages.url.split import refuse_controls
@@ -71,8 +71,7 @@ def given_scheme(scheme: object) -> str:
 
 def given_host(host: object) -> str:
     """A host as in the text of a URL; the brackets of an IPv6 address are added if missing."""
-    name = given_text(host, "host")
-    return f"[{name}]" if ":" in name and name[0] != "[" else name
+    return bracketed(given_text(host, "host"))
 
 
 def given_port(port: object) -> int | None:

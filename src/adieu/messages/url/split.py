@@ -41,6 +41,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _BAD_SCHEME = re.compile(r"[^/?#\\]*:[/\\]{2}")
 _SLASHES = ("//", "/\\", "\\/", "\\\\")
 _HOST_AND_PORT = re.compile(r"[^/?#\\:@]+:[0-9]+(?![^/?#\\])")
+_HOST = re.compile(r"[^/?#\\@]*")
 _UP_TO_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}")
 
 _PLAIN = re.compile(
@@ -124,6 +125,7 @@ def require_scheme(text: str) -> tuple[str, str]:
         "." in scheme
         or ("@" in rest and f"{scheme}:" not in _ADDRESSES)
         or _HOST_AND_PORT.match(text) is not None
+        or _bracketed(text) is not None
     ):
         raise _no_scheme(text)
     return scheme, rest
@@ -136,7 +138,8 @@ def _no_scheme(text: str) -> InvalidURL:
         return InvalidURL(f"the URL {shown(text)} does not begin with a scheme, such as https")
     if text[0] in "?#/\\" and not text.startswith(_SLASHES):
         return InvalidURL(f"the URL {shown(text)} is relative: it lacks a scheme and a host")
-    suggestion = "https://" + text.lstrip("/\\")
+    rest = text.lstrip("/\\")
+    suggestion = f"https://{_bracketed(rest) or rest}"
     return InvalidURL(f"the URL {shown(text)} has no scheme: did you mean {shown(suggestion)}?")
 
 
@@ -171,9 +174,12 @@ def split_authority(authority: str, text: str) -> tuple[str | None, str | None, 
             " pass it as auth= instead"
         )
     port: int | None = None
+    # What is wrong with brackets, or with colons outside of them, is said by the check of the host.
     name, colon, digits = host.rpartition(":")
-    if colon and "]" not in digits:
+    if colon and (name.endswith("]") if host[0] == "[" else ":" not in name):
         host, port = name, _port(digits, text)
+    elif colon and text.count("@") > authority.count("@"):
+        raise _secret_in_host(text)
     return username, password if has_password else None, host, port
 
 
@@ -186,12 +192,29 @@ def _port(digits: str, text: str) -> int | None:
         if port <= 65535:
             return port
     if "@" in text:
-        # `https://user:pass/word@host/`: the "port" is the first half of a password.
-        raise InvalidURL(
-            f"the URL {shown(text)} has no valid port: if a user name or a password holds one of"
-            " / ? # \\ percent-encode it, or pass it as auth="
-        )
+        raise _secret_in_host(text)
     raise InvalidURL(f"the URL {shown(text)} has the port {digits[:20]!r}: it must be 0 to 65535")
+
+
+def _secret_in_host(text: str) -> InvalidURL:
+    """For `https://user:pass/word@host/`: the "port" is the first half of a password, which no error shows."""
+    return InvalidURL(
+        f"the URL {shown(text)} has no valid port: if a user name or a password holds one of"
+        " / ? # \\ percent-encode it, or pass it as auth="
+    )
+
+
+def _bracketed(text: str) -> str | None:
+    """A text that begins with an IPv6 address without brackets, with them; None for others."""
+    from ipaddress import IPv6Address
+
+    host = _HOST.match(text)
+    assert host is not None  # It may be empty.
+    try:
+        IPv6Address(host[0].partition("%")[0])
+    except ValueError:
+        return None
+    return f"[{host[0]}]{text[host.end() :]}"
 
 
 def shown(text: str) -> str:

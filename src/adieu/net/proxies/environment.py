@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
-from adieu.messages.url.host import dns_host
+from adieu.messages.url.host import bracketed, dns_host
 from adieu.net.proxies.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ class NoProxy:
         host, port = match.groups()
         host = host.removeprefix("*.").removeprefix(".").rstrip(".")
         try:
-            if ":" in host and host[0] != "[":
-                host = f"[{host}]"
-            self._hosts.setdefault(dns_host(host), set()).add(None if port is None else int(port))
+            self._hosts.setdefault(dns_host(bracketed(host)), set()).add(
+                None if port is None else int(port)
+            )
         except InvalidRequest:
             pass
 

@@ -37,6 +37,7 @@ Loaded: TypeAlias = tuple[str, str | None, str | bytes | None]
 
 _VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
 _HEX = re.compile(r"[0-9a-fA-F]{2}(:?[0-9a-fA-F]{2})*")
+_NOT_IN_HOST = re.compile(r"[/\\?#@]")
 _DIGESTS = {16: "an MD5", 20: "a SHA-1"}
 
 
@@ -157,24 +158,20 @@ def checked_hostname(hostname: object) -> str | None:
     """A name or an address, as in a URL."""
     if hostname is None:
         return None
-    from adieu.messages.url import URL
+    from adieu.messages.url.host import bracketed, dns_host
 
     try:
         if not isinstance(hostname, str):
             raise InvalidURL(f"it is {type(hostname).__name__}")
-        shown = f"[{hostname}]" if ":" in hostname else hostname
-        url = URL(f"https://{shown}")
-        if (
-            url.username is not None
-            or str(url).rstrip("/") != f"https://{url.authority}"
-            or url.port != 443
-        ):
-            raise InvalidURL("it is more than a host")
+        if not hostname:
+            raise InvalidURL("it is empty")
+        if _NOT_IN_HOST.search(hostname) or (hostname[0] != "[" and hostname.count(":") == 1):
+            raise InvalidURL("leave out what is not the host: scheme, user, port, path")
+        return dns_host(bracketed(hostname)).rstrip(".")
     except InvalidURL as error:
         raise InvalidRequest(
             f"server_hostname= is a host name, not {hostname!r:.80}: {error}"
         ) from error
-    return url.host.rstrip(".")
 
 
 def checked_fingerprints(given: object) -> tuple[str, ...]:
