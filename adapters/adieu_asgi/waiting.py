@@ -31,10 +31,12 @@ class Changes:
 
     def notify(self) -> None:
         """Check the conditions of all waiting tasks again."""
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        waiting = self._waiting
+        while waiting:
+            # It leaves the list last: an interrupt in between loses nobody.
+            if not waiting[-1].done():
+                waiting[-1].set_result(None)
+            waiting.pop()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until this is true."""
@@ -44,8 +46,10 @@ class Changes:
             try:
                 await future
             finally:
-                if not future.done() or future.cancelled():
-                    self._waiting = [other for other in self._waiting if other is not future]
+                if (
+                    future in self._waiting
+                ):  # Cancelled or interrupted. (Futures are equal to themselves alone.)
+                    self._waiting.remove(future)
 
     async def within(self, seconds: float | None, holds: Callable[[], bool]) -> bool:
         """Wait until this is true, for at most these seconds; return whether it is."""
