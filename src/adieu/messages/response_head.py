@@ -536,12 +536,6 @@ class ResponseHead:
         self._name_request(error)
         return error
 
-    def __bool__(self) -> bool:
-        """Raise `TypeError`: in requests `if response` asks whether it is `ok`, in httpx whether it is there."""
-        raise TypeError(
-            "a response is neither true nor false: ask response.ok, or whether it `is None`"
-        )
-
     def __repr__(self) -> str:
         return f"<Response {self.status_code} {show(self.reason)}>".replace(" >", ">")
 
