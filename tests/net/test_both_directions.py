@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from adieu.lifecycle.deadline import Deadline, Timeout, Within
+from adieu.lifecycle.deadline import Deadline, Timeout, Wait, Within
 from adieu.net.scope import ConnectScope
 from adieu.net.socket_stream import SocketStream
 from adieu.net.tls.config import TLSConfig
@@ -262,3 +262,19 @@ def test_only_the_stream_class_itself_takes_a_tls_socket() -> None:
         stream = SocketStream(sock)
         assert stream.tls is sock
         stream.close()
+
+
+def test_a_close_in_the_middle_of_a_handshake_is_an_abort(authority: Authority) -> None:
+    """`SSLSocket` forgets its object of OpenSSL then, and the next step of the handshake would miss it."""
+
+    class ClosedWhileItWaits(ConnectScope):
+        def remaining(self, wait: Wait = "connect") -> float | None:
+            self.close()
+            return super().remaining(wait)
+
+    ours, theirs = socket.socketpair()
+    tls = TLSConfig(context=authority.client_context())
+    with theirs, pytest.raises(ConnectionAbortedError):
+        SocketStream(ours).start_tls(
+            "localhost", ClosedWhileItWaits(Deadline(Timeout(connect=5)), tls)
+        )

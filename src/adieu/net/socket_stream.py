@@ -67,9 +67,8 @@ class SocketStream(SocketBase):
             with self._writing:
                 if self._closed:
                     raise aborted()
-                limit.remaining(
-                    "write"
-                )  # A peer that takes everything at once must not make the call longer.
+                # A peer that takes everything at once must not make the call longer.
+                limit.remaining("write")
                 try:
                     sent = self._send(data)
                 except BlockingIOError:

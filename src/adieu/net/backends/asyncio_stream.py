@@ -122,9 +122,8 @@ class AsyncSocketStream(NonBlockingSocket):
             self._registered = False
 
     async def send(self, data: bytes, limit: TimeLimit) -> None:
-        limit.remaining(
-            "write"
-        )  # A peer that takes everything at once must not make the call longer.
+        # A peer that takes everything at once must not make the call longer.
+        limit.remaining("write")
         if self._skips_left:
             self._skips_left -= 1
             self._turn_ends_at = _OVER

@@ -76,9 +76,8 @@ class TrioSocketStream(NonBlockingSocket):
 
     async def send(self, data: bytes, limit: TimeLimit) -> None:
         self._check()
-        limit.remaining(
-            "write"
-        )  # A peer that takes everything at once must not make the call longer.
+        # A peer that takes everything at once must not make the call longer.
+        limit.remaining("write")
         await self._checkpoint()
         sent = self._send_some(data)
         if sent == len(data):

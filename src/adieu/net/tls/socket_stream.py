@@ -175,6 +175,12 @@ def _agree(sock: ssl.SSLSocket, config: TLSConfig, limit: TimeLimit) -> None:
             return
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             _wait_for(sock, error, limit.remaining("connect"))
+        except (AttributeError, ValueError, OSError):
+            if (
+                sock.fileno() < 0
+            ):  # Another thread has closed it, and with it the object of OpenSSL.
+                raise aborted() from None
+            raise
 
 
 def _wait_for(sock: ssl.SSLSocket, error: OSError, seconds: float | None) -> None:
