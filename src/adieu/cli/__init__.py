@@ -30,6 +30,12 @@ def _add_demo(commands: Subcommands) -> None:
     demo.add_to(commands)
 
 
+def _add_check_adapter(commands: Subcommands) -> None:
+    from adieu.cli import check_adapter
+
+    check_adapter.add_to(commands)
+
+
 def _add_fault_server(commands: Subcommands) -> None:
     from adieu.cli import fault_server
 
@@ -46,6 +52,9 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "demo": _Command(
         _add_demo, "show on this machine that no client of adieu leaves a connection open"
+    ),
+    "check-adapter": _Command(
+        _add_check_adapter, "check which rules of the lifecycle an adapter keeps"
     ),
     "fault-server": _Command(
         _add_fault_server, "run a server that misbehaves as each request asks"

@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from adieu.testing.check.run import AdapterReport, CheckResult, check_adapter
     from adieu.testing.clean import NotClean, proves_clean
     from adieu.testing.corpus import REPLIES, Reply
     from adieu.testing.faults import FaultServer, payload
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REPLIES",
+    "AdapterReport",
     "AsyncRecorder",
     "BlackHole",
+    "CheckResult",
     "Fault",
     "FaultServer",
     "MockAdapter",
@@ -42,6 +45,7 @@ __all__ = [
     "SocketRow",
     "TLSFaults",
     "UnexpectedRequest",
+    "check_adapter",
     "established",
     "established_rows",
     "open_sockets",
@@ -52,8 +56,10 @@ __all__ = [
 
 # The module of each name.
 _MODULES = {
+    "AdapterReport": "check.run",
     "AsyncRecorder": "recorder",
     "BlackHole": "faults_net",
+    "CheckResult": "check.run",
     "Fault": "mock_faults",
     "FaultServer": "faults",
     "MockAdapter": "mock",
@@ -67,6 +73,7 @@ _MODULES = {
     "SocketRow": "socket_table",
     "TLSFaults": "faults_net",
     "UnexpectedRequest": "mock",
+    "check_adapter": "check.run",
     "established": "socket_table",
     "established_rows": "socket_table",
     "open_sockets": "socket_table",

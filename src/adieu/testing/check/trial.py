@@ -1,0 +1,225 @@
+"""What a scenario has: a server, clients of the adapter under test, and the system's count of their sockets.
+
+A scenario is written once, as steps that call a client and yield the result, and is driven for sync and async clients
+alike. `Broken` is a rule that does not hold, with what was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import adieu
+from adieu.lifecycle.cleanup import ReleaseOnRead
+from adieu.testing.ledger import Ledger
+from adieu.testing.socket_table import established
+from adieu.transport.adapter import base_of
+
+if TYPE_CHECKING:
+    from adieu.lifecycle.steps import Steps
+    from adieu.testing.faults import FaultServer
+
+__all__ = ["Background", "Broken", "Interrupt", "SilentPolicy", "Trial"]
+
+T = TypeVar("T", bound=BaseException)
+
+# Seconds: for what has to come at once, and for what another thread has to do.
+PATIENCE = adieu.Timeout(connect=3, read=3, write=3, pool=3)
+SOON = 3.0
+_LOOK = 0.01
+
+
+class Broken(AssertionError):
+    """What was seen, where something else had to be."""
+
+
+class Interrupt(BaseException):
+    """Stands for Ctrl-C and for a task's cancellation: no `except Exception` catches it."""
+
+
+class SilentPolicy(ReleaseOnRead):
+    """Reads nothing ahead, and does not warn of a dropped response: the ledger has it."""
+
+    def on_abandoned(self, info: object) -> None:
+        """Nothing."""
+
+
+class Trial:
+    """One run of one scenario."""
+
+    def __init__(self, factory: Callable[[], Any], server: FaultServer, *, awaits: bool) -> None:
+        self._factory = factory
+        self._clients: list[Any] = []
+        self.server = server
+        self.awaits = awaits
+        self.ledger = Ledger()
+        # What a user would keep, so that nothing is freed only because it was dropped.
+        self.kept: list[Any] = []
+
+    def adapter(self) -> Any:
+        """A new adapter."""
+        return self._factory()
+
+    def client(self, adapter: Any = None, **options: Any) -> Any:
+        """A client of a new adapter, which is closed after the scenario."""
+        kind = adieu.AsyncClient if self.awaits else adieu.Client
+        options = {"timeout": PATIENCE, "proxy": None, "events": self.ledger, **options}
+        options.setdefault("base_url", self.server.url)
+        client = kind(adapter=self.adapter() if adapter is None else adapter, **options)
+        self._clients.append(client)
+        return client
+
+    def middleware(self, send: Callable[[Any, Any, Any], Steps[Any]]) -> Any:
+        """A new adapter inside a middleware with these steps: they get the inner `send`, the request, the exchange."""
+        from adieu.lifecycle.steps import adrive, drive
+
+        class Sync(adieu.Middleware):
+            def send(self, request: Any, exchange: Any) -> Any:
+                return drive(send(self.inner.send, request, exchange))
+
+        class Async(adieu.AsyncMiddleware):
+            async def send(self, request: Any, exchange: Any) -> Any:
+                return await adrive(send(self.inner.send, request, exchange))
+
+        return Async(self.adapter()) if self.awaits else Sync(self.adapter())
+
+    def close_all(self) -> Steps[None]:
+        """After the scenario."""
+        for client in self._clients:
+            yield client.close()
+
+    # -- what was seen -------------------------------------------------------------------------------------------------
+
+    def sockets(self) -> int:
+        """The sockets of this process that are connected to the server, counted by the operating system."""
+        return established(to_ports={self.server.port})
+
+    def expect(self, holds: object, seen: str) -> None:
+        """Raise `Broken` if this is not true."""
+        if not holds:
+            raise Broken(seen)
+
+    def no_socket(self, after: str) -> Steps[None]:
+        """No socket to the server is open, or will be in a moment: another thread may close it."""
+        yield from self.eventually(
+            lambda: not self.sockets(), f"sockets were still open after {after}"
+        )
+
+    def nothing_in_use(self, client: Any, after: str) -> Steps[None]:
+        """At most one socket is open, and no connection is in use."""
+        yield from self.eventually(
+            lambda: self.sockets() <= 1,
+            f"more than one socket was open after {after}, where one is enough",
+        )
+        used = [str(line) for line in client.connections() if line.lease is not None]
+        self.expect(not used, f"after {after} a connection was in use: {', '.join(used)}")
+
+    def eventually(self, holds: Callable[[], object], seen: str) -> Steps[None]:
+        """Raise `Broken` if this does not come true soon."""
+        until = time.monotonic() + SOON
+        while not holds():
+            self.expect(time.monotonic() < until, seen)
+            yield self.pause(_LOOK)
+
+    def failing(
+        self, kind: type[T], call: Callable[..., Any], *facts: Any, **options: Any
+    ) -> Steps[T]:
+        """The error of a call, which must be one of this class. Kept, with its traceback."""
+        name = kind.__name__
+        try:
+            result = yield call(*facts, **options)
+        except kind as error:
+            self.kept.append(error)
+            return error
+        except BaseException as error:
+            raise Broken(f"{_shown(facts)} raised {error!r}, not {name}") from error
+        raise Broken(f"{_shown(facts)} raised no {name}, and returned {result!r:.200}")
+
+    def own_answer(self, client: Any, after: str) -> Steps[None]:
+        """The next call gets the answer to its own request."""
+        before = self.server.served
+        response = yield client.get("/ok")
+        yield response.read()
+        number = int(response.headers.get("x-request-number", "0"))
+        self.expect(
+            before < number <= self.server.served,
+            f"after {after}, a request got the answer to request {number}, and {before} had been served before",
+        )
+
+    # -- what differs between the kinds --------------------------------------------------------------------------------
+
+    def next_piece(self, pieces: Any) -> Any:
+        """The next piece of an iterator; b"" at its end."""
+        return anext(pieces, b"") if self.awaits else next(pieces, b"")
+
+    def pause(self, seconds: float) -> Any:
+        """Wait."""
+        return asyncio.sleep(seconds) if self.awaits else time.sleep(seconds)
+
+    def start(self, call: Callable[[], Any]) -> Background:
+        """Make a call beside the others, in a thread or a task."""
+        return Background(call, awaits=self.awaits)
+
+    def collect(self) -> None:
+        """Finalize what was dropped."""
+        for _ in range(3):
+            gc.collect()
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """What the adapter says that it honours."""
+        return frozenset(base_of(self.adapter()).honours)
+
+
+class Background:
+    """A call in a thread, or in a task."""
+
+    def __init__(self, call: Callable[[], Any], *, awaits: bool) -> None:
+        self._outcome: list[Any] = []
+        self._call = call
+        self._awaits = awaits
+        if awaits:
+            self._task = asyncio.get_running_loop().create_task(self._awaited())
+        else:
+            self._thread = threading.Thread(target=self._called, daemon=True)
+            self._thread.start()
+
+    def _called(self) -> None:
+        try:
+            self._outcome.append(self._call())
+        except BaseException as error:
+            self._outcome.append(error)
+
+    async def _awaited(self) -> None:
+        try:
+            self._outcome.append(await self._call())
+        except BaseException as error:
+            self._outcome.append(error)
+
+    def cancel(self) -> None:
+        """Cancel the task."""
+        self._task.cancel()
+
+    def outcome(self) -> Any:
+        """Wait for its result or error, and return it (async: an awaitable). `Broken` if it does not end."""
+        if self._awaits:
+            return self._async_outcome()
+        self._thread.join(SOON)
+        return self._taken()
+
+    async def _async_outcome(self) -> Any:
+        await asyncio.wait([self._task], timeout=SOON)
+        return self._taken()
+
+    def _taken(self) -> Any:
+        if not self._outcome:
+            raise Broken(f"a call that waited did not end within {SOON:g} s")
+        return self._outcome[0]
+
+
+def _shown(facts: tuple[Any, ...]) -> str:
+    return " ".join(map(str, facts)) or "reading"
