@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import adieu
 from adieu.testing.check.table import scenario
-from adieu.testing.check.trial import PATIENCE, SilentPolicy
+from adieu.testing.check.trial import PATIENCE, SilentPolicy, read_whole
 from adieu.testing.faults_net import BlackHole, refused_port
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from adieu.lifecycle.steps import Steps
     from adieu.testing.check.trial import Trial
+    from adieu.testing.peer import Ending, Peer
+    from adieu.testing.request import Request as Asked
 
 __all__: list[str] = []
 
@@ -32,11 +35,34 @@ _SHORT = PATIENCE.replace(read=0.1, write=0.1)
 )
 def surplus_bytes_answer_no_request(t: Trial) -> Steps[None]:
     client = t.client()
-    for url in ("/surplus?extra=100", "/second-response", "/late-surplus?ms=5", "/idle-408?ms=5"):
+    for url in ("/surplus?extra=100", "/second-response"):
         response = yield client.get(url)
         yield response.read()
-        yield t.pause(0.05)
         yield from t.own_answer(client, f"GET {url}")
+    for extra in (b"surplus", b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"):
+        late = _Late(extra)
+        t.server.on("/late", late.serve)
+        response = yield client.get("/late")
+        yield response.read()
+        late.wanted.set()
+        yield from t.eventually(late.sent.is_set, "the server did not send")
+        yield from t.own_answer(client, f"{extra[:12]!r} came unasked")
+
+
+class _Late:
+    """A route that sends more bytes after its reply, when it is told to: they are there before the next request."""
+
+    def __init__(self, extra: bytes) -> None:
+        self._extra = extra
+        self.wanted = threading.Event()
+        self.sent = threading.Event()
+
+    def serve(self, peer: Peer, request: Asked) -> Ending:
+        peer.reply(200, b"complete")
+        if self.wanted.wait(PATIENCE.read):
+            peer.send(self._extra)
+        self.sent.set()
+        return "keep"
 
 
 @scenario(
@@ -133,8 +159,7 @@ def a_peer_that_stops_is_a_timeout(t: Trial) -> Steps[None]:
     client = t.client(timeout=_SHORT)
     error: Any = yield from t.failing(adieu.ReadTimeout, client.get, "/stall-head?seconds=1")
     t.expect(error.limit == 0.1, f"the timeout tells the limit {error.limit!r}, not 0.1")
-    response = yield client.stream("GET", "/stall-body?seconds=1&sent=10", cleanup=SilentPolicy())
-    yield from t.failing(adieu.ReadTimeout, response.read)
+    yield from t.failing(adieu.ReadTimeout, read_whole, client, "/stall-body?seconds=1&sent=10")
     content = b"x" * 20_000_000
     yield from t.failing(adieu.WriteTimeout, client.post, "/stall-read?seconds=1", content=content)
     yield from t.no_socket("the timeouts")
@@ -160,8 +185,7 @@ def a_handshake_that_stops_is_a_timeout(t: Trial) -> Steps[None]:
 )
 def the_total_limit_covers_the_body(t: Trial) -> Steps[None]:
     client = t.client(timeout=PATIENCE.replace(total=0.3), cleanup=SilentPolicy())
-    response = yield client.stream("GET", "/drip?n=50&seconds=1")
-    yield from t.failing(adieu.DeadlineExceeded, response.read)
+    yield from t.failing(adieu.DeadlineExceeded, read_whole, client, "/drip?n=50&seconds=1")
     yield from t.no_socket("the call took too long")
 
 
@@ -258,7 +282,9 @@ def a_failed_read_does_not_end_cleanly_later(t: Trial) -> Steps[None]:
             leases.append((exchange.lease, exchange.deadline))
             return response
 
-        client = t.client(t.middleware(noting), cleanup=SilentPolicy(), timeout=_SHORT)
+        # Long enough for a head on a busy machine.
+        timeout = PATIENCE.replace(read=0.5) if "stall" in url else PATIENCE
+        client = t.client(t.middleware(noting), cleanup=SilentPolicy(), timeout=timeout)
         response = yield client.stream("GET", url)
         yield from t.failing(adieu.TransportError, response.read)
         lease, deadline = leases[0]
@@ -283,7 +309,7 @@ def no_text_shows_a_secret(t: Trial) -> Steps[None]:
         ]
         for url in urls:
             error: Any = yield from t.failing(
-                adieu.TransportError, _read_all, client, f"{url}token={_SECRET}"
+                adieu.TransportError, read_whole, client, f"{url}token={_SECRET}"
             )
             while error is not None:
                 texts += str(error), repr(error.args)
@@ -291,12 +317,6 @@ def no_text_shows_a_secret(t: Trial) -> Steps[None]:
     texts += [str(line) for line in t.ledger.lines]
     shown = [text for text in texts if _SECRET in text]
     t.expect(not shown, f"a text shows the secret: {shown[:1]}")
-
-
-def _read_all(client: Any, url: str) -> Any:
-    from adieu.testing.check.lives import _read
-
-    return _read(client, url)
 
 
 @scenario(
@@ -320,6 +340,7 @@ def errors_tell_how_far_the_call_came(t: Trial) -> Steps[None]:
         sent == ("wholly", False),
         f"without an answer, request_sent and response_started are {sent}",
     )
+    client = t.client(cleanup=SilentPolicy())
     response = yield client.stream("GET", "/truncated?n=1000&sent=500")
     error = yield from t.failing(adieu.BodyTruncated, response.read)
     t.expect(error.response_started, "in the middle of a body, response_started is False")

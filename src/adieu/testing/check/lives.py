@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import adieu
 from adieu.testing.check.table import scenario
-from adieu.testing.check.trial import Interrupt, SilentPolicy
+from adieu.testing.check.trial import Interrupt, SilentPolicy, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,19 +144,8 @@ def an_exchange_that_breaks_leaves_nothing(t: Trial) -> Steps[None]:
         "/reset-body",
         "/garbage?kind=ssh-banner",
     ):
-        yield from t.failing(adieu.TransportError, _read, client, url)
+        yield from t.failing(adieu.TransportError, read_whole, client, url)
         yield from t.no_socket(f"GET {url} failed")
-
-
-def _read(client: Any, url: str, **options: Any) -> Any:
-    """One call with its body."""
-    if isinstance(client, adieu.AsyncClient):
-        return _awaited_read(client, url, options)
-    return client.get(url, **options).read()
-
-
-async def _awaited_read(client: Any, url: str, options: Any) -> bytes:
-    return await (await client.get(url, **options)).read()  # type: ignore[no-any-return]
 
 
 @scenario(
@@ -169,7 +158,7 @@ def a_cancelled_call_leaves_nothing(t: Trial) -> Steps[None]:
     client = t.client()
     for url in ("/stall-head?seconds=30", "/stall-body?seconds=30&sent=10"):
         served = t.server.served
-        waiting = t.start(partial(_read, client, url))
+        waiting = t.start(partial(read_whole, client, url))
         yield from t.eventually(partial(_has_served, t, served + 1), f"{url} was not sent")
         yield t.pause(0.05)
         waiting.cancel()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.testing.faults import FaultServer
 
-__all__ = ["Background", "Broken", "Interrupt", "SilentPolicy", "Trial"]
+__all__ = ["Background", "Broken", "Interrupt", "SilentPolicy", "Trial", "read_whole"]
 
 T = TypeVar("T", bound=BaseException)
 
@@ -173,6 +173,17 @@ class Trial:
     def honours(self) -> frozenset[str]:
         """What the adapter says that it honours."""
         return frozenset(base_of(self.adapter()).honours)
+
+
+def read_whole(client: Any, url: str, **options: Any) -> Any:
+    """Call GET, and read the whole body (async: an awaitable)."""
+    if isinstance(client, adieu.AsyncClient):
+        return _awaited_read(client, url, options)
+    return client.get(url, **options).read()
+
+
+async def _awaited_read(client: Any, url: str, options: Any) -> bytes:
+    return await (await client.get(url, **options)).read()  # type: ignore[no-any-return]
 
 
 class Background:
