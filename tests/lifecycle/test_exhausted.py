@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import adieu
 from adieu.net.socket_stream import SocketStream
+from adieu.testing import payload
+from support.stage import eventually
+from support.steering import LOOPS, run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adieu.testing import FaultServer
     from support.stage import Stage
 
@@ -161,6 +168,34 @@ def test_without_a_thread_a_name_cannot_be_looked_up(
         assert refused.value.phase == "dns"
         threads.left = 1
         assert client.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_without_a_thread_a_download_is_an_error_with_its_cause_and_loses_nothing(
+    fault_server: FaultServer, threads: _ThreadLimit, tmp_path: Path, loop: str
+) -> None:
+    target = tmp_path / "file"
+    url = f"{fault_server.url}/bytes?n=900000"
+
+    async def main() -> None:
+        async with adieu.AsyncClient(proxy=None) as client:
+            # With `resume` a file is looked at before anything is sent.
+            for resume, phase in ((True, "send"), (False, "body")):
+                with pytest.raises(
+                    adieu.TransportError, match="no thread could be started for GET"
+                ) as refused:
+                    await client.download(url, target, resume=resume)
+                assert refused.value.phase == phase
+                assert type(refused.value.__cause__) is RuntimeError
+                assert client.connections() == []
+                assert os.listdir(tmp_path) == []
+            threads.left = 1
+            assert (await client.download(url, target)).size == 900_000
+
+    run(main(), LOOPS[loop])
+    assert target.read_bytes() == payload(900_000)
+    assert threads.left == 0
+    eventually(lambda: not [t for t in threading.enumerate() if "adieu-download" in t.name])
 
 
 # Memory

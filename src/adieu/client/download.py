@@ -11,7 +11,7 @@ them, because a range counts these. So no content coding is asked for, and one t
 `.tar.gz` that the server labels gzip stays one), unless the caller chooses it; what was decoded is never resumed.
 
 All decisions are in the steps here, which sync and async share. File operations block: `Client` does them in the
-calling thread, `AsyncClient` in another one.
+calling thread, `AsyncClient` in one other thread for each download.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from adieu.client.error_body import keep_error_body
 from adieu.client.options import REQUEST_OPTIONS
 from adieu.client.part_file import PartFile, Remainder, checked_digest
-from adieu.errors import AdieuError, BodyTruncated, InvalidRequest
+from adieu.errors import AdieuError, BodyTruncated, InvalidRequest, TransportError
 from adieu.lifecycle.blocks import collect
 from adieu.messages.fields.disposition import file_name, safe_name
 from adieu.messages.headers import combined
 from adieu.messages.response import StatusError
 from adieu.texts import show, show_url
+from adieu.transport.thread_pool import OwnThread, taken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -270,18 +272,28 @@ class Download(_Download):
 
 
 class AsyncDownload(_Download):
-    """The download of an `AsyncClient`."""
+    """The download of an `AsyncClient`. One thread does all its file operations, in their order."""
+
+    _thread: OwnThread | None = None
 
     async def _run_blocking(self, do: Callable[..., object], *args: object) -> object:
-        from adieu.net.async_backend import in_trio
+        if self._thread is None:
+            self._thread = OwnThread("adieu-download", "GET", self._url)
+        try:
+            return await taken(self._thread.call(partial(do, *args)))
+        except (
+            TransportError
+        ) as error:  # There is no thread; the errors of files are none of these.
+            error.method, error.url = "GET", str(self._url)
+            error.phase = "send" if self._response is None else "body"
+            raise
 
-        if in_trio():
-            import trio
-
-            return await trio.to_thread.run_sync(do, *args)
-        from asyncio import to_thread
-
-        return await to_thread(do, *args)
+    def _end(self, part: PartFile) -> None:
+        try:
+            super()._end(part)
+        finally:
+            if self._thread is not None:
+                self._thread.end()
 
     def _next_piece(self, pieces: AsyncIterator[bytes]) -> Awaitable[bytes]:
         return anext(pieces, b"")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from adieu.net.backends.contract import ThreadResult
 
-__all__ = ["Outcome", "ThreadSlot", "Threads", "answer", "taken"]
+__all__ = ["Outcome", "OwnThread", "ThreadSlot", "Threads", "answer", "taken"]
 
 Call = list[Any]
 """A `ThreadResult`, and the function whose outcome it gets. The thread that calls takes the function out."""
@@ -137,7 +137,7 @@ class ThreadSlot:
 
 
 class Threads:
-    """At most `limit` threads. They are made when they are needed, and end with `stop`."""
+    """At most `limit` threads. They are made when they are needed, and end with `stop`. `name`: how theirs begin."""
 
     __slots__ = (
         "__weakref__",
@@ -145,14 +145,16 @@ class Threads:
         "_busy",
         "_idle",
         "_lock",
+        "_name",
         "_queue",
         "_stopped",
         "_threads",
         "limit",
     )
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, name: str = "adieu-to_async") -> None:
         self.limit = limit
+        self._name = name
         self._stopped = False
         self._lock = new_lock()
         self._reset()
@@ -177,7 +179,7 @@ class Threads:
                 locked(self._lock, self._grow)
             except RuntimeError as error:
                 if not self._threads:  # Else one of them takes the slot when it is free.
-                    slot.give_up(partial(_no_thread, slot.name, str(error)))
+                    slot.give_up(partial(_no_thread, slot.name, error.with_traceback(None)))
         if self._stopped:
             slot.give_up(stopped)
 
@@ -185,7 +187,7 @@ class Threads:
         number = len(self._threads)
         if number >= self.limit or self._stopped:
             return
-        name = f"adieu-to_async-{number + 1}"
+        name = f"{self._name}-{number + 1}"
         shared = (self._queue, self._idle, self._busy, self._begun)
         thread = BackgroundThread(_work, *shared, name=name)
         thread.begin()
@@ -226,6 +228,33 @@ class Threads:
                 thread.wait(max(until - monotonic(), 0.0))
 
 
+class OwnThread:
+    """One thread for calls in their order, about one URL. It begins with the first call."""
+
+    __slots__ = ("_begun", "_slot", "_threads")
+
+    def __init__(self, name: str, method: str, url: object) -> None:
+        self._threads = Threads(1, name)
+        self._slot = ThreadSlot(method, url)
+        self._begun = False
+
+    def call(self, function: Callable[[], object]) -> ThreadResult:
+        """See `ThreadSlot.call`. If there is no thread, the first call gets a `TransportError`."""
+        wanted = self._slot.call(function)
+        if not self._begun:
+            self._begun = True
+            self._threads.take(self._slot, self._ended)
+        return wanted
+
+    def end(self) -> None:
+        """No further call will be made: the thread ends after the one that is under way. Idempotent."""
+        self._slot.leave()
+        self._threads.stop(self._ended)
+
+    def _ended(self) -> BaseException:
+        return BodyClosed(f"{self._slot.name} has been ended")
+
+
 def _work(
     queue: SimpleQueue[ThreadSlot | None],
     idle: deque[None],
@@ -246,8 +275,10 @@ def _work(
         idle.append(None)
 
 
-def _no_thread(name: str, why: str) -> TransportError:
-    return TransportError(f"no thread could be started for {name}: {why}")
+def _no_thread(name: str, why: RuntimeError) -> TransportError:
+    error = TransportError(f"no thread could be started for {name}: {why}")
+    error.__cause__ = why
+    return error
 
 
 def answer() -> ThreadResult:
