@@ -359,10 +359,17 @@ class Call:
         route = None if routes.is_direct else routes.select(url)
         if route is None and settings.default_connection and mount.default_connection:
             return DEFAULT
-        tls = mount.tls if settings.default_tls else self._tls(mount, url)
-        connect = mount.connect or settings.client.connect
-        connection = ConnectionSettings(tls, connect, None, route)
-        mount.refuse_unhonoured(url, connection)
+        connection = settings.connections.get((mount, url.origin))
+        if connection is None:
+            tls = mount.tls if settings.default_tls else self._tls(mount, url)
+            connect = mount.connect or settings.client.connect
+            connection = ConnectionSettings(tls, connect, None, route)
+            mount.refuse_unhonoured(url, connection)
+            given = settings.tls or settings.client.tls
+            if (
+                given is None or given.cert is None
+            ):  # See `_tls`: the rest depends on the origin alone.
+                settings.remember_connection(mount, url.origin, connection)
         return connection
 
     def _tls(self, mount: Mount, url: URL) -> TLSConfig | None:

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.deadline import Timeout
+    from adieu.messages.url import Origin
+    from adieu.net.connection_settings import ConnectionSettings
     from adieu.net.tls.config import TLSConfig
+    from adieu.transport.mounts import Mount
     from adieu.transport.routes import ProxySetting
 
 __all__ = ["CALL_OPTIONS", "SEND_OPTIONS", "CallSettings"]
+
+_MOST_CONNECTIONS = 1024
 
 
 class CallSettings:
@@ -43,6 +48,7 @@ class CallSettings:
         "cleanup",
         "client",
         "client_auth",
+        "connections",
         "cookies",
         "default_connection",
         "default_tls",
@@ -77,6 +83,16 @@ class CallSettings:
         self.default_tls = client.tls is None
         # The same of all settings of a connection but the proxy.
         self.default_connection = self.default_tls and client.connect is None
+        # What the connections to an origin are made with, over a mount: found out at the first request.
+        self.connections: dict[tuple[Mount, Origin], ConnectionSettings] = {}
+
+    def remember_connection(
+        self, mount: Mount, origin: Origin, connection: ConnectionSettings
+    ) -> None:
+        """For the next calls that have these settings, or others in what is not about connections."""
+        if len(self.connections) >= _MOST_CONNECTIONS:
+            self.connections.clear()
+        self.connections[mount, origin] = connection
 
     def merged(self, options: SendOptions) -> CallSettings:
         """These settings, of a client, with the options of one call over them."""
@@ -87,6 +103,8 @@ class CallSettings:
                 merge(call, value)
         if "tls" in options or "verify" in options or "cert" in options:
             call._merge_tls(options)
+        elif "proxy" not in options:
+            call.connections = self.connections
         return call
 
     def _merge_tls(self, options: SendOptions) -> None:
