@@ -400,7 +400,7 @@ def expecting(make: Any, server: FaultServer) -> str:
     def silent(peer: Peer, request: Request) -> Ending:
         if peer._buffer or select.select([peer.sock], [], [], 0.3)[0]:
             seen.append(peer.read_raw())
-        peer.reply(417, b"")
+        peer.reply(413, b"")  # Not 417, after which a client asks again without the expectation.
         return "drop"
 
     server.on("/expect", silent, early=True)

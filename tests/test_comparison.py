@@ -34,7 +34,7 @@ OUTCOMES = {
     "a redirect to another origin": "sends no secret to another origin",
     "a redirect from https to http": "RedirectError: ",
     "an answer before the upload is over": "gave 413",
-    "Expect: 100-continue": "gave 417",
+    "Expect: 100-continue": "gave 413",
     "pickle": "client ",
 }
 
