@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 import adieu
 from adieu.net.socket_stream import SocketStream
 from adieu.testing import payload
-from support.stage import eventually
+from adieu.transport.thread_pool import Threads
 from support.steering import LOOPS, run
 
 if TYPE_CHECKING:
@@ -172,8 +171,14 @@ def test_without_a_thread_a_name_cannot_be_looked_up(
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_without_a_thread_a_download_is_an_error_with_its_cause_and_loses_nothing(
-    fault_server: FaultServer, threads: _ThreadLimit, tmp_path: Path, loop: str
+    fault_server: FaultServer,
+    threads: _ThreadLimit,
+    tmp_path: Path,
+    loop: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    files = Threads(4)
+    monkeypatch.setattr("adieu.client.download.FILES", files)
     target = tmp_path / "file"
     url = f"{fault_server.url}/bytes?n=900000"
 
@@ -195,7 +200,7 @@ def test_without_a_thread_a_download_is_an_error_with_its_cause_and_loses_nothin
     run(main(), LOOPS[loop])
     assert target.read_bytes() == payload(900_000)
     assert threads.left == 0
-    eventually(lambda: not [t for t in threading.enumerate() if "adieu-download" in t.name])
+    files.stop(AssertionError)
 
 
 # Memory

@@ -11,7 +11,7 @@ them, because a range counts these. So no content coding is asked for, and one t
 `.tar.gz` that the server labels gzip stays one), unless the caller chooses it; what was decoded is never resumed.
 
 All decisions are in the steps here, which sync and async share. File operations block: `Client` does them in the
-calling thread, `AsyncClient` in one other thread for each download.
+calling thread, `AsyncClient` in other threads, of which a process has 32.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from adieu.messages.fields.disposition import file_name, safe_name
 from adieu.messages.headers import combined
 from adieu.messages.response import StatusError
 from adieu.texts import show, show_url
-from adieu.transport.thread_pool import OwnThread, taken
+from adieu.transport.thread_pool import Threads, ThreadSlot, taken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -271,29 +271,29 @@ class Download(_Download):
         return next(pieces, b"")
 
 
-class AsyncDownload(_Download):
-    """The download of an `AsyncClient`. One thread does all its file operations, in their order."""
+FILES = Threads(32, "adieu-files")
+"""The threads in which all async downloads of the process do their file operations."""
 
-    _thread: OwnThread | None = None
+
+class AsyncDownload(_Download):
+    """The download of an `AsyncClient`."""
 
     async def _run_blocking(self, do: Callable[..., object], *args: object) -> object:
-        if self._thread is None:
-            self._thread = OwnThread("adieu-download", "GET", self._url)
+        # Not the threads of asyncio or trio: asyncio queues the work before it finds that it has no thread for it, so
+        # that it may be done after the error.
+        slot = ThreadSlot("GET", self._url)
         try:
-            return await taken(self._thread.call(partial(do, *args)))
+            wanted = slot.call(partial(do, *args))
+            FILES.take(slot, DownloadError)  # They are never stopped.
+            return await taken(wanted)
         except (
             TransportError
         ) as error:  # There is no thread; the errors of files are none of these.
             error.method, error.url = "GET", str(self._url)
             error.phase = "send" if self._response is None else "body"
             raise
-
-    def _end(self, part: PartFile) -> None:
-        try:
-            super()._end(part)
         finally:
-            if self._thread is not None:
-                self._thread.end()
+            slot.leave()
 
     def _next_piece(self, pieces: AsyncIterator[bytes]) -> Awaitable[bytes]:
         return anext(pieces, b"")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from adieu.net.backends.contract import ThreadResult
 
-__all__ = ["Outcome", "OwnThread", "ThreadSlot", "Threads", "answer", "taken"]
+__all__ = ["Outcome", "ThreadSlot", "Threads", "answer", "taken"]
 
 Call = list[Any]
 """A `ThreadResult`, and the function whose outcome it gets. The thread that calls takes the function out."""
@@ -226,33 +226,6 @@ class Threads:
         for thread in self._threads:
             if thread not in lasting:
                 thread.wait(max(until - monotonic(), 0.0))
-
-
-class OwnThread:
-    """One thread for calls in their order, about one URL. It begins with the first call."""
-
-    __slots__ = ("_begun", "_slot", "_threads")
-
-    def __init__(self, name: str, method: str, url: object) -> None:
-        self._threads = Threads(1, name)
-        self._slot = ThreadSlot(method, url)
-        self._begun = False
-
-    def call(self, function: Callable[[], object]) -> ThreadResult:
-        """See `ThreadSlot.call`. If there is no thread, the first call gets a `TransportError`."""
-        wanted = self._slot.call(function)
-        if not self._begun:
-            self._begun = True
-            self._threads.take(self._slot, self._ended)
-        return wanted
-
-    def end(self) -> None:
-        """No further call will be made: the thread ends after the one that is under way. Idempotent."""
-        self._slot.leave()
-        self._threads.stop(self._ended)
-
-    def _ended(self) -> BaseException:
-        return BodyClosed(f"{self._slot.name} has been ended")
 
 
 def _work(
