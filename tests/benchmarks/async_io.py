@@ -30,7 +30,7 @@ from adieu.net.scope import ConnectScope
 from adieu.net.tls.config import TLSConfig
 from adieu.net.tls.stream import AsyncTLSStream
 from benchmarks import server
-from benchmarks.measure import Result, alternate
+from benchmarks.slices import Result, alternate
 from benchmarks.surroundings import pin, serving, without_surroundings
 
 if TYPE_CHECKING:
@@ -245,8 +245,10 @@ class Bench:
         return self._over(way, self._connected(self.origins.kept.url))
 
     def _secured(self, way: Any) -> Any:
-        context = ssl.create_default_context(cafile=self.origins.tls.ca)
-        return self._over(way, self._connected(self.origins.tls.url), context)
+        site = self.origins.tls
+        assert site is not None
+        context = ssl.create_default_context(cafile=site.ca)
+        return self._over(way, self._connected(site.url), context)
 
     def _connected(self, url: str) -> socket.socket:
         address = urlsplit(url)
@@ -278,7 +280,7 @@ class Bench:
         def run(each: list[Any]) -> Callable[[], float]:
             async def slice_() -> float:
                 started = time.process_time()
-                size = _HEAD + server.DOWNLOAD_SIZE
+                size = _HEAD + server.SIZE
                 await each[0].exchange(_DOWNLOAD, size, _LARGE_PIECE)
                 return time.process_time() - started
 
@@ -293,7 +295,7 @@ class Bench:
     ) -> Result:
         try:
             runs = {name: run(each) for name, each in connections.items()}
-            return Result(next(iter(runs)), alternate(runs, time.perf_counter() + self.seconds))
+            return alternate(runs, time.perf_counter() + self.seconds)
         finally:
             for each in connections.values():
                 for connection in each:
@@ -306,8 +308,8 @@ class Bench:
             if way.name not in result.rounds:
                 cells.append("")
                 continue
-            low, high = result.spread(way.name)
-            ratio = f"{result.ratio(way.name):.2f} ({low:.2f} to {high:.2f})"
+            low, high = result.quartiles(way.name, WAYS[0].name)
+            ratio = f"{result.ratio(way.name, WAYS[0].name):.2f} ({low:.2f} to {high:.2f})"
             cost = f"{result.seconds(way.name) * scale:.1f}{unit}"
             cells.append(cost if way is WAYS[0] else f"{cost}, {ratio}")
         print(f"| {what} | " + " | ".join(cells) + " |", flush=True)

@@ -1,293 +1,144 @@
-"""The clients in event loops: the same calls as in `peers`, awaited, each written as its users write it.
-
-A peer is one client that any number of tasks share. Each has the default limits, which are a hundred connections
-for all of them.
-"""
+"""The clients in event loops, each written as its users write it. Any number of tasks share one client."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
+from collections.abc import Awaitable, Callable
+from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-import adieu
-from benchmarks.server import DOWNLOAD
+from benchmarks.calls import PIECE, AsyncCalls
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from benchmarks.surroundings import Site
 
-    from benchmarks.peers import Site
+__all__ = ["ASYNC_PEERS", "AsyncPeer"]
 
-__all__ = ["ASYNC_PEERS", "AsyncPeer", "speaks_c"]
-
-_PIECE: Final = 64 * 1024
 _LIMIT: Final = 100
+"""Most clients have at most so many connections; the reference has too."""
 
 
-class AsyncPeer:
-    """An async client for a site. `opened` makes it in its loop."""
+class AsyncPeer(NamedTuple):
+    """A client: how it is made for a site, in its loop, and the module that it needs."""
 
-    name: ClassVar[str]
-    needs: ClassVar[str]
-    """The module that the peer needs."""
-    tasks: ClassVar[int] = 0
-    """The number of tasks that share it, if the case has none."""
+    make: Callable[[Site], Awaitable[AsyncCalls]]
+    needs: str
+    tasks: int = 0
+    """The number of tasks that share it, if the case does not say."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.url = f"{site.url}/items"
-        self.large = f"{site.url}{DOWNLOAD}"
-
-    @classmethod
-    async def opened(cls, site: Site) -> Self:
-        """Make the client in a running loop, which some clients need."""
-        return cls(site)
-
-    @classmethod
-    def installed(cls) -> bool:
-        return find_spec(cls.needs) is not None
-
-    async def get(self) -> bytes:
-        raise NotImplementedError
-
-    async def download(self) -> int:
-        raise NotImplementedError
-
-    async def unread(self) -> None:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        raise NotImplementedError
+    def installed(self) -> bool:
+        return find_spec(self.needs) is not None
 
 
-class _Plain:
-    """A socket with the loop's own operations, which are faster than its streams."""
+async def _h11(site: Site) -> AsyncCalls:
+    """h11 over the loop's own socket operations, with a stack of idle connections. Without timeouts."""
+    import h11
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._loop = asyncio.get_running_loop()
+    address = urlsplit(site.url)
+    loop = asyncio.get_running_loop()
+    fields = [
+        ("Host", address.netloc),
+        ("User-Agent", "benchmark/1"),
+        ("Accept", "*/*"),
+        ("Accept-Encoding", "gzip, deflate"),
+    ]
+    idle: list[tuple[socket.socket, h11.Connection]] = []
+    places = asyncio.Semaphore(_LIMIT)
 
-    async def send(self, data: bytes) -> None:
-        await self._loop.sock_sendall(self._sock, data)
-
-    async def recv(self) -> bytes:
-        return await self._loop.sock_recv(self._sock, _PIECE)
-
-    def close(self) -> None:
-        self._sock.close()
-
-
-class _Secure:
-    """TLS, which the loop has for streams only."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def send(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def recv(self) -> bytes:
-        return await self._reader.read(_PIECE)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class BareAsyncH11(AsyncPeer):
-    """h11 as its documentation uses it, over a stack of idle connections. Without timeouts."""
-
-    name = "h11 loop"
-    needs = "h11"
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        import h11
-
-        self._h11 = h11
-        self._address = urlsplit(site.url)
-        self._context: ssl.SSLContext | None = None
-        if self._address.scheme == "https":
-            self._context = ssl.create_default_context(cafile=site.ca)
-        self._fields = [
-            ("Host", self._address.netloc),
-            ("User-Agent", "benchmark/1"),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", "gzip, deflate"),
-        ]
-        self._idle: list[tuple[_Plain | _Secure, Any]] = []
-        self._places = asyncio.Semaphore(_LIMIT)
-
-    async def _connected(self) -> _Plain | _Secure:
-        host, port = self._address.hostname, self._address.port
-        assert host is not None
-        assert port is not None
-        if self._context is not None:
-            return _Secure(*await asyncio.open_connection(host, port, ssl=self._context))
+    async def connected() -> tuple[socket.socket, h11.Connection]:
         sock = socket.socket()
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (host, port))
+        await loop.sock_connect(sock, ("127.0.0.1", address.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return _Plain(sock)
+        return sock, h11.Connection(h11.CLIENT)
 
-    async def _events(self, target: str) -> tuple[list[Any], int]:
-        """The pieces of the body, if it is a small one, and its length."""
-        h11, pieces, size = self._h11, [], 0
-        async with self._places:
-            if self._idle:
-                stream, parser = self._idle.pop()
-            else:
-                stream, parser = await self._connected(), h11.Connection(h11.CLIENT)
-            data = parser.send(h11.Request(method="GET", target=target, headers=self._fields))
+    async def get() -> bytes:
+        async with places:
+            sock, parser = idle.pop() if idle else await connected()
+            data = parser.send(h11.Request(method="GET", target="/items", headers=fields))
             assert data is not None
-            await stream.send(data + (parser.send(h11.EndOfMessage()) or b""))
-            while True:
-                event = parser.next_event()
+            await loop.sock_sendall(sock, data + (parser.send(h11.EndOfMessage()) or b""))
+            body = []
+            while not isinstance(event := parser.next_event(), h11.EndOfMessage):
                 if event is h11.NEED_DATA:
-                    parser.receive_data(await stream.recv())
+                    parser.receive_data(await loop.sock_recv(sock, PIECE))
                 elif isinstance(event, h11.Data):
-                    size += len(event.data)
-                    if target != DOWNLOAD:
-                        pieces.append(event.data)
-                elif isinstance(event, h11.EndOfMessage):
-                    break
+                    body.append(event.data)
             parser.start_next_cycle()
-            self._idle.append((stream, parser))
-        return pieces, size
+            idle.append((sock, parser))
+        return b"".join(body)
 
-    async def get(self) -> bytes:
-        return b"".join((await self._events("/items"))[0])
+    async def close() -> None:
+        for sock, _ in idle:
+            sock.close()
 
-    async def download(self) -> int:
-        return (await self._events(DOWNLOAD))[1]
-
-    async def unread(self) -> None:
-        # Its only end is reading the rest.
-        await self.get()
-
-    async def close(self) -> None:
-        for stream, _ in self._idle:
-            stream.close()
+    return AsyncCalls(close, get)
 
 
-class Aiohttp(AsyncPeer):
-    """`ClientSession`."""
+async def _aiohttp(site: Site) -> AsyncCalls:
+    session, url = import_module("aiohttp").ClientSession(), f"{site.url}/items"
 
-    name = "aiohttp"
-    needs = "aiohttp"
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        import aiohttp
-
-        context = ssl.create_default_context(cafile=site.ca)
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
-
-    async def get(self) -> bytes:
-        async with self._session.get(self.url) as response:
+    async def get() -> object:
+        async with session.get(url) as response:
             return await response.read()
 
-    async def download(self) -> int:
-        size = 0
-        async with self._session.get(self.large) as response:
-            async for piece in response.content.iter_any():
-                size += len(piece)
-        return size
-
-    async def unread(self) -> None:
-        async with self._session.get(self.url):
-            pass
-
-    async def close(self) -> None:
-        await self._session.close()
+    return AsyncCalls(session.close, get)
 
 
-class AsyncHttpx(AsyncPeer):
-    """`httpx.AsyncClient`."""
+async def _httpx(site: Site, name: str = "httpx") -> AsyncCalls:
+    client, url = import_module(name).AsyncClient(), f"{site.url}/items"
 
-    name = "httpx"
-    needs = "httpx"
+    async def get() -> object:
+        return (await client.get(url)).content
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        import httpx
-
-        self._client = httpx.AsyncClient(verify=ssl.create_default_context(cafile=site.ca))
-
-    async def get(self) -> bytes:
-        return (await self._client.get(self.url)).content
-
-    async def download(self) -> int:
-        size = 0
-        async with self._client.stream("GET", self.large) as response:
-            async for piece in response.aiter_bytes():
-                size += len(piece)
-        return size
-
-    async def unread(self) -> None:
-        async with self._client.stream("GET", self.url):
-            pass
-
-    async def close(self) -> None:
-        await self._client.aclose()
+    return AsyncCalls(client.aclose, get)
 
 
-class AsyncAdieu(AsyncPeer):
-    """`AsyncClient`, with its default adapter."""
+async def _pyreqwest(site: Site) -> AsyncCalls:
+    client: Any = import_module("pyreqwest.client").ClientBuilder().build()
+    url = f"{site.url}/items"
 
-    name = "adieu"
-    needs = "adieu"
+    async def get() -> object:
+        return bytes(await (await client.get(url).build().send()).bytes())
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        verify = site.ca if site.url.startswith("https:") else True
-        self._client = adieu.AsyncClient(verify=verify)
-
-    async def get(self) -> bytes:
-        return (await self._client.get(self.url)).content
-
-    async def download(self) -> int:
-        size = 0
-        async with self._client.stream("GET", self.large) as response:
-            async for piece in response.iter_bytes():
-                size += len(piece)
-        return size
-
-    async def unread(self) -> None:
-        async with self._client.stream("GET", self.url):
-            pass
-
-    async def close(self) -> None:
-        await self._client.close()
+    return AsyncCalls(client.close, get)
 
 
-class Few(AsyncAdieu):
-    """With few tasks, to compare with many."""
+async def _wreq(site: Site) -> AsyncCalls:
+    client, url = import_module("wreq").Client(), f"{site.url}/items"
 
-    name = "adieu, 32 tasks"
-    tasks = 32
+    async def get() -> object:
+        return bytes(await (await client.get(url)).bytes())
+
+    async def close() -> None:
+        pass
+
+    return AsyncCalls(close, get)
 
 
-class Many(AsyncAdieu):
-    """With many tasks, to compare with few."""
+async def _adieu(site: Site) -> AsyncCalls:
+    import adieu
 
-    name = "adieu, 256 tasks"
-    tasks = 256
+    client, url = adieu.AsyncClient(), f"{site.url}/items"
+
+    async def get() -> object:
+        return (await client.get(url)).content
+
+    return AsyncCalls(client.close, get)
 
 
 ASYNC_PEERS: Final = {
-    peer.name: peer for peer in (BareAsyncH11, Aiohttp, AsyncHttpx, AsyncAdieu, Few, Many)
+    "h11 loop": AsyncPeer(_h11, "h11"),
+    "adieu": AsyncPeer(_adieu, "adieu"),
+    "adieu, 32 tasks": AsyncPeer(_adieu, "adieu", 32),
+    "adieu, 256 tasks": AsyncPeer(_adieu, "adieu", 256),
+    "adieu, 1000 tasks": AsyncPeer(_adieu, "adieu", 1000),
+    "wreq": AsyncPeer(_wreq, "wreq"),
+    "pyreqwest": AsyncPeer(_pyreqwest, "pyreqwest"),
+    "aiohttp": AsyncPeer(_aiohttp, "aiohttp"),
+    "httpx2": AsyncPeer(lambda site: _httpx(site, "httpx2"), "httpx2"),
+    "httpx": AsyncPeer(_httpx, "httpx"),
 }
-
-
-def speaks_c() -> bool:
-    """Whether aiohttp parses with its C extension; without it there is a parser in Python."""
-    try:
-        from aiohttp import http_parser
-    except ImportError:
-        return False
-    return http_parser.HttpResponseParser.__module__.endswith("._http_parser")

@@ -1,196 +1,134 @@
-"""The measurement: short slices in turn, and the median over the rounds."""
+"""One case: its peers are made, checked and measured in turns."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import random
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.util import find_spec
-from statistics import median
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from time import process_time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from benchmarks import server
 from benchmarks.async_peers import ASYNC_PEERS
-from benchmarks.peers import PEERS, Peer, Site
+from benchmarks.peers import PEERS
+from benchmarks.slices import SLICE, Result, Runs, alternate, check, checked, repeated
+from benchmarks.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
+    from collections.abc import Awaitable
 
     from benchmarks.cases import Case
-    from benchmarks.surroundings import Clock, Origins
+    from benchmarks.surroundings import Origins, Site
 
-__all__ = ["Result", "alternate", "measure", "repeated"]
+__all__ = ["Measured", "measure"]
 
-_SLICE: Final = 0.01
-"""Seconds of a slice: short enough that the machine is in one state during a round."""
-_WARM: Final = 20
+_EACH: Final = 40
+"""Calls of each of several threads in a slice."""
 _LONG_SLICE: Final = 0.2
 _TURNS: Final = 4
-_FEWEST_ROUNDS: Final = 3
-
-T = TypeVar("T")
-Runs = dict[str, Callable[[], float]]
+_MEMORY_RUNS: Final = 3
 
 
-class Result(NamedTuple):
-    """The results of the rounds: the seconds of one call, for each peer and round."""
+class Measured(NamedTuple):
+    """The times, and for the transfers the MiB that each adds; what is missing in both is not installed."""
 
-    reference: str
-    rounds: dict[str, list[float]]
-
-    def seconds(self, peer: str) -> float:
-        """The seconds of one call."""
-        return median(self.rounds[peer])
-
-    def ratio(self, peer: str, reference: str | None = None) -> float:
-        """Its time divided by that of the reference."""
-        return median(self._ratios(peer, reference))
-
-    def spread(self, peer: str, reference: str | None = None) -> tuple[float, float]:
-        """The quartiles of the ratio."""
-        ratios = sorted(self._ratios(peer, reference))
-        last = len(ratios) - 1
-        return ratios[last // 4], ratios[last - last // 4]
-
-    def _ratios(self, peer: str, reference: str | None) -> list[float]:
-        others = self.rounds[reference or self.reference]
-        return [own / other for own, other in zip(self.rounds[peer], others, strict=True)]
+    result: Result
+    memory: dict[str, float]
 
 
-def measure(case: Case, origins: Origins, until: float) -> Result | None:
-    """Run a case until about this time of `perf_counter`; None if no peer of it is installed."""
-    site: Site = getattr(origins, case.origin)
+def measure(
+    case: Case, origins: Origins, interpreters: dict[str, str], until: float
+) -> Measured | None:
+    """Run a case until about this time of `perf_counter`; None if it needs what this environment has not.
+
+    `interpreters`: those that have a peer which this one has not.
+    """
+    site: Site | None = getattr(origins, case.origin)
+    if site is None or (case.loop != "asyncio" and find_spec(case.loop) is None):
+        return None
     with ExitStack() as stack:
-        runs = (_in_loop if case.tasks else _in_threads)(case, site, origins.clock, stack)
-        return Result(next(iter(runs)), alternate(runs, until)) if runs else None
+        runs = (_in_loop if case.tasks else _in_threads)(case, site, interpreters, stack)
+        result = alternate(runs, until)
+    memory = {}
+    if case.is_transfer:
+        for name in result.rounds:
+            worker = Worker(interpreters.get(name, sys.executable), name, case.call, site)
+            memory[name] = max(worker.ask("memory") for _ in range(_MEMORY_RUNS))
+            worker.close()
+    return Measured(result, memory)
 
 
-def _in_threads(case: Case, site: Site, clock: Clock, stack: ExitStack) -> Runs:
-    runs = {}
-    for name in case.peers:
-        if not PEERS[name].installed():
-            continue
-        peers = _opened(PEERS[name], site, case.threads, stack)
-        calls = [_checked(peer, case.call) for peer in peers]
-        if case.threads == 1:
-            runs[name] = repeated(calls[0], clock)
-        else:
-            runs[name] = _threaded(calls, clock)
-    return runs
-
-
-def _in_loop(case: Case, site: Site, clock: Clock, stack: ExitStack) -> Runs:
-    loop = _loop(case.loop)
-    if loop is None:
-        return {}
-    stack.callback(loop.close)
+def _in_threads(case: Case, site: Site, interpreters: dict[str, str], stack: ExitStack) -> Runs:
     runs: Runs = {}
     for name in case.peers:
-        kind = ASYNC_PEERS[name]
-        if not kind.installed():
-            continue
-        peer = loop.run_until_complete(kind.opened(site))
-        stack.callback(_complete, loop, peer.close)
-        call = getattr(peer, case.call)
-        _check(name, case.call, _complete(loop, call))
-        runs[name] = _awaited(call, kind.tasks or case.tasks, clock, loop)
+        peer = PEERS[name]
+        if name in interpreters and case.threads == 1:
+            worker = Worker(interpreters[name], name, case.call, site)
+            stack.callback(worker.close)
+            worker.ask("slice")  # The first one finds out how long it is.
+            runs[name] = _asked(worker)
+        elif peer.installed():
+            made = [peer.make(site) for _ in range(1 if peer.shareable else case.threads)]
+            for calls in made:
+                stack.callback(calls.close)
+            if getattr(made[0], case.call) is None:
+                continue
+            each = [checked(name, calls, case.call) for calls in made] * case.threads
+            runs[name] = repeated(each[0]) if case.threads == 1 else _threaded(each[: case.threads])
     return runs
 
 
-def _loop(name: str) -> asyncio.AbstractEventLoop | None:
-    if name == "asyncio":
-        return asyncio.new_event_loop()
-    if find_spec(name) is None:
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop()
+def _asked(worker: Worker) -> Callable[[], float]:
+    return lambda: worker.ask("slice")
 
 
-def _complete(loop: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    return loop.run_until_complete(call())
-
-
-def _opened(kind: type[Peer], site: Site, threads: int, stack: ExitStack) -> list[Peer]:
-    opened = []
-    for _ in range(1 if kind.shareable else threads):
-        peer = kind(site)
-        stack.callback(peer.close)
-        opened.append(peer)
-    return opened * (threads // len(opened))
-
-
-def _checked(peer: Peer, call: str) -> Callable[[], object]:
-    """The call, after its result was checked, because the time of a wrong answer is worthless."""
-    function: Callable[[], object] = getattr(peer, call)
-    _check(peer.name, call, function())
-    return function
-
-
-def _check(name: str, call: str, answer: object) -> None:
-    """Raise if this is not the right result of the call."""
-    expected = {"get": server.BODY, "post": server.BODY, "download": server.DOWNLOAD_SIZE}.get(call)
-    if answer != expected:
-        raise RuntimeError(f"{name} gives a wrong answer to {call!r}")
-
-
-def repeated(call: Callable[[], object], clock: Clock) -> Callable[[], float]:
-    """A function that times a slice of many calls and returns the seconds of one."""
-    count = _slice(call, clock, _SLICE)
-    times = range(count)
-
-    def run() -> float:
-        if count > 1:
-            call()  # The peer before has filled the caches with its own code and data.
-        started = clock()
-        for _ in times:
-            call()
-        return (clock() - started) / count
-
-    return run
-
-
-def _slice(call: Callable[[], object], clock: Clock, seconds: float) -> int:
-    """The number of warm calls that take about this long."""
-    started = clock()
-    call()
-    if clock() - started > seconds:
-        return 1
-    for _ in range(_WARM):
-        call()
-    started = clock()
-    for _ in range(_WARM):
-        call()
-    return max(int(seconds * _WARM / (clock() - started)), 1)
-
-
-def _threaded(calls: list[Callable[[], object]], clock: Clock) -> Callable[[], float]:
+def _threaded(calls: list[Callable[[], object]]) -> Callable[[], float]:
     """The seconds of one call, over all calls of these threads."""
-    each = 40
 
     def work(call: Callable[[], object]) -> None:
-        for _ in range(each):
+        for _ in range(_EACH):
             call()
 
     def run() -> float:
         threads = [threading.Thread(target=work, args=(call,)) for call in calls]
-        started = clock()
+        started = process_time()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return (clock() - started) / (each * len(calls))
+        return (process_time() - started) / (_EACH * len(calls))
 
     run()
     return run
 
 
+def _in_loop(case: Case, site: Site, interpreters: dict[str, str], stack: ExitStack) -> Runs:
+    loop = _loop(case.loop)
+    stack.callback(loop.close)
+    runs: Runs = {}
+    for name in case.peers:
+        peer = ASYNC_PEERS[name]
+        if not peer.installed():
+            continue
+        calls = _completed(loop, peer.make(site))
+        stack.callback(lambda close: _completed(loop, close()), calls.close)
+        check(name, case.call, _completed(loop, calls.get()))
+        runs[name] = _awaited(calls.get, peer.tasks or case.tasks, loop)
+    return runs
+
+
+def _loop(name: str) -> asyncio.AbstractEventLoop:
+    if name == "asyncio":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
 def _awaited(
-    call: Callable[[], Awaitable[object]], tasks: int, clock: Clock, loop: asyncio.AbstractEventLoop
+    call: Callable[[], Awaitable[object]], tasks: int, loop: asyncio.AbstractEventLoop
 ) -> Callable[[], float]:
     """The seconds of one call, over all calls of these tasks."""
 
@@ -200,12 +138,12 @@ def _awaited(
 
     async def share(each: int) -> float:
         await call()  # See `repeated`.
-        started = clock()
+        started = process_time()
         if tasks == 1:
             await work(each)
         else:
             await asyncio.gather(*(work(each) for _ in range(tasks)))
-        return (clock() - started) / (each * tasks)
+        return (process_time() - started) / (each * tasks)
 
     def run(each: int) -> float:
         return loop.run_until_complete(share(each))
@@ -213,23 +151,12 @@ def _awaited(
     run(1)
     took = run(1) * tasks
     # Each of many tasks makes a few calls, so that starting them is a small part; fewer, if that would take long.
-    each = int(_SLICE / took) if tasks == 1 else min(int(_LONG_SLICE / took), _TURNS)
+    each = int(SLICE / took) if tasks == 1 else min(int(_LONG_SLICE / took), _TURNS)
     return lambda: run(max(each, 1))
 
 
-def alternate(runs: Runs, until: float) -> dict[str, list[float]]:
-    """Run them in turns, in another order each round, until the time is over."""
-    order = list(runs)
-    rounds: dict[str, list[float]] = {name: [] for name in order}
-    chance = random.Random(1)
-    gc.collect()
-    gc.freeze()  # Otherwise every collection would traverse the modules of all peers.
-    count = 0
-    while count < _FEWEST_ROUNDS or perf_counter() < until:
-        chance.shuffle(order)
-        for name in order:
-            gc.collect()  # Garbage of one peer must not cost the next one time.
-            rounds[name].append(runs[name]())
-        count += 1
-    gc.unfreeze()
-    return rounds
+def _completed(loop: asyncio.AbstractEventLoop, waiting: Awaitable[object]) -> Any:
+    async def wait() -> object:
+        return await waiting
+
+    return loop.run_until_complete(wait())

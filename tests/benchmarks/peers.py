@@ -1,496 +1,332 @@
-"""The clients: the same few calls, written for each client as its users write them.
-
-A peer is opened at a site and then called many times. `get` and `post` return the whole body, `download` the number of
-bytes that came, `unread` leaves a response without reading it, by what the client offers for that.
-"""
+"""The clients, each written as its users write it. Nothing is imported before its client is made."""
 
 from __future__ import annotations
 
 import json
-import socket
 import ssl
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import adieu
-from benchmarks.server import BODY, DOWNLOAD
+from benchmarks import bare
+from benchmarks.calls import CONTENT, PIECE, Calls, pieces
+from benchmarks.server import BODY, CHUNKED, DOWNLOAD, UPLOAD
 
 if TYPE_CHECKING:
-    from adieu import Exchange, Request
+    from benchmarks.surroundings import Site
 
-__all__ = ["PEERS", "Peer", "Site"]
-
-_PARAMS: Final = {"page": "2", "order": "name"}
-_FIELDS: Final = {"X-Request-Id": "5f0c6a1e", "Accept": "application/json"}
-_CONTENT: Final[dict[str, Any]] = {
-    "name": "a name",
-    "tags": ["a", "b"],
-    "count": 3,
-    "nested": {"yes": True},
-}
-_PIECE: Final = 64 * 1024
+__all__ = ["PEERS", "Peer"]
 
 
-class Site(NamedTuple):
-    """An origin as text, and the file of the authority that signed its certificate."""
+class Peer(NamedTuple):
+    """A client: how it is made for a site, and the module that it needs."""
 
-    url: str
-    ca: str
-
-
-class Peer:
-    """A client for a site."""
-
-    name: ClassVar[str]
-    needs: ClassVar[str]
-    """The module that the peer needs."""
-    shareable: ClassVar[bool] = True
+    make: Callable[[Site], Calls]
+    needs: str
+    shareable: bool = True
     """Threads may share it."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.url = f"{site.url}/items"
-        self.large = f"{site.url}{DOWNLOAD}"
-
-    @classmethod
-    def installed(cls) -> bool:
-        return find_spec(cls.needs) is not None
-
-    def get(self) -> bytes:
-        raise NotImplementedError
-
-    def post(self) -> bytes:
-        """With query parameters, two header fields, and JSON."""
-        raise NotImplementedError
-
-    def download(self) -> int:
-        raise NotImplementedError
-
-    def unread(self) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
+    def installed(self) -> bool:
+        return find_spec(self.needs) is not None
 
 
-class _Bare(Peer):
-    """A socket that is opened when there is none."""
-
-    shareable = False
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        self._address = urlsplit(site.url)
-        self._host = self._address.netloc
-        self._context: ssl.SSLContext | None = None
-        if self._address.scheme == "https":
-            self._context = ssl.create_default_context(cafile=site.ca)
-        self._sock: socket.socket | None = None
-
-    def _connected(self) -> socket.socket:
-        host, port = self._address.hostname, self._address.port
-        assert host is not None
-        assert port is not None
-        sock = socket.create_connection((host, port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._context is not None:
-            sock = self._context.wrap_socket(sock, server_hostname=host)
-        self._sock = sock
-        return sock
-
-    def close(self) -> None:
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+def _module(name: str) -> Any:
+    return import_module(name)
 
 
-class BareSocket(_Bare):
-    """No HTTP: it sends prepared bytes and reads bytes. The work of a client is what takes longer than this."""
+def _urllib3(site: Site) -> Calls:
+    urllib3 = _module("urllib3")
+    pools, url = urllib3.PoolManager(ca_certs=site.ca), f"{site.url}/items"
 
-    name = "socket"
-    needs = "socket"
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        self._get = f"GET /items HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode()
-        self._download = f"GET {DOWNLOAD} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode()
-
-    def get(self) -> bytes:
-        sock = self._sock or self._connected()
-        sock.sendall(self._get)
-        data = sock.recv(_PIECE)
-        while (end := data.find(b"\r\n\r\n")) < 0 or len(data) < end + 4 + len(BODY):
-            data += sock.recv(_PIECE)
-        if data.find(b"Connection: close", 0, end) > 0:
-            self.close()
-        return data[end + 4 :]
-
-    def download(self) -> int:
-        sock = self._sock or self._connected()
-        sock.sendall(self._download)
-        data = sock.recv(_PIECE)
-        length = int(data.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
-        size = len(data) - data.find(b"\r\n\r\n") - 4
-        while size < length:
-            size += len(sock.recv(_PIECE * 4))
-        return size
-
-
-class BareH11(_Bare):
-    """h11 as its documentation uses it: one write for all events, reads of 64 KiB, the body joined."""
-
-    name = "h11 loop"
-    needs = "h11"
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        import h11
-
-        self._h11 = h11
-        self._parser = h11.Connection(h11.CLIENT)
-        self._fields = [
-            ("Host", self._host),
-            ("User-Agent", "benchmark/1"),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", "gzip, deflate"),
-        ]
-
-    def _connected(self) -> socket.socket:
-        self._parser = self._h11.Connection(self._h11.CLIENT)
-        return super()._connected()
-
-    def _send(self, request: Any, content: bytes = b"") -> socket.socket:
-        sock = self._sock or self._connected()
-        send = self._parser.send
-        data = send(request)
-        assert data is not None
-        if content:
-            data += send(self._h11.Data(data=content)) or b""
-        sock.sendall(data + (send(self._h11.EndOfMessage()) or b""))
-        return sock
-
-    def _events(self, sock: socket.socket) -> list[Any]:
-        h11, parser, pieces = self._h11, self._parser, []
-        while True:
-            event = parser.next_event()
-            if event is h11.NEED_DATA:
-                parser.receive_data(sock.recv(_PIECE))
-            elif isinstance(event, h11.Data):
-                pieces.append(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                break
-        self._ended()
-        return pieces
-
-    def _ended(self) -> None:
-        if self._parser.our_state is self._h11.MUST_CLOSE:
-            self.close()
-        else:
-            self._parser.start_next_cycle()
-
-    def get(self) -> bytes:
-        request = self._h11.Request(method="GET", target="/items", headers=self._fields)
-        return b"".join(self._events(self._send(request)))
-
-    def post(self) -> bytes:
-        content = json.dumps(_CONTENT).encode()
-        fields = [
-            *self._fields[:2],
-            *_FIELDS.items(),
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(content))),
-        ]
-        target = f"/items?{urlencode(_PARAMS)}"
-        request = self._h11.Request(method="POST", target=target, headers=fields)
-        return b"".join(self._events(self._send(request, content)))
-
-    def download(self) -> int:
-        h11, size = self._h11, 0
-        sock = self._send(h11.Request(method="GET", target=DOWNLOAD, headers=self._fields))
-        parser = self._parser
-        while not isinstance(event := parser.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                parser.receive_data(sock.recv(_PIECE))
-            elif isinstance(event, h11.Data):
-                size += len(event.data)
-        self._ended()
-        return size
-
-    def unread(self) -> None:
-        # Its only end is reading the rest.
-        self.get()
-
-
-class Urllib3(Peer):
-    """`PoolManager.request`."""
-
-    name = "urllib3"
-    needs = "urllib3"
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        import urllib3
-
-        self._pools = urllib3.PoolManager(maxsize=10, ca_certs=site.ca)
-
-    def get(self) -> bytes:
-        return self._pools.request("GET", self.url).data
-
-    def post(self) -> bytes:
-        url = f"{self.url}?{urlencode(_PARAMS)}"
-        return self._pools.request("POST", url, headers=_FIELDS, json=_CONTENT).data
-
-    def download(self) -> int:
-        response = self._pools.request("GET", self.large, preload_content=False)
-        size = sum(map(len, response.stream(_PIECE)))
+    def streamed(path: str) -> int:
+        response = pools.request("GET", site.url + path, preload_content=False)
+        size = sum(map(len, response.stream(PIECE)))
         response.release_conn()
         return size
 
-    def unread(self) -> None:
-        response = self._pools.request("GET", self.url, preload_content=False)
-        response.drain_conn()
-        response.release_conn()
+    def upload() -> object:
+        with open(site.file, "rb") as file:
+            return pools.request("PUT", site.url + UPLOAD, body=file).data
 
-    def close(self) -> None:
-        self._pools.clear()
+    def once() -> object:
+        with urllib3.PoolManager(ca_certs=site.ca) as one:
+            return one.request("GET", url).data
+
+    return Calls(
+        get=lambda: pools.request("GET", url).data,
+        post=lambda: pools.request("POST", url, json=CONTENT).json(),
+        once=once,
+        download=lambda: streamed(DOWNLOAD),
+        chunked=lambda: streamed(CHUNKED),
+        upload=upload,
+        generate=lambda: pools.request("PUT", site.url + UPLOAD, body=pieces()).data,
+        close=pools.clear,
+    )
 
 
-class Requests(Peer):
-    """`Session`."""
+def _requests(site: Site, name: str = "requests") -> Calls:
+    requests = _module(name)
+    session, url = requests.Session(), f"{site.url}/items"
+    session.verify = site.ca
 
-    name = "requests"
-    needs = "requests"
+    def streamed(path: str) -> int:
+        with session.get(site.url + path, stream=True) as response:
+            return sum(map(len, response.iter_content(PIECE)))
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        import requests
+    def upload() -> object:
+        with open(site.file, "rb") as file:
+            return session.put(site.url + UPLOAD, data=file).content
 
-        self._session = requests.Session()
-        self._session.verify = site.ca
+    return Calls(
+        get=lambda: session.get(url).content,
+        post=lambda: session.post(url, json=CONTENT).json(),
+        once=lambda: requests.get(url, verify=site.ca).content,
+        download=lambda: streamed(DOWNLOAD),
+        chunked=lambda: streamed(CHUNKED),
+        upload=upload,
+        generate=lambda: session.put(site.url + UPLOAD, data=pieces()).content,
+        close=session.close,
+    )
 
-    def get(self) -> bytes:
-        content: bytes = self._session.get(self.url).content
-        return content
 
-    def post(self) -> bytes:
-        answer = self._session.post(self.url, params=_PARAMS, headers=_FIELDS, json=_CONTENT)
-        content: bytes = answer.content
-        return content
+def _requests_in_memory(site: Site) -> Calls:
+    """Its session over an adapter that answers without a connection."""
+    requests = _module("requests")
+    base: Any = requests.adapters.BaseAdapter
 
-    def download(self) -> int:
-        with self._session.get(self.large, stream=True) as response:
-            return sum(map(len, response.iter_content(_PIECE)))
+    class Memory(base):  # type: ignore[misc]
+        def send(self, request: Any, **options: object) -> Any:
+            response = requests.Response()
+            response.status_code, response.request, response.url = 200, request, request.url
+            response._content = BODY
+            return response
 
-    def unread(self) -> None:
-        with self._session.get(self.url, stream=True):
+        def close(self) -> None:
             pass
 
-    def close(self) -> None:
-        self._session.close()
+    session = requests.Session()
+    session.mount("http://", Memory())
+    return Calls(get=lambda: session.get(f"{site.url}/items").content, close=session.close)
 
 
-class Httpx(Peer):
-    """`httpx.Client`."""
+def _httpx(site: Site, name: str = "httpx") -> Calls:
+    httpx = _module(name)
+    context = ssl.create_default_context(cafile=site.ca) if _is_secure(site) else True
+    client, url = httpx.Client(verify=context), f"{site.url}/items"
 
-    name = "httpx"
-    needs = "httpx"
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        import httpx
-
-        self._client = httpx.Client(verify=ssl.create_default_context(cafile=site.ca))
-
-    def get(self) -> bytes:
-        return self._client.get(self.url).content
-
-    def post(self) -> bytes:
-        answer = self._client.post(self.url, params=_PARAMS, headers=_FIELDS, json=_CONTENT)
-        return answer.content
-
-    def download(self) -> int:
-        with self._client.stream("GET", self.large) as response:
+    def streamed(path: str) -> int:
+        with client.stream("GET", site.url + path) as response:
             return sum(map(len, response.iter_bytes()))
 
-    def unread(self) -> None:
-        with self._client.stream("GET", self.url):
-            pass
+    def upload() -> object:
+        with open(site.file, "rb") as file:
+            return client.put(site.url + UPLOAD, content=file).content
 
-    def close(self) -> None:
-        self._client.close()
+    return Calls(
+        get=lambda: client.get(url).content,
+        post=lambda: client.post(url, json=CONTENT).json(),
+        once=lambda: httpx.get(url, verify=context).content,
+        download=lambda: streamed(DOWNLOAD),
+        chunked=lambda: streamed(CHUNKED),
+        upload=upload,
+        generate=lambda: client.put(site.url + UPLOAD, content=pieces()).content,
+        close=client.close,
+    )
 
 
-class PyReqwest(Peer):
-    """pyreqwest's sync client, which is Rust's reqwest."""
+def _is_secure(site: Site) -> bool:
+    return site.url.startswith("https:")
 
-    name = "pyreqwest"
-    needs = "pyreqwest"
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        builder: Any = import_module("pyreqwest.client").SyncClientBuilder()
-        self._client = builder.add_root_certificate_pem(Path(site.ca).read_bytes()).build()
+def _pyreqwest(site: Site) -> Calls:
+    make, url = _module("pyreqwest.client").SyncClientBuilder, f"{site.url}/items"
+    authority = Path(site.ca).read_bytes() if _is_secure(site) else None
 
-    def get(self) -> bytes:
-        return bytes(self._client.get(self.url).build().send().bytes())
+    def opened() -> Any:
+        builder = make()
+        return builder.add_root_certificate_pem(authority).build() if authority else builder.build()
 
-    def post(self) -> bytes:
-        asked = self._client.post(self.url).query(_PARAMS).headers(_FIELDS).body_json(_CONTENT)
-        return bytes(asked.build().send().bytes())
+    client = opened()
 
-    def download(self) -> int:
+    def once() -> object:
+        with opened() as one:
+            return bytes(one.get(url).build().send().bytes())
+
+    def streamed(path: str) -> int:
         size = 0
-        with self._client.get(self.large).build_streamed() as response:
+        with client.get(site.url + path).build_streamed() as response:
             while (piece := response.body_reader.read_chunk()) is not None:
                 size += len(piece)
         return size
 
-    def unread(self) -> None:
-        with self._client.get(self.url).build_streamed():
-            pass
+    def generate() -> object:
+        asked = client.put(site.url + UPLOAD).body_stream(pieces())
+        return bytes(asked.build().send().bytes())
 
-    def close(self) -> None:
-        self._client.close()
-
-
-class PyCurl(Peer):
-    """A handle of libcurl's, used again for each request."""
-
-    name = "pycurl"
-    needs = "pycurl"
-    shareable = False
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        pycurl: Any = import_module("pycurl")
-        self._curl = pycurl.Curl()
-        self._curl.setopt(pycurl.CAINFO, site.ca)
-        self._url, self._into, self._fields = pycurl.URL, pycurl.WRITEFUNCTION, pycurl.HTTPHEADER
-        self._content, self._get = pycurl.POSTFIELDS, pycurl.HTTPGET
-
-    def _performed(self, url: str) -> list[bytes]:
-        pieces: list[bytes] = []
-        self._curl.setopt(self._url, url)
-        self._curl.setopt(self._into, pieces.append)
-        self._curl.perform()
-        return pieces
-
-    def get(self) -> bytes:
-        return b"".join(self._performed(self.url))
-
-    def post(self) -> bytes:
-        fields = [f"{name}: {value}" for name, value in _FIELDS.items()]
-        self._curl.setopt(self._fields, [*fields, "Content-Type: application/json"])
-        self._curl.setopt(self._content, json.dumps(_CONTENT))
-        return b"".join(self._performed(f"{self.url}?{urlencode(_PARAMS)}"))
-
-    def download(self) -> int:
-        return sum(map(len, self._performed(self.large)))
-
-    def unread(self) -> None:
-        self.get()  # It has no streams.
-
-    def close(self) -> None:
-        self._curl.close()
+    return Calls(
+        get=lambda: bytes(client.get(url).build().send().bytes()),
+        post=lambda: client.post(url).body_json(CONTENT).build().send().json(),
+        once=once,
+        download=lambda: streamed(DOWNLOAD),
+        chunked=lambda: streamed(CHUNKED),
+        generate=generate,
+        close=client.close,
+    )
 
 
-class _Adieu(Peer):
-    needs = "adieu"
-    adapter: ClassVar[str]
+def _wreq(site: Site) -> Calls:
+    blocking = _module("wreq.blocking")
+    options = {"tls_verify": Path(site.ca)} if _is_secure(site) else {}
+    client, url = blocking.Client(**options), f"{site.url}/items"
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        self._client = self._made(site)
+    def streamed(path: str) -> int:
+        with client.get(site.url + path).stream() as parts:
+            return sum(map(len, parts))
 
-    def _made(self, site: Site) -> adieu.Client:
-        verify = site.ca if site.url.startswith("https:") else True
-        return adieu.Client(adapter=self.adapter, verify=verify)
+    return Calls(
+        get=lambda: bytes(client.get(url).bytes()),
+        post=lambda: client.post(url, json=CONTENT).json(),
+        once=lambda: bytes(blocking.Client(**options).get(url).bytes()),
+        download=lambda: streamed(DOWNLOAD),
+        chunked=lambda: streamed(CHUNKED),
+        generate=lambda: bytes(client.put(site.url + UPLOAD, body=pieces()).bytes()),
+    )
 
-    def get(self) -> bytes:
-        content: bytes = self._client.get(self.url).content
-        return content
 
-    def post(self) -> bytes:
-        answer = self._client.post(self.url, params=_PARAMS, headers=_FIELDS, json=_CONTENT)
-        content: bytes = answer.content
-        return content
+def _primp(site: Site) -> Calls:
+    primp = _module("primp")
+    options = {"ca_cert_file": site.ca} if _is_secure(site) else {}
+    client, url = primp.Client(**options), f"{site.url}/items"
 
-    def download(self) -> int:
-        with self._client.stream("GET", self.large) as response:
+    def streamed(path: str) -> int:
+        return sum(map(len, client.get(site.url + path, stream=True).iter_bytes()))
+
+    return Calls(
+        get=lambda: client.get(url).content,
+        post=lambda: client.post(url, json=CONTENT).json(),
+        once=lambda: primp.Client(**options).get(url).content,
+        download=lambda: streamed(DOWNLOAD),
+        chunked=lambda: streamed(CHUNKED),
+    )
+
+
+def _pycurl(site: Site) -> Calls:
+    """One handle for all requests; for `once` a new one each time."""
+    pycurl, url = _module("pycurl"), f"{site.url}/items"
+
+    def handle() -> Any:
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.CAINFO, site.ca)
+        return curl
+
+    def performed(curl: Any, address: str) -> list[bytes]:
+        answer: list[bytes] = []
+        curl.setopt(pycurl.URL, address)
+        curl.setopt(pycurl.WRITEFUNCTION, answer.append)
+        curl.perform()
+        return answer
+
+    def post() -> object:
+        curl.setopt(pycurl.HTTPHEADER, ["Content-Type: application/json"])
+        curl.setopt(pycurl.POSTFIELDS, json.dumps(CONTENT))
+        return json.loads(b"".join(performed(curl, url)))
+
+    def counted(path: str) -> int:
+        size = 0
+
+        def more(piece: bytes) -> None:
+            nonlocal size
+            size += len(piece)
+
+        curl.setopt(pycurl.URL, site.url + path)
+        curl.setopt(pycurl.WRITEFUNCTION, more)
+        curl.perform()
+        return size
+
+    def upload() -> object:
+        with open(site.file, "rb") as file:
+            curl.setopt(pycurl.UPLOAD, 1)
+            curl.setopt(pycurl.READDATA, file)
+            curl.setopt(pycurl.INFILESIZE, Path(site.file).stat().st_size)
+            return b"".join(performed(curl, site.url + UPLOAD))
+
+    def once() -> object:
+        one = handle()
+        body = b"".join(performed(one, url))
+        one.close()
+        return body
+
+    curl = handle()
+    return Calls(
+        get=lambda: b"".join(performed(curl, url)),
+        post=post,
+        once=once,
+        download=lambda: counted(DOWNLOAD),
+        chunked=lambda: counted(CHUNKED),
+        upload=upload,
+        close=curl.close,
+    )
+
+
+def _adieu(site: Site, adapter: str = "native", **options: Any) -> Calls:
+    import adieu
+
+    if _is_secure(site):
+        options.setdefault("tls", adieu.TLSConfig(verify=site.ca))
+    client, url = adieu.Client(adapter=adapter, **options), f"{site.url}/items"
+
+    def streamed(path: str) -> int:
+        with client.stream("GET", site.url + path) as response:
             return sum(map(len, response.iter_bytes()))
 
-    def unread(self) -> None:
-        with self._client.stream("GET", self.url):
-            pass
+    def upload() -> object:
+        with open(site.file, "rb") as file:
+            return client.put(site.url + UPLOAD, content=file).content
 
-    def close(self) -> None:
-        self._client.close()
-
-
-class Adieu(_Adieu):
-    """The default adapter."""
-
-    name = "adieu"
-    adapter = "native"
-
-
-class AdieuH11(_Adieu):
-    """h11 as codec."""
-
-    name = "adieu, h11"
-    adapter = "h11"
+    return Calls(
+        get=lambda: client.get(url).content,
+        post=lambda: client.post(url, json=CONTENT).json(),
+        once=lambda: adieu.get(url, **options).content,
+        download=lambda: streamed(DOWNLOAD),
+        chunked=lambda: streamed(CHUNKED),
+        upload=upload,
+        generate=lambda: client.put(site.url + UPLOAD, content=pieces()).content,
+        close=client.close,
+    )
 
 
-class AdieuUrllib3(_Adieu):
-    """urllib3's connections."""
+def _adieu_unresumed(site: Site) -> Calls:
+    import adieu
 
-    name = "adieu, urllib3"
-    adapter = "urllib3"
-
-
-class AdieuClose(_Adieu):
-    """Without keep-alive."""
-
-    name = "adieu, close"
-    adapter = "close"
+    return _adieu(site, tls=adieu.TLSConfig(verify=site.ca, resume_sessions=False))
 
 
-class _Memory:
-    """An adapter that answers without a connection."""
+def _adieu_in_memory(site: Site) -> Calls:
+    import adieu
 
-    def send(self, request: Request, exchange: Exchange) -> adieu.Response:
-        return adieu.Response(200, body=BODY)
-
-    def close(self) -> None:
-        pass
-
-
-class AdieuMemory(_Adieu):
-    """The client without an adapter's work."""
-
-    name = "adieu, client alone"
-
-    def _made(self, site: Site) -> adieu.Client:
-        return adieu.Client(adapter=_Memory())
+    client = adieu.Client(adapter=lambda request: adieu.Response(200, body=BODY))
+    return Calls(get=lambda: client.get(f"{site.url}/items").content, close=client.close)
 
 
 PEERS: Final = {
-    peer.name: peer
-    for peer in (
-        BareSocket,
-        BareH11,
-        Urllib3,
-        Requests,
-        Httpx,
-        PyReqwest,
-        PyCurl,
-        Adieu,
-        AdieuH11,
-        AdieuUrllib3,
-        AdieuClose,
-        AdieuMemory,
-    )
+    "socket": Peer(bare.sockets, "socket", shareable=False),
+    "socket, resumed": Peer(lambda site: bare.sockets(site, True), "socket", shareable=False),
+    "h11 loop": Peer(bare.h11_loop, "h11", shareable=False),
+    "adieu": Peer(_adieu, "adieu"),
+    "adieu, h11": Peer(lambda site: _adieu(site, "h11"), "h11"),
+    "adieu, urllib3": Peer(lambda site: _adieu(site, "urllib3"), "urllib3"),
+    "adieu, not resumed": Peer(_adieu_unresumed, "adieu"),
+    "adieu, in memory": Peer(_adieu_in_memory, "adieu"),
+    "pyreqwest": Peer(_pyreqwest, "pyreqwest"),
+    "pycurl": Peer(_pycurl, "pycurl", shareable=False),
+    "wreq": Peer(_wreq, "wreq"),
+    "primp": Peer(_primp, "primp"),
+    "httpx2": Peer(lambda site: _httpx(site, "httpx2"), "httpx2"),
+    "httpx": Peer(_httpx, "httpx"),
+    "requests": Peer(_requests, "requests"),
+    "requests, in memory": Peer(_requests_in_memory, "requests"),
+    "urllib3": Peer(_urllib3, "urllib3"),
+    "niquests": Peer(lambda site: _requests(site, "niquests"), "niquests"),
 }

@@ -1,233 +1,237 @@
-"""The report: the ratios, the promises, and the page for the documentation."""
+"""The report: the targets, a table for each case, and the page of the documentation."""
 
 from __future__ import annotations
 
 import datetime
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from benchmarks.async_peers import speaks_c
-from benchmarks.cases import ASYNC_CASES, ASYNC_PEERS, CASES, PEERS, TARGETS
-from benchmarks.costs import CLIENT_LIMIT, FORBIDDEN
-from benchmarks.server import DOWNLOAD_SIZE
+from benchmarks.cases import CASES, TARGETS, Case, Target
+from benchmarks.fresh import FRESH
+from benchmarks.tables import number, span, table, unit
 
 if TYPE_CHECKING:
-    from benchmarks.cases import Case
-    from benchmarks.measure import Result
+    from benchmarks.measure import Measured
+    from benchmarks.slices import Result
 
-__all__ = ["Report", "Verdict"]
-
-_COLUMNS: Final = ("socket", *PEERS, "adieu, close", "adieu, client alone")
+__all__ = ["Findings", "Verdict", "page", "summary", "verdicts"]
 
 _PAGE: Final = """\
 # Benchmarks
 
-adieu compared with other clients, all in one run on one machine: {where}.
+What adieu and other clients need, all in one run on one machine. Written by `PYTHONPATH=tests python -m benchmarks` on
+{date}.
 
-Written by `PYTHONPATH=tests python -m benchmarks` on {date}, with {versions}.
+{machine}
 
-The server is a child process that sends prepared bytes: 1 KiB of JSON after eight header fields. The peers take turns
-in slices of about 10 ms. A ratio is the median, over all rounds, of the peer's time divided by the reference's time in
-the same round. A time is the CPU time of both processes for one call, so each includes the server's share. Only the
-ratios can be compared with other machines; the reference's own time gives them a scale.
+![CPU time of one call, by client](benchmarks.svg)
 
-## Promises
+A time is the CPU time that the client's process takes for one call; the server, which sends prepared bytes (1 KiB of
+JSON after eight header fields), is another process on the same core and is not counted. The peers take turns in slices
+of about 10 ms. A ratio is the median, over all rounds, of one time divided by the other in the same round, and the
+quartiles of these ratios stand beside it. Ratios can be compared with other machines, times cannot. Each client is used
+as its documentation says, with its defaults, and its answers are checked before they are timed.
 
-{promises}
+`socket` sends and reads prepared bytes without any HTTP, which is the lower limit for every client; over TLS its
+context is made once, and its handshakes are full ones but for `socket, resumed`. `h11 loop` is a bare h11 without pool,
+timeouts, redirects or a response object. pyreqwest, wreq and primp are written in Rust, pycurl in C, and aiohttp has
+its parser in C.
 
-## Requests
+## Targets
 
-The time divided by that of the h11 loop (a bare socket and a bare h11, without pool, timeouts, redirects or a response
-object): lower is faster. For the download it is the throughput: higher is faster. `socket` sends and receives prepared
-bytes, which is the lower limit for every client. `adieu` is the default adapter, in Python; pyreqwest is written in
-Rust, pycurl in C. What is not installed is left out.
+{targets}
 
-{requests}
+{cases}
 
-## Requests of tasks
+## An import and a GET in a fresh process
 
-The same in asyncio, with `AsyncClient` and its default adapter. Here the h11 loop uses the socket operations of the
-event loop (its streams for TLS), a stack of idle connections, and no timeouts. aiohttp has its parser {parser}. Each
-client has at most a hundred connections, so most of 256 tasks wait for one.
+What it takes more than the bare interpreter. `import adieu` loads {modules} modules.
 
-{awaited}
+{fresh}
 
-## Before the first request
+## A URL
 
-{costs}
+One that was not seen before, on an origin that was.
 
-`import adieu` loads {count} modules.
+{urls}
+
+{layers}{pypy}"""
+
+_LAYERS: Final = """\
+## Where the work of a GET goes
+
+A warm `Client.get`, by `python -m benchmarks.layers`: counts, which no other program disturbs. First the instructions,
+by callgrind, without those of the system; then what Python executes in each package.
+
+{parts}
+
+{packages}
+"""
+_PYPY: Final = """
+## PyPy
+
+The same GET on a kept connection on {python}, where pyreqwest and pycurl do not run: {ratio} of the time of requests
+({span}); the target is at most 0.50. adieu takes {own}, requests {other}.
 """
 
 
+class Findings(NamedTuple):
+    """All that a run has found."""
+
+    cases: dict[str, Measured]
+    fresh: Result | None
+    urls: Result | None
+    modules: list[str]
+    machine: str
+    parts: tuple[list[str], list[list[str]]] | None = None
+    packages: tuple[list[str], list[list[str]]] | None = None
+    pypy: dict[str, Any] | None = None
+
+    def data(self) -> dict[str, Any]:
+        """All figures, for a program: seconds of one call by case, peer and round."""
+        return {
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+            "machine": self.machine,
+            "cases": {name: case.result.rounds for name, case in self.cases.items()},
+            "memory": {name: case.memory for name, case in self.cases.items() if case.memory},
+            "fresh": self.fresh.rounds if self.fresh else {},
+            "urls": self.urls.rounds if self.urls else {},
+            "targets": [verdict._asdict() for verdict in verdicts(self)],
+        }
+
+
 class Verdict(NamedTuple):
-    """A promise, and whether it was kept."""
+    """A target, and whether it was met."""
 
     says: str
-    target: str
     measured: str
+    target: str
+    hope: str
     met: bool
 
 
-class Report:
-    """The results of a run, perhaps of some cases only."""
-
-    def __init__(
-        self,
-        cases: dict[str, Result],
-        imports: Result,
-        clients: Result,
-        modules: list[str],
-        where: str,
-    ) -> None:
-        self.cases = cases
-        self.imports = imports
-        self.clients = clients
-        self.modules = modules
-        self.where = where
-
-    def verdicts(self) -> list[Verdict]:
-        """The promises about the cases of this run."""
-        found = []
-        for target in TARGETS:
-            result = self.cases.get(target.case)
-            if result is None or not {target.peer, target.reference} <= result.rounds.keys():
-                continue
-            ratio = result.ratio(target.peer, target.reference)
-            low, high = result.spread(target.peer, target.reference)
-            measured = f"{_number(ratio)} ({_number(low)} to {_number(high)})"
-            found.append(
-                Verdict(target.says, f"<= {_number(target.limit)}", measured, ratio <= target.limit)
-            )
-        result = self.cases.get("get")
-        if result is not None and "requests" in result.rounds:
-            ratio = self.clients.seconds("adieu.Client()") / result.seconds("requests")
-            limit = f"<= {_number(CLIENT_LIMIT)}"
-            met = ratio <= CLIENT_LIMIT
-            found.append(Verdict("Client() / Session.get", limit, _number(ratio), met))
-        bad = [name for name in FORBIDDEN if name in self.modules]
-        says = f"import adieu loads no {', '.join(FORBIDDEN)}"
-        found.append(Verdict(says, "none", ", ".join(bad) or "none", not bad))
-        return found
-
-    def text(self) -> str:
-        """The whole report for a terminal."""
-        tables = (self._threads(), self._tasks(), self._costs(), self._promises())
-        return "\n\n".join([self.where, *(_table(*table) for table in tables if table[1])])
-
-    def page(self) -> str:
-        """The page of the documentation."""
-        now = datetime.datetime.now(datetime.timezone.utc)
-        return _PAGE.format(
-            where=self.where,
-            date=f"{now:%Y-%m-%d}",
-            versions=_versions(),
-            promises=_table(*self._promises()),
-            requests=_table(*self._threads()),
-            awaited=_table(*self._tasks()),
-            parser="in C" if speaks_c() else "in Python",
-            costs=_table(*self._costs()),
-            count=len(self.modules),
-        )
-
-    def data(self) -> dict[str, object]:
-        """All figures, for a program: seconds of one call by case, peer and round."""
-        return {
-            "where": self.where,
-            "versions": _versions(),
-            "cases": {name: result.rounds for name, result in self.cases.items()},
-            "import": self.imports.rounds,
-            "construct": self.clients.rounds,
-            "modules": self.modules,
-            "promises": [verdict._asdict() for verdict in self.verdicts()],
-        }
-
-    def _threads(self) -> tuple[list[str], list[list[str]]]:
-        return self._requests(CASES, _COLUMNS)
-
-    def _tasks(self) -> tuple[list[str], list[list[str]]]:
-        return self._requests(ASYNC_CASES, ASYNC_PEERS)
-
-    def _requests(
-        self, cases: tuple[Case, ...], peers: tuple[str, ...]
-    ) -> tuple[list[str], list[list[str]]]:
-        found = {
-            name
-            for case in cases
-            if case.name in self.cases
-            for name in self.cases[case.name].rounds
-        }
-        columns = [name for name in peers if name in found]
-        rows = []
-        for case in cases:
-            result = self.cases.get(case.name)
-            if result is None:
-                continue
-            download = case.call == "download"
-            seconds = result.seconds(result.reference)
-            scale = f"{DOWNLOAD_SIZE / seconds / 1e6:.0f} MB/s" if download else _micro(seconds)
-            cells = []
-            for name in columns:
-                if name not in result.rounds:
-                    cells.append("")
-                    continue
-                ratio = result.ratio(name)
-                cells.append(_number(1 / ratio if download else ratio))
-            rows.append([case.title, scale, *cells])
-        return ["case", "h11 loop takes", *columns], rows
-
-    def _costs(self) -> tuple[list[str], list[list[str]]]:
-        rows = []
-        for says, result in (("import", self.imports), ("construct and close", self.clients)):
-            for name in result.rounds:
-                seconds = _micro(result.seconds(name)) if name == result.reference else ""
-                rows.append([says, name, _number(result.ratio(name)), seconds])
-        return ["what", "whose", "ratio", "reference takes"], rows
-
-    def _promises(self) -> tuple[list[str], list[list[str]]]:
-        rows = [[v.says, v.target, v.measured, "yes" if v.met else "NO"] for v in self.verdicts()]
-        return ["promise", "target", "measured (quartiles)", "met"], rows
+def verdicts(found: Findings) -> list[Verdict]:
+    """Those about the cases of this run, if both of their peers are installed."""
+    judged = (_judge(target, found) for target in TARGETS)
+    return [verdict for verdict in judged if verdict is not None]
 
 
-def _number(value: float) -> str:
-    return f"{value:.4f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+def _judge(target: Target, found: Findings) -> Verdict | None:
+    extra = {"fresh": found.fresh, "url": found.urls}
+    case = found.cases.get(target.case)
+    result = extra.get(target.case, case.result if case else None)
+    if result is None or not {target.peer, target.reference or target.peer} <= result.rounds.keys():
+        return None
+    title = _TITLES.get(target.case, target.case)
+    if target.reference:
+        value = result.ratio(target.peer, target.reference)
+        measured = f"{number(value)} ({span(result.quartiles(target.peer, target.reference))})"
+        says, sign = f"{title}: {target.peer} / {target.reference}", ""
+    elif case is not None:
+        value, sign = case.memory[target.peer], " MiB"
+        says, measured = f"{title}: memory added by {target.peer}", f"{value:.1f} MiB"
+    else:
+        scale, sign = (1e3, " ms") if target.case == "fresh" else (1e6, " µs")
+        value = result.seconds(target.peer) * scale
+        says = f"{title}: {target.peer}"
+        measured = f"{number(value)}{sign} ({span(result.spread(target.peer), scale)})"
+    hope = "" if target.hope is None else f"{number(target.hope)}{sign}"
+    return Verdict(says, measured, f"{number(target.most)}{sign}", hope, value <= target.most)
 
 
-def _micro(seconds: float) -> str:
-    return f"{seconds * 1e6:.1f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+_TITLES: Final = {
+    **{case.name: case.title for case in CASES},
+    "fresh": "Import and first GET",
+    "url": "A URL",
+}
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    right = [i > 0 and all(not r[i] or r[i][0].isdigit() for r in rows) for i in range(len(head))]
-    rule = [f"{'-' * (w - 1)}:" if r else "-" * w for w, r in zip(widths, right, strict=True)]
-    lines = [head, rule, *rows]
-    return "\n".join(
-        f"| {' | '.join(_padded(cell, w, r) for cell, w, r in zip(line, widths, right, strict=True))} |"
-        for line in lines
+def summary(found: Findings) -> str:
+    """The targets, for a terminal and for the page."""
+    rows = [
+        [v.says, v.measured, f"<= {v.target}", v.hope and f"<= {v.hope}", "yes" if v.met else "NO"]
+        for v in verdicts(found)
+    ]
+    return table(["what", "measured (quartiles)", "target", "hope", "met"], rows)
+
+
+def case_table(case: Case, measured: Measured) -> str:
+    """The peers of a case, fastest first."""
+    result = measured.result
+    reference = "adieu" if "adieu" in result.rounds else next(iter(result.rounds))
+    rows = []
+    for name in sorted(result.rounds, key=result.seconds):
+        ratios = [number(result.ratio(name, reference)), span(result.quartiles(name, reference))]
+        memory = [f"{measured.memory[name]:.1f} MiB"] if measured.memory else []
+        rows.append([name, unit(result.seconds(name)), *ratios, *memory])
+    missing = [name for name in case.peers if name not in result.rounds]
+    rows += [[name, "not here", *("" for _ in rows[0][2:])] for name in missing]
+    head = ["client", "takes", f"in terms of {reference}", "quartiles"]
+    return table([*head, "adds memory"] if measured.memory else head, rows)
+
+
+def _single(result: Result, names: list[str], reference: str) -> str:
+    found = sorted(result.rounds, key=result.seconds)
+    rows = [
+        [name, unit(result.seconds(name)), number(result.ratio(name, reference)),
+         span(result.quartiles(name, reference))]
+        for name in found
+    ]  # fmt: skip
+    rows += [[name, "not here", "", ""] for name in names if name not in found]
+    return table(["client", "takes", f"in terms of {reference}", "quartiles"], rows)
+
+
+def page(found: Findings) -> str:
+    """The page of the documentation, of a whole run."""
+    assert found.fresh is not None
+    assert found.urls is not None
+    now = datetime.datetime.now(datetime.timezone.utc)
+    cases = [
+        f"## {case.title}\n\n{case_table(case, found.cases[case.name])}"
+        for case in CASES
+        if case.name in found.cases
+    ]
+    layers = ""
+    if found.packages is not None:
+        parts = table(*found.parts) if found.parts is not None else "There was no valgrind."
+        layers = _LAYERS.format(parts=parts, packages=table(*found.packages))
+    return _PAGE.format(
+        date=f"{now:%Y-%m-%d}",
+        machine=found.machine,
+        targets=summary(found),
+        cases="\n\n".join(cases),
+        modules=len(found.modules),
+        fresh=_single(found.fresh, list(FRESH), "adieu"),
+        urls=_single(found.urls, [], "adieu, a new path"),
+        layers=layers,
+        pypy=_pypy(found.pypy) if found.pypy else "",
     )
 
 
-def _padded(cell: str, width: int, right: bool) -> str:
-    return cell.rjust(width) if right else cell.ljust(width)
+def _pypy(data: dict[str, Any]) -> str:
+    from benchmarks.slices import Result
+
+    result = Result(data["cases"]["get"])
+    return _PYPY.format(
+        python=data["python"],
+        ratio=number(result.ratio("adieu", "requests")),
+        span=span(result.quartiles("adieu", "requests")),
+        own=unit(result.seconds("adieu")),
+        other=unit(result.seconds("requests")),
+    )
 
 
-def _versions() -> str:
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    found = [python]
-    for name in (
-        "adieu",
-        "h11",
-        "urllib3",
-        "requests",
-        "httpx",
-        "pyreqwest",
-        "pycurl",
-        "aiohttp",
-        "uvloop",
-    ):
+_PACKAGES: Final = (
+    "adieu", "h11", "urllib3", "pyreqwest", "pycurl", "wreq", "primp", "httpx2", "httpx", "requests", "aiohttp",
+    "uvloop",
+)  # fmt: skip
+
+
+def versions() -> str:
+    """Python and the packages here."""
+    found = [f"{platform.python_implementation()} {platform.python_version()}"]
+    for name in _PACKAGES:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
