@@ -30,11 +30,10 @@ def chart(cases: dict[str, Measured]) -> str:
     rows = max(len(case.peers) for case in panels)
     height = _ROW * (rows + 2)
     lines = math.ceil(len(panels) / _COLUMNS)
+    box = f"0 0 {_PANEL * _COLUMNS} {height * lines}"
+    font = f'font-family="sans-serif" font-size="11" fill="{_TEXT}"'
     parts = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_PANEL * _COLUMNS}" height="{height * lines}" '
-            f'viewBox="0 0 {_PANEL * _COLUMNS} {height * lines}" font-family="sans-serif" font-size="11" fill="{_TEXT}">'
-        ),
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {font}>',
         "<title>CPU time of one call, by client; shorter is faster, logarithmic</title>",
     ]
     for place, case in enumerate(panels):

@@ -37,8 +37,8 @@ class Origins(NamedTuple):
 
 
 def pin() -> None:
-    """Keep this process and its children on one core, where that can be said."""
-    if sys.platform == "linux":
+    """Keep this process and its children on one core, where Python can say that; on PyPy use `taskset`."""
+    if sys.platform == "linux" and sys.implementation.name == "cpython":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
