@@ -66,7 +66,7 @@ def test_the_peers_fail_before_http_begins() -> None:
         with pytest.raises(adieu.ConnectError, match="refused"):
             adieu.get(url_in(refused))
         with pytest.raises(adieu.ReadTimeout):
-            adieu.get(url_in(silent), timeout=0.1)
+            adieu.get(url_in(silent), timeout=adieu.Timeout(read=0.1))
         assert len(tls) == 6
         (alert,) = [each for each in tls if "(alert)" in each]
         with pytest.raises(adieu.TLSError):

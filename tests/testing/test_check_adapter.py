@@ -11,7 +11,6 @@ import pytest
 import adieu
 from adieu.testing import check_adapter
 from adieu.testing.check.table import INVARIANTS, SCENARIOS
-from adieu_close import AsyncCloseAdapter
 from adieu_native import AsyncNativeAdapter, NativeAdapter
 from adieu_urllib3 import Urllib3Adapter
 from adieu_wsgi import WSGIAdapter
@@ -29,7 +28,6 @@ SOUND: dict[str, Callable[[], Any]] = {
     "native": NativeAdapter,
     "async native": AsyncNativeAdapter,
     "urllib3": Urllib3Adapter,
-    "async close": AsyncCloseAdapter,
     "to_async": lambda: adieu.to_async(NativeAdapter()),
     "to_sync": lambda: adieu.to_sync(AsyncNativeAdapter()),
 }

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("census")]
 
-# Short enough for a test; both sides have the same.
-TIMEOUT = adieu.Timeout(connect=0.2, read=0.1, write=0.1)
+# Short for the wait that is to end, and for no other.
+TIMEOUTS = {
+    "connect timeout": adieu.Timeout(connect=0.2),
+    "write timeout": adieu.Timeout(write=0.1),
+    "read timeout": adieu.Timeout(read=0.1),
+    "body timeout": adieu.Timeout(read=0.5),
+}
 
 
 def no_name(*args: Any, **options: Any) -> Any:
@@ -51,11 +56,13 @@ def real(kind: FaultKind, stack: ExitStack, server: FaultServer) -> tuple[str, d
     return server.url + paths[kind], {}
 
 
-def facts(runner: Runner, url: str, options: dict[str, Any]) -> dict[str, Any]:
+def facts(runner: Runner, kind: FaultKind, url: str, options: dict[str, Any]) -> dict[str, Any]:
     """What can be known of the error of a POST."""
     content = b"x" * (20_000_000 if "stall-read" in url else 1)
     with (
-        runner.block(runner.client(timeout=TIMEOUT, **options)) as client,
+        runner.block(
+            runner.client(timeout=TIMEOUTS.get(kind, adieu.Timeout()), **options)
+        ) as client,
         pytest.raises(adieu.TransportError) as caught,
     ):
         runner.run(client.post(url, content=content))
@@ -86,9 +93,9 @@ def test_a_fault_is_the_error_of_the_real_thing_with_its_facts(
 ) -> None:
     with ExitStack() as stack:
         url, options = real(kind, stack, fault_server)
-        expected = facts(runner, url, options)
+        expected = facts(runner, kind, url, options)
     mock = MockAdapter({f"POST {url}": Fault(kind, after=500)})
-    assert facts(runner, url, {"adapter": mock}) == expected
+    assert facts(runner, kind, url, {"adapter": mock}) == expected
 
 
 @pytest.mark.parametrize(

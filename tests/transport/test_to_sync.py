@@ -65,7 +65,9 @@ def test_calls_work_as_over_a_sync_adapter(
         assert used.get("/redirect").json()["nth"] > 1 or policy in {"CloseOnExit", "NoKeepAlive"}
         error: Any = caught(adieu.BodyTruncated, lambda: used.get("/truncated").read())
         assert error.received == 500
-        late: Any = caught(adieu.ReadTimeout, used.get, "/stall-head", timeout=0.05)
+        late: Any = caught(
+            adieu.ReadTimeout, used.get, "/stall-head", timeout=adieu.Timeout(read=0.05)
+        )
         assert late.limit == 0.05
         assert len(loops()) == 1
     assert loops() == []
