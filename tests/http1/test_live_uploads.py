@@ -170,12 +170,19 @@ def test_a_prompt_iterator_lets_others_run_and_is_stopped(
     run(main(), LOOPS[loop])
 
 
+@pytest.mark.parametrize("end", ["refusal", "time"])
 @every_loop
 def test_an_iterator_that_refuses_to_be_cancelled_is_asked_for_no_more(
-    fault_server: FaultServer, loop: str, census: Watch
+    fault_server: FaultServer,
+    loop: str,
+    end: str,
+    census: Watch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fault_server.on("/live", refuses, early=True)
     asked: list[str] = []
+    reported: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda about: reported.append(about.exc_value))
 
     class Stubborn:
         def __aiter__(self) -> Stubborn:
@@ -194,12 +201,18 @@ def test_an_iterator_that_refuses_to_be_cancelled_is_asked_for_no_more(
             return b"more"
 
     async def main() -> None:
-        response = await sent(f"{fault_server.url}/live", Stubborn())
-        assert response.status_code == 401
+        if end == "refusal":
+            response = await sent(f"{fault_server.url}/live", Stubborn())
+            assert response.status_code == 401
+        else:
+            timeout = adieu.Timeout(total=0.3)
+            with pytest.raises(adieu.DeadlineExceeded):
+                await sent(f"{fault_server.url}/echo", Stubborn(), timeout=timeout)
         assert asked[:2] == ["piece", "piece"]
         assert asked[2:] in ([], ["CancelledError"])
 
     run(main(), LOOPS[loop])
+    assert reported == []
 
 
 @every_loop
@@ -291,6 +304,39 @@ def test_the_iterator_runs_in_the_task_and_the_context_of_the_call(
         assert variable.get() == "set 2"
 
     run(main(), LOOPS[loop])
+
+
+@every_loop
+def test_interim_answers_are_told_in_the_context_of_the_call(
+    fault_server: FaultServer, loop: str, census: Watch
+) -> None:
+    """Where a tracer keeps its span, for instance."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    heard: list[str | None] = []
+
+    class Interim(adieu.Events):
+        def informational(self, connection: int, status: int) -> None:
+            heard.append(variable.get(None))
+
+    def hints(peer: Peer, request: Request) -> Ending:
+        peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        peer.read_body(request)
+        peer.reply(200, b"")
+        return "keep"
+
+    fault_server.on("/live", hints, early=True)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first"
+        while not heard:
+            await sleep(0.001)
+
+    async def main() -> None:
+        variable.set("the call's")
+        await sent(f"{fault_server.url}/live", pieces(), events=Interim())
+
+    run(main(), LOOPS[loop])
+    assert heard == ["the call's"]
 
 
 def scope() -> Any:

@@ -51,7 +51,7 @@ class Upload:
         "_held",
         "_held_bytes",
         "_lease",
-        "_refused",
+        "_over",
         "_request",
         "_stream",
     )
@@ -70,8 +70,8 @@ class Upload:
         self._answer: Head | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
-        # The rest of the content is not wanted, as was heard while it was awaited.
-        self._refused = False
+        # The rest of the content is not wanted, or there is no time for it, as was found out while it was awaited.
+        self._over = False
 
     def steps(self, head: bytes) -> Steps[Head | None]:
         """Send all of it, unless the peer answers that it does not want the rest, or hangs up.
@@ -110,7 +110,7 @@ class Upload:
                 chunk = (yield anext(chunks, None)) if content.is_async else next(chunks, None)
                 if chunk is None and content.trailers is not None:
                     trailers = sent_trailers(content.trailers)
-            if self._refused:
+            if self._over:
                 return  # The user's iterator went on in spite of its cancellation.
             if chunk == b"":
                 continue  # An empty chunk would end a chunked body.
@@ -142,7 +142,14 @@ class Upload:
         return True
 
     def _listen(self) -> Steps[None]:
-        """Take what the peer says, until it refuses the rest of the content, or has hung up."""
+        """Take what the peer says, until there is no use for the rest of the content."""
+        try:
+            yield from self._listen_on()
+        finally:
+            self._over = True
+
+    def _listen_on(self) -> Steps[None]:
+        """Until the peer refuses the rest of the content, or has hung up. Raises if the time is over."""
         stream: Any = self._stream
         end = self._deadline.end()
         while self._held_bytes < MOST_HELD:
@@ -153,7 +160,6 @@ class Upload:
                     pass  # Part of a TLS record, or one without data.
                 else:
                     if not data or self._hear(data):
-                        self._refused = True
                         return
                     continue
             if not (yield stream.until_input(end)):

@@ -42,7 +42,8 @@ async def beside(listening: Coroutine[Any, Any, None], work: Coroutine[Any, Any,
     else:
         if not cancellation.is_ours():
             await _end(listener)
-            return
+            if listener.cancelled():
+                return
     listener.result()
 
 

@@ -6,6 +6,7 @@ is rescheduled directly: `run_sync_soon` is the one function of trio's that may 
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
@@ -117,7 +118,8 @@ async def beside(listening: Coroutine[Any, Any, None], work: Coroutine[Any, Any,
             if not listening_scope.cancelled_caught:
                 work_scope.cancel()
 
-    spawn_system_task(listen)
+    # A system task has no context of the user's by itself, and the user's listeners for events are called in it.
+    spawn_system_task(listen, context=copy_context())
     try:
         with work_scope:
             await work
