@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.testing.faults import FaultServer
 
 if TYPE_CHECKING:
     from adieu.testing.faults import Ending, Peer, Request
@@ -228,7 +229,27 @@ def test_a_417_may_come_in_any_layer_of_a_call(stage: Stage) -> None:
         response = stage.get(client, "/hard", "PUT", content=b"data", headers=EXPECT)
         assert response.content == b"data"
         stage.next_works(client)
-    assert attempts == ["417", "401", "417", "503", "417", "307"]
+        assert [earlier.status_code for earlier in response.history] == [417, 401, 503, 307]
+    assert attempts == ["417", "401", "503", "307"]  # The origin is not asked twice in one call.
+
+
+def test_another_origin_is_asked_again(stage: Stage) -> None:
+    def away(peer: Peer, request: Request) -> Ending:
+        if request.header("expect"):
+            peer.reply(417, b"no")
+        else:
+            peer.read_body(request)
+            peer.reply(307, b"", [("Location", f"{other.url}/echo")])
+        return "keep"
+
+    stage.server.on("/away", away, early=True)
+    with FaultServer() as other, stage.block(stage.client()) as client:
+        response = stage.get(client, "/away", "PUT", content=b"data", headers=EXPECT)
+        assert [earlier.status_code for earlier in response.history] == [417, 307]
+        assert ["expect", "100-continue"] in [
+            [name.lower(), value] for name, value in response.json()["headers"]
+        ]
+        assert response.json()["body"] == "data"
 
 
 @pytest.mark.parametrize("status", [307, 401, 503])

@@ -17,7 +17,7 @@ from adieu.errors import (
     TransportError,
 )
 from adieu.flow.cookies import with_cookies
-from adieu.flow.expect import EXPECTATION_FAILED, without_expectation
+from adieu.flow.expect import EXPECTATION_FAILED, has_failed, without_expectation
 from adieu.flow.redirects import REDIRECTS, follow
 from adieu.lifecycle.body_state import BodyState
 from adieu.lifecycle.deadline import Deadline
@@ -224,7 +224,9 @@ class Call:
         return retried(attempts, lambda: self._sent(request), self._given_up, self._waiting)
 
     def _sent(self, request: Request) -> Steps[AnyResponse]:
-        """The answer to a request, which is sent once more if its expectation failed."""
+        """The answer to a request, which is sent without an expectation that fails, or has failed before."""
+        if self._history and has_failed(request, self._history):
+            request = without_expectation(request) or request
         response = yield from self._hop(request)
         if response.status_code == EXPECTATION_FAILED:
             response = yield from self._unexpecting(request, response)
