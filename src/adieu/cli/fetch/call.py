@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import adieu
 from adieu.cli.candidates import POLICIES
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
     method: str
     url: str
-    options: dict[str, Any]
+    options: adieu.RequestOptions
     """`params`, `headers`, and the content."""
 
 
@@ -42,7 +42,7 @@ def asked(arguments: Arguments, opened: ExitStack) -> Asked:
     if first.isascii() and first.isalpha() and rest and method is None:
         method, (first, *rest) = first, rest
     items = parse_items(rest)
-    options: dict[str, Any] = {}
+    options: adieu.RequestOptions = {}
     if arguments.data is not None:
         if items.has_content:
             raise InvalidRequest(
@@ -69,9 +69,9 @@ def asked(arguments: Arguments, opened: ExitStack) -> Asked:
     return Asked(method.upper(), _url(first), options)
 
 
-def client_options(arguments: Arguments) -> dict[str, Any]:
+def client_options(arguments: Arguments) -> adieu.ClientOptions:
     """The options of the client. Raises `InvalidRequest`."""
-    options: dict[str, Any] = {
+    options: adieu.ClientOptions = {
         "follow_redirects": not arguments.no_follow,
         "max_redirects": arguments.max_redirects,
         "retry": arguments.retry,
@@ -81,13 +81,13 @@ def client_options(arguments: Arguments) -> dict[str, Any]:
         options["adapter"] = arguments.adapter
     if arguments.cleanup is not None:
         options["cleanup"] = POLICIES[arguments.cleanup]()
-    limits: dict[str, Any] = {}
-    if arguments.timeout is not None:
-        limits.update(dict.fromkeys(("connect", "read", "write", "pool"), arguments.timeout))
-    if arguments.max_time is not None:
-        limits["total"] = arguments.max_time
-    if limits:
-        options["timeout"] = adieu.Timeout(**limits)
+    each, total = arguments.timeout, arguments.max_time
+    if each is not None:
+        options["timeout"] = adieu.Timeout(
+            connect=each, read=each, write=each, pool=each, total=total
+        )
+    elif total is not None:
+        options["timeout"] = adieu.Timeout(total=total)
     if arguments.proxy is not None:
         options["proxy"] = None if arguments.proxy == "none" else arguments.proxy
     if arguments.insecure:
@@ -148,7 +148,7 @@ def _as_form(fields: Iterable[tuple[str, object]]) -> list[tuple[str, str]]:
     ]
 
 
-def _auth(arguments: Arguments) -> Any:
+def _auth(arguments: Arguments) -> adieu.Auth | None:
     ways = [arguments.user is not None, arguments.bearer is not None, arguments.netrc]
     if sum(ways) > 1:
         raise InvalidRequest("-u, --bearer and --netrc exclude each other")

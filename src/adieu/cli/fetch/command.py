@@ -47,7 +47,8 @@ def _run(arguments: Arguments, wanted: Asked, printer: Printer) -> int:
             return _call(client, arguments, wanted, printer)
     path = Path(arguments.cookies)
     jar = adieu.Cookies.load(path) if path.exists() else adieu.Cookies()
-    with adieu.Client(**options, cookies=jar) as client:
+    options["cookies"] = jar
+    with adieu.Client(**options) as client:
         try:
             return _call(client, arguments, wanted, printer)
         finally:
