@@ -76,6 +76,7 @@ def test_the_names_for_annotations_are_there() -> None:
         assert_type(response, adieu.Response)
         assert_type(response.links, dict[str, adieu.Link])
         assert_type(response.cookies, dict[str, str])
+        assert_type(response.request, adieu.Request)
         with pytest.raises(adieu.StatusError) as caught:
             response.raise_for_status()
         error = caught.value

@@ -83,7 +83,7 @@ def an_error(kind: type[adieu.AdieuError], text: str = "the reason") -> adieu.Ad
     """An error with all facts that it can have."""
     if kind is adieu.StatusError:
         response = adieu.Response(404, {"x-a": "1"}, body=b"content")
-        response.request = adieu.Request("POST", "https://example.org/", json={"n": 1})
+        response.for_request = adieu.Request("POST", "https://example.org/", json={"n": 1})
         return adieu.StatusError(text, response=response)
     facts = FACTS if issubclass(kind, errors.TransportError) else {}
     if kind is errors.BodyTruncated:

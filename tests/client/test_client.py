@@ -451,7 +451,6 @@ def test_a_built_request_is_sent_as_it_was_built_any_number_of_times(
 def test_the_response_knows_its_request(fault_server: FaultServer, adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
         response = client.get(f"{fault_server.url}/ok")
-        assert response.request is not None
         assert response.request.method == "GET"
         assert str(response.url) == f"{fault_server.url}/ok"
         assert response.history == ()

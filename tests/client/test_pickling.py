@@ -89,7 +89,7 @@ class OwnClient(adieu.Client):
 
 def _response(kind: Any = adieu.Response) -> Any:
     made = kind(201, {"X-A": "1"}, b"hello", reason="Made")
-    made.request = adieu.Request("POST", "https://a.example/x", content=b"abc")
+    made.for_request = adieu.Request("POST", "https://a.example/x", content=b"abc")
     made.history = (kind(302, {"Location": "/x"}, b""),)
     return made
 
@@ -208,7 +208,7 @@ def facts(thing: Any) -> Any:
         body = b"".join(thing.content.chunks())
         return *head, body, thing.content.length, thing.content.trailers
     if isinstance(thing, (adieu.Response, adieu.AsyncResponse)):
-        asked = facts(thing.request) if thing.request is not None else None
+        asked = facts(thing.request) if thing.for_request is not None else None
         body = pickle.loads(pickle.dumps(thing))._decoded()
         return thing.status_code, thing.reason, thing.headers.multi_items(), body, asked
     if isinstance(thing, adieu.Cookies):

@@ -717,7 +717,6 @@ def test_the_history_has_the_facts_and_holds_no_connection(
             assert hop.is_redirect
             assert hop.is_closed
             assert hop.headers["content-length"] == "300000"
-            assert hop.request is not None
             assert hop.url.path == "/redirect"
             assert len(hop.history) == index
             with pytest.raises(adieu.BodyClosed):

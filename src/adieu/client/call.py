@@ -308,7 +308,7 @@ class Call:
             raise
         if events is not None:
             _tell_end(events.answered, exchange, response.status_code, began)
-        response.request = request
+        response.for_request = request
         response.seconds = self.deadline.elapsed() - began
         body = response.body
         if body is not None and (lease := body.lease) is not None and lease.framing == "none":

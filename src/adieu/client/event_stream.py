@@ -149,7 +149,6 @@ class _EventStream:
         response.raise_for_status()
         if response.status_code != 200:
             yield from keep_error_body(response)
-            assert response.request is not None
             raise StatusError(
                 f"{response.status_code} {show(response.reason)} "
                 f"for {response.request.method} {show_url(response.url)}, where a stream of events is 200",

@@ -73,12 +73,12 @@ class ResponseHead:
         "_text",
         "_trailers",
         "body",
+        "for_request",
         "headers",
         "history",
         "http_version",
         "max_body",
         "reason",
-        "request",
         "seconds",
         "source",
         "status_code",
@@ -100,7 +100,8 @@ class ResponseHead:
         self.http_version = http_version
         self.reason = reason if reason is not None else _phrase(status_code)
         self.history: tuple[Self, ...] = ()
-        self.request: Request | None = None
+        # The request that it answers, set by the call when the adapter has returned it.
+        self.for_request: Request | None = None
         # Seconds from the beginning of the exchange to this head.
         self.seconds: float | None = None
         # The body in progress, once it comes over a lease.
@@ -148,10 +149,17 @@ class ResponseHead:
 
     @property
     def url(self) -> URL:
-        """The URL that answered, after redirects."""
-        if self.request is None:
-            raise BodyClosed("this response was made by hand: it has no request, and so no URL")
+        """The URL that answered, after redirects. Raises as `request` does."""
         return self.request.url
+
+    @property
+    def request(self) -> Request:
+        """The request that it answers. Raises `BodyClosed` if it has none: until a call returns it, or made by hand."""
+        if self.for_request is None:
+            raise BodyClosed(
+                "this response has no request, and so no URL: it was made by hand, or no call has returned it yet"
+            )
+        return self.for_request
 
     @property
     def ok(self) -> bool:
@@ -236,7 +244,7 @@ class ResponseHead:
         if self.body is not None:
             self.body.abort("error status")
         kind = "client" if self.status_code < 500 else "server"
-        where = f" for {self.request.method} {show_url(self.request.url)}" if self.request else ""
+        where = f" for {self.request.method} {show_url(self.url)}" if self.for_request else ""
         raise StatusError(
             f"{self.status_code} {show(self.reason)}: {kind} error{where}", response=self
         )
@@ -294,7 +302,7 @@ class ResponseHead:
         """It was made for this exchange, and no user has seen it: it may be given facts of the call."""
         if self.body is not None:
             return self.body.exchange is exchange
-        return self._for_one_call and self.request is None
+        return self._for_one_call and self.for_request is None
 
     def attach(self, body: AnyBody | None) -> None:
         """The content is still on its way, and comes through this body."""
@@ -322,7 +330,7 @@ class ResponseHead:
         other.reason = self.reason
         other.http_version = self.http_version
         other.headers = self.headers.copy()
-        other.history, other.request, other.seconds, other.body = (), None, None, None
+        other.history, other.for_request, other.seconds, other.body = (), None, None, None
         other._raw, other._content, other._text = self._raw, self._content, None
         other._for_one_call, other.max_body = True, self.max_body
         other.source = self.source
@@ -387,8 +395,9 @@ class ResponseHead:
 
     def _name_request(self, error: Exception) -> None:
         """Let an error of what only knows bytes say whose they are."""
-        if self.request is not None and isinstance(error, AdieuError) and error.method is None:
-            error.method, error.url = self.request.method, str(self.request.url)
+        request = self.for_request
+        if request is not None and isinstance(error, AdieuError) and error.method is None:
+            error.method, error.url = request.method, str(request.url)
 
     @property
     def content(self) -> bytes:
@@ -449,7 +458,7 @@ class ResponseHead:
     def _events_begin(self, max_event: int) -> tuple[Step[ServerSentEvent], bytes | None]:
         from adieu.messages.decoding.sse import EventParser, check_event_stream
 
-        check_event_stream(self.headers.get("content-type"), self.request and self.url)
+        check_event_stream(self.headers.get("content-type"), self.for_request and self.url)
         step, whole = self._decoded_begin()
         return Events(step, EventParser(max_event)), whole
 
@@ -542,14 +551,22 @@ class ResponseHead:
     # A response travels without its connection: what was not read is not there at the other end.
 
     def __getstate__(self) -> dict[str, object]:
-        kept = ("status_code", "reason", "http_version", "headers", "history", "request", "seconds")
+        kept = (
+            "status_code",
+            "reason",
+            "http_version",
+            "headers",
+            "history",
+            "for_request",
+            "seconds",
+        )
         state: dict[str, object] = {name: getattr(self, name) for name in kept}
-        request = self.request
+        request = self.for_request
         if request is not None and request.content.body is None:
             from adieu.messages.content.encode import spent
 
             # A file, or an iterator: the answer must not be lost for what was asked.
-            state["request"] = request = request.copy()
+            state["for_request"] = request = request.copy()
             request.content = spent(request.content)
         hidden = ("_raw", "_encoding", "_trailers", "_extras", "max_body")
         return {**state, **{name: getattr(self, name) for name in hidden}}

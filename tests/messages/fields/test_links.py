@@ -73,7 +73,7 @@ def test_parameters_are_decoded_and_utf_8_goes_first() -> None:
 def test_a_response_gives_the_first_link_of_each_relation() -> None:
     response = adieu.Response(200, [("Link", "<?p=3>; rel=next, <?p=4>; rel=next"),
                                     ("link", "<?p=1>; rel=\"prev first\"")])  # fmt: skip
-    response.request = adieu.Request("GET", BASE)
+    response.for_request = adieu.Request("GET", BASE)
     assert {name: str(link.url) for name, link in response.links.items()} == {
         "next": "https://api.example.org/items?p=3",
         "prev": "https://api.example.org/items?p=1",

@@ -67,8 +67,7 @@ def _call(client: Client, arguments: Arguments, wanted: Asked, printer: Printer)
     with client.stream(wanted.method, wanted.url, **wanted.options) as response:
         if arguments.verbose:
             for earlier in (*response.history, response):
-                if earlier.request is not None:
-                    printer.request(earlier.request)
+                printer.request(earlier.request)
                 printer.head(earlier)
         elif arguments.include or arguments.head or printer.is_terminal:
             printer.head(response)
