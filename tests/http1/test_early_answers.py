@@ -134,6 +134,38 @@ def test_a_refusal_stops_the_upload(stage: Stage, way: Way, head: bytes) -> None
         way.next_works(stage, client)
 
 
+def test_a_refusal_is_noticed_between_two_pieces(stage: Stage, way: Way) -> None:
+    """A sync iterator that waits is not interrupted. It gives its next piece, and is asked for no more."""
+    if "proxy" in way.options:
+        pytest.skip("when an answer has passed the proxy, its server does not know")
+    answered, over = threading.Event(), threading.Event()
+    given: list[int] = []
+
+    def refuses(peer: Peer, request: Request) -> Ending:
+        peer.read_raw()
+        peer.reply(401, b"no", [("Connection", "close")])
+        answered.set()
+        over.wait(5)
+        return "drop"
+
+    def silent() -> Iterator[bytes]:
+        yield b"first"
+        assert answered.wait(5)
+        for number in range(10):
+            given.append(number)
+            yield b"more"
+
+    way.server.on("/silent", refuses, early=True)
+    with stage.block(stage.one(**way.options)) as client:
+        try:
+            response = stage.get(client, f"{way.url}/silent", "POST", content=silent())
+            assert (response.status_code, response.content) == (401, b"no")
+            assert given == [0]
+        finally:
+            over.set()
+        way.next_works(stage, client)
+
+
 CUT_OFF = {
     "one write": lambda: b"x" * 60_000,
     "bytes": lambda: b"x" * 4_000_000,

@@ -8,6 +8,7 @@ import pytest
 
 import adieu
 from adieu.testing import MockAdapter, UnexpectedRequest
+from support.steering import sleep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -203,6 +204,28 @@ def test_an_error_is_a_new_one_for_each_call_with_the_facts_of_its_request(runne
     assert {error.request_sent for error in caught} == {"wholly"}
     assert given not in caught
     assert given.url is None
+
+
+def test_the_total_time_ends_a_call_whose_content_is_silent(runner: Runner) -> None:
+    """As on a network: see tests/http1/test_live_uploads.py."""
+    if runner.kind is adieu.Client:
+        pytest.skip("a sync iterator that waits is not interrupted")
+    ended: list[str] = []
+
+    async def silent() -> AsyncIterator[bytes]:
+        try:
+            yield b"first"
+            await sleep(3600)
+        finally:
+            ended.append("content")
+
+    mock = MockAdapter({f"POST {SHOP}/": adieu.Response(200)})
+    timeout = adieu.Timeout(total=0.2)
+    with runner.block(runner.client(adapter=mock, timeout=timeout)) as client:
+        with pytest.raises(adieu.DeadlineExceeded, match=r"0\.2 s in all"):
+            runner.run(client.post(SHOP, content=silent()))
+        assert ended == ["content"]
+        assert runner.run(client.post(SHOP, content=b"prompt")).status_code == 200
 
 
 def test_a_mock_may_be_mounted_beside_a_network(runner: Runner, fault_server: Any) -> None:

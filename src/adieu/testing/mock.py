@@ -122,7 +122,7 @@ class MockAdapter(AdapterBase):
         return _AsyncMock(self)
 
     def _steps(self, request: Request, exchange: AnyExchange, *, awaits: bool) -> Steps[Any]:
-        whole = yield from with_whole_content(request, awaits=awaits)
+        whole = yield from with_whole_content(request, exchange.deadline, awaits=awaits)
         call = MockCall(whole)
         self.calls.append(call)
         try:

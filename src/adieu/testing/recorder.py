@@ -137,7 +137,7 @@ class _Tape:
     def answering(
         self, request: Request, exchange: AnyExchange, inner: Any, awaits: bool
     ) -> Steps[AnyResponse]:
-        whole = yield from with_whole_content(request, awaits=awaits)
+        whole = yield from with_whole_content(request, exchange.deadline, awaits=awaits)
         asked = self._asked(whole)
         known = self._take(asked)
         if known is not None:
