@@ -22,6 +22,7 @@ from adieu.transport.adapter import AdapterBase
 from adieu.transport.pool_key import pool_key
 from adieu.transport.replay import may_replay
 from adieu_urllib3.errors import translated
+from adieu_urllib3.foreign import forget_inherited
 from adieu_urllib3.lease import Urllib3Lease
 from adieu_urllib3.pooled import Connection
 from adieu_urllib3.pools import manager_for
@@ -76,6 +77,8 @@ class Urllib3Adapter(AdapterBase):
                 )
             limits = Limits(connections=None)
         self._manager = manager
+        # In a forked child: the pools of the parent's manager, which are not used any more.
+        self._inherited: list[Any] = []
         self._configure(limits or Limits(), replay)
 
     def _configure(self, limits: Limits, replay: bool) -> None:
@@ -96,7 +99,7 @@ class Urllib3Adapter(AdapterBase):
         return {"limits": self._limits, "replay": self._replay}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._manager = None
+        self._manager, self._inherited = None, []
         self._configure(**state)
 
     @property
@@ -201,6 +204,8 @@ class Urllib3Adapter(AdapterBase):
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock of a manager."""
         self._forget_pools()
+        if self._manager is not None:
+            self._inherited += forget_inherited(self._manager)
 
     def __repr__(self) -> str:
         own = "" if self._manager is None else f"{type(self._manager).__name__}, "

@@ -7,6 +7,7 @@ closing it wakes a thread that reads from it.
 from __future__ import annotations
 
 import socket
+from queue import LifoQueue
 from typing import TYPE_CHECKING
 
 import urllib3
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from urllib3._base_connection import BaseHTTPConnection
+    from urllib3.connectionpool import HTTPConnectionPool
     from urllib3.response import BaseHTTPResponse
 
     from adieu.lifecycle.cleanup import Framing
     from adieu.lifecycle.deadline import Deadline
 
-__all__ = ["ForeignConnection", "connection_of"]
+__all__ = ["ForeignConnection", "connection_of", "forget_inherited"]
 
 _PIECE = 64 * 1024
 
@@ -29,6 +31,26 @@ _PIECE = 64 * 1024
 def connection_of(response: BaseHTTPResponse) -> HTTPConnection | BaseHTTPConnection | None:
     """The connection that a response came over. One that a tool makes up may have none."""
     return response.connection if isinstance(response, urllib3.HTTPResponse) else None
+
+
+def forget_inherited(manager: urllib3.PoolManager) -> list[HTTPConnectionPool]:
+    """In a forked child: empty a manager, whose idle connections are the parent's, as the holders of its locks are.
+
+    Returns its pools, to be kept: dropped, they would wait for locks of their own.
+    """
+    pools = manager.pools
+    pools.lock = type(pools)().lock  # A new one, as urllib3 makes it.
+    inherited = []
+    for key in pools.keys():  # noqa: SIM118 - it is no mapping that could be iterated.
+        pool = pools[key]
+        inherited.append(pool)
+        del pools[key]
+        idle = pool.pool
+        for connection in list(idle.queue) if isinstance(idle, LifoQueue) else ():
+            if isinstance(connection, HTTPConnection) and connection.sock is not None:
+                # The descriptor alone: the parent's connection would feel a shutdown.
+                connection.sock.close()
+    return inherited
 
 
 class ForeignConnection:

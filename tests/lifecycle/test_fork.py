@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
 import adieu
 from adieu.client import base
@@ -19,6 +20,7 @@ from adieu.messages.fields.digest import DigestSession
 from adieu.testing import established, payload
 from adieu.transport import mounts
 from adieu.transport.thread_pool import Threads, ThreadSlot
+from adieu_urllib3 import Urllib3Adapter
 from support.stage import eventually
 
 if TYPE_CHECKING:
@@ -293,3 +295,38 @@ def test_an_upgraded_connection_of_the_parent_survives_its_end_in_a_child(
             upgraded.send(b"hello")
             reader.join(20)
             assert received == [b"HELLO"]
+
+
+def test_a_manager_of_the_users_own_has_new_connections_and_locks_in_a_child(
+    fault_server: FaultServer,
+) -> None:
+    manager = urllib3.PoolManager(maxsize=1, block=True)
+    url = f"{fault_server.url}/ok"
+    with adieu.Client(adapter=Urllib3Adapter(manager), proxy=None, timeout=5) as client:
+        before = client.get(url).json()
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            pool = manager.connection_from_url(url)
+            assert pool.pool is not None
+            with manager.pools.lock, pool.pool.mutex:
+                held.set()
+                assert go_on.wait(30)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert held.wait(10)
+
+        def work() -> object:
+            inherited = established(to_ports={fault_server.port})
+            return [inherited, [client.get(url).json() for _ in range(2)]]
+
+        inherited, mine = _in_a_child(work)
+        go_on.set()
+        holder.join()
+        after = client.get(url).json()
+        assert inherited == 0
+        assert [facts["nth"] for facts in mine] == [1, 2]
+        assert mine[0]["connection"] == mine[1]["connection"] != before["connection"]
+        assert (after["connection"], after["nth"]) == (before["connection"], 2)
+        manager.connection_from_url(url).close()
