@@ -22,6 +22,7 @@ __all__ = [
     "mask_url",
     "show",
     "show_field",
+    "show_reference",
     "show_url",
 ]
 

@@ -179,3 +179,13 @@ def test_a_redirect_to_an_address_is_shown_as_it_is(place: Place) -> None:
     with place.block(place.client()) as client:
         error = caught(adieu.RedirectError, place.get, client, "/mail")
     assert str(error).startswith("it redirects to mailto:joe@example.org, which is not on the web")
+
+
+@pytest.mark.parametrize("kind", [str, adieu.URL, lambda url: adieu.Request("GET", url)])
+def test_an_outcome_shows_no_secret(fault_server: FaultServer, kind: Callable[[str], Any]) -> None:
+    url = f"{fault_server.url}/truncated?n=900&sent=500&token=31d4"
+    with adieu.Client(proxy=None) as client:
+        (outcome,) = client.map([kind(url)])
+    assert "/truncated?n=900&sent=500&token=***" in repr(outcome)
+    assert "31d4" not in repr(outcome) + str(outcome.error)
+    assert "BodyTruncated(" in repr(outcome)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adieu.errors import InvalidURL, MountError
 from adieu.messages.url import URL
+from adieu.texts import mask_url
 
 if TYPE_CHECKING:
     from adieu.messages.url import Origin
@@ -28,6 +29,8 @@ _PORT = re.compile(r"(.*?)(?::(\*|[0-9]+))?", re.DOTALL)
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# The most characters of a text that an error quotes.
+_SHOWN = 200
 _ANY_PORT = -1  # Not 0, which a URL may have.
 
 
@@ -43,41 +46,43 @@ class Pattern(NamedTuple):
     @classmethod
     def parse(cls, text: object) -> Pattern:
         """Raises `MountError` for anything that could be understood in two ways."""
+        # Not as it is: a URL may hold a secret.
+        shown = repr(mask_url(text[:_SHOWN]) if isinstance(text, str) else text)
         match = _SHAPE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise MountError(
-                f"{text!r} is no mount pattern: write scheme://host:port/path, without query and fragment"
+                f"{shown} is no mount pattern: write scheme://host:port/path, without query and fragment"
             )
         scheme, authority, path = match.group(1).lower(), match.group(2), match.group(3) or "/"
         if scheme == "all":
             scheme = "*"
         if "@" in authority:
-            raise MountError(f"{text!r}: userinfo never takes part in mounting; leave it out")
+            raise MountError(f"{shown}: userinfo never takes part in mounting; leave it out")
         if "*" in path:
             raise MountError(
-                f"{text!r}: a path has no wildcards; whole segments match from the left"
+                f"{shown}: a path has no wildcards; whole segments match from the left"
             )
         parts = _PORT.fullmatch(authority)
         assert parts is not None
         host, port = parts.groups()
         if not host and (port or path != "/"):
-            raise MountError(f"{text!r}: a port or a path needs a host before it")
+            raise MountError(f"{shown}: a port or a path needs a host before it")
         below = host.startswith("*.")
         name = host[2:] if below else host
         if "*" in name or (below and not name):
-            raise MountError(f"{text!r}: the only wildcard of a host is a leading '*.'")
+            raise MountError(f"{shown}: the only wildcard of a host is a leading '*.'")
         # The URL's own parser normalises the parts: case, IDNA, IPv6, dots, percent signs.
         plain = "http" if scheme == "*" else scheme
         number = "" if port in (None, "*") else f":{port}"
         try:
             url = URL(f"{plain}://{name or 'any'}{number}{path}")
         except InvalidURL as error:
-            raise MountError(f"{text!r} is no mount pattern: {error}") from error
+            raise MountError(f"{shown} is no mount pattern: {error}") from error
         if name and (not url.host_key or url.host_key.endswith(".")):
             # The host of a scheme other than http and https may have any form.
-            raise MountError(f"{text!r}: the host has an empty label: remove a dot")
+            raise MountError(f"{shown}: the host has an empty label: remove a dot")
         if below and (":" in url.host_key or url.host_key[-1].isdigit()):
-            raise MountError(f"{text!r}: there is nothing below an address; '*.' needs a name")
+            raise MountError(f"{shown}: there is nothing below an address; '*.' needs a name")
         wanted = _ANY_PORT if port == "*" or not name else url.port
         if scheme == "*" and port is None:
             wanted = _ANY_PORT

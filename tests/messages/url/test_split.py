@@ -49,6 +49,8 @@ def test_no_text_of_a_url_shows_user_name_and_password() -> None:
     assert repr(URL("https://:tok@example.org/")) == "URL('https://:***@example.org/')"
     assert repr(URL("https://j%0A%20é:x@h/")) == "URL('https://j%0A%20%C3%A9:***@h/')"
     assert repr(URL("https://example.org/")) == "URL('https://example.org/')"
+    u = URL("https://joe:sec@example.org/p?page=2&api_key=31d4#access_token=31d5")
+    assert repr(u) == "URL('https://joe:***@example.org/p?page=2&api_key=***#access_token=***')"
     assert "hunter2" not in str(u.origin) + u.authority + u.target
 
 

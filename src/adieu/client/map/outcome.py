@@ -10,6 +10,7 @@ from typing_extensions import NamedTuple
 
 from adieu.messages.request import Request
 from adieu.messages.url import URL
+from adieu.texts import show_reference
 
 if TYPE_CHECKING:
     from adieu.messages.async_response import AsyncResponse
@@ -31,6 +32,11 @@ class Outcome(NamedTuple, Generic[R]):
     request: Wanted
     response: R | None
     error: Exception | None
+
+    def __repr__(self) -> str:
+        request = self.request
+        shown = repr(show_reference(request)) if isinstance(request, str) else repr(request)
+        return f"Outcome(nth={self.nth}, request={shown}, response={self.response!r}, error={self.error!r})"
 
     def result(self) -> R:
         """The response. Raises the error if there is none."""

@@ -39,6 +39,7 @@ from adieu.messages.url.split import (
     split_reference,
     split_scheme,
 )
+from adieu.texts import mask_url
 
 __all__ = ["URL", "Origin", "parse_url"]
 
@@ -193,11 +194,12 @@ class URL:
         return self._text
 
     def __repr__(self) -> str:
+        text = mask_url(self._text)
         if self.username is None and self.password is None:
-            return f"URL({self._text!r})"
+            return f"URL({text!r})"
         # A user name without a password is usually a token.
         username = "***" if self.password is None else encode_userinfo(self.username or "") + ":***"
-        return f"URL({self._text.replace('://', f'://{username}@', 1)!r})"
+        return f"URL({text.replace('://', f'://{username}@', 1)!r})"
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not URL:
