@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs/example-adapter.md"
 class Mutant(NamedTuple):
     """`scenario` finds what `new` in the place of `old` breaks; `fault` says what that is.
 
-    `more`: one more change, of a text and its replacement, where the pool protects from the first alone.
+    `more`: one more change, of a text and its replacement, where something protects from the first alone.
     """
 
     scenario: str
@@ -75,10 +75,17 @@ MUTANTS = [
     ),
     Mutant(
         "a-policy-that-keeps-nothing-is-obeyed",
-        "every connection is kept that could be",
+        "the server is not told to close, and every connection is kept that could be",
         _WRITE,
         _method(
             "def finish(self, reuse, why):\n    super().finish(reuse or self.remaining == 0, why)"
+        ),
+        more=(
+            "        fields = fields_to_send(request, exchange)\n",
+            (
+                "        fields = fields_to_send(request, exchange)\n"
+                "        fields = [field for field in fields if field[0] != 'Connection']\n"
+            ),
         ),
     ),
     Mutant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import http.client
 import pickle
 import re
 import socket
@@ -150,14 +151,18 @@ def test_an_open_response_without_a_connection_is_named_too() -> None:
 
 
 def test_without_a_client_it_counts_the_sockets_of_the_process(fault_server: FaultServer) -> None:
-    import requests
+    other = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=5)
 
-    with proves_clean(), requests.Session() as session:
-        assert session.get(f"{fault_server.url}/ok").ok
-    session = requests.Session()
-    found = not_clean(proves_clean(), lambda: session.get(f"{fault_server.url}/ok"))
+    def ask() -> None:
+        other.request("GET", "/ok")
+        assert other.getresponse().read()
+
+    found = not_clean(proves_clean(), ask)
     assert "1 sockets of this process are open:" in str(found)
-    session.close()
+    other.close()
+    with proves_clean():
+        ask()
+        other.close()
     sock = socket.create_connection(("127.0.0.1", fault_server.port))
     with proves_clean():  # It was open before.
         pass

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.lifecycle
 ROOT = Path(__file__).parents[2]
 
 SUITE = """
+import gc
 import socket
 
 import pytest
@@ -77,6 +78,7 @@ def test_clean_after_it(shared):
 def test_drops_a_stream(server):
     with adieu.Client(server.url) as client, pytest.warns(ResourceWarning):
         client.stream("GET", BIG)
+        gc.collect()
 
 
 def test_leaves_a_stream_by_its_fixture(leaking):
@@ -88,6 +90,7 @@ def test_drops_a_stream_of_a_mock():
     mock.on("GET", "mock://x", body=[b"a"])
     with adieu.Client(adapter=mock) as client, pytest.warns(ResourceWarning):
         client.stream("GET", "mock://x")
+        gc.collect()
 
 
 def test_leaves_a_socket(server):
