@@ -99,7 +99,7 @@ def _machine(interpreters: dict[str, str]) -> str:
     if (described := Path("/proc/cpuinfo")).exists():
         names = re.findall(r"model name\s*: (.+)", described.read_text())
         processor = f"{names[0]}, {processor}" if names else processor
-    system = f"{os.cpu_count()} cores ({processor}), {platform.system()} {platform.release()}"
+    system = f"{os.cpu_count()} cores ({processor}), {platform.system()}"
     more = "" if not interpreters else ", niquests in an environment of its own"
     return f"{system}; {versions()}{more}."
 

@@ -23,6 +23,8 @@ class Case(NamedTuple):
     tasks: int = 0
     """The number of tasks of an event loop that make the calls; 0: there is no loop."""
     loop: Literal["asyncio", "uvloop"] = "asyncio"
+    note: str = ""
+    """What a reader of the table should know."""
 
     @property
     def is_transfer(self) -> bool:
@@ -44,6 +46,11 @@ _ALL: Final = (
 )
 _CROWD: Final = ("adieu, 32 tasks", "adieu, 256 tasks", "adieu, 1000 tasks")
 
+_RESUMED: Final = """\
+`adieu` resumes the session of the connection before. What that saves the client, the check of the certificate, is spent
+again on reading and setting `SSLSocket.session`: each copies the session and the certificate in it (160 µs), as the row
+`socket, resumed` shows. The gain that is left is the server's, which signs nothing."""
+
 CASES: Final = (
     Case("get", "GET, kept connection", "get", "kept", (*_SYNC, *_ALL), 12),
     Case("post", "POST of JSON, the answer's JSON parsed", "post", "kept", _SYNC[1:]),
@@ -56,6 +63,7 @@ CASES: Final = (
         "tls_last",
         (*_SYNC, "adieu, not resumed", "socket, resumed"),
         8,
+        note=_RESUMED,
     ),
     Case("threads", "GET, 8 threads on one client", "get", "kept", _SYNC, 5, threads=8),
     Case("download", "64 MiB down, with a length", "download", "kept", _SYNC, 5),

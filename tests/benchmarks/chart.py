@@ -10,6 +10,7 @@ from benchmarks.tables import unit
 
 if TYPE_CHECKING:
     from benchmarks.measure import Measured
+    from benchmarks.slices import Result
 
 __all__ = ["chart"]
 
@@ -27,7 +28,8 @@ _REFERENCES: Final = ("socket", "h11 loop")
 def chart(cases: dict[str, Measured]) -> str:
     """A panel for each case of the chart; the bars are logarithmic, as the values span a factor of a hundred."""
     panels = [case for case in CASES if case.name in CHART and case.name in cases]
-    rows = max(len(case.peers) for case in panels)
+    shown = {case.name: _shown(cases[case.name].result) for case in panels}
+    rows = max(map(len, shown.values()))
     height = _ROW * (rows + 2)
     lines = math.ceil(len(panels) / _COLUMNS)
     box = f"0 0 {_PANEL * _COLUMNS} {height * lines}"
@@ -39,11 +41,7 @@ def chart(cases: dict[str, Measured]) -> str:
     for place, case in enumerate(panels):
         x, y = _PANEL * (place % _COLUMNS), height * (place // _COLUMNS)
         parts.append(f'<text x="{x + 4}" y="{y + 13}" font-weight="bold">{case.title}</text>')
-        result = cases[case.name].result
-        found = sorted(
-            (name for name in result.rounds if "," not in name and name not in _REFERENCES),
-            key=result.seconds,
-        )
+        result, found = cases[case.name].result, shown[case.name]
         least, most = result.seconds(found[0]) / 2, result.seconds(found[-1])
         for row, name in enumerate(found):
             seconds = result.seconds(name)
@@ -58,3 +56,9 @@ def chart(cases: dict[str, Measured]) -> str:
                 f'<text x="{x + _NAMES + width + 5:.1f}" y="{top + 11}">{unit(seconds)}</text>',
             ]
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _shown(result: Result) -> list[str]:
+    """The clients, fastest first."""
+    found = (name for name in result.rounds if "," not in name and name not in _REFERENCES)
+    return sorted(found, key=result.seconds)

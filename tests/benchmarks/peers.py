@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from benchmarks import bare
+from benchmarks import bare, compiled
 from benchmarks.calls import CONTENT, PIECE, Calls, pieces
 from benchmarks.server import BODY, CHUNKED, DOWNLOAD, UPLOAD
 
@@ -113,7 +111,7 @@ def _requests_in_memory(site: Site) -> Calls:
 
 def _httpx(site: Site, name: str = "httpx") -> Calls:
     httpx = _module(name)
-    context = ssl.create_default_context(cafile=site.ca) if _is_secure(site) else True
+    context = ssl.create_default_context(cafile=site.ca) if site.is_secure else True
     client, url = httpx.Client(verify=context), f"{site.url}/items"
 
     def streamed(path: str) -> int:
@@ -136,144 +134,10 @@ def _httpx(site: Site, name: str = "httpx") -> Calls:
     )
 
 
-def _is_secure(site: Site) -> bool:
-    return site.url.startswith("https:")
-
-
-def _pyreqwest(site: Site) -> Calls:
-    make, url = _module("pyreqwest.client").SyncClientBuilder, f"{site.url}/items"
-    authority = Path(site.ca).read_bytes() if _is_secure(site) else None
-
-    def opened() -> Any:
-        builder = make()
-        return builder.add_root_certificate_pem(authority).build() if authority else builder.build()
-
-    client = opened()
-
-    def once() -> object:
-        with opened() as one:
-            return bytes(one.get(url).build().send().bytes())
-
-    def streamed(path: str) -> int:
-        size = 0
-        with client.get(site.url + path).build_streamed() as response:
-            while (piece := response.body_reader.read_chunk()) is not None:
-                size += len(piece)
-        return size
-
-    def generate() -> object:
-        asked = client.put(site.url + UPLOAD).body_stream(pieces())
-        return bytes(asked.build().send().bytes())
-
-    return Calls(
-        get=lambda: bytes(client.get(url).build().send().bytes()),
-        post=lambda: client.post(url).body_json(CONTENT).build().send().json(),
-        once=once,
-        download=lambda: streamed(DOWNLOAD),
-        chunked=lambda: streamed(CHUNKED),
-        generate=generate,
-        close=client.close,
-    )
-
-
-def _wreq(site: Site) -> Calls:
-    blocking = _module("wreq.blocking")
-    options = {"tls_verify": Path(site.ca)} if _is_secure(site) else {}
-    client, url = blocking.Client(**options), f"{site.url}/items"
-
-    def streamed(path: str) -> int:
-        with client.get(site.url + path).stream() as parts:
-            return sum(map(len, parts))
-
-    return Calls(
-        get=lambda: bytes(client.get(url).bytes()),
-        post=lambda: client.post(url, json=CONTENT).json(),
-        once=lambda: bytes(blocking.Client(**options).get(url).bytes()),
-        download=lambda: streamed(DOWNLOAD),
-        chunked=lambda: streamed(CHUNKED),
-        generate=lambda: bytes(client.put(site.url + UPLOAD, body=pieces()).bytes()),
-    )
-
-
-def _primp(site: Site) -> Calls:
-    primp = _module("primp")
-    options = {"ca_cert_file": site.ca} if _is_secure(site) else {}
-    client, url = primp.Client(**options), f"{site.url}/items"
-
-    def streamed(path: str) -> int:
-        return sum(map(len, client.get(site.url + path, stream=True).iter_bytes()))
-
-    return Calls(
-        get=lambda: client.get(url).content,
-        post=lambda: client.post(url, json=CONTENT).json(),
-        once=lambda: primp.Client(**options).get(url).content,
-        download=lambda: streamed(DOWNLOAD),
-        chunked=lambda: streamed(CHUNKED),
-    )
-
-
-def _pycurl(site: Site) -> Calls:
-    """One handle for all requests; for `once` a new one each time."""
-    pycurl, url = _module("pycurl"), f"{site.url}/items"
-
-    def handle() -> Any:
-        curl = pycurl.Curl()
-        curl.setopt(pycurl.CAINFO, site.ca)
-        return curl
-
-    def performed(curl: Any, address: str) -> list[bytes]:
-        answer: list[bytes] = []
-        curl.setopt(pycurl.URL, address)
-        curl.setopt(pycurl.WRITEFUNCTION, answer.append)
-        curl.perform()
-        return answer
-
-    def post() -> object:
-        curl.setopt(pycurl.HTTPHEADER, ["Content-Type: application/json"])
-        curl.setopt(pycurl.POSTFIELDS, json.dumps(CONTENT))
-        return json.loads(b"".join(performed(curl, url)))
-
-    def counted(path: str) -> int:
-        size = 0
-
-        def more(piece: bytes) -> None:
-            nonlocal size
-            size += len(piece)
-
-        curl.setopt(pycurl.URL, site.url + path)
-        curl.setopt(pycurl.WRITEFUNCTION, more)
-        curl.perform()
-        return size
-
-    def upload() -> object:
-        with open(site.file, "rb") as file:
-            curl.setopt(pycurl.UPLOAD, 1)
-            curl.setopt(pycurl.READDATA, file)
-            curl.setopt(pycurl.INFILESIZE, Path(site.file).stat().st_size)
-            return b"".join(performed(curl, site.url + UPLOAD))
-
-    def once() -> object:
-        one = handle()
-        body = b"".join(performed(one, url))
-        one.close()
-        return body
-
-    curl = handle()
-    return Calls(
-        get=lambda: b"".join(performed(curl, url)),
-        post=post,
-        once=once,
-        download=lambda: counted(DOWNLOAD),
-        chunked=lambda: counted(CHUNKED),
-        upload=upload,
-        close=curl.close,
-    )
-
-
 def _adieu(site: Site, adapter: str = "native", **options: Any) -> Calls:
     import adieu
 
-    if _is_secure(site):
+    if site.is_secure:
         options.setdefault("tls", adieu.TLSConfig(verify=site.ca))
     client, url = adieu.Client(adapter=adapter, **options), f"{site.url}/items"
 
@@ -319,10 +183,10 @@ PEERS: Final = {
     "adieu, urllib3": Peer(lambda site: _adieu(site, "urllib3"), "urllib3"),
     "adieu, not resumed": Peer(_adieu_unresumed, "adieu"),
     "adieu, in memory": Peer(_adieu_in_memory, "adieu"),
-    "pyreqwest": Peer(_pyreqwest, "pyreqwest"),
-    "pycurl": Peer(_pycurl, "pycurl", shareable=False),
-    "wreq": Peer(_wreq, "wreq"),
-    "primp": Peer(_primp, "primp"),
+    "pyreqwest": Peer(compiled.pyreqwest_calls, "pyreqwest"),
+    "pycurl": Peer(compiled.pycurl_calls, "pycurl", shareable=False),
+    "wreq": Peer(compiled.wreq_calls, "wreq"),
+    "primp": Peer(compiled.primp_calls, "primp"),
     "httpx2": Peer(lambda site: _httpx(site, "httpx2"), "httpx2"),
     "httpx": Peer(_httpx, "httpx"),
     "requests": Peer(_requests, "requests"),

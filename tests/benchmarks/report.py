@@ -27,11 +27,12 @@ What adieu and other clients need, all in one run on one machine. Written by `PY
 
 ![CPU time of one call, by client](benchmarks.svg)
 
-A time is the CPU time that the client's process takes for one call; the server, which sends prepared bytes (1 KiB of
-JSON after eight header fields), is another process on the same core and is not counted. The peers take turns in slices
-of about 10 ms. A ratio is the median, over all rounds, of one time divided by the other in the same round, and the
-quartiles of these ratios stand beside it. Ratios can be compared with other machines, times cannot. Each client is used
-as its documentation says, with its defaults, and its answers are checked before they are timed.
+The bars are logarithmic. A time is the CPU time that the client's process takes for one call; the server, which sends
+prepared bytes (1 KiB of JSON after eight header fields), is another process on the same core and is not counted. The
+peers take turns in slices of about 10 ms. A ratio is the median, over all rounds, of one time divided by the other in
+the same round, and the quartiles of these ratios stand beside it. Ratios can be compared with other machines, times
+cannot. Each client is used as its documentation says, with its defaults, and its answers are checked before they are
+timed.
 
 `socket` sends and reads prepared bytes without any HTTP, which is the lower limit for every client; over TLS its
 context is made once, and its handshakes are full ones but for `socket, resumed`. `h11 loop` is a bare h11 without pool,
@@ -189,6 +190,7 @@ def page(found: Findings) -> str:
     now = datetime.datetime.now(datetime.timezone.utc)
     cases = [
         f"## {case.title}\n\n{case_table(case, found.cases[case.name])}"
+        + (f"\n\n{case.note}" if case.note else "")
         for case in CASES
         if case.name in found.cases
     ]

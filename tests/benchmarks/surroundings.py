@@ -26,6 +26,10 @@ class Site(NamedTuple):
     ca: str
     file: str
 
+    @property
+    def is_secure(self) -> bool:
+        return self.url.startswith("https:")
+
 
 class Origins(NamedTuple):
     """The origins of the server: connections are kept, or end with each answer. Those with TLS need trustme."""
