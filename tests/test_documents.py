@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import re
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import adieu
 from adieu.testing.faults import FaultServer
+from support.documents import DOCUMENTS, ROOT, RUNNABLE, write_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from servers import Authority
 
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 JSON = b'{"page": 2, "items": ["a", "b"]}'
 LINES = b"a line of the export\n" * 20_000
 EVENTS = b"id: 1\ndata: vase\n\nevent: done\ndata: -\n\n"
@@ -71,7 +69,7 @@ def test_every_block_of_the_document_runs(
 ) -> None:
     text = document.read_text()
     names: dict[str, Any] = {"__name__": "document"}
-    for block in BLOCK.finditer(text):
+    for block in RUNNABLE.finditer(text):
         # With these empty lines, the line numbers of a failure are those of the document.
         before = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(before + block.group(1), document, "exec"), names)
@@ -84,8 +82,18 @@ def test_every_source_file_that_the_document_names_exists(document: Path) -> Non
     assert [name for name in named if not any((root / name).exists() for root in roots)] == []
 
 
+def test_mypy_gets_every_block_at_the_line_of_its_page(tmp_path: Path) -> None:
+    modules = {module.stem: module.read_text() for module in write_modules(tmp_path)}
+    for page in DOCUMENTS:
+        text = page.read_text()
+        name = "_".join(page.relative_to(ROOT).with_suffix("").parts).replace("-", "_").lower()
+        for block in RUNNABLE.finditer(text):
+            line = text.count("\n", 0, block.start(1))
+            assert modules[name].splitlines()[line] == block[1].splitlines()[0]
+
+
 def test_the_readme_shows_code_and_it_was_found() -> None:
-    assert len(BLOCK.findall((ROOT / "README.md").read_text())) >= 8
+    assert len(RUNNABLE.findall((ROOT / "README.md").read_text())) >= 8
 
 
 def test_every_exported_name_is_in_the_reference() -> None:

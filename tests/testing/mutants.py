@@ -124,8 +124,8 @@ MUTANTS = [
     Mutant(
         "no-cycle-is-left",
         "the response of http.client refers to the lease that refers to it",
-        "        self.response = self.connection.response = response\n",
-        "        self.response = self.connection.response = response\n        response.lease = self\n",
+        "        self.response = self.open.response = response\n",
+        "        self.response = self.open.response = response\n        response.lease = self\n",
     ),
     Mutant(
         "a-dropped-body-is-closed-and-reported",
@@ -176,8 +176,8 @@ MUTANTS = [
     Mutant(
         "calls-at-once-get-their-own-answers",
         "the response is kept in the class, so that all leases read the last one",
-        "self.response = self.connection.response = response",
-        "type(self).response = self.connection.response = response",
+        "self.response = self.open.response = response",
+        "type(self).response = self.open.response = response",
     ),
     Mutant(
         "a-post-is-not-sent-twice",
@@ -199,8 +199,8 @@ MUTANTS = [
     Mutant(
         "a-peer-that-stops-is-a-timeout",
         "no wait has a limit",
-        "self.connection.sock.settimeout(deadline.remaining(wait))",
-        "self.connection.sock.settimeout(None)",
+        "self.open.sock.settimeout(deadline.remaining(wait))",
+        "self.open.sock.settimeout(None)",
     ),
     Mutant(
         "a-handshake-that-stops-is-a-timeout",
