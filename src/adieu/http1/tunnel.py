@@ -97,7 +97,7 @@ class Tunnels:
         if head.status >= 300:
             raise (yield from _refused(codec, head, stream, via, scope))
         if surplus := codec.leftover():
-            # They would be taken for the origin's first words.
+            # They would be taken for the beginning of what the origin sends.
             raise ProxyError(
                 f"the proxy {via.proxy} sent {len(surplus)} bytes more than its answer to CONNECT: "
                 f'"{show(surplus, 40)}"',

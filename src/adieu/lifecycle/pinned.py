@@ -3,7 +3,7 @@
 Theory of operation: when the body of such an exchange is complete, its lease goes on. The next exchange of the call
 continues from it, and the lease that an adapter gives to that one takes the connection over, if it knows how to
 (`inherit`). There is no moment at which the connection is idle, so no other exchange can take it in between. In the end
-it is closed: whoever got it from the pool would speak in the name of this user.
+it is closed: from the pool, the next exchange would get a connection that is authenticated as this user.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Pinned(ExchangeBase):
         return self.pin is PinState.COMPLETE
 
     def release(self) -> None:
-        """There is no next exchange, or it has what it needs."""
+        """There is no next exchange, or the connection is its own by now."""
         complete = self.pin is PinState.COMPLETE
         self.pin = PinState.RELEASED
         if complete:

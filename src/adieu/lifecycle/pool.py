@@ -7,8 +7,8 @@ lines can leave an index stale but never a connection without an owner. No reque
 know of the other origins' connections, the indexes tell.
 
 Changes are steps, as `Inbox` explains. Only a thread that wants a connection waits for the lock; one that ends a lease
-never waits. What is deferred may be done twice, except for notifications: each has one token, and only the thread that
-draws it notifies.
+never waits. Deferred work may be done twice, except for notifications: each has one token, and only the thread that
+takes it notifies.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ C = TypeVar("C", bound=PooledConnection)
 
 
 class LeaseState(Enum):
-    """Where a pool's lease stands."""
+    """The state of a pool's lease."""
 
     ACTIVE = "active"
     SURVIVES_CLOSE = "survives close"  # the pool may close without cutting it off; its connection is closed at its end
@@ -188,7 +188,7 @@ class Pool(Inbox, Generic[C]):
         super().__init__()
         self._new = new
         self._limits = limits
-        # Connections wear out: by their age, or by the number of their exchanges.
+        # Connections have a limit: of their age, or of the number of their exchanges.
         self._wear_out = limits.age is not None or limits.requests is not None
         self._clock = clock
         self._owners: dict[C, PoolLease[C] | None] = {}
@@ -227,7 +227,7 @@ class Pool(Inbox, Generic[C]):
             lock.release()
         except BaseException:
             release_if_owned(lock)
-            self._work(AT_ONCE)  # What others left in the inbox meanwhile.
+            self._work(AT_ONCE)  # Other threads may have posted steps meanwhile.
             raise
         if taken and not self._deferred:
             return True
@@ -317,7 +317,7 @@ class Pool(Inbox, Generic[C]):
                 self._post_within(AT_ONCE, self._end_lease, lease, reuse, why)
             raise
         if self._inbox or self._deferred:
-            # What others left meanwhile, and what is to be done without the lock.
+            # Steps that other threads have posted meanwhile, and work that is done without the lock.
             self._work(AT_ONCE)
 
     def detach(self, lease: PoolLease[C]) -> None:
@@ -416,7 +416,7 @@ class Pool(Inbox, Generic[C]):
             return True
         if limits.connections is None or len(rows) < limits.connections:
             return False
-        # An idle connection to somewhere else makes room: the one that has waited longest.
+        # At the limit an idle connection to another origin is closed: the one that has been idle longest.
         released = self._released
         while released:
             conn = next(iter(released))
@@ -467,7 +467,7 @@ class Pool(Inbox, Generic[C]):
             if reuse:
                 conn.idle_since = now
                 self._idle.setdefault(conn.key, []).append(conn)
-                # Nearly always it is: that of a client which sends to one origin.
+                # Nearly always it is, for a client that sends to one origin.
                 if conn is not self._newest:
                     self._released[conn] = None
                     self._released.move_to_end(conn)

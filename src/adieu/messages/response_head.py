@@ -222,7 +222,7 @@ class ResponseHead:
 
     @property
     def extras(self) -> dict[str, Any]:
-        """Facts that middlewares leave for the user, by name. They travel with the response, pickled too."""
+        """Facts that middlewares leave for the user, by name. They are pickled with the response."""
         if self._extras is None:
             self._extras = {}
         return self._extras
@@ -279,7 +279,7 @@ class ResponseHead:
         return detect(self._decoded())
 
     def _refuse_rest(self) -> None:
-        """Once pieces were given away, the rest is not the content."""
+        """Raise if pieces were given away: the rest is not the content."""
         # A body that was closed, cut off or has failed says so itself.
         body = self.body
         if self._streamed and (body is None or body.gives_bytes):
@@ -295,7 +295,7 @@ class ResponseHead:
 
     @property
     def streamed(self) -> bool:
-        """Somebody (a hook, say) has begun to read the body in pieces."""
+        """The body is being read in pieces, or was: by the user, a hook or a middleware."""
         return self._streamed
 
     def belongs_to(self, exchange: object) -> bool:
@@ -394,7 +394,7 @@ class ResponseHead:
             raise
 
     def _name_request(self, error: Exception) -> None:
-        """Let an error of what only knows bytes say whose they are."""
+        """Add the request to an error of the decoders, which see bytes alone."""
         request = self.for_request
         if request is not None and isinstance(error, AdieuError) and error.method is None:
             error.method, error.url = request.method, str(request.url)
@@ -420,7 +420,7 @@ class ResponseHead:
     # -- in pieces: the steps, which sync and async share --------------------------------------------------------------
 
     def _abort(self) -> None:
-        """End the body at once, because its end was interrupted: whoever keeps the interrupt keeps the response."""
+        """End the body at once, because its end was interrupted: the traceback of that may keep the response."""
         if self.body is not None:
             self.body.abort("interrupted")
         elif self.source is not None:
@@ -429,7 +429,7 @@ class ResponseHead:
     def _raw_begin(self) -> tuple[Step[bytes], bytes | None]:
         if self._raw is None:
             self._refuse_rest()
-            # From here on pieces are given away.
+            # From now on the user has pieces of the body.
             self._streamed = True
         return Raw(), self._raw
 
@@ -506,7 +506,7 @@ class ResponseHead:
         self._raw = self._content = self._text = None
 
     def _say_decoded(self) -> None:
-        """The content coding is undone before anybody reads: the head no longer names it, or the coded length."""
+        """The content coding is undone before the first read: the head no longer names it, or the coded length."""
         self.headers.pop("content-encoding", None)
         self.headers.pop("content-length", None)
 
@@ -548,7 +548,7 @@ class ResponseHead:
     def __repr__(self) -> str:
         return f"<Response {self.status_code} {show(self.reason)}>".replace(" >", ">")
 
-    # A response travels without its connection: what was not read is not there at the other end.
+    # A response is pickled without its connection, so content that was not read is missing in the copy.
 
     def __getstate__(self) -> dict[str, object]:
         kept = (
@@ -578,7 +578,7 @@ class ResponseHead:
 
 
 def _described(content: bytes, headers: Headers) -> str:
-    """What content that is no JSON is. It is not quoted: an answer to a login is a secret from its first byte."""
+    """A description of content that is no JSON. It is not quoted: the answer to a login may be a secret as a whole."""
     kind = show(headers.get("content-type", "content of no declared type"), 100)
     markup = " that begins as HTML or XML does" if content.lstrip()[:1] == b"<" else ""
     return f"it is {len(content)} bytes of {kind}{markup} (`content` has them)"

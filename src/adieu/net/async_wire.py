@@ -79,7 +79,7 @@ class AsyncTCPWire(AsyncWire):
         return backend.stream(sock, scope)
 
     async def addresses(self, host: str, port: int, scope: ConnectScope) -> Sequence[Address]:
-        """Where to connect to: see `TCPWire.addresses`."""
+        """See `TCPWire.addresses`."""
         connect = scope.connect
         if connect is not None and (pinned := connect.pinned(host, port)) is not None:
             return pinned
@@ -120,7 +120,7 @@ class AsyncUnixWire(AsyncWire):
         sock = dial.new_socket(scope, socket.AF_UNIX)
         sock.setblocking(False)
         pause = _FIRST_PAUSE
-        # It connects at once, unless its queue is full; there is no event for a queue that has room again.
+        # The socket connects at once, unless the queue of the server is full. The system has no event for its end.
         while (code := sock.connect_ex(self.path)) == errno.EAGAIN:
             left = scope.remaining()
             await backend.sleep(pause if left is None else min(pause, left))

@@ -117,7 +117,7 @@ def checked(cookie: Cookie) -> Cookie:
 
 
 def _fault(cookie: Cookie) -> str | None:
-    """Why no jar may hold this cookie, whoever sets it: a server, the caller, a file or a pickle. None: it may."""
+    """The reason for which a jar refuses this cookie, be it from a server, the caller, a file or a pickle; or None."""
     name, value, domain, path, expires = cookie[:5]
     if _PATH(path) is None or len(path) > LONGEST_ATTRIBUTE:
         return (
