@@ -85,25 +85,3 @@ def test_the_names_for_annotations_are_there() -> None:
         with client.map(["/a", "/b"]) as outcomes:
             assert_type(outcomes, adieu.Map)
             assert len(list(_results(outcomes))) == 2
-
-
-def test_policies_are_equal_by_class_and_parameters() -> None:
-    equal = (
-        adieu.Prefetch,
-        adieu.ReleaseOnRead,
-        adieu.CloseOnExit,
-        adieu.Strict,
-        lambda: adieu.PrefetchUpTo(5),
-        lambda: adieu.NoKeepAlive(adieu.ReleaseOnRead()),
-    )
-    for make in equal:
-        assert make() == make()
-        assert hash(make()) == hash(make())
-        assert [make()] == [other() for other in equal if other() == make()]
-    assert adieu.PrefetchUpTo(5) != adieu.PrefetchUpTo(6)
-
-    class Mine(adieu.ReleaseOnRead):
-        """A subclass is another policy: it may decide otherwise."""
-
-    assert Mine() == Mine()
-    assert Mine() != adieu.ReleaseOnRead()

@@ -59,7 +59,8 @@ class Retry(Value):
 
     The waits are random, between 0 and `backoff` seconds, then twice, four times, eight times as much, up to `longest`.
     A `Retry-After` is waited for in full; if it is more than `longest`, the response is returned instead. `budget`
-    bounds the retries of all requests with this setting, for the sake of servers that are down; None is no bound.
+    bounds the retries of all requests with this setting, for the sake of servers that are down; None is no bound. Each
+    `Retry` has one of its own unless you give one. Equal ones have equal parameters, also those of their budgets.
     """
 
     __slots__ = ("backoff", "budget", "limit", "longest", "methods", "statuses")
@@ -100,6 +101,21 @@ class Retry(Value):
             longest=_seconds("longest", longest),
             budget=budget,
         )
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._settings() == other._settings()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._settings()))
+
+    def _settings(self) -> tuple[object, ...]:
+        """The fields, with the budget as its parameters: how many tokens are left in it is no setting."""
+        fields = self._fields()
+        if self.budget is not None:
+            fields["budget"] = (self.budget.tokens, self.budget.refill)
+        return tuple(fields.values())
 
     @classmethod
     def of(cls, value: Retry | int | None) -> Retry | None:
