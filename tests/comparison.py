@@ -1,6 +1,7 @@
 """Measures how HTTP clients behave when something goes wrong: the marked rows of docs/features.md.
 
-    PYTHONPATH=src:adapters:tests python tests/comparison.py adieu requests httpx aiohttp urllib3
+    PYTHONPATH=src:adapters:tests python tests/comparison.py adieu requests httpx httpx2 aiohttp urllib3
+    PYTHONPATH=src:adapters:tests python tests/comparison.py requests requests/adieu httpx2 httpx2/adieu
 
 Each case runs in a process of its own, against a `FaultServer` in that process, with a pool of one connection and
 timeouts of one second where the client has them. A case that has not ended after twelve seconds counts as hanging.
@@ -75,16 +76,20 @@ class Requests:
         self.lib: Any = importlib.import_module(self.module)
         self.client = self.lib.Session()
         self.client.verify = verify
-        adapter = self.lib.adapters.HTTPAdapter(pool_maxsize=1, pool_block=True)
+        self.timeout: Any = 1
+        adapter = self.adapter(total)
         self.client.mount("http://", adapter)
         self.client.mount("https://", adapter)
 
+    def adapter(self, total: float | None) -> Any:
+        return self.lib.adapters.HTTPAdapter(pool_maxsize=1, pool_block=True)
+
     def call(self, method: str, url: str, content: Any = None, **options: Any) -> tuple[int, bytes]:
-        response = self.client.request(method, url, data=content, timeout=1, **options)
+        response = self.client.request(method, url, data=content, timeout=self.timeout, **options)
         return response.status_code, response.content
 
     def stream(self, url: str) -> Any:
-        return self.client.get(url, stream=True, timeout=1)
+        return self.client.get(url, stream=True, timeout=self.timeout)
 
     def some(self, response: Any) -> bytes:
         piece: bytes = next(response.iter_content(1000))
@@ -98,14 +103,31 @@ class Niquests(Requests):
     module = "niquests"
 
 
-class Httpx:
-    def __init__(self, verify: Any = True, total: float | None = None) -> None:
-        import httpx
+class RequestsOverAdieu(Requests):
+    def adapter(self, total: float | None) -> Any:
+        import adieu
+        from adieu_requests import AdieuAdapter
 
+        if total is not None:
+            self.timeout = adieu.Timeout(total=total)
+        return AdieuAdapter(limits=adieu.Limits(connections=1), pool_timeout=1)
+
+
+class Httpx:
+    module = "httpx"
+
+    def __init__(self, verify: Any = True, total: float | None = None) -> None:
+        import importlib
+
+        self.lib: Any = importlib.import_module(self.module)
+        self.client = self.lib.Client(
+            timeout=1, follow_redirects=True, **self.options(verify, total)
+        )
+
+    def options(self, verify: Any, total: float | None) -> dict[str, Any]:
         if isinstance(verify, str):
             verify = ssl.create_default_context(cafile=verify)
-        limits = httpx.Limits(max_connections=1)
-        self.client = httpx.Client(timeout=1, limits=limits, verify=verify, follow_redirects=True)
+        return {"limits": self.lib.Limits(max_connections=1), "verify": verify}
 
     def call(self, method: str, url: str, **options: Any) -> tuple[int, bytes]:
         response = self.client.request(method, url, **options)
@@ -122,6 +144,20 @@ class Httpx:
 
     def close(self) -> None:
         self.client.close()
+
+
+class Httpx2(Httpx):
+    module = "httpx2"
+
+
+class Httpx2OverAdieu(Httpx2):
+    def options(self, verify: Any, total: float | None) -> dict[str, Any]:
+        import adieu
+        from adieu_httpx.httpx2 import AdieuTransport
+
+        limits = adieu.Limits(connections=1)
+        transport = AdieuTransport(limits=limits, verify=verify, total=total)
+        return {"transport": transport}
 
 
 class Urllib3:
@@ -194,7 +230,10 @@ async def _awaited(pieces: Iterator[bytes]) -> Any:
 CLIENTS: dict[str, type[Any]] = {
     "adieu": Adieu,
     "requests": Requests,
+    "requests/adieu": RequestsOverAdieu,
     "httpx": Httpx,
+    "httpx2": Httpx2,
+    "httpx2/adieu": Httpx2OverAdieu,
     "aiohttp": Aiohttp,
     "urllib3": Urllib3,
     "niquests": Niquests,
@@ -483,7 +522,7 @@ def main(arguments: list[str]) -> None:
                 said = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
             except subprocess.TimeoutExpired:
                 said = "HANGS"
-            print(f"  {name:9} {said}", flush=True)
+            print(f"  {name:14} {said}", flush=True)
 
 
 if __name__ == "__main__":

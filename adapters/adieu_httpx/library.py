@@ -92,12 +92,12 @@ class Library:
                 return made
         return error
 
-    def timeout_of(self, request: Any) -> adieu.Timeout:
+    def timeout_of(self, request: Any, total: float | None) -> adieu.Timeout:
         """The limits that the client has put into the request; those of adieu if there are none."""
         given = request.extensions.get("timeout")
         if given is None:
-            return adieu.Timeout()
-        return adieu.Timeout(**{name: given.get(name) for name in _TIMEOUTS})
+            return adieu.Timeout(total=total)
+        return adieu.Timeout(**{name: given.get(name) for name in _TIMEOUTS}, total=total)
 
     def timeouts_of(self, deadline: Deadline) -> dict[str, float | None]:
         """The limits of an exchange as the client of the library puts them into a request."""

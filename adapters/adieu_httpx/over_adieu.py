@@ -48,7 +48,8 @@ class _Over(Generic[C]):
     def _request_of(self, request: Any, content: Any) -> tuple[adieu.Request, dict[str, Any]]:
         """The request of adieu's, and the options of its call."""
         extensions = request.extensions
-        options: dict[str, Any] = {"timeout": self.library.timeout_of(request), "stream": True}
+        limits = self.library.timeout_of(request, self.client.timeout.total)
+        options: dict[str, Any] = {"timeout": limits, "stream": True}
         if "target" in extensions:
             raise adieu.InvalidRequest("the extension 'target' of a request is not known here")
         if (name := extensions.get("sni_hostname")) is not None:
@@ -79,25 +80,28 @@ class _Over(Generic[C]):
         )
 
 
-def _inside(options: TransportOptions) -> Any:
+def _inside(options: TransportOptions, total: float | None) -> Any:
     """The options of the client inside. A proxy of the environment is the affair of the client above."""
-    return {"proxy": None, **options, "cookies": False, "follow_redirects": False, "max_body": None}
+    off = {"cookies": False, "follow_redirects": False, "max_body": None}
+    return {"proxy": None, **options, **off, "timeout": adieu.Timeout(total=total)}
 
 
 class OverAdieu(_Over[adieu.Client]):
     """The base of sync transports.
 
-    `adapter`: an adapter, its name, or a function; "native" by default. The other arguments are those of
-    `adieu.Client` that are about connections; without `proxy`, there is none. Closing the client closes every
-    connection, also those in use.
+    `adapter`: an adapter, its name, or a function; "native" by default. `total`: seconds for each request in all,
+    the body included, for which the library has no limit. The other arguments are those of `adieu.Client` that are
+    about connections; without `proxy`, there is none. Closing the client closes every connection, also those in use.
     """
 
     def __init__(
         self,
         adapter: Adapter | str | None = None,
+        *,
+        total: float | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        self.client = adieu.Client(adapter=adapter, **_inside(options))
+        self.client = adieu.Client(adapter=adapter, **_inside(options, total))
 
     def _handle(self, request: Any) -> Any:
         try:
@@ -118,9 +122,11 @@ class AsyncOverAdieu(_Over[adieu.AsyncClient]):
     def __init__(
         self,
         adapter: Adapter | AsyncAdapter | str | None = None,
+        *,
+        total: float | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        self.client = adieu.AsyncClient(adapter=adapter, **_inside(options))
+        self.client = adieu.AsyncClient(adapter=adapter, **_inside(options, total))
 
     async def _handle(self, request: Any) -> Any:
         try:

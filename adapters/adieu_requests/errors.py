@@ -73,9 +73,9 @@ def as_urllib3(error: adieu.AdieuError) -> below.HTTPError:
         return below.ProxyError(text, error)
     if isinstance(error, adieu.TLSError):
         return below.SSLError(text)
-    if isinstance(error, adieu.TransportError):
-        return below.ProtocolError(text, error)
-    return below.HTTPError(text)
+    if isinstance(error, adieu.InvalidRequest):
+        return below.HTTPError(text)
+    return below.ProtocolError(text, error)
 
 
 # The first that fits counts. "no": nothing of the request can have been sent.

@@ -59,41 +59,42 @@ class _RawFile:
     def __init__(self, response: adieu.Response) -> None:
         self._response = response
         self._chunks = response.iter_raw()
-        self._rest = b""
+        # What was read and not given, from `_at` on. Content that was prefetched is one piece.
+        self._piece = b""
+        self._at = 0
         self.closed = False
 
     def read(self, size: int | None = None) -> bytes:
         """So many bytes, or all; fewer only at the end."""
-        pieces = [self._rest]
-        length = len(self._rest)
-        while (size is None or length < size) and (piece := self._next()):
+        pieces = []
+        left = size
+        while left != 0 and (piece := self.read1(left)):
             pieces.append(piece)
-            length += len(piece)
-        return self._split(b"".join(pieces), size)
+            if left is not None:
+                left -= len(piece)
+        return b"".join(pieces)
 
     def read1(self, size: int | None = None) -> bytes:
         """What is here, or comes next; no more than so many bytes."""
-        return self._split(self._rest or self._next(), size)
+        if self._at == len(self._piece):
+            self._piece, self._at = self._next(), 0
+        end = len(self._piece) if size is None else self._at + size
+        data = self._piece[self._at : end]
+        self._at += len(data)
+        return data
 
     def _next(self) -> bytes:
         try:
-            return next(self._chunks, b"")
+            piece = next(self._chunks, b"")
         except adieu.AdieuError as error:
             self.closed = True
             raise as_urllib3(error) from error
-
-    def _split(self, data: bytes, size: int | None) -> bytes:
-        if size is None or len(data) <= size:
-            self._rest = b""
-            if not data:
-                self.closed = True
-            return data
-        self._rest = data[size:]
-        return data[:size]
+        self.closed = not piece
+        return piece
 
     def close(self) -> None:
         self.closed = True
-        self._rest = b""
+        self._piece, self._at = b"", 0
         self._response.close()
 
 

@@ -241,6 +241,16 @@ def test_no_connection_and_no_adapter_for_it(host: Host) -> None:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_a_limit_for_the_whole_of_a_request(fault_server: FaultServer, library: str) -> None:
+    module, bridge = LIBRARIES[library]
+    with (
+        module.Client(transport=bridge.AdieuTransport(total=0.05)) as client,
+        pytest.raises(module.ReadTimeout, match="the call did not end within"),
+    ):
+        client.get(f"{fault_server.url}/stall-body?n=1000&sent=500")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_tls_settings_and_proxies_are_those_of_the_transport(
     tls_server: TLSServer, census: Watch, library: str
 ) -> None:

@@ -16,7 +16,9 @@ import adieu
 from adieu.testing.faults_net import BlackHole
 from adieu_requests import AdieuAdapter
 from adieu_requests.errors import BrokenResponse
+from adieu_requests.raw import RawResponse
 from support.clients import forget
+from support.growth import assert_linear
 from support.proxies import FaultProxy
 
 if TYPE_CHECKING:
@@ -95,6 +97,15 @@ def test_a_stream_is_read_to_its_end(
         assert [len(answer.raw.read(size)) for size in (50, 48, 10, 1)] == [50, 48, 1, 0]
 
 
+def test_prefetched_content_is_read_in_linear_time() -> None:
+    def read(size: int) -> None:
+        raw = RawResponse(adieu.Response(200, body=bytes(size)), "GET")
+        while raw.read(1000):
+            pass
+
+    assert_linear(read, 1_000_000)
+
+
 def test_a_chunk_is_given_when_it_comes(
     session: requests.Session, fault_server: FaultServer
 ) -> None:
@@ -171,9 +182,12 @@ def test_closing_the_session_closes_a_stream(
     session: requests.Session, fault_server: FaultServer, census: Watch
 ) -> None:
     answer = session.get(fault_server.url + LONG, stream=True, timeout=PATIENCE)
-    next(answer.iter_content(10))
+    pieces = answer.iter_content(10)
+    next(pieces)
     session.close()
     assert census.count() == 0
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="client was closed"):
+        list(pieces)
     with pytest.raises(requests.ConnectionError):
         session.get(f"{fault_server.url}/ok", timeout=PATIENCE)
 
