@@ -38,12 +38,16 @@ class Codec(ABC):
         "_peer_closed",
         "_watched",
         "_writer",
+        "sent_all",
         "trailers",
     )
 
     _writer: RequestWriter
     _buffered: bytes | bytearray
     _framing: Framing | None
+
+    sent_all: bool
+    """The request has been sent in full."""
 
     trailers: Fields
     """The fields after the body, once it has ended."""
@@ -53,6 +57,7 @@ class Codec(ABC):
     def request(self, method: str, target: str, fields: FieldBlock) -> bytes:
         """The bytes of a request head. Begins a new exchange. Raises `InvalidRequest`."""
         self._writer = writer = RequestWriter(method, target, fields)
+        self.sent_all = writer.done
         self.trailers = []
         self._method = method
         # See `FieldBlock`.
@@ -74,15 +79,13 @@ class Codec(ABC):
 
     def end(self, trailers: Sequence[tuple[str, str]] = ()) -> bytes:
         """The bytes that end the request's body. Raises `InvalidRequest` if it is shorter than promised."""
-        return self._writer.end(trailers)
+        end = self._writer.end(trailers)
+        self.sent_all = True
+        return end
 
     def expects(self) -> bool:
         """The request says that its content is to be asked for (RFC 9110, section 10.1.1)."""
         return self._writer.expects
-
-    def sent_all(self) -> bool:
-        """The request has been sent in full."""
-        return self._writer.done
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -151,8 +154,7 @@ class Codec(ABC):
         The response has ended in a way that leaves no doubt, and not one byte came after it: it would be read as the
         next response (RFC 9112, section 9.3).
         """
-        writer = self._writer
-        if self._buffered or not self._is_sound or not writer.done or writer.closes:
+        if self._buffered or not (self._is_sound and self.sent_all) or self._writer.closes:
             return False
         if self._framing == "chunked":
             return self._chunks_are_clean()

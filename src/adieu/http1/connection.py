@@ -116,7 +116,7 @@ class H1LeaseBase(ExchangeLease[Connection]):
             self.keep_alive
             and self.state is not _ENDED
             and connection is not None
-            and connection.codec.sent_all()
+            and connection.codec.sent_all
         )
 
     @property

@@ -52,7 +52,7 @@ def round_trip(
         head: Head | None = None
         body = content.body
         if body is not None and len(body) <= _ONE_WRITE and not (body and codec.expects()):
-            if body or not codec.sent_all():
+            if body or not codec.sent_all:
                 out += codec.data(body) + codec.end() if body else codec.end()
             try:
                 yield stream.send(out, deadline)

@@ -38,9 +38,6 @@ _HOST_AND_PORT = r"(?:[^\s\[\]:/@]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
 def _checked_method(text: object) -> str:
     if not isinstance(text, str):
         raise InvalidRequest(f"the method must be a string, not {type(text).__name__}")
-    known = _METHODS.get(text)
-    if known is not None:
-        return known
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", text):
         raise InvalidRequest(f"{text!r} is not a method name (RFC 9110, section 9.1)")
     return text.upper() if text.upper() in _METHODS or text.upper() == "CONNECT" else text
@@ -71,7 +68,8 @@ class Request:
         files: FilesLike | None = None,
         trailers: TrailersLike | None = None,
     ) -> None:
-        self.method = method = _checked_method(method)
+        known = _METHODS.get(method) if type(method) is str else None
+        self.method = method = known or _checked_method(method)
         target = url if type(url) is URL else URL(url)
         self.url = target if params is None else target.with_params(params)
         self.headers = headers if type(headers) is Headers else Headers(headers)
