@@ -707,7 +707,8 @@ def _among(origins: int, work: Callable[[Bench], object]) -> tuple[int, int]:
         end(lease)
     pool: Any = bench.pool
     pool._owners, pool._idle = owners, idle = _Counted(pool._owners), _Counted(pool._idle)
-    pool._counts._rows = owners
+    if pool._counts is not None:
+        pool._counts._rows = owners
     cost = _work_of(lambda: work(bench))
     return cost, owners.rows + idle.rows
 
@@ -821,12 +822,13 @@ def _observe_pool(bench: Bench, point: _InterruptPoint) -> None:
     )
     order = _observed(OrderedDict, point, ("__setitem__", "move_to_end", "pop"))
     pool._released = order(pool._released)
-    counts: Any = OriginCounts(pool._owners)
-    for connection in list(pool._owners):
-        counts.changing(connection)
-    counts.settle()
-    counts._members = table(counts._members)
-    pool._counts = counts
+    if pool._counts is not None:
+        counts: Any = OriginCounts(pool._owners)
+        for connection in list(pool._owners):
+            counts.changing(connection)
+        counts.settle()
+        counts._members = table(counts._members)
+        pool._counts = counts
     pool._inbox, pool._deferred = queue(pool._inbox), queue(pool._deferred)
     pool._clock = lambda: point.around(bench.clock)
 

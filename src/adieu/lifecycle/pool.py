@@ -197,7 +197,8 @@ class Pool(Inbox, Generic[C]):
         # Of all origins, in the order of release: every idle connection is in it, and some that are leased again.
         self._released: OrderedDict[C, None] = OrderedDict()
         self._newest: C | None = None
-        self._counts = OriginCounts(self._owners)
+        # None: there is no limit for each origin, and so nothing to count.
+        self._counts = None if limits.per_origin is None else OriginCounts(self._owners)
         self._waiting: dict[Hashable, _Queue[C]] = {}
         # How many leases got a connection after they had waited for it.
         self._served = 0
@@ -405,14 +406,15 @@ class Pool(Inbox, Generic[C]):
             return False
         conn = self._new(lease.key, _number(), now)
         lease.connection = conn
-        self._counts.changing(conn)
+        if self._counts is not None:
+            self._counts.changing(conn)
         rows[conn] = lease
         return True
 
     def _full(self, key: Hashable) -> bool:
         limits, rows = self._limits, self._owners
         limit = limits.per_origin
-        if limit is not None and self._counts.of(key) >= limit:
+        if limit is not None and self._counts is not None and self._counts.of(key) >= limit:
             return True
         if limits.connections is None or len(rows) < limits.connections:
             return False
@@ -524,9 +526,12 @@ class Pool(Inbox, Generic[C]):
         self._forget(conn)
 
     def _forget(self, conn: C) -> None:
-        self._counts.changing(conn)
+        counts = self._counts
+        if counts is not None:
+            counts.changing(conn)
         self._owners.pop(conn, None)
-        self._counts.settle()  # Or the index would keep it alive.
+        if counts is not None:
+            counts.settle()  # Or the index would keep it alive.
         if conn is self._newest:
             self._newest = None
         self._released.pop(conn, None)
@@ -587,7 +592,8 @@ class Pool(Inbox, Generic[C]):
         self._idle.clear()
         self._released.clear()
         self._newest = None
-        self._counts = OriginCounts(self._owners)
+        if self._counts is not None:
+            self._counts = OriginCounts(self._owners)
         self._waiting.clear()
         self._inbox.clear()
         # Connections that were about to be closed are out of the table already.
