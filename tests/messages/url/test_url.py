@@ -208,7 +208,7 @@ def test_a_default_port_changes_with_the_scheme_and_another_port_stays() -> None
         ({"host": "a b"}, "has ' '"),
         ({"host": "a/b"}, "has '/'"),
         ({"host": "u@b"}, "has '@'"),
-        ({"host": "a:80"}, "not an IPv6 address"),
+        ({"host": "a:80"}, "an IPv6 address stands in brackets"),
         ({"port": 65536}, "an int from 0 to 65535"),
         ({"port": "80"}, "an int from 0 to 65535"),
         ({"port": True}, "an int from 0 to 65535"),
