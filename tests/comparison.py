@@ -451,6 +451,25 @@ def expecting(make: Any, server: FaultServer) -> str:
     return f"{text}; {'sent it at once' if seen else 'waited'}"
 
 
+def expectation_failed(make: Any, server: FaultServer) -> str:
+    """What comes of a 417, of a server that knows no expectations."""
+
+    def picky(peer: Peer, request: Request) -> Ending:
+        if request.header("expect"):
+            peer.reply(417, b"")
+        else:
+            peer.read_body(request)
+            peer.reply(200, request.body)
+        return "keep"
+
+    server.on("/picky", picky, early=True)
+    headers = {"Expect": "100-continue"}
+    client = make()
+    return outcome(
+        lambda: client.call("POST", server.url + "/picky", content=b"x" * 5000, headers=headers)
+    )
+
+
 def pickled(make: Any, server: FaultServer) -> str:
     if make is Aiohttp:
         things = {"client": make().client, "response": make().stream(server.url + "/ok")}
@@ -495,6 +514,7 @@ CASES: dict[str, Callable[[Any, FaultServer], str]] = {
     "a redirect from https to http": https_to_http,
     "an answer before the upload is over": early_answer,
     "Expect: 100-continue": expecting,
+    "a 417 to Expect: 100-continue": expectation_failed,
     "pickle": pickled,
 }
 

@@ -35,6 +35,7 @@ OUTCOMES = {
     "a redirect from https to http": "RedirectError: ",
     "an answer before the upload is over": "gave 413",
     "Expect: 100-continue": "gave 413",
+    "a 417 to Expect: 100-continue": "gave 200, 5000 bytes",
     "pickle": "client ",
 }
 

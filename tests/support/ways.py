@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adieu.testing.faults import FaultServer
     from servers import Authority, TLSServer
     from support.stage import Stage
+    from support.watch import Watch
 
 __all__ = ["Way", "way"]
 
@@ -45,8 +46,9 @@ def way(
     fault_server: FaultServer,
     tls_server: TLSServer,
     authority: Authority,
+    census: Watch,
 ) -> Iterator[Way]:
-    """Every kind of stream."""
+    """Every kind of stream. The census is taken when the proxy has closed its own."""
     with ExitStack() as stack:
         if request.param == "tcp":
             yield Way(fault_server)
