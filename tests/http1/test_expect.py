@@ -181,6 +181,18 @@ def test_a_417_is_followed_by_the_same_request_without_the_expectation(
     assert second.header("expect") is None
 
 
+def test_an_iterator_is_untouched_before_a_417_with_the_codec_of_h11_too(stage: Stage) -> None:
+    if stage.adapter != "native":
+        pytest.skip("the h11 adapter is the engine of the native one with another codec")
+    stage.server.on("/picky", picky, early=True)
+    with stage.block(stage.one(adapter="h11")) as client:
+        content = iter([b"one", b"two"])
+        response = stage.get(client, "/picky", "PUT", headers=EXPECT, content=content)
+        assert (response.status_code, response.content) == (200, b"onetwo")
+        assert [earlier.status_code for earlier in response.history] == [417]
+        stage.next_works(client)
+
+
 def test_a_417_is_an_answer_where_it_cannot_be_helped(stage: Stage) -> None:
     def always(peer: Peer, request: Request) -> Ending:
         peer.read_body(request)
