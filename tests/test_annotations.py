@@ -85,3 +85,9 @@ def test_the_names_for_annotations_are_there() -> None:
         with client.map(["/a", "/b"]) as outcomes:
             assert_type(outcomes, adieu.Map)
             assert len(list(_results(outcomes))) == 2
+
+
+def test_type_checkers_report_a_name_that_does_not_exist() -> None:
+    """mypy refuses an ignore that ignores nothing, so this line fails if `adieu` answers for every name."""
+    with pytest.raises(AttributeError, match="module 'adieu' has no attribute 'Cleint'"):
+        _ = adieu.Cleint  # type: ignore[attr-defined]

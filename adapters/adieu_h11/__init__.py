@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["AsyncH11Adapter", "H11Adapter"]
 
 
-def __getattr__(name: str) -> object:
-    # Sync programs need not import asyncio.
-    if name == "AsyncH11Adapter":
-        from adieu_h11.asynchronous import AsyncH11Adapter
+if not TYPE_CHECKING:
+    # Hidden from type checkers, so that they report a name that does not exist.
+    def __getattr__(name: str) -> object:
+        # Sync programs need not import asyncio.
+        if name == "AsyncH11Adapter":
+            from adieu_h11.asynchronous import AsyncH11Adapter
 
-        return AsyncH11Adapter
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return AsyncH11Adapter
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

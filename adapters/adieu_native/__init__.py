@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["AsyncNativeAdapter", "NativeAdapter"]
 
 
-def __getattr__(name: str) -> object:
-    # Sync programs need not import asyncio.
-    if name == "AsyncNativeAdapter":
-        from adieu_native.asynchronous import AsyncNativeAdapter
+if not TYPE_CHECKING:
+    # Hidden from type checkers, so that they report a name that does not exist.
+    def __getattr__(name: str) -> object:
+        # Sync programs need not import asyncio.
+        if name == "AsyncNativeAdapter":
+            from adieu_native.asynchronous import AsyncNativeAdapter
 
-        return AsyncNativeAdapter
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return AsyncNativeAdapter
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

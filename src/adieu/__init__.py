@@ -294,11 +294,13 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    module = _LATER.get(name)
-    if module is None:
-        raise AttributeError(f"module 'adieu' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:
+    # Hidden from type checkers, so that they report a name that does not exist.
+    def __getattr__(name: str) -> object:
+        module = _LATER.get(name)
+        if module is None:
+            raise AttributeError(f"module 'adieu' has no attribute {name!r}")
+        from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(module), name)
-    return value
+        value = globals()[name] = getattr(import_module(module), name)
+        return value

@@ -22,7 +22,7 @@ def test_every_exported_name_is_exported_by_its_module_too() -> None:
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
     with pytest.raises(AttributeError, match=r"'adieu\.testing' has no attribute 'FaultSever'"):
-        adieu.testing.FaultSever  # noqa: B018
+        adieu.testing.FaultSever  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_no_module_is_imported_before_its_first_use() -> None:
