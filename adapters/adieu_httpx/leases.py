@@ -45,6 +45,18 @@ class _StreamLease(LeaseBase):
             return "close", None
         return ("length" if int(length) else "none"), int(length)
 
+    def check_head(self) -> None:
+        """Refuse an answer whose end two readers could see in different places."""
+        headers = self._response.headers
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise adieu.ProtocolError(
+                "the answer has a Transfer-Encoding and a Content-Length (RFC 9112, section 6.3)",
+                request_sent="wholly",
+                response_started=True,
+                method=self._request.method,
+                url=str(self._request.url),
+            )
+
     def head(self) -> tuple[int, list[tuple[str, str]]]:
         """Status and fields of the response."""
         fields = self._response.headers.raw
@@ -80,10 +92,10 @@ class _StreamLease(LeaseBase):
             self._remaining -= len(data)
         return data
 
-    def _failed(self, error: Exception) -> Exception:
+    def _failed(self, error: Exception, deadline: Deadline) -> Exception:
         if self._ended:
             return adieu.ClientClosed("the body was closed while it was read")
-        found = self._library.ours(error, self._request, begun=True)
+        found = self._library.ours(error, self._request, deadline, begun=True)
         if isinstance(found, adieu.BodyTruncated):
             found.received = self._received
             if self._remaining is not None:
@@ -103,7 +115,7 @@ class StreamLease(_StreamLease, adieu.Lease):
         try:
             data: bytes = next(filter(None, self._pieces), b"")
         except Exception as error:
-            raise self._failed(error) from error
+            raise self._failed(error, deadline) from error
         return self._count(data)
 
     def finish(self, reuse: bool, why: str) -> None:
@@ -145,7 +157,7 @@ class AsyncStreamLease(_StreamLease, adieu.AsyncLease):
             # Here, so that the next request finds the connection.
             await self._response.stream.aclose()
         except Exception as error:
-            raise self._failed(error) from error
+            raise self._failed(error, deadline) from error
         self._complete = True
         return self._count(b"")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import adieu
 from adieu.lifecycle.exchange import skip_frames_of
+from adieu.texts import show
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -43,6 +44,12 @@ _OURS: tuple[tuple[str, type[adieu.TransportError], Sent], ...] = (
     ("RemoteProtocolError", adieu.ProtocolError, "partly"),
     ("TransportError", adieu.TransportError, "partly"),
 )
+_WAITS: dict[type[adieu.TransportError], Wait] = {
+    adieu.PoolTimeout: "pool",
+    adieu.ConnectTimeout: "connect",
+    adieu.WriteTimeout: "write",
+    adieu.ReadTimeout: "read",
+}
 _TIMEOUTS: tuple[Wait, ...] = ("connect", "read", "write", "pool")
 
 
@@ -74,7 +81,9 @@ class Library:
             return closed
         return error
 
-    def ours(self, error: Exception, request: adieu.Request, *, begun: bool) -> Exception:
+    def ours(
+        self, error: Exception, request: adieu.Request, deadline: Deadline, *, begun: bool
+    ) -> Exception:
         """The error of adieu's for one of the library's; any other one is returned as it is. `begun`: in the body."""
         if isinstance(error, (self.module.UnsupportedProtocol, self.module.InvalidURL)):
             return adieu.InvalidURL(str(error))
@@ -84,7 +93,10 @@ class Library:
             if isinstance(error, theirs):
                 if begun and ours is adieu.ProtocolError:
                     ours = adieu.BodyTruncated  # noqa: PLW2901
-                made: adieu.TransportError = ours(f"{type(error).__name__}: {error}")
+                made: adieu.TransportError = ours(f"{type(error).__name__}: {show(str(error))}")
+                wait = _WAITS.get(ours)
+                if wait is not None and deadline.remaining_since(wait, 0) is not None:
+                    made = deadline.exceeded(wait)
                 made.request_sent = "wholly" if begun else sent
                 if begun:
                     made.phase, made.response_started = "body", True

@@ -79,9 +79,10 @@ class OverTransport(_OverTransport):
         try:
             answer = self.inner.handle_request(sent)
         except Exception as error:
-            raise self.library.ours(error, request, begun=False) from error
+            raise self.library.ours(error, request, exchange.deadline, begun=False) from error
         lease = StreamLease(self.library, request, answer)
         exchange.own(lease)
+        lease.check_head()
         return exchange.respond(*lease.head(), **lease.start_line())
 
     def close(self) -> None:
@@ -104,9 +105,10 @@ class AsyncOverTransport(_OverTransport):
         try:
             answer = await self.inner.handle_async_request(sent)
         except Exception as error:
-            raise self.library.ours(error, request, begun=False) from error
+            raise self.library.ours(error, request, exchange.deadline, begun=False) from error
         lease = AsyncStreamLease(self.library, request, answer, self._ends)
         exchange.own(lease)
+        lease.check_head()
         if lease.framing == "none":
             await lease.read(exchange.deadline)  # To the end, which only the transport sees.
         return exchange.respond(*lease.head(), **lease.start_line())

@@ -9,11 +9,13 @@ from requests import exceptions
 from urllib3 import exceptions as below
 
 import adieu
+from adieu.texts import show
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
     from adieu.errors import Phase, Sent
+    from adieu.lifecycle.deadline import Deadline, Wait
 
 __all__ = ["BrokenResponse", "as_adieu", "as_requests", "as_urllib3"]
 
@@ -85,6 +87,8 @@ _OURS: tuple[tuple[type[Exception], type[adieu.TransportError], Sent], ...] = (
     (exceptions.ProxyError, adieu.ProxyError, "no"),
     (exceptions.SSLError, adieu.TLSError, "partly"),
     (exceptions.ChunkedEncodingError, adieu.ProtocolError, "wholly"),
+    # Of an answer; a request with a wrong field never gets here.
+    (exceptions.InvalidHeader, adieu.ProtocolError, "wholly"),
     (below.EmptyPoolError, adieu.PoolTimeout, "no"),
     (below.ConnectTimeoutError, adieu.ConnectTimeout, "no"),
     (below.TimeoutError, adieu.ReadTimeout, "partly"),
@@ -93,7 +97,9 @@ _OURS: tuple[tuple[type[Exception], type[adieu.TransportError], Sent], ...] = (
 )
 
 
-def as_adieu(error: Exception, phase: Phase, method: str, url: str) -> Exception:
+def as_adieu(
+    error: Exception, phase: Phase, method: str, url: str, deadline: Deadline
+) -> Exception:
     """The error of adieu's for one of requests', of urllib3's or of a file; any other one is returned as it is.
 
     Where requests does not tell whether the request was sent, "partly" is said, which is not safe to send again.
@@ -103,14 +109,26 @@ def as_adieu(error: Exception, phase: Phase, method: str, url: str) -> Exception
     found = None if isinstance(error, adieu.AdieuError) else _found(error)
     if found is None:
         return error
+    if isinstance(found, adieu.RequestTimeout):
+        found = _timeout(found, deadline)
     if phase == "body":
         found.phase, found.request_sent, found.response_started = "body", "wholly", True
     found.method, found.url = method, url
     return found
 
 
+def _timeout(found: adieu.RequestTimeout, deadline: Deadline) -> adieu.RequestTimeout:
+    """The same with the limit that was set, if there was one."""
+    wait: Wait = "connect" if isinstance(found, adieu.ConnectTimeout) else "read"
+    if deadline.remaining_since(wait, 0) is None or isinstance(found, adieu.PoolTimeout):
+        return found
+    exceeded = deadline.exceeded(wait)
+    exceeded.request_sent = found.request_sent
+    return exceeded
+
+
 def _found(error: Exception) -> adieu.TransportError | None:
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {show(str(error))}"
     reason = _reason(error)
     if isinstance(reason, below.IncompleteRead):
         # Only for a body of known length, of which it says how much came, and how much is missing.

@@ -77,7 +77,7 @@ class ResponseLease(adieu.Lease):
         except Exception as error:
             if self._ended:
                 raise adieu.ClientClosed("the body was closed while it was read") from error
-            raise as_adieu(error, "body", *self._subject) from error
+            raise as_adieu(error, "body", *self._subject, deadline) from error
         if self._ended:
             raise adieu.ClientClosed("the body was closed while it was read")
         self._received += len(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
@@ -61,20 +61,28 @@ class RequestsAdapter(adieu.AdapterBase):
         except Exception as error:
             if content.error is not None:
                 raise content.error from content.error.__cause__
-            raise as_adieu(error, "head", exchange.method, str(exchange.url)) from error
+            subject = exchange.method, str(exchange.url)
+            raise as_adieu(error, "head", *subject, exchange.deadline) from error
         lease = ResponseLease(answer, exchange)
         exchange.own(lease)
+        _check_head(answer, exchange)
         return exchange.respond(answer.status_code, lease.fields(), reason=answer.reason or "")
 
     def close(self) -> None:
         self._closed = True
-        inner = self.inner
-        if isinstance(inner, HTTPAdapter):
-            # It would forget its pools, whose connections stay open as long as anything refers to them.
-            for manager in (inner.poolmanager, *inner.proxy_manager.values()):
+        self._empty_pools()
+        self.inner.close()
+
+    def after_fork(self) -> None:
+        self._empty_pools()
+
+    def _empty_pools(self) -> None:
+        """Close idle connections. requests forgets its pools, and what is in them stays open while they are used."""
+        if isinstance(self.inner, HTTPAdapter):
+            for manager in (self.inner.poolmanager, *self.inner.proxy_manager.values()):
                 for key in manager.pools.keys():  # noqa: SIM118 - it refuses to be iterated over
                     manager.pools[key].close()
-        inner.close()
+                manager.clear()
 
     def __repr__(self) -> str:
         return f"RequestsAdapter({self.inner!r})"
@@ -98,6 +106,23 @@ def _prepared(
         body = request.content.body
         prepared.body = content if body is None else body
     return prepared
+
+
+def _check_head(answer: Response, exchange: adieu.Exchange) -> None:
+    """Refuse what `http.client` takes for an answer, and which would leave bytes for the next request."""
+    wrong = None
+    if 100 <= answer.status_code < 200 and answer.status_code != 101:
+        wrong = f"requests takes the interim answer {answer.status_code} for the last one"
+    elif "transfer-encoding" in answer.headers and "content-length" in answer.headers:
+        wrong = "the answer has a Transfer-Encoding and a Content-Length (RFC 9112, section 6.3)"
+    if wrong is not None:
+        raise adieu.ProtocolError(
+            wrong,
+            request_sent="wholly",
+            response_started=True,
+            method=exchange.method,
+            url=str(exchange.url),
+        )
 
 
 class _Chunks:

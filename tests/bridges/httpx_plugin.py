@@ -20,7 +20,7 @@ EXPECTED = {
     "test_socks_proxy": "looks at HTTPTransport._pool",
     "test_httpcore_lazy_loading": "looks whether httpcore was imported",
     "test_httpcore_exception_mapping": "replaces a method of httpcore",
-    "test_write_timeout[asyncio]": "a limit of a microsecond; adieu sends without waiting, so nothing takes longer",
+    "test_write_timeout[": "a limit of a microsecond; adieu sends without waiting, so nothing takes longer",
     "test_pool_timeout": "a body that came with its head holds no connection, so there is a free one",
     "test_main.py": "the command prints what httpcore tells the extension `trace`",
 }

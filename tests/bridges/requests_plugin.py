@@ -24,7 +24,6 @@ EXPECTED = {
     ),
     "test_session_close_proxy_clear": "looks at HTTPAdapter.proxy_manager",
     "test_different_connection_pool_for_tls_settings": "look at HTTPAdapter.poolmanager",
-    "test_different_connection_pool_for_mtls_settings": "looks at HTTPAdapter.poolmanager",
 }
 # They fail without adieu, too, where these are missing.
 NEED_INTERNET = {

@@ -107,6 +107,7 @@ def test_closing_the_client_ends_a_stream(runner: Runner, client: Any, census: W
         ("/reset", adieu.ReadError, "partly"),
         ("/stall-head", adieu.ReadTimeout, "partly"),
         ("/stall-body", adieu.ReadTimeout, "wholly"),
+        ("/garbage?kind=coding-and-length", adieu.ProtocolError, "wholly"),
         ("/truncated", adieu.BodyTruncated, "wholly"),
         ("/truncated-chunked", adieu.BodyTruncated, "wholly"),
     ],

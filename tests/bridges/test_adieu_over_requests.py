@@ -97,6 +97,8 @@ def test_closing_the_client_wakes_a_thread_that_reads(client: adieu.Client) -> N
         ("/reset", adieu.ReadError, "partly"),
         ("/stall-head", adieu.ReadTimeout, "partly"),
         ("/stall-body", adieu.ReadTimeout, "wholly"),
+        ("/early-hints", adieu.ProtocolError, "wholly"),
+        ("/garbage?kind=coding-and-length", adieu.ProtocolError, "wholly"),
         ("/truncated", adieu.BodyTruncated, "wholly"),
         ("/truncated-chunked", adieu.BodyTruncated, "wholly"),
     ],
