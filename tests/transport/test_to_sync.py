@@ -320,6 +320,19 @@ def test_a_loop_that_has_ended_refuses_and_is_not_begun_again() -> None:
     loop.end(5)
 
 
+def test_a_loop_that_cannot_be_made_is_an_error_of_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_descriptor() -> Any:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(asyncio, "new_event_loop", no_descriptor)
+    loop = BackgroundLoop("the event loop of a test")
+    with pytest.raises(adieu.ClientClosed, match=r"could not be made: .*Too many open files"):
+        loop.call(lambda: asyncio.sleep(0))
+    loop.end(5)
+
+
 def test_a_task_that_ignores_its_cancellation_does_not_keep_the_loop(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

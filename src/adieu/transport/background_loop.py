@@ -61,7 +61,9 @@ class BackgroundLoop:
         if self._ended:
             raise ClientClosed(f"{self._name} has ended")
         if self._running is None:
-            self._running = _Running(self._name)
+            running = _Running(self._name)
+            running.thread.begin()
+            self._running = running
         return self._running
 
     def end(self, seconds: float | None = None) -> None:
@@ -80,21 +82,48 @@ class BackgroundLoop:
         return running is not None and running.thread.is_alive()
 
     def __del__(self) -> None:
-        self.end()
+        try:
+            self.end()
+        except AttributeError:
+            pass  # An interrupt in the constructor.
 
 
 class _Running:
-    """A loop that runs, and its thread."""
+    """A loop that runs, and its thread.
+
+    The thread makes the loop, because an interrupt in the middle of that would leave half of one. If this object is
+    dropped, by an interrupt as it is made, too, the thread ends.
+    """
 
     def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
+        # The loop, or the error of making it, once the thread has come so far; and whether it is still wanted.
+        self._made: list[asyncio.AbstractEventLoop | Exception] = []
+        self._given_up: list[None] = []
+        # A signal for those that wait. It may be lost in an interrupt, so `_made` is the truth.
+        self._signal: SimpleQueue[None] = SimpleQueue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.thread = BackgroundThread(_run, self.loop, name=name)
+        facts = (self._made, self._given_up, self._signal)
+        self.thread = BackgroundThread(_run, *facts, name=name)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop; waits until it is there."""
+        while not self._made:
+            try:
+                self._signal.get(timeout=_CHECK_INTERVAL)
+            except Empty:
+                continue
+            self._signal.put(None)  # For others that wait.
+        made = self._made[0]
+        if isinstance(made, Exception):
+            raise ClientClosed(f"{self.thread.name} could not be made: {made}") from made
+        return made
+
+    def __del__(self) -> None:
         try:
-            self.thread.begin()
-        except BaseException:
-            self.loop.close()
-            raise
+            self.stop()
+        except AttributeError:
+            pass  # An interrupt in the constructor.
 
     def call(self, work: Callable[[], Awaitable[Any]]) -> Any:
         outcome: SimpleQueue[list[Any]] = SimpleQueue()
@@ -117,8 +146,9 @@ class _Running:
         return result
 
     def _schedule(self, begin: Callable[[], object]) -> None:
+        loop = self.loop
         try:
-            self.loop.call_soon_threadsafe(begin, context=copy_context())
+            loop.call_soon_threadsafe(begin, context=copy_context())
         except RuntimeError:
             raise ClientClosed(f"{self.thread.name} has ended") from None
 
@@ -149,10 +179,15 @@ class _Running:
             pass  # The loop has ended, and every task with it.
 
     def stop(self) -> None:
-        try:
-            self.loop.call_soon_threadsafe(self.loop.stop)
-        except RuntimeError:
-            pass  # It has ended.
+        """Let the loop end, without waiting. Idempotent."""
+        self._given_up.append(None)
+        # Asked after that, as the thread asks the other way round.
+        for made in self._made:
+            if not isinstance(made, Exception):
+                try:
+                    made.call_soon_threadsafe(made.stop)
+                except RuntimeError:
+                    pass  # It has ended.
 
 
 async def _answer(
@@ -167,9 +202,23 @@ async def _answer(
         outcome.put([result, None])
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    """In the thread: run the loop until it is stopped, and end what is left in it."""
+def _run(
+    made: list[asyncio.AbstractEventLoop | Exception],
+    given_up: list[None],
+    signal: SimpleQueue[None],
+) -> None:
+    """In the thread: make the loop, run it until it is stopped, and end what is left in it."""
+    try:
+        loop = asyncio.new_event_loop()
+    except Exception as error:
+        made.append(error)
+        signal.put(None)
+        return
+    made.append(loop)
+    signal.put(None)
     asyncio.set_event_loop(loop)
+    if given_up:
+        loop.call_soon(loop.stop)
     while True:
         try:
             loop.run_forever()
