@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import httpx2
 import pytest
 
 import adieu
-from adieu_httpx import httpx as for_httpx
-from adieu_httpx import httpx2 as for_httpx2
+from bridges.libraries import LIBRARIES
 from support.runner import RUNNERS
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http(x|core):ResourceWarning")
 
 LONG = "/bytes?n=20000000"
-LIBRARIES: dict[str, Any] = {"httpx": (httpx, for_httpx), "httpx2": (httpx2, for_httpx2)}
 
 
 @pytest.fixture(params=RUNNERS)
@@ -201,7 +197,8 @@ def test_mock_transports_answer(library: str) -> None:
 
 
 def test_both_bridges_together(fault_server: FaultServer, census: Watch) -> None:
-    both = for_httpx.HttpxAdapter(for_httpx.AdieuTransport("h11"))
+    _, bridge = LIBRARIES["httpx"]
+    both = bridge.HttpxAdapter(bridge.AdieuTransport("h11"))
     with adieu.Client(fault_server.url, adapter=both) as client:
         assert client.post("/echo", content=b"there and back").json()["body"] == "there and back"
         with client.stream("GET", LONG) as answer:

@@ -8,13 +8,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
-import httpx2
 import pytest
 
 import adieu
-from adieu_httpx import httpx as for_httpx
-from adieu_httpx import httpx2 as for_httpx2
+from bridges.libraries import LIBRARIES
 from support.portal import AsyncioPortal, TrioPortal
 from support.proxies import FaultProxy
 
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     from support.watch import Watch
 
 LONG = "/bytes?n=20000000"
-LIBRARIES: dict[str, Any] = {"httpx": (httpx, for_httpx), "httpx2": (httpx2, for_httpx2)}
 
 
 # httpx leaves its own generators to the collector, of which trio warns.
@@ -295,7 +291,10 @@ def test_a_cancelled_read_leaves_nothing_open(
     assert census.count() == 0
 
 
-def test_pieces_are_given_when_they_come(fault_server: FaultServer, census: Watch) -> None:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_pieces_are_given_when_they_come(
+    fault_server: FaultServer, census: Watch, library: str
+) -> None:
     goes_on = threading.Event()
 
     def feed(peer: Peer, request: Request) -> Ending:
@@ -306,10 +305,12 @@ def test_pieces_are_given_when_they_come(fault_server: FaultServer, census: Watc
 
     fault_server.on("/feed", feed)
 
+    module, bridge = LIBRARIES[library]
+
     async def main() -> list[str]:
-        transport = for_httpx2.AsyncAdieuTransport()
+        transport = bridge.AsyncAdieuTransport()
         async with (
-            httpx2.AsyncClient(transport=transport) as client,
+            module.AsyncClient(transport=transport) as client,
             client.stream("GET", f"{fault_server.url}/feed") as answer,
         ):
             lines = []

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu_httpx.httpx2 import AdieuTransport, AsyncAdieuTransport
+from bridges.libraries import LIBRARIES
 from bridges.sdks import serve_models
 from support.portal import AsyncioPortal
 
-httpx2 = pytest.importorskip("httpx2")
 openai = pytest.importorskip("openai", reason="it is in the extra `bridges`")
 anthropic = pytest.importorskip("anthropic", reason="it is in the extra `bridges`")
 
@@ -31,7 +30,8 @@ class Talk:
 
     def __init__(self, sdk: str, awaits: bool, server: FaultServer) -> None:
         self.portal = AsyncioPortal() if awaits else None
-        kind: Any = AsyncAdieuTransport if awaits else AdieuTransport
+        httpx2, bridge = LIBRARIES["httpx2"]  # Both need it.
+        kind: Any = bridge.AsyncAdieuTransport if awaits else bridge.AdieuTransport
         self.transport = kind(limits=adieu.Limits(connections=1))
         http: Any = httpx2.AsyncClient if awaits else httpx2.Client
         module: Any = {"openai": openai, "anthropic": anthropic}[sdk]
