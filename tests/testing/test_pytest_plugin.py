@@ -227,3 +227,37 @@ def test_the_plugin_is_an_entry_point_under_its_own_name() -> None:
     # Under another name, `-p pytest_adieu` would register the module twice.
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert '[project.entry-points.pytest11]\npytest_adieu = "pytest_adieu"\n' in text
+
+
+LEFT = """
+import adieu
+
+client = stream = None
+
+
+def test_client(fault_server):
+    global client
+    client = adieu.Client(fault_server.url)
+    client.get("/ok")
+
+
+def test_stream(fault_server):
+    global stream
+    stream = adieu.Client(fault_server.url).stream("GET", "/bytes?n=1000000")
+"""
+
+
+def test_what_a_test_module_still_refers_to_at_the_end_ends_quietly(tmp_path: Path) -> None:
+    """It is finalized after pytest, when the names in adieu's own modules are None already."""
+    (tmp_path / "test_left.py").write_text(LEFT)
+    options = ["-p", "pytest_adieu", "-p", "no:cacheprovider", "-q", "test_left.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "2 passed" in done.stdout
+    assert "Exception ignored" not in done.stdout + done.stderr

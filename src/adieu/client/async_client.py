@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from adieu._loading import Loading
 from adieu.client.base import ClientBase
 from adieu.errors import ClientClosed
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.steps import adrive
 from adieu.messages.request import Request
 from adieu.messages.response import MAX_EVENT
@@ -237,6 +238,7 @@ class AsyncClient(ClientBase):
     ) -> None:
         await self.close()
 
+    @quiet_at_exit
     def __del__(self) -> None:
         # Its event loop has ended, and no connection works without it: close them here, and warn once.
         if self._closed:

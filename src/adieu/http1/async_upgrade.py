@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.fork import call_first_after_fork
 
@@ -65,6 +66,7 @@ class AsyncUpgraded:
     ) -> None:
         await self.close()
 
+    @quiet_at_exit
     def __del__(self) -> None:
         if not self._closed:
             self._closed = True

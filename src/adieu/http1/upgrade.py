@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.fork import call_first_after_fork
 
@@ -64,6 +65,7 @@ class Upgraded:
     ) -> None:
         self.close()
 
+    @quiet_at_exit
     def __del__(self) -> None:
         if not self._closed:
             import warnings

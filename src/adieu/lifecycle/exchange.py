@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from adieu.errors import InvalidRequest
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.cleanup import CleanupPolicy, View
 from adieu.lifecycle.events import Events, LeaseInfo, notify
 from adieu.lifecycle.lease import LeaseBase
@@ -156,14 +157,17 @@ class ExchangeBase:
             lease = self.lease
         except AttributeError:
             return  # An interrupt in the constructor.
-        if lease is None:
-            return
+        if lease is not None:
+            self._abandon()
+
+    @quiet_at_exit
+    def _abandon(self) -> None:
+        lease = self.lease or _NO_LEASE
         try:
             self.end(False, "abandoned")
         finally:
-            self.end(
-                False, "abandoned"
-            )  # See `BackupFinalizer`; the second time there is nothing to do.
+            # See `BackupFinalizer`; the second time there is nothing to do.
+            self.end(False, "abandoned")
         info = self._describe(lease)
         if self.events is not None:
             notify(self.events.leaked, info)
@@ -192,6 +196,7 @@ class BackupFinalizer:
     def __init__(self, exchange: ExchangeBase) -> None:
         self._exchange = exchange
 
+    @quiet_at_exit
     def __del__(self) -> None:
         try:
             exchange = self._exchange

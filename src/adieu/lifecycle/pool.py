@@ -22,6 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from adieu.errors import ClientClosed
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, notify
 from adieu.lifecycle.fork import call_first_after_fork
 from adieu.lifecycle.inbox import AT_ONCE, Inbox
@@ -603,6 +604,7 @@ class Pool(Inbox, Generic[C]):
             if isinstance(conn, PooledConnection):
                 conn.forget()
 
+    @quiet_at_exit
     def __del__(self) -> None:
         # A client that was never closed: idle connections end silently, because none is in use.
         for conn in list(getattr(self, "_owners", ())):

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import ClientClosed, InvalidRequest
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.lifecycle.threads import BackgroundThread
@@ -81,6 +82,7 @@ class BackgroundLoop:
         running = self._running
         return running is not None and running.thread.is_alive()
 
+    @quiet_at_exit
     def __del__(self) -> None:
         try:
             self.end()
@@ -119,6 +121,7 @@ class _Running:
             raise ClientClosed(f"{self.thread.name} could not be made: {made}") from made
         return made
 
+    @quiet_at_exit
     def __del__(self) -> None:
         try:
             self.stop()

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adieu.errors import BodyClosed, ClientClosed, InvalidRequest, PoolTimeout
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.lease import AsyncLease, Lease
 from adieu.lifecycle.pinned import Pinned
 from adieu.lifecycle.steps import drive
@@ -160,6 +161,7 @@ class ThreadAdapter(Wrapper):
     def __repr__(self) -> str:
         return f"to_async({self.inner!r})"
 
+    @quiet_at_exit
     def __del__(self) -> None:
         threads = getattr(self, "_threads", None)
         if threads is not None and not self._closed:

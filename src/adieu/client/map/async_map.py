@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 from adieu.client.map.arguments import NoRequest, checked_limit, refused_source
 from adieu.client.map.outcome import Outcome, Wanted
 from adieu.errors import ClientClosed, InvalidRequest
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.net.async_backend import in_trio
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class AsyncMap:
             in_flight.cancel()
             await in_flight.exit()
 
+    @quiet_at_exit
     def __del__(self) -> None:
         try:
             in_flight = self._in_flight

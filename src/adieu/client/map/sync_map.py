@@ -23,6 +23,7 @@ from adieu.client.map.cancel import CancelHandle
 from adieu.client.map.job import Job
 from adieu.client.map.outcome import Outcome
 from adieu.errors import BodyBusy, ClientClosed
+from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.fork import call_after_fork
 from adieu.lifecycle.lock import new_lock, release_if_owned
 
@@ -286,6 +287,7 @@ class Map:
             self._in_flight.cancel()
             raise
 
+    @quiet_at_exit
     def __del__(self) -> None:
         try:
             in_flight = self._in_flight
@@ -302,6 +304,7 @@ class _BackupFinalizer:
     def __init__(self, in_flight: InFlight) -> None:
         self._in_flight = in_flight
 
+    @quiet_at_exit
     def __del__(self) -> None:
         try:
             in_flight = self._in_flight
