@@ -236,6 +236,16 @@ def test_mask_hides_secrets(adieu_: Any, fault_server: FaultServer) -> None:
     assert masked.count("***") == 5
 
 
+def test_masked_json_stays_json(adieu_: Any, fault_server: FaultServer) -> None:
+    body = b'{"next": "/items?token=31d4", "n": 1, "auth": {"ids": ["31d4", 31]}}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    fault_server.reply("/json", head % len(body) + body)
+    for option in ((), ("--raw",)):
+        out = adieu_(f"{fault_server.url}/json", "-v", "--mask", *option).out
+        shown = json.loads(out[out.index("{") :])
+        assert shown == {"next": "/items?token=***", "n": 1, "auth": {"ids": ["***", "***"]}}
+
+
 def test_content_goes_into_a_file(adieu_: Any, fault_server: FaultServer, tmp_path: Path) -> None:
     file = tmp_path / "there"
     assert adieu_(f"{fault_server.url}/bytes?n=100", "-o", str(file)).raw == b""
@@ -284,6 +294,18 @@ def test_events_are_printed_as_they_come(adieu_: Any, fault_server: FaultServer)
     fault_server.on("/feed", feed)
     ran = adieu_(f"{fault_server.url}/feed", "--events")
     assert ran.out == "id: 1\ndata: a\ndata: b\n\nevent: end\nid: 1\ndata: \\x1b[2J\n\n"
+
+
+def test_a_stream_that_connects_again_ends_in_time(adieu_: Any, fault_server: FaultServer) -> None:
+    def feed(peer: Peer, request: Request) -> Ending:
+        peer.start(200, [("Content-Type", "text/event-stream"), ("Connection", "close")])
+        peer.send(b"retry: 1\ndata: a\n\n")
+        return "close"
+
+    fault_server.on("/feed", feed)
+    ran = adieu_(f"{fault_server.url}/feed", "--events", "--max-time", "0.2")
+    assert ran.status == 7
+    assert "within --max-time 0.2 s" in ran.error
 
 
 def test_cookies_are_kept_in_a_file(adieu_: Any, fault_server: FaultServer, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import adieu
@@ -63,7 +64,7 @@ def _call(client: Client, arguments: Arguments, wanted: Asked, printer: Printer)
     if arguments.download:
         return _download(client, arguments, wanted, printer)
     if arguments.events:
-        return _events(client, wanted, printer)
+        return _events(client, arguments.max_time, wanted, printer)
     with client.stream(wanted.method, wanted.url, **wanted.options) as response:
         if arguments.verbose:
             for earlier in (*response.history, response):
@@ -96,8 +97,13 @@ def _download(client: Client, arguments: Arguments, wanted: Asked, printer: Prin
     return 0
 
 
-def _events(client: Client, wanted: Asked, printer: Printer) -> int:
+def _events(client: Client, most: float | None, wanted: Asked, printer: Printer) -> int:
+    # `Timeout.total` is for each connection of a stream that connects again.
+    ends_at = None if most is None else monotonic() + most
     with client.event_stream(wanted.url, wanted.method, **wanted.options) as events:
         for event in events:
             printer.event(event)
+            if ends_at is not None and monotonic() >= ends_at:
+                error_line(f"the stream did not end within --max-time {most:g} s")
+                return 7
     return 0

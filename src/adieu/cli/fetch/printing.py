@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from adieu.cli.fetch.call import keeps_alive
 from adieu.errors import MissingExtra
-from adieu.texts import mask, mask_url, show_field
+from adieu.texts import MASK, is_secret, mask, mask_url, show_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -121,9 +121,11 @@ class Printer:
                 self.bytes_of([body])
             return
         language = _language(kind)
-        if language == "json" and not self._arguments.raw:
-            text = _indented(text)
-        self._text(mask(text) if self._arguments.mask else text, language)
+        if language == "json":
+            text = _json(text, indent=not self._arguments.raw, masked=self._arguments.mask)
+        elif self._arguments.mask:
+            text = mask(text)
+        self._text(text, language)
 
     def _text(self, text: str, language: str) -> None:
         text = _safe(text)
@@ -194,11 +196,28 @@ def _language(kind: str) -> str:
     return ""
 
 
-def _indented(text: str) -> str:
+def _json(text: str, *, indent: bool, masked: bool) -> str:
+    """JSON for a reader; what is none is left as it is, but for its secrets."""
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        value = json.loads(text)
     except (ValueError, RecursionError):
+        return mask(text) if masked else text
+    if masked:
+        value = _masked(value)
+    elif not indent:
         return text
+    return json.dumps(value, indent=2 if indent else None, ensure_ascii=False)
+
+
+def _masked(value: object, secret: bool = False) -> object:
+    """The same JSON, with the values of secret names masked, and what looks like one in its texts."""
+    if isinstance(value, dict):
+        return {name: _masked(member, secret or is_secret(name)) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, secret) for item in value]
+    if isinstance(value, str):
+        return MASK if secret else mask(value)
+    return MASK if secret and value is not None else value
 
 
 def _safe(text: str) -> str:
