@@ -81,6 +81,7 @@ def test_the_names_for_annotations_are_there() -> None:
             response.raise_for_status()
         error = caught.value
         assert_type(error.response.text, str)
+        assert (error.method, error.url) == ("GET", "https://api.example.org/items?page=2")
         assert error.response.json() == {"error": "/items"}
         with client.map(["/a", "/b"]) as outcomes:
             assert_type(outcomes, adieu.Map)

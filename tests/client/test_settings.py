@@ -581,7 +581,7 @@ def test_a_subclass_has_attributes_of_its_own() -> None:
         client.name, client.header = "yours", "X-A"
         assert (client.name, client.header) == ("yours", "X-A")
         with pytest.raises(AttributeError, match=r"did you mean timeout\? .* in the class body"):
-            client.timeuot = 5
+            client.timeuot = 5  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

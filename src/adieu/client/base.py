@@ -127,10 +127,12 @@ class ClientBase(SettingAttributes):
         if name == "base_url":
             settings.cookies.move(settings.base_url)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in vars(self) or hasattr(type(self), name)):
-            refuse_attribute(type(self), name)
-        object.__setattr__(self, name, value)
+    if not TYPE_CHECKING:  # A type checker would take it to allow every name.
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if not (name in vars(self) or hasattr(type(self), name)):
+                refuse_attribute(type(self), name)
+            object.__setattr__(self, name, value)
 
     def build_request(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]

@@ -243,11 +243,17 @@ class ResponseHead:
             return self
         if self.body is not None:
             self.body.abort("error status")
+        raise self._status_error()
+
+    def _status_error(self) -> StatusError:
         kind = "client" if self.status_code < 500 else "server"
-        where = f" for {self.request.method} {show_url(self.url)}" if self.for_request else ""
-        raise StatusError(
+        request = self.for_request
+        where = f" for {request.method} {show_url(request.url)}" if request else ""
+        error = StatusError(
             f"{self.status_code} {show(self.reason)}: {kind} error{where}", response=self
         )
+        self._name_request(error)
+        return error
 
     # -- content, once it is here ------------------------------------------------------------------------------------
 
