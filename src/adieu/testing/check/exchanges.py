@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from adieu.lifecycle.steps import Steps
+    from adieu.testing.check.either import Either
     from adieu.testing.check.trial import Trial
     from adieu.testing.peer import Ending, Peer
     from adieu.testing.request import Request as Asked
@@ -273,11 +274,11 @@ def a_failed_read_does_not_end_cleanly_later(t: Trial) -> Steps[None]:
         "/truncated-chunked",
         "/stall-body?sent=10&seconds=1",
     ):
-        leases: list[Any] = []
+        leases: list[Either] = []
 
         def noting(
-            send: Any, request: Any, exchange: Any, leases: list[Any] = leases
-        ) -> Steps[Any]:
+            send: Either, request: Either, exchange: Either, leases: list[Either] = leases
+        ) -> Steps[Either]:
             response = yield send(request, exchange)
             leases.append((exchange.lease, exchange.deadline))
             return response
@@ -371,16 +372,16 @@ def a_route_is_honoured_or_refused(t: Trial) -> Steps[None]:
 def a_middleware_gets_responses_that_it_can_use(t: Trial) -> Steps[None]:
     seen: list[bytes] = []
 
-    def reading(send: Any, request: Any, exchange: Any) -> Steps[Any]:
+    def reading(send: Either, request: Either, exchange: Either) -> Steps[Either]:
         response = yield send(request, exchange)
         seen.append((yield response.read()))
         return response
 
-    def replacing(send: Any, request: Any, exchange: Any) -> Steps[Any]:
+    def replacing(send: Either, request: Either, exchange: Either) -> Steps[Either]:
         yield send(request, exchange)
         return exchange.respond(299, None, b"other")
 
-    def twice(send: Any, request: Any, exchange: Any) -> Steps[Any]:
+    def twice(send: Either, request: Either, exchange: Either) -> Steps[Either]:
         first = yield send(request, exchange)
         yield first.close()
         return (yield send(request, exchange))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import adieu
 from adieu.testing.check.table import scenario
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from adieu.lifecycle.steps import Steps
+    from adieu.testing.check.either import Either
     from adieu.testing.check.trial import Trial
 
 __all__: list[str] = []
@@ -74,9 +75,9 @@ def a_policy_that_keeps_nothing_is_obeyed(t: Trial) -> Steps[None]:
     look="finish() is idempotent: the second call does not touch a connection that another lease has by now",
 )
 def a_lease_that_ended_harms_no_other(t: Trial) -> Steps[None]:
-    leases: list[Any] = []
+    leases: list[Either] = []
 
-    def noting(send: Any, request: Any, exchange: Any) -> Steps[Any]:
+    def noting(send: Either, request: Either, exchange: Either) -> Steps[Either]:
         response = yield send(request, exchange)
         leases.append(exchange.lease)
         return response
@@ -190,7 +191,7 @@ def no_cycle_is_left(t: Trial) -> Steps[None]:
     t.expect(not found, f"only the collector could free: {', '.join(found)}")
 
 
-def _read_and_dropped(client: Any, url: str) -> Steps[None]:
+def _read_and_dropped(client: Either, url: str) -> Steps[None]:
     response = yield client.get(url)
     yield response.read()
 
@@ -225,7 +226,7 @@ def a_dropped_body_is_closed_and_reported(t: Trial) -> Steps[None]:
     yield from t.own_answer(client, "responses were dropped")
 
 
-def _dropped(t: Trial, client: Any, *, read: bool) -> Steps[None]:
+def _dropped(t: Trial, client: Either, *, read: bool) -> Steps[None]:
     response = yield client.stream("GET", _BIG)
     if read:
         yield t.next_piece(response.iter_bytes())
@@ -249,7 +250,7 @@ def nothing_is_open_after_close(t: Trial) -> Steps[None]:
         yield from t.failing(adieu.AdieuError, _next_raw, t, response)
 
 
-def _next_raw(t: Trial, response: Any) -> Any:
+def _next_raw(t: Trial, response: Either) -> Either:
     return t.next_piece(response.iter_raw()) if not response.streamed else response.read()
 
 

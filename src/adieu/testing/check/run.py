@@ -7,7 +7,7 @@ import os
 import platform
 import textwrap
 import threading
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.steps import adrive, drive
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from adieu.lifecycle.steps import Steps
+    from adieu.testing.check.either import Either
 
 __all__ = ["AdapterReport", "CheckResult", "check_adapter"]
 
@@ -88,7 +89,7 @@ class AdapterReport(NamedTuple):
 
 
 def check_adapter(
-    factory: Callable[[], Any], *, only: Iterable[str] | None = None
+    factory: Callable[[], Either], *, only: Iterable[str] | None = None
 ) -> AdapterReport:
     """Run the scenarios against adapters that `factory` makes, sync or async (on asyncio), and report.
 
@@ -117,7 +118,7 @@ def check_adapter(
 
 
 def _result(
-    scenario: Scenario, factory: Callable[[], Any], awaits: bool, has: set[str]
+    scenario: Scenario, factory: Callable[[], Either], awaits: bool, has: set[str]
 ) -> CheckResult:
     missing = scenario.needs - has
     if missing:
@@ -135,7 +136,7 @@ def _result(
     return CheckResult(scenario, "holds") if seen is None else CheckResult(scenario, "broken", seen)
 
 
-def _seen(scenario: Scenario, factory: Callable[[], Any], awaits: bool) -> str | None:
+def _seen(scenario: Scenario, factory: Callable[[], Either], awaits: bool) -> str | None:
     """Run a scenario. Returns what was seen where a rule does not hold; None: it holds."""
     with FaultServer() as server:
         try:
@@ -151,7 +152,9 @@ def _seen(scenario: Scenario, factory: Callable[[], Any], awaits: bool) -> str |
     return None
 
 
-async def _async_trial(scenario: Scenario, factory: Callable[[], Any], server: FaultServer) -> None:
+async def _async_trial(
+    scenario: Scenario, factory: Callable[[], Either], server: FaultServer
+) -> None:
     trial = Trial(factory, server, awaits=True)
     await adrive(_and_close(trial, scenario))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
+    from adieu.testing.check.either import Either
     from adieu.testing.check.trial import Trial
 
 __all__ = ["INVARIANTS", "SCENARIOS", "Need", "Scenario", "scenario"]
@@ -41,7 +42,7 @@ class Scenario(NamedTuple):
     does: str
     look: str
     needs: frozenset[Need]
-    run: Callable[[Trial], Steps[Any]]
+    run: Callable[[Trial], Steps[Either]]
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -49,10 +50,10 @@ SCENARIOS: dict[str, Scenario] = {}
 
 def scenario(
     invariant: int, *, does: str, look: str, needs: tuple[Need, ...] = ()
-) -> Callable[[Callable[[Trial], Steps[Any]]], Callable[[Trial], Steps[Any]]]:
+) -> Callable[[Callable[[Trial], Steps[Either]]], Callable[[Trial], Steps[Either]]]:
     """Put a function into the table, under its name with hyphens."""
 
-    def add(run: Callable[[Trial], Steps[Any]]) -> Callable[[Trial], Steps[Any]]:
+    def add(run: Callable[[Trial], Steps[Either]]) -> Callable[[Trial], Steps[Either]]:
         name = run.__name__.replace("_", "-")
         SCENARIOS[name] = Scenario(name, invariant, does, look, frozenset(needs), run)
         return run

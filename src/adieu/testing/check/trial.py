@@ -21,6 +21,7 @@ from adieu.transport.adapter import base_of
 
 if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
+    from adieu.testing.check.either import Either
     from adieu.testing.faults import FaultServer
 
 __all__ = ["Background", "Broken", "Interrupt", "SilentPolicy", "Trial", "read_whole"]
@@ -51,20 +52,20 @@ class SilentPolicy(ReleaseOnRead):
 class Trial:
     """One run of one scenario."""
 
-    def __init__(self, factory: Callable[[], Any], server: FaultServer, *, awaits: bool) -> None:
+    def __init__(self, factory: Callable[[], Either], server: FaultServer, *, awaits: bool) -> None:
         self._factory = factory
-        self._clients: list[Any] = []
+        self._clients: list[Either] = []
         self.server = server
         self.awaits = awaits
         self.ledger = Ledger()
         # What a user would keep, so that nothing is freed only because it was dropped.
-        self.kept: list[Any] = []
+        self.kept: list[Either] = []
 
-    def adapter(self) -> Any:
+    def adapter(self) -> Either:
         """A new adapter."""
         return self._factory()
 
-    def client(self, adapter: Any = None, **options: Any) -> Any:
+    def client(self, adapter: Either = None, **options: Any) -> Either:
         """A client of a new adapter, which is closed after the scenario."""
         kind = adieu.AsyncClient if self.awaits else adieu.Client
         options = {"timeout": PATIENCE, "proxy": None, "events": self.ledger, **options}
@@ -73,16 +74,16 @@ class Trial:
         self._clients.append(client)
         return client
 
-    def middleware(self, send: Callable[[Any, Any, Any], Steps[Any]]) -> Any:
+    def middleware(self, send: Callable[[Either, Either, Either], Steps[Either]]) -> Either:
         """A new adapter inside a middleware with these steps: they get the inner `send`, the request, the exchange."""
         from adieu.lifecycle.steps import adrive, drive
 
         class Sync(adieu.Middleware):
-            def send(self, request: Any, exchange: Any) -> Any:
+            def send(self, request: Either, exchange: Either) -> Either:
                 return drive(send(self.inner.send, request, exchange))
 
         class Async(adieu.AsyncMiddleware):
-            async def send(self, request: Any, exchange: Any) -> Any:
+            async def send(self, request: Either, exchange: Either) -> Either:
                 return await adrive(send(self.inner.send, request, exchange))
 
         return Async(self.adapter()) if self.awaits else Sync(self.adapter())
@@ -109,7 +110,7 @@ class Trial:
             lambda: not self.sockets(), f"sockets were still open after {after}"
         )
 
-    def nothing_in_use(self, client: Any, after: str) -> Steps[None]:
+    def nothing_in_use(self, client: Either, after: str) -> Steps[None]:
         """At most one socket is open, and no connection is in use."""
         yield from self.eventually(
             lambda: self.sockets() <= 1,
@@ -126,7 +127,7 @@ class Trial:
             yield self.pause(_LOOK)
 
     def failing(
-        self, kind: type[T], call: Callable[..., Any], *facts: Any, **options: Any
+        self, kind: type[T], call: Callable[..., Either], *facts: Any, **options: Any
     ) -> Steps[T]:
         """The error of a call, which must be one of this class. Kept, with its traceback."""
         name = kind.__name__
@@ -139,7 +140,7 @@ class Trial:
             raise Broken(f"{_shown(facts)} raised {error!r}, not {name}") from error
         raise Broken(f"{_shown(facts)} raised no {name}, and returned {result!r:.200}")
 
-    def own_answer(self, client: Any, after: str) -> Steps[None]:
+    def own_answer(self, client: Either, after: str) -> Steps[None]:
         """The next call gets the answer to its own request."""
         before = self.server.served
         response = yield client.get("/ok")
@@ -152,7 +153,7 @@ class Trial:
 
     # -- what differs between the kinds --------------------------------------------------------------------------------
 
-    def next_piece(self, pieces: Any) -> Any:
+    def next_piece(self, pieces: Either) -> Either:
         """The next piece of an iterator; b"" at its end."""
         return anext(pieces, b"") if self.awaits else next(pieces, b"")
 
@@ -160,7 +161,7 @@ class Trial:
         """Wait."""
         return asyncio.sleep(seconds) if self.awaits else time.sleep(seconds)
 
-    def start(self, call: Callable[[], Any]) -> Background:
+    def start(self, call: Callable[[], Either]) -> Background:
         """Make a call beside the others, in a thread or a task."""
         return Background(call, awaits=self.awaits)
 
@@ -175,21 +176,21 @@ class Trial:
         return frozenset(base_of(self.adapter()).honours)
 
 
-def read_whole(client: Any, url: str, **options: Any) -> Any:
+def read_whole(client: Either, url: str, **options: Any) -> Either:
     """Call GET, and read the whole body (async: an awaitable)."""
     if isinstance(client, adieu.AsyncClient):
         return _awaited_read(client, url, options)
     return client.get(url, **options).read()
 
 
-async def _awaited_read(client: Any, url: str, options: Any) -> bytes:
+async def _awaited_read(client: Either, url: str, options: Any) -> bytes:
     return await (await client.get(url, **options)).read()  # type: ignore[no-any-return]
 
 
 class Background:
     """A call in a thread, or in a task."""
 
-    def __init__(self, call: Callable[[], Any], *, awaits: bool) -> None:
+    def __init__(self, call: Callable[[], Either], *, awaits: bool) -> None:
         self._outcome: list[Any] = []
         self._call = call
         self._awaits = awaits
