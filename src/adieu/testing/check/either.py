@@ -7,4 +7,4 @@ from typing import Any, TypeAlias
 __all__ = ["Either"]
 
 Either: TypeAlias = Any
-"""An adapter, a client, a response or a function, sync or async. What it returns goes through the driver of the steps."""
+"""An adapter, a client, a response or a function, sync or async. What it returns goes through the steps' driver."""
