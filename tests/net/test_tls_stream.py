@@ -27,6 +27,7 @@ from support.steering import ASYNCIO_LOOPS, LOOPS, run, sleep, spawn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from adieu.lifecycle.deadline import TimeLimit
     from servers import Authority, TLSServer
     from support.watch import Watch
 
@@ -433,6 +434,42 @@ def test_a_plain_send_goes_on_where_an_upload_was_interrupted(secured: Any) -> N
             said += piece
     assert said == b"heredone"
     assert got == data
+
+
+class Scripted(adieu.ByteStream):
+    """A stream that asks for the time before each wait, as it has to. Nothing comes."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+
+    def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
+        limit.remaining("read")
+        raise TimeoutError
+
+    def send(self, data: bytes, limit: TimeLimit) -> None:
+        limit.remaining("write")
+        self.sent += data
+
+    def readable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_reply_to_new_keys_goes_however_short_the_read_is(authority: Authority) -> None:
+    """RFC 8446, section 4.6.3: a KeyUpdate is answered. A look at the connection has no time at all."""
+    below = Scripted()
+    scope = ConnectScope(Deadline(adieu.Timeout()), tls=TLSConfig(authority.pem))
+    stream = TLSStream(below, "localhost", scope)
+    stream._out.write(b"the answer to a KeyUpdate")
+    look = Within(0.0)
+    look.remaining(
+        "read"
+    )  # The wait for the record that asked for them was the only one it allows.
+    with pytest.raises(TimeoutError):
+        stream.recv(1000, look)
+    assert below.sent == b"the answer to a KeyUpdate"
 
 
 # HTTP over it

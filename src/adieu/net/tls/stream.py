@@ -36,6 +36,8 @@ _BLOCK = 64 * 1024
 _RECORD = 16 * 1024
 # How long sending an alert may take (seconds): normally it does not wait.
 _POLL_TIMEOUT = 0.001
+# How long the peer may take to take a reply of OpenSSL's to what was read (seconds).
+_REPLY_TIMEOUT = 1.0
 
 
 class _Layer:
@@ -103,7 +105,9 @@ class _Layer:
     def _read(self, max_bytes: int, limit: TimeLimit) -> Steps[bytes]:
         while (data := self._decrypted(max_bytes)) is None:
             if self._out.pending:
-                yield from self._flush(limit)
+                # New keys, say. Not with the limit of the read, which may be a mere look: what was taken from OpenSSL
+                # and did not go would break the connection.
+                yield from self._flush(Within(_REPLY_TIMEOUT))
             self._feed((yield self._below.recv(_BLOCK, limit)))
         return data
 
