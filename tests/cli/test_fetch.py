@@ -340,6 +340,8 @@ def test_cookies_are_kept_in_a_file(adieu_: Any, fault_server: FaultServer, tmp_
         (["/ok", "--adapter", "nobody"], 1, "nobody"),
         (["/ok", "--download", "-X", "PUT"], 2, "--download is for GET, not for PUT"),
         (["/ok", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
+        (["/ok", "-L"], 2, "-L: redirects are followed; --no-follow switches that off"),
+        (["/ok", "--json"], 2, "--json: name=value after the URL makes JSON"),
     ],
 )
 def test_the_exit_status_tells_scripts_what_happened(
@@ -365,9 +367,9 @@ def test_without_a_connection_the_exit_status_is_6(
     assert adieu_(f"{tls_server.url}/ok", "--cacert", str(tls_server.ca_path)).status == 0
 
 
-@pytest.mark.filterwarnings("ignore::adieu.InsecureRequestWarning")
 def test_a_certificate_may_be_left_unchecked(adieu_: Any, tls_server: TLSServer) -> None:
-    assert adieu_(f"{tls_server.url}/ok", "-k").status == 0
+    ran = adieu_(f"{tls_server.url}/ok", "-k")
+    assert (ran.status, ran.error) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -401,6 +403,7 @@ def test_help_has_every_option_in_80_columns(adieu_: Any, monkeypatch: pytest.Mo
     assert adieu_("--version").out.startswith("adieu ")
     assert "--max-time" in adieu_("--completion", "bash").out
     assert adieu_().status == 2
+    assert "GET is a method, and needs a URL after it" in adieu_("GET").error
 
 
 # -- in a terminal, and interrupted ------------------------------------------------------------------------------------

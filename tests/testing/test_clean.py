@@ -229,3 +229,9 @@ def test_a_ledger_keeps_nothing_alive_and_is_pickled_as_a_listener(
     assert {type(value) for line in ledger.lines for value in (line.url, line.opened_at)} == {str}
     ledger.forget()
     assert ledger.lines == []
+
+
+def test_only_clients_are_proved_clean() -> None:
+    wrong: Any = "client"
+    with pytest.raises(adieu.InvalidRequest, match="takes clients of adieu, or nothing, not str"):
+        proves_clean(wrong)

@@ -156,6 +156,9 @@ def test_patterns_with_extra_parts_and_duplicates_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="another pattern says the same"):
         Routes({"https://example.org": None, "https://EXAMPLE.org:443/": None})
     with pytest.raises(MountError, match="is no mount pattern"):
+        adieu.Client(proxy={"example.org": "http://proxy"})
+    # As requests has it.
+    with pytest.raises(InvalidRequest, match="did you mean 'https://'"):
         adieu.Client(proxy={"https": "http://proxy"})
 
 

@@ -6,6 +6,7 @@ from time import sleep
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from adieu.client.base import ClientBase
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.steps import adrive, drive
 from adieu.testing.ledger import Ledger, Listeners, opened
@@ -85,6 +86,11 @@ class proves_clean:  # noqa: N801 - it reads as what it does: `with proves_clean
     """
 
     def __init__(self, *clients: Client | AsyncClient) -> None:
+        for client in clients:
+            if not isinstance(client, ClientBase):
+                raise InvalidRequest(
+                    f"proves_clean() takes clients of adieu, or nothing, not {type(client).__name__}"
+                )
         self._clients = clients
         self.ledger = Ledger()
 

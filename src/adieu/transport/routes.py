@@ -124,6 +124,10 @@ def _pattern(text: object) -> Pattern:
             f"proxy={text!r}: no adapter sends requests for {scheme}:// through a proxy; a pattern begins with "
             "http://, https://, or all:// (also written *://)"
         )
+    if not separator and isinstance(text, str) and text.lower() in _SCHEMES:
+        raise InvalidRequest(
+            f"proxy={text!r}: a pattern has the form of a URL: did you mean '{text}://'?"
+        )
     try:
         return Pattern.parse(text)
     except MountError as error:

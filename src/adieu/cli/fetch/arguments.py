@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from adieu.cli.candidates import POLICIES
 from adieu.cli.fetch.exit_status import EXIT_STATUSES
@@ -78,7 +78,7 @@ def parse(argv: Sequence[str], commands: str) -> Arguments:
 def parser(commands: str = "") -> argparse.ArgumentParser:
     """The parser, which has the help and the usage errors."""
     statuses = "".join(f"  {status:<5} {meaning}\n" for status, meaning in EXIT_STATUSES.items())
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="adieu",
         usage="adieu [METHOD] URL [ITEM ...] [options]\n       adieu COMMAND ...",
         description=_DESCRIPTION,
@@ -199,6 +199,27 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
     add("--cacert", metavar="FILE", help="the authorities to trust, in PEM")
     add("--cert", metavar="FILE", help="a client certificate, in PEM")
     add("--key", metavar="FILE", help="its key, if it is not in the same file")
+
+
+# What people write for curl and httpie, and what it is here.
+_ELSEWHERE = {
+    "-L": "redirects are followed; --no-follow switches that off",
+    "--location": "redirects are followed; --no-follow switches that off",
+    "-F": "write name=value and name@file after the URL",
+    "-j": "name=value after the URL makes JSON",
+    "--json": "name=value after the URL makes JSON; -d sends JSON as it is",
+    "-O": "--download writes into a file with the name of the server's",
+    "-s": "nothing but the answer is printed anyway",
+    "-a": "it is -u, or --bearer",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names adieu's option where another program's was written."""
+
+    def error(self, message: str) -> NoReturn:
+        hints = [f"{word}: {_ELSEWHERE[word]}" for word in message.split() if word in _ELSEWHERE]
+        super().error("; ".join([message, *hints]))
 
 
 class _Completion(argparse.Action):

@@ -41,6 +41,8 @@ def asked(arguments: Arguments, opened: ExitStack) -> Asked:
     method = arguments.method
     if first.isascii() and first.isalpha() and rest and method is None:
         method, (first, *rest) = first, rest
+    elif first.isascii() and first.isalpha() and first.isupper() and method is None:
+        raise InvalidRequest(f"{first} is a method, and needs a URL after it")
     items = parse_items(rest)
     options: adieu.RequestOptions = {}
     if arguments.data is not None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
+from warnings import simplefilter
 
 import adieu
 from adieu.cli.fetch.arguments import parse
@@ -42,6 +43,8 @@ def run(argv: Sequence[str], commands: str) -> int:
 
 
 def _run(arguments: Arguments, wanted: Asked, printer: Printer) -> int:
+    if arguments.insecure:
+        simplefilter("ignore", adieu.InsecureRequestWarning)  # It was asked for.
     options = client_options(arguments)
     if arguments.cookies is None:
         with adieu.Client(**options) as client:
