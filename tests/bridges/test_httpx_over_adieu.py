@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -66,14 +67,17 @@ class Host:
         return content
 
     def first(self, response: Any) -> bytes:
-        """The first piece of the body; the iterator is dropped."""
+        """The first piece of the body; the iterator is closed.
+
+        Trio would cancel one that is dropped, at any time before the response is closed, and with it the body.
+        """
         if self.portal is None:
-            return next(response.iter_raw())  # type: ignore[no-any-return]
+            with closing(response.iter_raw()) as pieces:
+                return next(pieces)  # type: ignore[no-any-return]
 
         async def one() -> bytes:
-            async for piece in response.aiter_raw():
-                return piece  # type: ignore[no-any-return]
-            return b""
+            async with aclosing(response.aiter_raw()) as pieces:
+                return await anext(pieces)
 
         return self.portal.run(one)  # type: ignore[no-any-return]
 
