@@ -15,6 +15,7 @@ import pytest
 
 import adieu
 from adieu.lifecycle.events import CLIENT_CLOSED
+from adieu.lifecycle.inbox import AT_ONCE
 from adieu.lifecycle.origin_counts import OriginCounts
 from support.alarm import HAS_ALARMS, Alarm
 from support.fake_pool import Bench, FakeConnection, FakeLease, begin, end
@@ -23,6 +24,8 @@ from support.stage import drop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+    from adieu.lifecycle.pool import Pool
 
 pytestmark = pytest.mark.lifecycle
 
@@ -620,6 +623,43 @@ def test_ending_a_lease_does_not_wait_for_a_thread_that_holds_the_lock() -> None
     other.join(20)
     assert lease.connection.closed == 1
     assert [key for key, *_ in bench.states()] == ["b"]
+
+
+def test_a_lease_that_met_steps_of_others_is_asked_for_after_them() -> None:
+    """Even if another thread has done those steps, and gone, by the time that this one looks again."""
+    bench = Bench()
+    pool = bench.pool
+    done: list[str] = []
+    pool._inbox.append((done.append, ("a step of another thread",)))
+    lock = _WorkAtRelease(pool)
+    pool._lock = lock  # type: ignore[assignment]
+    lease = bench.lease()
+    assert pool.checkout(lease)
+    assert done == ["a step of another thread"]
+    assert lock.emptied
+    begin(lease)
+    bench.check()
+
+
+class _WorkAtRelease:
+    """The pool's lock, with another thread that does all steps just after it was first released."""
+
+    def __init__(self, pool: Pool[Any]) -> None:
+        self._pool = pool
+        self._real = pool._lock
+        self.emptied = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def release(self) -> None:
+        self._real.release()
+        if not self.emptied:
+            self.emptied = True
+            other = threading.Thread(target=self._pool._work, args=(AT_ONCE,))
+            other.start()
+            other.join()
+            assert not self._pool._inbox
 
 
 def test_in_a_forked_child_the_pool_forgets_the_parents_connections() -> None:

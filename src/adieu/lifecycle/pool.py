@@ -223,9 +223,11 @@ class Pool(Inbox, Generic[C]):
                 acquire(lock)
             # The inbox is nearly always empty. If an interrupt falls in here, the owner of the lease ends it, so
             # this step need not be repeated, as those in the inbox are.
-            taken = not self._inbox and lease.connection is None and self._take_newest(lease)
-            if not (taken or self._inbox):
-                self._want(lease)
+            taken, asked = False, not self._inbox
+            if asked:
+                taken = lease.connection is None and self._take_newest(lease)
+                if not taken:
+                    self._want(lease)
             lock.release()
         except BaseException:
             release_if_owned(lock)
@@ -233,7 +235,8 @@ class Pool(Inbox, Generic[C]):
             raise
         if taken and not self._deferred:
             return True
-        if self._inbox or self._deferred:
+        if not asked or self._inbox or self._deferred:
+            # If the inbox kept this from asking, then also once another thread has emptied it.
             self._post(self._want, lease)
         return self.served(lease)
 
