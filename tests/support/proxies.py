@@ -148,6 +148,7 @@ def relay(near: socket.socket, far: socket.socket) -> None:
     """Relay bytes in both directions until one side ends."""
     if hasattr(near, "pending"):
         # TLS: one object cannot read and write at the same time.
+        far.setblocking(False)
         while _carry_some(near, far):
             pass
         return
@@ -167,7 +168,7 @@ def _carry(source: socket.socket, sink: socket.socket) -> None:
 
 
 def _carry_some(near: Any, far: socket.socket) -> bool:
-    ready = [near] if near.pending() else select.select([near, far], [], [])[0]
+    ready = [near] if near.pending() else select.select([far, near], [], [])[0]
     for source in ready:
         data = source.recv(65_536)
         if not data:
@@ -175,13 +176,29 @@ def _carry_some(near: Any, far: socket.socket) -> bool:
         if source is far:
             near.sendall(data)
             continue
-        try:
-            far.sendall(data)
-        except OSError:
-            # It has hung up, perhaps after an answer.
-            while data := far.recv(65_536):
-                near.sendall(data)
+        if not _send_and_hear(data, near, far):
             return False
+    return True
+
+
+def _send_and_hear(data: bytes, near: Any, far: socket.socket) -> bool:
+    """Send to the far side, and relay its answer meanwhile: it may answer without reading what it is sent."""
+    while data:
+        heard, _, _ = select.select([far], [far], [])
+        if heard:
+            answer = far.recv(65_536)
+            if not answer:
+                return False
+            near.sendall(answer)
+            continue
+        try:
+            data = data[far.send(data) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            # It has hung up, perhaps after an answer, which is heard first.
+            if not select.select([far], [], [], 0)[0]:
+                return False
     return True
 
 
