@@ -15,8 +15,9 @@ import adieu
 from adieu.testing.faults import payload
 from adieu_urllib3 import Urllib3Adapter
 from adieu_urllib3.connection import CheckedResponse
-from support.clients import forget, sockets
+from support.clients import sockets
 from support.needs import LACKS
+from support.stage import drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def _close_pools(manager: urllib3.PoolManager) -> None:
 
 def _drop(things: list[Any]) -> None:
     things.clear()
-    forget()
+    drop()
 
 
 @pytest.fixture

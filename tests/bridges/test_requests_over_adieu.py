@@ -17,9 +17,9 @@ from adieu.testing.faults_net import BlackHole
 from adieu_requests import AdieuAdapter
 from adieu_requests.errors import BrokenResponse
 from adieu_requests.raw import RawResponse
-from support.clients import forget
 from support.growth import assert_linear
 from support.proxies import FaultProxy
+from support.stage import drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,9 +125,9 @@ def test_a_chunk_is_given_when_it_comes(
         assert list(pieces) == [b"data: 2\n"]
 
 
-def drop(answer: requests.Response) -> None:
+def let_go(answer: requests.Response) -> None:
     del answer
-    forget()
+    drop()
 
 
 def leave(answer: requests.Response) -> None:
@@ -160,7 +160,7 @@ def test_a_dropped_response_is_reported_and_its_connection_closed(
     gc.disable()  # Reference counting alone has to do, where there is one.
     try:
         with pytest.warns(ResourceWarning, match="test_requests_over_adieu"):
-            drop(session.get(fault_server.url + LONG, stream=True, timeout=PATIENCE))
+            let_go(session.get(fault_server.url + LONG, stream=True, timeout=PATIENCE))
         assert works(session, fault_server)
     finally:
         gc.enable()

@@ -12,7 +12,8 @@ import adieu
 from adieu.transport.mounts import Mount
 from adieu_h11 import H11Adapter
 from servers import FullHole
-from support.clients import ADAPTERS, EventLog, forget, sockets
+from support.clients import ADAPTERS, EventLog, sockets
+from support.stage import drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +170,7 @@ def test_a_body_that_survives_its_client_is_closed_however_it_is_left(
     elif way == "abandon":
         with pytest.warns(ResourceWarning, match="dropped unread"):  # noqa: PT031
             del response
-            forget()
+            drop()
     else:
         with pytest.raises(adieu.BodyTruncated if way == "truncated" else adieu.ReadTimeout):
             response.read()

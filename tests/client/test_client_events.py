@@ -15,7 +15,8 @@ import pytest
 import adieu
 from adieu.testing.faults_net import refused_port
 from servers import FullHole
-from support.clients import ADAPTERS, EventLog, forget, sockets
+from support.clients import ADAPTERS, EventLog, sockets
+from support.stage import drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +146,7 @@ def test_the_lease_of_a_stream_has_one_end_however_it_is_left(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _leave(client, f"{fault_server.url}{path}", way)
-            forget()
+            drop()
         told = event_log.count()
         assert told["released"] + told["closed"] == told["leased"] == 1
         event_log.check(over=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -20,13 +18,6 @@ ADAPTERS = ("urllib3", "native", "close")
 def sockets(server: FaultServer) -> int:
     """The number of open client connections to this server."""
     return established(to_ports={server.port})
-
-
-def forget() -> None:
-    """Run the finalizers of dropped objects: CPython has run them already, other interpreters need a collection."""
-    if sys.implementation.name != "cpython":
-        gc.collect()
-        gc.collect()
 
 
 class EventLog(adieu.Events):

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from support.runner import Runner
     from support.watch import Watch
 
-__all__ = ["ADAPTERS", "COUNTS_REFERENCES", "POLICIES", "Stage", "caught", "drop", "eventually"]
+__all__ = [
+    "ADAPTERS",
+    "COUNTS_REFERENCES",
+    "POLICIES",
+    "Stage",
+    "caught",
+    "collect",
+    "drop",
+    "eventually",
+]
 
 ADAPTERS = ("urllib3", "native", "close")
 
@@ -121,10 +130,28 @@ def caught(kinds: Any, call: Callable[..., object], *args: Any, **options: Any) 
 
 
 def drop() -> None:
-    """Finalize dropped objects: CPython has done so already, other interpreters need a collection."""
+    """Finalize dropped objects: CPython has done so already, PyPy needs a collection."""
     if not COUNTS_REFERENCES:
-        for _ in range(3):
-            gc.collect()
+        collect()
+
+
+def collect() -> None:
+    """Collect garbage, and finalize it before this returns.
+
+    After `gc.collect()`, PyPy runs finalizers in whichever thread comes first, perhaps a server's, and this thread goes
+    on meanwhile. What is found while they are switched off runs in the thread that switches them on again.
+    """
+    if COUNTS_REFERENCES:
+        gc.collect()
+        return
+    enabled = gc.isenabled()
+    gc.disable()
+    for _ in range(3):  # A finalizer may drop the last reference to an object with another one.
+        while not gc.collect_step().major_is_done:  # type: ignore[attr-defined]
+            pass
+    gc.enable()
+    if not enabled:
+        gc.disable()
 
 
 def eventually(predicate: Callable[[], object], seconds: float = 5.0) -> None:

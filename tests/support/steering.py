@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import importlib.util
 import socket
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adieu.net.async_backend import in_trio
 from adieu.net.async_wire import AsyncTCPWire
 from adieu.net.stream import AsyncByteStream
+from support.stage import collect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
@@ -465,7 +465,7 @@ def run(
         result = await main
         await settle()
         # Finalizers report errors that were never retrieved.
-        gc.collect()
+        collect()
         await sleep(0)
         return result
 

@@ -14,7 +14,8 @@ import pytest
 import adieu
 from adieu.transport.functions import FunctionAdapter
 from adieu.transport.registry import find_adapter
-from support.clients import ADAPTERS, EventLog, forget, sockets
+from support.clients import ADAPTERS, EventLog, sockets
+from support.stage import drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,7 +281,7 @@ def test_a_body_that_is_left_early_is_closed_too(way: str, kind: str) -> None:
         elif way == "dropped":
             with pytest.warns(ResourceWarning, match="mock://x/"):  # noqa: PT031
                 client.stream("GET", "mock://x/")
-                forget()
+                drop()
         elif way == "exception":
             with pytest.raises(ZeroDivisionError), client.stream("GET", "mock://x/"):
                 raise ZeroDivisionError
@@ -622,7 +623,7 @@ def test_a_finalizer_ends_and_reports_a_lease_that_is_still_open() -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             client.stream("GET", "mock://x/")
-            forget()
+            drop()
         assert log == [("only", False, "abandoned")]
         (warning,) = caught
         assert warning.category is ResourceWarning
