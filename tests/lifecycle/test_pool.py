@@ -20,10 +20,10 @@ from adieu.lifecycle.origin_counts import OriginCounts
 from support.alarm import HAS_ALARMS, Alarm
 from support.fake_pool import Bench, FakeConnection, FakeLease, begin, end
 from support.stage import drop
+from support.work import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from adieu.lifecycle.pool import Pool
 
@@ -722,24 +722,6 @@ class _Counted(dict[Any, Any]):
     keys = __iter__  # type: ignore[assignment]
 
 
-def _work_of(work: Callable[[], object]) -> int:
-    """How many lines a call executes."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
-
-
 def _among(origins: int, work: Callable[[Bench], object]) -> tuple[int, int]:
     """What a piece of work costs beside so many idle connections, each to an origin of its own."""
     bench = Bench(origins + 1, 2, idle=None)
@@ -749,7 +731,7 @@ def _among(origins: int, work: Callable[[Bench], object]) -> tuple[int, int]:
     pool._owners, pool._idle = owners, idle = _Counted(pool._owners), _Counted(pool._idle)
     if pool._counts is not None:
         pool._counts._rows = owners
-    cost = _work_of(lambda: work(bench))
+    cost = lines_of(lambda: work(bench))
     return cost, owners.rows + idle.rows
 
 
