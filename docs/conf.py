@@ -29,10 +29,19 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 
 
+# The first line of `adieu.client.option_help.OPTIONS_HELP`.
+OPTIONS = "Options, each by its name. Those of the request:"
+
+
 def fences_to_directives(
     app: Sphinx, what: str, name: str, documented: object, options: object, lines: list[str]
 ) -> None:
-    """Docstrings have code blocks as in Markdown; autodoc reads reStructuredText."""
+    """Docstrings have code blocks as in Markdown; autodoc reads reStructuredText.
+
+    The options that every method of a client lists stand once, at its `request`.
+    """
+    if OPTIONS in lines and name not in ("adieu.Client.request", "adieu.request"):
+        del lines[lines.index(OPTIONS) :]
     converted: list[str] = []
     inside = False
     for line in lines:

@@ -299,7 +299,10 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         module = _LATER.get(name)
         if module is None:
-            raise AttributeError(f"module 'adieu' has no attribute {name!r}")
+            from adieu._elsewhere import MODULE
+
+            meant = f"; in adieu it is {MODULE[name]}" if name in MODULE else ""
+            raise AttributeError(f"module 'adieu' has no attribute {name!r}{meant}")
         from importlib import import_module
 
         value = globals()[name] = getattr(import_module(module), name)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from types import FunctionType
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -17,6 +18,29 @@ class Value:
     """A value with the fields named in the `__slots__` of its class, set once, by `_set` in `__init__`."""
 
     __slots__: tuple[str, ...] = ()
+
+    # The names of the arguments of `__init__`, and how many of them may be given without one.
+    _arguments: ClassVar[tuple[str, ...]] = ()
+    _positional: ClassVar[int] = 0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        init = cls.__init__
+        if isinstance(init, FunctionType):
+            code = init.__code__
+            cls._arguments = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+            cls._positional = code.co_argcount - 1
+
+    if (
+        not TYPE_CHECKING
+    ):  # A type checker reads the signature of `__init__`, as everybody else does.
+
+        def __new__(cls, *values: object, **fields: object) -> Value:
+            if len(values) > cls._positional or any(name not in cls._arguments for name in fields):
+                from adieu._elsewhere import refuse_arguments
+
+                refuse_arguments(cls.__name__, cls._arguments, cls._positional, len(values), fields)
+            return object.__new__(cls)
 
     def _set(self, **fields: object) -> None:
         for name, value in fields.items():

@@ -8,6 +8,7 @@ from adieu.client._checks import refuse_unknown
 from adieu.client.call_settings import CALL_OPTIONS
 from adieu.client.client import Client
 from adieu.client.content_owner import end_refused
+from adieu.client.option_help import lists_options
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +45,7 @@ def _divided(options: OneShotOptions) -> tuple[ClientOptions, CallOptions]:
     return cast("ClientOptions", client), cast("CallOptions", call)
 
 
+@lists_options
 def request(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """Send one request. Takes what `Client.request` takes, and what makes a client: `adapter`, `verify`, `cert` ...
 
@@ -59,46 +61,55 @@ def request(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> R
         return client.request(method, url, **for_call)
 
 
+@lists_options
 def get(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """GET, in a client of its own: see `request`."""
     return request("GET", url, **options)
 
 
+@lists_options
 def head(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """HEAD, in a client of its own: see `request`."""
     return request("HEAD", url, **options)
 
 
+@lists_options
 def options(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """OPTIONS, in a client of its own: see `request`."""
     return request("OPTIONS", url, **options)
 
 
+@lists_options
 def post(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """POST, in a client of its own: see `request`."""
     return request("POST", url, **options)
 
 
+@lists_options
 def put(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """PUT, in a client of its own: see `request`."""
     return request("PUT", url, **options)
 
 
+@lists_options
 def patch(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """PATCH, in a client of its own: see `request`."""
     return request("PATCH", url, **options)
 
 
+@lists_options
 def delete(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """DELETE, in a client of its own: see `request`."""
     return request("DELETE", url, **options)
 
 
+@lists_options
 def query(url: URL | str, **options: Unpack[OneShotOptions]) -> Response:
     """QUERY, in a client of its own: see `request`."""
     return request("QUERY", url, **options)
 
 
+@lists_options
 def stream(method: str, url: URL | str, **options: Unpack[OneShotOptions]) -> _OneStream:
     """`with adieu.stream("GET", url) as response:` sends one request and hands out its body as a stream.
 

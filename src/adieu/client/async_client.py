@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from adieu._loading import Loading
 from adieu.client.base import ClientBase
+from adieu.client.option_help import lists_options
 from adieu.errors import ClientClosed
 from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.steps import adrive
@@ -53,38 +54,47 @@ class AsyncClient(ClientBase):
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
+    @lists_options
     async def get(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """GET: ask for a representation."""
         return await self.request("GET", url, **options)
 
+    @lists_options
     async def head(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """HEAD: as GET, without the content."""
         return await self.request("HEAD", url, **options)
 
+    @lists_options
     async def options(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """OPTIONS: ask what can be asked."""
         return await self.request("OPTIONS", url, **options)
 
+    @lists_options
     async def post(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """POST: let the resource process the content."""
         return await self.request("POST", url, **options)
 
+    @lists_options
     async def put(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """PUT: create or replace."""
         return await self.request("PUT", url, **options)
 
+    @lists_options
     async def patch(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """PATCH: change partly."""
         return await self.request("PATCH", url, **options)
 
+    @lists_options
     async def delete(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """DELETE: remove."""
         return await self.request("DELETE", url, **options)
 
+    @lists_options
     async def query(self, url: URL | str, **options: Unpack[CallOptions]) -> AsyncResponse:
         """QUERY: a safe, idempotent question whose details are in the content."""
         return await self.request("QUERY", url, **options)
 
+    @lists_options
     async def request(
         self, method: str, url: URL | str, **options: Unpack[CallOptions]
     ) -> AsyncResponse:
@@ -92,6 +102,7 @@ class AsyncClient(ClientBase):
         response: AsyncResponse = await adrive(self._beginning(method, url, options, False))
         return response
 
+    @lists_options
     def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> _Streaming:
         """`async with client.stream("GET", url) as response:` hands out the body as a stream: see `Client.stream`.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from adieu._elsewhere import NamesElsewhere
 from adieu._not_given import NOT_GIVEN
 from adieu._portable import portable
 from adieu.client._checks import (
@@ -60,7 +61,7 @@ _STATE = ("_closed", "_mounts", "_open", "_plain")
 _CHANGING = new_lock()
 
 
-class ClientBase(SettingAttributes):
+class ClientBase(NamesElsewhere, SettingAttributes):
     """The settings of a client, and its calls as steps. `Client` and `AsyncClient` drive the steps."""
 
     exchange: type[AnyExchange]

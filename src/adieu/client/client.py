@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from adieu._loading import Loading
 from adieu.client.base import ClientBase
+from adieu.client.option_help import lists_options
 from adieu.errors import ClientClosed
 from adieu.lifecycle.steps import drive
 from adieu.messages.response import MAX_EVENT
@@ -77,38 +78,47 @@ class Client(ClientBase):
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
+    @lists_options
     def get(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """GET: ask for a representation."""
         return self.request("GET", url, **options)
 
+    @lists_options
     def head(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """HEAD: as GET, without the content."""
         return self.request("HEAD", url, **options)
 
+    @lists_options
     def options(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """OPTIONS: ask what can be asked."""
         return self.request("OPTIONS", url, **options)
 
+    @lists_options
     def post(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """POST: let the resource process the content."""
         return self.request("POST", url, **options)
 
+    @lists_options
     def put(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """PUT: create or replace."""
         return self.request("PUT", url, **options)
 
+    @lists_options
     def patch(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """PATCH: change partly."""
         return self.request("PATCH", url, **options)
 
+    @lists_options
     def delete(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """DELETE: remove."""
         return self.request("DELETE", url, **options)
 
+    @lists_options
     def query(self, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """QUERY: a safe, idempotent question whose details are in the content."""
         return self.request("QUERY", url, **options)
 
+    @lists_options
     def request(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """Send a request of any method and return the response, read as the cleanup policy says.
 
@@ -118,6 +128,7 @@ class Client(ClientBase):
         response: Response = drive(self._beginning(method, url, options, False))
         return response
 
+    @lists_options
     def stream(self, method: str, url: URL | str, **options: Unpack[CallOptions]) -> Response:
         """As `request`, but the body is handed out as a stream, whatever the policy prefetches.
 

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-__all__ = ["resembling"]
+from adieu._elsewhere import OPTIONS
 
-_ELSEWHERE = {
-    "allow_redirects": "follow_redirects",
-    "hooks": "event_hooks",
-    "max_retries": "retry",
-    "proxies": "proxy",
-    "retries": "retry",
-    "transport": "adapter",
-    "trust_env": "proxy",
-}
+__all__ = ["resembling"]
 
 
 @lru_cache(maxsize=256)
@@ -22,7 +14,7 @@ def resembling(name: str, known: frozenset[str]) -> str | None:
     """The known name that this one resembles, or None."""
     from difflib import get_close_matches
 
-    elsewhere = _ELSEWHERE.get(name)
+    elsewhere = OPTIONS.get(name)
     if elsewhere in known:
         return elsewhere
     return next(iter(get_close_matches(name, known, 1, 0.75)), None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, overload
 
+from adieu._elsewhere import NamesElsewhere
 from adieu.errors import InvalidHeader
 from adieu.messages.fields.syntax import checked_name, checked_value
 from adieu.texts import show_field
@@ -50,7 +51,7 @@ _SET_COOKIE = "set-cookie"
 _new = object.__new__
 
 
-class Headers(MutableMapping[str, str]):
+class Headers(NamesElsewhere, MutableMapping[str, str]):
     """A mutable mapping of field names to values that keeps order, case and repeated fields.
 
     `h["accept"]` finds the field in any case. The values of a repeated field are joined with ", "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
+from adieu._elsewhere import NamesElsewhere
 from adieu.errors import InvalidRequest
 from adieu.messages.content.encode import encode_content, with_trailers
 from adieu.messages.content.value import NO_CONTENT, Content
@@ -43,7 +44,7 @@ def _checked_method(text: object) -> str:
     return text.upper() if text.upper() in _METHODS or text.upper() == "CONNECT" else text
 
 
-class Request:
+class Request(NamesElsewhere):
     """A request: method, URL, header fields and content.
 
     `content` takes bytes, text, a binary file or an iterable of bytes; `data` takes form fields; `files` takes the

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from adieu._elsewhere import NamesElsewhere
 from adieu.errors import AdieuError, BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.lifecycle.blocks import collect
 from adieu.lifecycle.steps import drive
@@ -57,7 +58,7 @@ class StatusError(AdieuError):
         return self.response.status_code
 
 
-class ResponseHead:
+class ResponseHead(NamesElsewhere):
     """The base of `Response` and `AsyncResponse`, which add the reading.
 
     `json`: a value to encode as the content, with its Content-Type if `headers` has none; None means "not given".

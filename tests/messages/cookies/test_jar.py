@@ -492,6 +492,15 @@ def test_a_jar_is_reached_by_names() -> None:
     assert len(jar) == 0
 
 
+def test_a_dict_of_the_jar_has_the_values_by_name() -> None:
+    jar = Cookies({"a": "1", "b": "2"}, url="https://example.org")
+    jar.set("a", "1", domain="example.com")
+    assert dict(jar) == {"a": "1", "b": "2"}
+    jar.set("a", "3", domain="example.com")
+    with pytest.raises(adieu.InvalidRequest, match="2 cookies are called 'a'"):
+        dict(jar)
+
+
 def test_one_of_several_cookies_has_to_be_chosen_by_domain_or_path() -> None:
     jar = Cookies({"a": "1"}, url=WEB)
     jar.set("a", "2", domain="example.org", path="/x")

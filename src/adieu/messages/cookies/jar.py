@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from time import time
 from typing import TYPE_CHECKING, cast
 
+from adieu._elsewhere import NamesElsewhere
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.lock import locked, new_lock
 from adieu.messages.cookies.cookie import Cookie, admitted, checked, is_secure, prefix_fault
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Cookie", "Cookies"]
 
 
-class Cookies:
+class Cookies(NamesElsewhere):
     """A jar of cookies, which any number of threads and clients may share.
 
     `cookies`: a mapping of names to values, other `Cookies`, any iterable of `Cookie`, or a jar of `http.cookiejar`,
@@ -179,6 +180,10 @@ class Cookies:
         host = None if domain is None else _host(domain)[0]
         found = [cookie for cookie in self if host is None or cookie.domain == host]
         locked(self._lock, self._store.remove, found)
+
+    def keys(self) -> list[str]:
+        """The names, each once: `dict(jar)` has the values by name, unless one has several: see `get`."""
+        return list(dict.fromkeys(cookie.name for cookie in self))
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NoReturn, final
 
+from adieu._elsewhere import NamesElsewhere
 from adieu._not_given import NOT_GIVEN, NotGiven
 from adieu.errors import InvalidRequest, InvalidURL
 from adieu.messages.url.form import FormFields, encode_form
@@ -52,7 +53,7 @@ _set = object.__setattr__
 
 
 @final
-class URL:
+class URL(NamesElsewhere):
     """An immutable, normalised URL.
 
     `URL("https://example.org/a b?q=ü")` parses; a URL given is returned as it is. Raises
