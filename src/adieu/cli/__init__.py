@@ -50,9 +50,7 @@ class _Command(NamedTuple):
 
 
 _COMMANDS = {
-    "demo": _Command(
-        _add_demo, "show on this machine that no client of adieu leaves a connection open"
-    ),
+    "demo": _Command(_add_demo, "show here that no client of adieu leaves a connection open"),
     "check-adapter": _Command(
         _add_check_adapter, "check which rules of the lifecycle an adapter keeps"
     ),
@@ -96,4 +94,12 @@ def _fetch(arguments: list[str]) -> int:
     from adieu.cli.fetch.command import run
 
     commands = "".join(f"  {name:<14} {command.summary}\n" for name, command in _COMMANDS.items())
-    return run(arguments, f"\ncommands (adieu COMMAND --help):\n{commands}")
+    return run(arguments, commands, _completion)
+
+
+def _completion(shell: str) -> str:
+    """The script by which a shell completes all of this."""
+    from adieu.cli.completion import completion
+    from adieu.cli.fetch.arguments import add_options
+
+    return completion(shell, [command.add_to for command in _COMMANDS.values()], add_options)

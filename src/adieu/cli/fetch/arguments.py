@@ -6,32 +6,54 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from adieu.cli.candidates import POLICIES
+from adieu.cli.completion import SHELLS
+from adieu.cli.connection import ConnectionArguments, add_connection
 from adieu.cli.fetch.exit_status import EXIT_STATUSES
+from adieu.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Arguments", "parse", "parser"]
+__all__ = ["Arguments", "add_options", "parse"]
 
 _DESCRIPTION = """\
 Send a request, print the answer, and leave no connection open.
 
-The METHOD is GET, or POST if there is something to send. A URL without a scheme is
-https://, and :8000/path is http://localhost:8000/path.
+The METHOD is GET, or POST if there is something to send. A URL without a scheme
+is https://, and :8000/path is http://localhost:8000/path.
 
 ITEMs, in any number and order:
-  name=value      a field of the JSON object that is sent (of the form, with --form)
+  name=value      a field of the JSON that is sent (with --form, of a form)
   name:=json      the same, with a value in JSON: count:=3, tags:='["a"]'
   name=@file      the same, with the text of a file (name:=@file: with its JSON)
   name@file       a file to upload; the content is a multipart form then
   name==value     a parameter of the URL's query
   Header:value    a header field; Header: removes one that is sent by default
   \\:, \\=, \\@      a separator that is a part of the name
+
+examples:
+  adieu api.example.org/items name=vase count:=3
+  adieu PUT api.example.org/items/1 -d @item.json Content-Type:application/json
+  adieu api.example.org/photos scan@beach.jpg title=Holiday
+  adieu api.example.org/search q==vase Accept:text/csv -o found.csv
+  adieu :8000/health --fail --max-time 2
+"""
+
+_MORE = """
+environment:
+  https_proxy, http_proxy, all_proxy, no_proxy
+                proxies, and the hosts that need none; --proxy wins
+  SSL_CERT_FILE, SSL_CERT_DIR
+                the authorities to trust; --cacert wins
+  NO_COLOR      no colours, if it is not empty
+
+A terminal gets the head of the answer, indented JSON, and text without the
+characters that drive a terminal. A pipe or a file gets the bytes of the content
+as they arrive, and nothing else. No connection is open when the command ends.
 """
 
 
-class Arguments(argparse.Namespace):
+class Arguments(ConnectionArguments):
     """The command line, checked as far as it can be by itself."""
 
     positional: list[str]
@@ -55,51 +77,45 @@ class Arguments(argparse.Namespace):
     color: Literal["auto", "always", "never"]
     curl: bool
     fail: bool
-    adapter: str | None
-    cleanup: str | None
-    no_follow: bool
-    max_redirects: int
-    timeout: float | None
-    max_time: float | None
-    retry: int
-    proxy: str | None
     cookies: str | None
-    insecure: bool
-    cacert: str | None
-    cert: str | None
-    key: str | None
 
 
-def parse(argv: Sequence[str], commands: str) -> Arguments:
-    """Read a command line. `commands`: a text about the other commands, for `--help`."""
-    return parser(commands).parse_intermixed_args(argv, namespace=Arguments())
+def parse(argv: Sequence[str], commands: str, complete: Callable[[str], str]) -> Arguments:
+    """Read a command line. `commands`: a text about the other commands, for `--help`. `complete`: makes the script."""
+    return _parser(commands, complete).parse_intermixed_args(argv, namespace=Arguments())
 
 
-def parser(commands: str = "") -> argparse.ArgumentParser:
+def _parser(commands: str, complete: Callable[[str], str]) -> argparse.ArgumentParser:
     """The parser, which has the help and the usage errors."""
     statuses = "".join(f"  {status:<5} {meaning}\n" for status, meaning in EXIT_STATUSES.items())
     made = _Parser(
         prog="adieu",
         usage="adieu [METHOD] URL [ITEM ...] [options]\n       adieu COMMAND ...",
         description=_DESCRIPTION,
-        epilog=f"exit status:\n{statuses}{commands}",
+        epilog=f"commands (adieu COMMAND --help):\n{commands}\nexit status:\n{statuses}{_MORE}",
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=27),
         allow_abbrev=False,
     )
     made.add_argument(
         "positional", nargs="+", metavar="[METHOD] URL [ITEM ...]", help=argparse.SUPPRESS
     )
-    made.add_argument("--version", action="version", version=f"adieu {_version()}")
-    made.add_argument(
-        "--completion",
-        choices=("bash", "zsh", "tcsh"),
-        action=_Completion,
-        help="print a script that completes the options in this shell",
-    )
-    _add_request(made.add_argument_group("the request"))
-    _add_output(made.add_argument_group("the output"))
-    _add_connection(made.add_argument_group("the connection"))
+    add_options(made)
+    made.set_defaults(complete=complete)
     return made
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options of a request."""
+    parser.add_argument("--version", action="version", version=f"adieu {_version()}")
+    parser.add_argument(
+        "--completion",
+        choices=SHELLS,
+        action=_Completion,
+        help="print a script that completes commands, options and files in this shell",
+    )
+    _add_request(parser.add_argument_group("the request"))
+    _add_output(parser.add_argument_group("the output"))
+    add_connection(parser)
 
 
 def _add_request(group: argparse._ArgumentGroup) -> None:
@@ -129,6 +145,7 @@ def _add_request(group: argparse._ArgumentGroup) -> None:
     add("--digest", action="store_true", help="-u is for Digest, not for Basic")
     add("--bearer", metavar="TOKEN", help="a token, sent as Authorization: Bearer")
     add("--netrc", action="store_true", help="user name and password from the netrc file")
+    add("--cookies", metavar="FILE", help="a cookies.txt: sent, and updated at the end")
     add("--curl", action="store_true", help="send nothing; print the request as a command for curl")
 
 
@@ -174,33 +191,6 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--fail", action="store_true", help="exit with 3, 4 or 5 for a status of 3xx, 4xx, 5xx")
 
 
-def _add_connection(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--adapter",
-        metavar="NAME",
-        help="what sends the request: native, h11, urllib3, close, or an installed one",
-    )
-    add("--cleanup", choices=tuple(POLICIES), help="how the connection ends")
-    add("--no-follow", action="store_true", help="do not follow redirects")
-    add("--max-redirects", metavar="N", type=int, default=20, help="at most so many; 20 by default")
-    add(
-        "--timeout", metavar="SECONDS", type=float, help="for each wait: connecting, the next bytes"
-    )
-    add("--max-time", metavar="SECONDS", type=float, help="for all of it")
-    add("--retry", metavar="N", type=int, default=0, help="try again so often where that is safe")
-    add(
-        "--proxy",
-        metavar="URL",
-        help="through this proxy; none: not even through that of the environment",
-    )
-    add("--cookies", metavar="FILE", help="a cookies.txt: sent, and updated at the end")
-    add("-k", "--insecure", action="store_true", help="do not check the server's certificate")
-    add("--cacert", metavar="FILE", help="the authorities to trust, in PEM")
-    add("--cert", metavar="FILE", help="a client certificate, in PEM")
-    add("--key", metavar="FILE", help="its key, if it is not in the same file")
-
-
 # What people write for curl and httpie, and what it is here.
 _ELSEWHERE = {
     "-L": "redirects are followed; --no-follow switches that off",
@@ -211,6 +201,15 @@ _ELSEWHERE = {
     "-O": "--download writes into a file with the name of the server's",
     "-s": "nothing but the answer is printed anyway",
     "-a": "it is -u, or --bearer",
+    "-A": "write User-Agent:name after the URL",
+    "-b": "write Cookie:name=value after the URL; --cookies FILE sends a cookies.txt",
+    "-c": "--cookies FILE sends a cookies.txt, and updates it",
+    "-e": "write Referer:URL after the URL",
+    "-G": "write name==value after the URL",
+    "-S": "an error is printed anyway",
+    "-sS": "nothing but the answer and errors is printed anyway",
+    "-w": "adieu trace URL prints how long each phase took",
+    "--compressed": "the content is always decoded",
 }
 
 
@@ -232,11 +231,11 @@ class _Completion(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
+        complete: Callable[[str], str] = parser.get_default("complete")
         try:
-            import shtab
-        except ImportError:
-            parser.error("--completion needs shtab: pip install 'adieu[cli]'")
-        print(shtab.complete(parser, str(values)))
+            print(complete(str(values)))
+        except MissingExtra as error:
+            parser.error(str(error))
         parser.exit()
 
 

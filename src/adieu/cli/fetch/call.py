@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import adieu
-from adieu.cli.candidates import POLICIES
+from adieu.cli.connection import client_options as connection_options
 from adieu.cli.fetch.items import parse_items, unreadable
 from adieu.errors import InvalidRequest
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from adieu.cli.fetch.arguments import Arguments
 
-__all__ = ["Asked", "asked", "client_options", "keeps_alive"]
+__all__ = ["Asked", "asked", "client_options", "full_url"]
 
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -68,51 +68,16 @@ def asked(arguments: Arguments, opened: ExitStack) -> Asked:
     if method is None:
         sends = options.keys() & {"content", "data", "files", "json"}
         method = "HEAD" if arguments.head else "POST" if sends else "GET"
-    return Asked(method.upper(), _url(first), options)
+    return Asked(method.upper(), full_url(first), options)
 
 
 def client_options(arguments: Arguments) -> adieu.ClientOptions:
     """The options of the client. Raises `InvalidRequest`."""
-    options: adieu.ClientOptions = {
-        "follow_redirects": not arguments.no_follow,
-        "max_redirects": arguments.max_redirects,
-        "retry": arguments.retry,
-        "auth": _auth(arguments),
-    }
-    if arguments.adapter is not None:
-        options["adapter"] = arguments.adapter
-    if arguments.cleanup is not None:
-        options["cleanup"] = POLICIES[arguments.cleanup]()
-    each, total = arguments.timeout, arguments.max_time
-    if each is not None:
-        options["timeout"] = adieu.Timeout(
-            connect=each, read=each, write=each, pool=each, total=total
-        )
-    elif total is not None:
-        options["timeout"] = adieu.Timeout(total=total)
-    if arguments.proxy is not None:
-        options["proxy"] = None if arguments.proxy == "none" else arguments.proxy
-    if arguments.insecure:
-        options["verify"] = False
-    if arguments.cacert is not None:
-        options["verify"] = arguments.cacert
-    if arguments.cert is not None:
-        options["cert"] = (
-            arguments.cert if arguments.key is None else (arguments.cert, arguments.key)
-        )
-    elif arguments.key is not None:
-        raise InvalidRequest("--key is the key of a certificate: name that by --cert")
-    return options
+    return {**connection_options(arguments), "auth": _auth(arguments)}
 
 
-def keeps_alive(arguments: Arguments) -> bool:
-    """Whether the request leaves out that its connection is to be closed."""
-    if arguments.adapter == "close":
-        return False
-    return arguments.cleanup is None or POLICIES[arguments.cleanup]().keep_alive
-
-
-def _url(text: str) -> str:
+def full_url(text: str) -> str:
+    """The URL that a short one means: without a scheme it is https://, without a host too http://localhost."""
     if text.startswith(":"):
         port = re.match(r":(\d*)", text)
         assert port is not None

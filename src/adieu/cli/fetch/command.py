@@ -17,7 +17,7 @@ from adieu.cli.fetch.progress import shown_progress
 from adieu.errors import AdieuError, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from adieu.cli.fetch.arguments import Arguments
     from adieu.cli.fetch.call import Asked
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(argv: Sequence[str], commands: str) -> int:
-    """Carry out a command line and return the exit status. `commands`: a text about the others, for `--help`."""
-    arguments = parse(argv, commands)
+def run(argv: Sequence[str], commands: str, complete: Callable[[str], str]) -> int:
+    """Carry out a command line and return the exit status.
+
+    `commands`: a text about the other commands, for `--help`. `complete`: makes the script for a shell's completion.
+    """
+    arguments = parse(argv, commands, complete)
     try:
         with ExitStack() as opened:
             return _run(arguments, asked(arguments, opened), Printer(arguments))

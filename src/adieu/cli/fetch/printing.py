@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from adieu.cli.fetch.call import keeps_alive
+from adieu.cli.connection import keeps_alive
 from adieu.errors import MissingExtra
 from adieu.texts import MASK, is_secret, mask, mask_url, show_field
 
