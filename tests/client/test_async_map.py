@@ -142,6 +142,36 @@ def test_an_endless_source_is_read_no_faster_than_its_outcomes(loop: str) -> Non
     run(main(), LOOPS[loop])
 
 
+@every_kind
+@pytest.mark.parametrize("limit", [1, 3])
+@pytest.mark.parametrize("kind", ["list", "async"])
+def test_a_request_that_is_added_in_the_loop_is_sent_too(
+    loop: str, limit: int, kind: str, fault_server: FaultServer
+) -> None:
+    """A tree of three levels: each page has two links, which are known when it is there."""
+
+    async def first() -> AsyncIterator[str]:
+        yield "/bytes?n=1"
+
+    async def main() -> None:
+        got = []
+        async with (
+            adieu.AsyncClient(fault_server.url) as client,
+            client.map(["/bytes?n=1"] if kind == "list" else first(), limit=limit) as outcomes,
+        ):
+            async for outcome in outcomes:
+                size = len(outcome.result().content)
+                got.append(size)
+                if size < 4:
+                    for link in (2 * size, 2 * size + 1):
+                        outcomes.add(f"/bytes?n={link}")
+            with pytest.raises(adieu.ClientClosed, match="this map has ended"):
+                outcomes.add("/ok")
+        assert sorted(got) == [1, 2, 3, 4, 5, 6, 7]
+
+    run(main(), LOOPS[loop])
+
+
 @pytest.mark.parametrize("limit", [1, 3, 100])
 @every_kind
 def test_an_async_source_may_be_slower_than_the_responses(loop: str, limit: int) -> None:

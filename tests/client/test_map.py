@@ -151,6 +151,40 @@ def test_an_endless_source_is_read_no_faster_than_its_outcomes(client: adieu.Cli
         next(outcomes)
 
 
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_request_that_is_added_in_the_loop_is_sent_too(client: adieu.Client, limit: int) -> None:
+    """A tree of three levels: each page has two links, which are known when it is there."""
+    got = []
+    with client.map(["/bytes?n=1"], limit=limit) as outcomes:
+        for outcome in outcomes:
+            size = len(outcome.result().content)
+            got.append(size)
+            if size < 4:
+                for link in (2 * size, 2 * size + 1):
+                    outcomes.add(f"/bytes?n={link}")
+    assert sorted(got) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_added_requests_come_before_the_rest_of_the_source(client: adieu.Client) -> None:
+    with client.map(["/bytes?n=1", "/bytes?n=2"], limit=1) as outcomes:
+        first = next(outcomes)
+        outcomes.add("/bytes?n=3")
+        rest = [(outcome.nth, outcome.request) for outcome in outcomes]
+    assert (first.nth, first.request) == (0, "/bytes?n=1")
+    assert rest == [(1, "/bytes?n=3"), (2, "/bytes?n=2")]
+
+
+def test_a_map_that_has_ended_takes_no_further_request(client: adieu.Client) -> None:
+    with client.map(["/ok"]) as outcomes:
+        assert len(list(outcomes)) == 1
+        with pytest.raises(adieu.ClientClosed, match="this map has ended"):
+            outcomes.add("/ok")
+    with client.map(["/ok"] * 3) as left:
+        next(left)
+    with pytest.raises(adieu.ClientClosed, match="this map has ended"):
+        left.add("/ok")
+
+
 def test_an_outcome_is_given_while_a_slow_source_has_more(
     client: adieu.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from collections.abc import (
 )
 from typing import TYPE_CHECKING, Protocol
 
+from adieu.client.map.added import Added
 from adieu.client.map.arguments import NoRequest, checked_limit, refused_source
 from adieu.client.map.outcome import Outcome, Wanted
 from adieu.errors import ClientClosed, InvalidRequest
@@ -95,6 +96,7 @@ class AsyncMap:
     """The outcomes of `AsyncClient.map`, as they come: an async iterator, and an async context manager."""
 
     __slots__ = (
+        "_added",
         "_async_source",
         "_exhausted",
         "_in_flight",
@@ -111,6 +113,7 @@ class AsyncMap:
         self._limit = checked_limit(limit)
         # Nothing more is taken from the source: it has ended, or the map has.
         self._exhausted = False
+        self._added = Added()
         self._next_nth = 0
         self._source: Iterator[Wanted] = iter(())
         self._async_source: AsyncIterator[Wanted] | None = None
@@ -141,30 +144,40 @@ class AsyncMap:
                     raise outcome.error  # Every further outcome would be the same error.
                 return outcome
             if in_flight.is_done:
+                self._added.end()
                 raise StopAsyncIteration
             await in_flight.wait()
 
     def _start(self, in_flight: AsyncInFlight) -> None:
         """Start tasks up to the limit."""
-        while not self._exhausted and in_flight.count < self._limit:
+        while in_flight.count < self._limit:
             wanted = self._next_request(in_flight)
-            if wanted is NoRequest.NOT_YET:
-                return
             if isinstance(wanted, NoRequest):
-                self._exhausted = True
                 return
             in_flight.start(_outcome(self._send, self._next_nth, wanted))
             self._next_nth += 1
 
     def _next_request(self, in_flight: AsyncInFlight) -> Wanted | NoRequest:
-        if self._async_source is not None:
-            return in_flight.pull(self._async_source)
-        return next(self._source, NoRequest.EXHAUSTED)
+        wanted = self._added.take()
+        if isinstance(wanted, NoRequest) and not self._exhausted:
+            if self._async_source is not None:
+                wanted = in_flight.pull(self._async_source)
+            else:
+                wanted = next(self._source, NoRequest.EXHAUSTED)
+            self._exhausted = wanted is NoRequest.EXHAUSTED
+        return wanted
+
+    def add(self, request: Wanted) -> None:
+        """Send one more request, a URL or a `Request`, before what is left of the source.
+
+        Call it in the loop over the outcomes. The map ends when the source is at its end, nothing is under way, and
+        nothing was added. Raises `ClientClosed` after that.
+        """
+        self._added.add(request)
 
     async def close(self) -> None:
         """Cancel the requests under way, and wait until they have ended. Idempotent; it ends the iterator."""
-        self._exhausted = True
-        in_flight = self._in_flight
+        in_flight = self._ended()
         if in_flight is not None:
             in_flight.cancel()
             await in_flight.join()
@@ -183,11 +196,16 @@ class AsyncMap:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._exhausted = True
-        in_flight = self._in_flight
+        in_flight = self._ended()
         if in_flight is not None:
             in_flight.cancel()
             await in_flight.exit()
+
+    def _ended(self) -> AsyncInFlight | None:
+        """Take nothing more from the source. Returns what is under way."""
+        self._exhausted = True
+        self._added.end()
+        return self._in_flight
 
     @quiet_at_exit
     def __del__(self) -> None:

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from adieu.client.map.added import Added
 from adieu.client.map.arguments import NoRequest, checked_limit, refused_source
 from adieu.client.map.cancel import CancelHandle
 from adieu.client.map.job import Job
@@ -191,6 +192,7 @@ class Map:
     """The outcomes of `Client.map`, as they come: an iterator, and a context manager."""
 
     __slots__ = (
+        "_added",
         "_backup_finalizer",
         "_exhausted",
         "_in_flight",
@@ -208,6 +210,7 @@ class Map:
         self._source: Iterator[Wanted] = iter(requests)
         # Nothing more is taken from the source: it has ended, or the map has.
         self._exhausted = False
+        self._added = Added()
         self._next_nth = 0
         # Held by the thread that asks for the next outcome.
         self._reader_lock = new_lock()
@@ -248,11 +251,10 @@ class Map:
     def _start(self, in_flight: InFlight) -> None:
         """Start jobs up to the limit. A slow source does not delay a result that is ready."""
         began = monotonic()
-        while not self._exhausted and in_flight.count < self._limit:
+        while in_flight.count < self._limit:
             try:
-                wanted = next(self._source, NoRequest.EXHAUSTED)
+                wanted = self._next_request()
                 if isinstance(wanted, NoRequest):
-                    self._exhausted = True
                     return
                 nth, self._next_nth = self._next_nth, self._next_nth + 1
                 in_flight.start(nth, wanted)
@@ -262,10 +264,26 @@ class Map:
             if in_flight.has_result and monotonic() - began > _MAX_START_TIME:
                 return
 
+    def _next_request(self) -> Wanted | NoRequest:
+        wanted = self._added.take()
+        if isinstance(wanted, NoRequest) and not self._exhausted:
+            wanted = next(self._source, NoRequest.EXHAUSTED)
+            self._exhausted = isinstance(wanted, NoRequest)
+        return wanted
+
+    def add(self, request: Wanted) -> None:
+        """Send one more request, a URL or a `Request`, before what is left of the source.
+
+        Call it in the loop over the outcomes. The map ends when the source is at its end, nothing is under way, and
+        nothing was added. Raises `ClientClosed` after that.
+        """
+        self._added.add(request)
+
     def close(self) -> None:
         """Cancel the requests under way, and wait until they have ended. Idempotent; it ends the iterator."""
         try:
             self._exhausted = True
+            self._added.end()
             self._in_flight.cancel()
             self._in_flight.join()
         except BaseException:
