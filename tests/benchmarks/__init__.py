@@ -5,7 +5,7 @@
     PYTHONPATH=tests python -m benchmarks --case get tls --json result.json
     PYTHONPATH=tests python -m benchmarks.layers     # where the work of a GET goes, in counts
 
-Every other client is optional (the extra `bench` has them). niquests replaces the urllib3 that adieu uses, so it needs
+Every other client is optional (they are the group `bench`). niquests replaces the urllib3 that adieu uses, so it needs
 an environment of its own, whose interpreter `--niquests` names. On PyPy, `--case get --json FILE` writes what
 `--pypy FILE` puts on the page.
 

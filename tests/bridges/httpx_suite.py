@@ -1,6 +1,6 @@
 """Runs the tests of httpx itself with adieu's transports in each client: `python -m bridges.httpx_suite`.
 
-Needs the extra `bridges`, and takes about a minute. Arguments are those of pytest.
+Needs the group `bridges`, and takes about a minute. Arguments are those of pytest.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Runs the tests of requests itself with adieu's adapter in each session: `python -m bridges.requests_suite`.
 
-Needs the extra `bridges`, and takes about two minutes. Arguments are those of pytest; `ADIEU_ADAPTER=h11` in the
+Needs the group `bridges`, and takes about two minutes. Arguments are those of pytest; `ADIEU_ADAPTER=h11` in the
 environment chooses the adapter.
 """
 

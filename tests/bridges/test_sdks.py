@@ -13,8 +13,8 @@ from bridges.libraries import LIBRARIES
 from bridges.sdks import serve_models
 from support.portal import AsyncioPortal
 
-openai = pytest.importorskip("openai", reason="it is in the extra `bridges`")
-anthropic = pytest.importorskip("anthropic", reason="it is in the extra `bridges`")
+openai = pytest.importorskip("openai", reason="it is in the group `bridges`")
+anthropic = pytest.importorskip("anthropic", reason="it is in the group `bridges`")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
