@@ -102,3 +102,16 @@ def test_every_exported_name_is_in_the_reference() -> None:
     if "automodule:: adieu.errors" in pages:
         listed.update(adieu.errors.__all__)
     assert [name for name in adieu.__all__ if name not in listed] == []
+
+
+def test_the_patterns_of_the_page_match_what_it_says() -> None:
+    page = (ROOT / "docs/mounts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `(\S+://\S*)` \| (.+) \| (.+) \|$", page)
+    assert len(rows) >= 6
+    for pattern, matching, others in rows:
+        with adieu.Client() as client:
+            client.mount(pattern, lambda request: adieu.Response(200, body="mounted"))
+            for cell, mounted in ((matching, True), (others, False)):
+                for url in re.findall(r"`(\S+)`", cell):
+                    served = client.mounts.select(adieu.URL(url)).pattern is not None
+                    assert served is mounted, (pattern, url)
