@@ -170,6 +170,38 @@ def test_a_prompt_iterator_lets_others_run_and_is_stopped(
     run(main(), LOOPS[loop])
 
 
+@pytest.mark.parametrize("attempt", range(5))
+@every_loop
+def test_a_reset_is_one_error_though_the_listener_and_the_sender_meet_it(
+    fault_server: FaultServer,
+    loop: str,
+    attempt: int,
+    census: Watch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It wakes both in the same turn of the loop, of which trio chooses the order at random."""
+    reported: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda about: reported.append(about.exc_value))
+
+    def resets(peer: Peer, request: Request) -> Ending:
+        until_first(peer)
+        peer.wait(0.01)  # Until the sender waits for room.
+        return "reset"
+
+    fault_server.on("/live", resets, early=True)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first"
+        yield bytes(20_000_000)
+
+    async def main() -> None:
+        with pytest.raises(adieu.TransportError):
+            await sent(f"{fault_server.url}/live", pieces())
+
+    run(main(), LOOPS[loop])
+    assert reported == []
+
+
 @pytest.mark.parametrize("end", ["refusal", "time"])
 @every_loop
 def test_an_iterator_that_refuses_to_be_cancelled_is_asked_for_no_more(

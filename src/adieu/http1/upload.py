@@ -116,7 +116,12 @@ class Upload:
                 continue  # An empty chunk would end a chunked body.
             piece = codec.end(trailers) if chunk is None else codec.data(bytes(chunk))
             if content.is_async:
-                yield self._stream.send(piece, self._deadline)
+                try:
+                    yield self._stream.send(piece, self._deadline)
+                except OSError:
+                    if self._over:
+                        return  # A reset, for one, wakes both tasks: the listener, which was first, tells of it.
+                    raise
                 if turn_is_over(turn):
                     turn = turn_ends_at()
                     yield checkpoint()  # Neither the iterator nor the peer need make a pause.
