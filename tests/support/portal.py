@@ -27,7 +27,7 @@ class Portal:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._main, name="portal", daemon=True)
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(30)
 
     def _main(self) -> None:
         raise NotImplementedError
@@ -46,7 +46,9 @@ class Portal:
             await _answer(awaitables.pop(), results)
 
         self._submit(call)
-        error, value = results.get(timeout=_PATIENCE)
+        outcome = results.get(timeout=_PATIENCE)
+        # Emptied, so that the thread of the loop, which may come late, refers to neither.
+        value, error = outcome.pop(), outcome.pop()
         try:
             if error is not None:
                 raise error
@@ -66,11 +68,10 @@ async def _answer(
     awaitable: Callable[[], Awaitable[Any]], results: queue.SimpleQueue[list[Any]]
 ) -> None:
     try:
-        value = await awaitable()
+        outcome = [None, await awaitable()]
     except BaseException as error:
-        results.put([error, None])
-    else:
-        results.put([None, value])
+        outcome = [error, None]
+    results.put(outcome)
 
 
 async def _nothing() -> None:
@@ -100,7 +101,7 @@ class AsyncioPortal(Portal):
     def close(self) -> None:
         self.run(self._others_ended)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(30)
 
     async def _others_ended(self) -> None:
         left: set[Any] = set()
@@ -134,5 +135,5 @@ class TrioPortal(Portal):
 
     def close(self) -> None:
         self._token.run_sync_soon(self._over.set)
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive()
