@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "FaultServer", "Peer", "Request", "payload"]
 
-GRACE: Final = 1.0
+GRACE: Final = 10.0
 """Seconds that `FaultServer.close` gives its threads."""
 
 _MAX_REQUESTS = 10_000
@@ -180,7 +180,7 @@ class FaultServer:
     def close(self) -> None:
         """Stop listening, end every connection and every thread. Idempotent.
 
-        Raises `RuntimeError` if a route of your own does not end within a second.
+        Raises `RuntimeError` if a route of your own does not end within ten seconds.
         """
         with self._changed:
             if self._closing.is_set():

@@ -231,7 +231,7 @@ class Peer:
         if self._closing.wait(seconds):
             raise HungUp
 
-    def linger(self, seconds: float = 1.0) -> None:
+    def linger(self, seconds: float = 10.0) -> None:
         """Close the sending half, then read and drop what still comes.
 
         Closing with unread bytes would send an RST, at which the client's kernel may drop the answer.
