@@ -200,7 +200,7 @@ class Nginx:
     def _end(self) -> str:
         self._process.terminate()
         try:
-            _, errors = self._process.communicate(timeout=10)
+            _, errors = self._process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             _, errors = self._process.communicate()
@@ -253,7 +253,7 @@ class CherootTen:
 
     def close(self) -> None:
         self.server.stop()
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive()
 
 
@@ -269,7 +269,7 @@ def free_ports(count: int) -> list[int]:
             sock.close()
 
 
-def wait_for_port(port: int, alive: Callable[[], bool], timeout: float = 10.0) -> None:
+def wait_for_port(port: int, alive: Callable[[], bool], timeout: float = 30.0) -> None:
     """Wait until a server listens on the port; `alive` tells whether its process still runs."""
     until = time.monotonic() + timeout
     while not _answers(port):
@@ -280,7 +280,7 @@ def wait_for_port(port: int, alive: Callable[[], bool], timeout: float = 10.0) -
 
 def _answers(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
     except OSError:
         return False
     return True

@@ -318,7 +318,7 @@ def test_an_error_has_the_facts_of_its_request(
         assert (error.method, error.url) == ("POST", url)
         assert error.reused is (again and adapter != "close")
         assert error.elapsed is not None
-        assert 0 < error.elapsed < 5
+        assert error.elapsed > 0
         assert not error.retry_safe
         assert str(error)
         restored = pickle.loads(pickle.dumps(error))

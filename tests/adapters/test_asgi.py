@@ -704,7 +704,7 @@ def test_an_app_that_does_not_listen_is_cancelled_after_its_grace() -> None:
         client = client_of(app, lifespan="off", grace=0.02)
         await _unread(client)
         assert app.running == 1
-        await asyncio.wait_for(app.ended.wait(), 5)
+        await asyncio.wait_for(app.ended.wait(), 30)
         assert app.ends == ["cancelled"]
         await client.close()
 
@@ -798,7 +798,7 @@ def test_a_response_dropped_in_another_thread_ends_the_app() -> None:
 
             with pytest.warns(ResourceWarning, match="dropped unread"):
                 await asyncio.to_thread(forget)
-            await asyncio.wait_for(app.ended.wait(), 5)
+            await asyncio.wait_for(app.ended.wait(), 30)
             assert app.ends == ["disconnected"]
 
     run(main())

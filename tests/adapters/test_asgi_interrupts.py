@@ -154,7 +154,7 @@ def test_an_interrupt_in_a_notification_loses_no_waiting_task() -> None:
         with pytest.raises(KeyboardInterrupt):
             changes.notify()
         changes.notify()  # As the end of the lease does.
-        await asyncio.wait_for(asyncio.gather(*tasks), 5)
+        await asyncio.wait_for(asyncio.gather(*tasks), 30)
         assert changes._waiting == []
 
     asyncio.run(main())

@@ -272,7 +272,7 @@ def test_the_next_in_the_queue_gets_the_connection(bare: Stage) -> None:
         waiting.start()
         eventually(lambda: waiting.is_alive() and bare.in_use(client))
         held.read()
-        waiting.join(5)
+        waiting.join(30)
         assert answers == [payload(200)]
     assert bare.server.accepted == 1
 
@@ -406,7 +406,7 @@ def test_closing_the_client_ends_a_handshake(bare: Stage) -> None:
         thread.start()
         eventually(lambda: server.open == 1 and client.connections())
         client.close()
-        thread.join(5)
+        thread.join(30)
         assert [type(error) for error in errors] == [adieu.ClientClosed]
         assert bare.nothing_open()
 
@@ -435,7 +435,7 @@ def test_closing_the_client_wakes_a_thread_that_waits(
     thread.start()
     eventually(lambda: server.served == 1)
     client.close()
-    thread.join(5)
+    thread.join(30)
     assert [type(error) for error in errors] == [adieu.ClientClosed]
     assert bare.nothing_open()
 

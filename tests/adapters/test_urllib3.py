@@ -64,7 +64,7 @@ def _drop(things: list[Any]) -> None:
 @pytest.fixture
 def client(fault_server: FaultServer, manager: Manager) -> Iterator[adieu.Client]:
     """A client over that manager."""
-    timeout = adieu.Timeout(connect=5, read=5, pool=0.05)
+    timeout = adieu.Timeout(connect=30, read=30, pool=0.05)
     with adieu.Client(fault_server.url, adapter=Urllib3Adapter(manager), timeout=timeout) as client:
         yield client
 
@@ -219,7 +219,7 @@ def test_closing_the_client_ends_open_bodies_and_leaves_the_manager(
     reader = threading.Thread(target=read)
     reader.start()
     report = client.close()
-    reader.join(10)
+    reader.join(30)
     assert (report.idle, report.in_use) == (0, 1)
     assert [type(error) for error in failed] == [adieu.ClientClosed]
     assert sockets(fault_server) == 0

@@ -978,7 +978,7 @@ def test_a_client_closed_in_another_thread_ends_the_app_when_its_step_is_over() 
         try:
             yield b"first"
             inside.set()
-            assert go_on.wait(10)
+            assert go_on.wait(30)
             yield b"second"
         finally:
             ends.append(threading.current_thread().name)
@@ -990,11 +990,11 @@ def test_a_client_closed_in_another_thread_ends_the_app_when_its_step_is_over() 
         target=lambda: results.append(caught(Exception, response.read)), name="reader"
     )
     reader.start()
-    assert inside.wait(10)
+    assert inside.wait(30)
     client.close()
     assert ends == []
     go_on.set()
-    reader.join(10)
+    reader.join(30)
     assert [type(error) for error in results] == [adieu.ClientClosed]
     assert ends == ["reader"]
 
@@ -1005,7 +1005,7 @@ def test_a_client_closed_while_the_app_is_called_gets_no_response() -> None:
 
     def app(environ: dict[str, Any], start_response: Any) -> Pieces:
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         start_response("200 OK", [])
         return pieces
 
@@ -1013,10 +1013,10 @@ def test_a_client_closed_while_the_app_is_called_gets_no_response() -> None:
     results: list[BaseException] = []
     caller = threading.Thread(target=lambda: results.append(caught(Exception, client.get, "/")))
     caller.start()
-    assert inside.wait(10)
+    assert inside.wait(30)
     client.close()
     go_on.set()
-    caller.join(10)
+    caller.join(30)
     assert [type(error) for error in results] == [adieu.ClientClosed]
     assert pieces.closed == 1
 

@@ -175,7 +175,7 @@ def test_closing_the_client_wakes_a_thread_that_reads(
     reader = threading.Thread(target=read)
     reader.start()
     client.close()
-    reader.join(10)
+    reader.join(30)
     assert len(errors) == 1
 
 

@@ -31,7 +31,7 @@ LONG = "/bytes?n=20000000"
 def client(fault_server: FaultServer, census: Watch) -> Iterator[adieu.Client]:
     """A client over requests' own adapter, which keeps one connection; when it is closed, no socket may be open."""
     inner = HTTPAdapter(pool_maxsize=1)
-    timeout = adieu.Timeout(connect=5, read=5)
+    timeout = adieu.Timeout(connect=30, read=30)
     with adieu.Client(fault_server.url, adapter=RequestsAdapter(inner), timeout=timeout) as client:
         yield client
 
@@ -86,7 +86,7 @@ def test_closing_the_client_wakes_a_thread_that_reads(client: adieu.Client) -> N
     reader = threading.Thread(target=read)
     reader.start()
     client.close()
-    reader.join(10)
+    reader.join(30)
     assert len(errors) == 1
 
 

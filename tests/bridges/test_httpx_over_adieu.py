@@ -42,7 +42,7 @@ class Host:
         kind = bridge.AsyncAdieuTransport if self.portal else bridge.AdieuTransport
         self.transport = kind(adapter, limits=adieu.Limits(connections=1))
         made = self.module.AsyncClient if self.portal else self.module.Client
-        self.client = made(transport=self.transport, timeout=self.module.Timeout(5, pool=2))
+        self.client = made(transport=self.transport, timeout=self.module.Timeout(30, pool=30))
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """The result of a method of the client or a response."""
@@ -197,7 +197,7 @@ ERRORS = [
 def test_errors_are_those_of_the_client_above(
     host: Host, fault_server: FaultServer, path: str, kind: str
 ) -> None:
-    timeout = host.module.Timeout(5, read=0.05) if "stall" in path else 5
+    timeout = host.module.Timeout(30, read=0.05) if "stall" in path else 30
     with pytest.raises(getattr(host.module, kind)) as caught:
         host.get(fault_server.url + path, timeout=timeout)
     assert caught.value.request.url == fault_server.url + path
@@ -207,7 +207,7 @@ def test_errors_are_those_of_the_client_above(
 def test_a_full_pool_is_a_pool_timeout(host: Host, fault_server: FaultServer) -> None:
     left = host.open(fault_server.url + LONG)
     with pytest.raises(host.module.PoolTimeout, match="no connection became free"):
-        host.get(f"{fault_server.url}/ok", timeout=host.module.Timeout(5, pool=0.01))
+        host.get(f"{fault_server.url}/ok", timeout=host.module.Timeout(30, pool=0.01))
     host.close(left)
 
 
@@ -305,7 +305,7 @@ def test_pieces_are_given_when_they_come(
 
     def feed(peer: Peer, request: Request) -> Ending:
         peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n")
-        goes_on.wait(10)
+        goes_on.wait(30)
         peer.send(b"8\r\ndata: 2\n\r\n0\r\n\r\n")
         return "keep"
 

@@ -37,7 +37,7 @@ LONG = "/bytes?n=20000000"
 @pytest.fixture(params=["native", "h11", "urllib3", "close"])
 def adapter(request: pytest.FixtureRequest) -> AdieuAdapter:
     name: str = request.param
-    return AdieuAdapter(name, limits=adieu.Limits(connections=1), pool_timeout=2)
+    return AdieuAdapter(name, limits=adieu.Limits(connections=1), pool_timeout=30)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_chunk_is_given_when_it_comes(
 
     def feed(peer: Peer, request: Request) -> Ending:
         peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n")
-        goes_on.wait(10)
+        goes_on.wait(30)
         peer.send(b"8\r\ndata: 2\n\r\n0\r\n\r\n")
         return "keep"
 

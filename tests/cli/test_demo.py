@@ -235,7 +235,7 @@ class TheirAdapter:
     sys.modules[name].TheirAdapter.hold.set()
     for thread in threading.enumerate():
         if thread.name == "adieu demo":
-            thread.join(10)
+            thread.join(30)
 
 
 def test_an_adapter_that_cannot_be_made_has_a_row_with_the_reason_and_the_others_run(
@@ -377,7 +377,7 @@ def test_ten_connections_block_the_small_server_until_one_of_them_ends() -> None
         with pytest.raises(TimeoutError):
             late.recv(1)
         held[0].close()
-        late.settimeout(5)
+        late.settimeout(30)
         assert read_answer(late)
 
 

@@ -10,8 +10,9 @@ import pytest
 
 import adieu
 from support.async_peers import Memory
+from support.gate import Gate
 from support.stage import COUNTS_REFERENCES
-from support.steering import LOOPS, later, run, settle, sleep, spawn, to_thread, wait
+from support.steering import LOOPS, run, settle, sleep, spawn, to_thread, wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -56,12 +57,16 @@ def test_outcomes_come_as_they_finish_and_not_in_order(
     loop: str, fault_server: FaultServer
 ) -> None:
     async def main() -> None:
-        urls = ["/stall-head?seconds=0.1", "/ok", "/stall-head?seconds=0.05", "/ok"]
+        late, later = Gate(fault_server, "/late"), Gate(fault_server, "/later")
+        order = []
         async with (
             adieu.AsyncClient(fault_server.url) as client,
-            client.map(urls, limit=4) as outcomes,
+            client.map([later.path, "/ok", late.path, "/ok"], limit=4) as outcomes,
         ):
-            order = [outcome.nth async for outcome in outcomes]
+            async for outcome in outcomes:
+                order.append(outcome.nth)
+                if len(order) >= 2:
+                    (late if len(order) == 2 else later).open()
         assert order[2:] == [2, 0]
         assert sorted(order[:2]) == [1, 3]
 
@@ -372,14 +377,16 @@ async def _next(outcomes: Any) -> Outcome[adieu.AsyncResponse]:
 @every_kind
 def test_two_readers_at_once_are_refused(loop: str, fault_server: FaultServer) -> None:
     async def main() -> None:
+        gate = Gate(fault_server)
         async with (
             adieu.AsyncClient(fault_server.url) as client,
-            client.map(["/stall-head?seconds=0.05"]) as outcomes,
+            client.map([gate.path]) as outcomes,
         ):
             first = spawn(_next(outcomes))
             await sleep(0.01)
             with pytest.raises(RuntimeError, match="another task is waiting"):
                 await anext(outcomes)
+            gate.open()
             assert (await first).error is None
 
     run(main(), LOOPS[loop])
@@ -395,12 +402,12 @@ def test_a_client_closed_in_the_middle_ends_the_map(loop: str, fault_server: Fau
 
     async def main() -> None:
         client = adieu.AsyncClient(fault_server.url)
-        closing: list[Any] = []
-        later(0.05, lambda: closing.append(spawn(client.close())))
         async with client.map(urls(), limit=3) as outcomes:
+            assert (await anext(outcomes)).error is None
+            closing = spawn(client.close())
             with pytest.raises(adieu.ClientClosed):
                 await _all(outcomes)
-        await closing[0]
+        await closing
 
     run(main(), LOOPS[loop])
 

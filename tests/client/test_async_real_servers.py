@@ -182,14 +182,14 @@ def _running(
 
     thread = threading.Thread(target=serve)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(30)
     assert ports
     KNOWN_PORTS.add(ports[0])
     try:
         yield ports[0]
     finally:
         over.set()
-        thread.join(10)
+        thread.join(30)
 
 
 # Objects that a server in Python leaves to its collector are not part of the test.

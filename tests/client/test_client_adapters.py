@@ -167,14 +167,14 @@ def test_threads_that_use_a_name_at_once_make_one_adapter_and_it_is_closed() -> 
     start = threading.Barrier(8)
 
     def use() -> None:
-        start.wait(10)
+        start.wait(30)
         client.get("https://example.org/")
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     client.close()
     made = sys.modules["adieu_paper"].Paper.made
     assert len(made) == 1

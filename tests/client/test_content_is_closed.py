@@ -563,17 +563,17 @@ def test_a_generator_that_runs_in_another_thread_is_left() -> None:
 
     def pieces() -> Iterator[bytes]:
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         yield b"late"
 
     generator: Any = pieces()
     content = as_content(generator).owned()
     reader = threading.Thread(target=lambda: got.append(next(content.chunks())))
     reader.start()
-    assert inside.wait(10)
+    assert inside.wait(30)
     content.end_now()
     go_on.set()
-    reader.join(10)
+    reader.join(30)
     assert got == [b"late"]
     generator.close()
 

@@ -36,7 +36,7 @@ def late_body(stage: Stage, events: AfterHead, status: int, *, location: str = "
     def route(peer: Peer, request: Request) -> Ending:
         fields = [("content-length", str(len(WORDS)))]
         peer.start(status, [*fields, ("location", location)] if location else fields)
-        assert events.answered_once.wait(10)
+        assert events.answered_once.wait(30)
         peer.body(WORDS)
         return "keep"
 
@@ -167,7 +167,7 @@ def test_a_slow_error_is_given_out_as_far_as_it_came(
     def route(peer: Peer, request: Request) -> Ending:
         peer.start(500, [("content-length", str(2 * len(WORDS)))])
         peer.send(WORDS)
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         peer.send(WORDS)
         return "keep"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEAD = "200 OK"
 TYPE = ("content-type", "text/event-stream")
-SHORT = adieu.Timeout(connect=5, read=0.2, write=5, pool=2)
+SHORT = adieu.Timeout(connect=30, read=0.2, write=30, pool=30)
 
 
 @pytest.fixture(autouse=True)

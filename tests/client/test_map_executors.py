@@ -281,7 +281,7 @@ def test_a_request_that_has_not_begun_is_cancelled() -> None:
     executor.futures[0].cancel()  # Not by the map: the cancellation is the outcome of that request.
     eventually(lambda: len(executor.futures) == 4)
     outcomes.close()
-    reader.join(5)
+    reader.join(30)
     assert not reader.is_alive()
     assert all(future.cancelled() for future in executor.futures)
     client.close()

@@ -5,7 +5,6 @@ import http.client
 import shutil
 import socket
 import ssl
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import servers
 from adieu.testing.socket_table import established
 from servers import Authority, CherootTen, Nginx
 from support import raw
+from support.stage import in_time
 
 if TYPE_CHECKING:
     from servers import TLSServer
@@ -30,7 +30,7 @@ def _get(
 
 
 def test_nginx_serves_files_on_a_connection_that_is_kept(nginx: Nginx, census: Watch) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=30)
     assert _get(client, "/small.txt")[1] == servers.SMALL
     sock = client.sock
     assert _get(client, "/megabyte.bin")[1] == servers.ONE_MEGABYTE
@@ -40,7 +40,7 @@ def test_nginx_serves_files_on_a_connection_that_is_kept(nginx: Nginx, census: W
 
 
 def test_nginx_compresses_text_when_it_is_asked_to(nginx: Nginx) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=30)
     answer, body = _get(client, "/text.txt", **{"accept-encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
     assert gzip.decompress(body) == servers.TEXT
@@ -49,7 +49,7 @@ def test_nginx_compresses_text_when_it_is_asked_to(nginx: Nginx) -> None:
 
 
 def test_nginx_redirects_closes_and_counts(nginx: Nginx) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=30)
     answer, _ = _get(client, "/redirect")
     assert (answer.status, answer.headers["location"]) == (302, f"{nginx.url}/small.txt")
     assert _get(client, "/counts")[1].startswith(b"Active connections: ")
@@ -62,11 +62,11 @@ def test_nginx_speaks_tls_with_a_certificate_of_our_authority(
 ) -> None:
     for context in (authority.client_context(), ssl.create_default_context(cafile=nginx.ca_path)):
         client = http.client.HTTPSConnection(
-            "127.0.0.1", nginx.https_port, timeout=5, context=context
+            "127.0.0.1", nginx.https_port, timeout=30, context=context
         )
         assert _get(client, "/megabyte.bin")[1] == servers.ONE_MEGABYTE
         client.close()
-    stranger = http.client.HTTPSConnection("127.0.0.1", nginx.https_port, timeout=5)
+    stranger = http.client.HTTPSConnection("127.0.0.1", nginx.https_port, timeout=30)
     with pytest.raises(ssl.SSLCertVerificationError):
         stranger.connect()
     stranger.close()
@@ -109,7 +109,7 @@ def test_the_tls_server_gives_its_authority_as_bytes_and_as_a_file(tls_server: T
 @pytest.mark.lifecycle
 def test_cheroot_has_ten_threads_and_keeps_connections(cheroot_ten: CherootTen) -> None:
     assert cheroot_ten.threads == 10
-    client = http.client.HTTPConnection("127.0.0.1", cheroot_ten.port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", cheroot_ten.port, timeout=30)
     assert _get(client, "/small")[1] == b"hello"
     sock = client.sock
     assert _get(client, "/large")[1] == b"x" * 100_000
@@ -124,10 +124,9 @@ def test_cheroot_has_ten_threads_and_keeps_connections(cheroot_ten: CherootTen) 
 @pytest.mark.lifecycle
 def test_cheroot_ends_at_once_with_connections_open() -> None:
     server = CherootTen()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         sock.sendall(raw.request("/small"))
         assert sock.recv(65_536).startswith(b"HTTP/1.1 200")
         assert established(to_ports={server.port}) == 1
-        start = time.monotonic()
-        server.close()
-        assert time.monotonic() - start < 5
+        with in_time():
+            server.close()

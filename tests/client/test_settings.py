@@ -647,9 +647,9 @@ def test_no_change_is_lost_between_threads() -> None:
 
     def change(name: str) -> None:
         for number in range(1, 500):
-            barrier.wait(10)
+            barrier.wait(30)
             setattr(client, name, number)
-            barrier.wait(10)
+            barrier.wait(30)
             assert (client.max_body, client.max_redirects) == (number, number)
 
     threads = [threading.Thread(target=change, args=(n,)) for n in ("max_body", "max_redirects")]

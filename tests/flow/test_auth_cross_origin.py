@@ -259,7 +259,7 @@ def test_a_call_without_auth_after_one_with(stage: Stage, auth: Any) -> None:
 
 def test_no_error_shows_a_credential(stage: Stage, auth: Any) -> None:
     texts = []
-    with stage.block(stage.client(auth=auth, timeout=5)) as client:
+    with stage.block(stage.client(auth=auth, timeout=30)) as client:
         for path in ("/reset", "/garbage", "/from"):
             try:
                 require_credentials(stage.server, b"http://[/")

@@ -30,7 +30,7 @@ def httpbin() -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{port}"
     server.stop()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
 
 

@@ -280,7 +280,7 @@ def test_threads_spend_each_token_once() -> None:
     start = threading.Barrier(8)
 
     def take() -> None:
-        start.wait(10)
+        start.wait(30)
         taken.extend([budget.take() for _ in range(100)])
 
     threads = [threading.Thread(target=take) for _ in range(8)]

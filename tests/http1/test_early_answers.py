@@ -121,7 +121,7 @@ def test_a_refusal_stops_the_upload(stage: Stage, way: Way, head: bytes) -> None
 
     def refuses(peer: Peer, request: Request) -> Ending:
         peer.send(head + b"Content-Length: 2\r\n\r\nno")
-        over.wait(5)
+        over.wait(30)
         return "drop"
 
     way.server.on("/refuses", refuses, early=True)
@@ -145,12 +145,12 @@ def test_a_refusal_is_noticed_between_two_pieces(stage: Stage, way: Way) -> None
         peer.read_raw()
         peer.reply(401, b"no", [("Connection", "close")])
         answered.set()
-        over.wait(5)
+        over.wait(30)
         return "drop"
 
     def silent() -> Iterator[bytes]:
         yield b"first"
-        assert answered.wait(5)
+        assert answered.wait(30)
         for number in range(10):
             given.append(number)
             yield b"more"

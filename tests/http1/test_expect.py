@@ -83,7 +83,7 @@ def test_an_early_answer_after_a_100_stops_the_upload(stage: Stage) -> None:
     def changes_its_mind(peer: Peer, request: Request) -> Ending:
         peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
-        over.wait(5)
+        over.wait(30)
         return "drop"
 
     stage.server.on("/mind", changes_its_mind, early=True)

@@ -51,7 +51,7 @@ def eager(
 
     def look_later(stream: Any) -> Any:
         if server.says is not None:
-            assert server.said.wait(5)
+            assert server.said.wait(30)
             eventually(stream.readable)
         return look(stream)
 

@@ -106,7 +106,7 @@ def test_an_upload_that_is_answered_early_ends_with_the_answer(stage: Stage, kin
 
     def early(peer: Peer, request: Request) -> Ending:
         peer.reply(413, b"too much")
-        over.wait(5)  # The server reads nothing, so a client that only writes would wait for ever.
+        over.wait(30)  # The server reads nothing, so a client that only writes would wait for ever.
         return "drop"
 
     stage.server.on("/early-413", early, early=True)

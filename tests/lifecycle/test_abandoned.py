@@ -228,7 +228,7 @@ class _Knot:
 
 
 # The pool limits how often it runs the collector, and PyPy's takes long on a busy machine.
-_COLLECTED = adieu.Timeout(pool=20)
+_COLLECTED = adieu.Timeout(pool=30)
 
 
 def test_after_a_drop_in_a_cycle_with_the_collector_off_the_next_call_works(
@@ -268,7 +268,7 @@ def test_after_a_drop_in_a_cycle_calls_that_already_wait_are_served(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(25)
+            thread.join(30)
         assert answers == [200] * 4
 
 
@@ -323,7 +323,7 @@ def test_a_body_dropped_by_another_thread_wakes_a_waiting_call(bare: Stage) -> N
         go = threading.Event()
 
         def let_go() -> None:
-            go.wait(5)
+            go.wait(30)
             held.clear()
             drop()
 
@@ -331,7 +331,7 @@ def test_a_body_dropped_by_another_thread_wakes_a_waiting_call(bare: Stage) -> N
         thread.start()
         go.set()
         bare.next_works(client)
-        thread.join(5)
+        thread.join(30)
         eventually(lambda: bare.in_use(client) == [])
 
 

@@ -26,6 +26,7 @@ from adieu.testing.socket_table import established
 from adieu_native import AsyncNativeAdapter
 from servers import FullHole
 from support.proxies import FaultProxy, SocksServer, digest_challenges
+from support.stage import PATIENCE
 from support.steering import (
     CANCELLATIONS,
     LOOPS,
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lifecycle
 
-_PATIENCE = adieu.Timeout(connect=5, read=5, write=5, pool=2)
 _MOST_WAITS = 400
 
 if TYPE_CHECKING:
@@ -403,7 +403,7 @@ def test_a_cancelled_call_affects_only_its_own_connection(
 ) -> None:
     def client() -> adieu.AsyncClient:
         adapter = AsyncNativeAdapter(setting.wire(), limits=_ONE)
-        return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
+        return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=PATIENCE)
 
     cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop))
     waits = run(cuts, LOOPS[setting.loop])
@@ -424,7 +424,7 @@ def test_a_block_that_cancels_its_calls_affects_only_their_connections(
 
     def client() -> adieu.AsyncClient:
         adapter = AsyncNativeAdapter(NarrowWire(), limits=_ONE)
-        return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
+        return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=PATIENCE)
 
     may_wait = _may_wait(name, loop)
     run(_cut_everywhere(SCENARIOS[name], census, client, may_wait, SCOPES), LOOPS[loop])
@@ -457,7 +457,7 @@ def test_a_cancelled_call_over_tls_affects_only_its_own_connection(
     def client() -> adieu.AsyncClient:
         adapter = AsyncNativeAdapter(setting.wire(), limits=_ONE)
         context = tls_server.client_context
-        return adieu.AsyncClient(tls_server.url, adapter=adapter, timeout=_PATIENCE, verify=context)
+        return adieu.AsyncClient(tls_server.url, adapter=adapter, timeout=PATIENCE, verify=context)
 
     ways = _ALL_CANCELLATIONS if name == "plain" else CANCELLATIONS
     cuts = _cut_everywhere(SCENARIOS[name], census, client, _may_wait(name, setting.loop), ways)
@@ -500,7 +500,7 @@ def test_a_call_cancelled_on_its_way_through_a_proxy_leaves_no_socket(
         return adieu.AsyncClient(
             tls_server.url,
             adapter=adapter,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
             verify=str(tls_server.ca_path),
             proxy=proxy,
         )
@@ -537,7 +537,7 @@ def test_a_cancelled_race_between_two_addresses_leaves_no_socket(
             addresses = [("127.0.0.1", number) for number in (port, fault_server.port)]
             wire = TwoAddresses(*((socket.AF_INET, address) for address in addresses))
             adapter = AsyncNativeAdapter(wire, limits=_ONE)
-            return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=_PATIENCE)
+            return adieu.AsyncClient(fault_server.url, adapter=adapter, timeout=PATIENCE)
 
         watch: Any = Counted()
         # Under trio one task for each of the two sockets.
@@ -556,7 +556,7 @@ def test_a_call_cancelled_in_a_hook_affects_only_its_own_connection(
         adapter = AsyncNativeAdapter(DelayedWire(), limits=_ONE)
         hooks: dict[str, list[Any]] = {"request": [hook], "response": [hook, hook]}
         return adieu.AsyncClient(
-            fault_server.url, adapter=adapter, timeout=_PATIENCE, event_hooks=hooks
+            fault_server.url, adapter=adapter, timeout=PATIENCE, event_hooks=hooks
         )
 
     for play in (_plain, _redirect, _unread):
@@ -569,7 +569,7 @@ def test_a_call_cancelled_under_the_close_adapter_leaves_no_socket(
     loop: str, fault_server: FaultServer, census: Watch
 ) -> None:
     def client() -> adieu.AsyncClient:
-        return adieu.AsyncClient(fault_server.url, adapter="close", limits=_ONE, timeout=_PATIENCE)
+        return adieu.AsyncClient(fault_server.url, adapter="close", limits=_ONE, timeout=PATIENCE)
 
     for play in (_plain, _redirect, _unread, _partly_read):
         run(_cut_everywhere(play, census, client), LOOPS[loop])
@@ -586,7 +586,7 @@ def test_time_limits_around_a_call_affect_only_its_own_connection(
     """`asyncio.wait_for`, `asyncio.timeout` and `trio.move_on_after` around calls that take longer."""
 
     async def main() -> None:
-        async with adieu.AsyncClient(fault_server.url, limits=_ONE, timeout=_PATIENCE) as client:
+        async with adieu.AsyncClient(fault_server.url, limits=_ONE, timeout=PATIENCE) as client:
             for limit in _limits(loop):
                 content = bytes(9_000_000) if "read" in path else None
                 method = "POST" if content else "GET"
@@ -633,7 +633,7 @@ def test_cancellations_at_random_instants_lose_no_place_and_no_wake_up(
 
     async def main() -> None:
         limits = adieu.Limits(connections=3)
-        timeout = adieu.Timeout(pool=20)
+        timeout = adieu.Timeout(pool=30)
         async with adieu.AsyncClient(fault_server.url, limits=limits, timeout=timeout) as client:
             got = await gather(*(one(client) for _ in range(30)))
             assert sum(got) > 0

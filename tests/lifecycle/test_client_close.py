@@ -48,7 +48,7 @@ class _Aside:
 
     def over(self) -> BaseException | None:
         """Wait for its end."""
-        self._thread.join(3)
+        self._thread.join(30)
         assert not self._thread.is_alive(), "still at it, 3 s after the client was closed"
         return self.error
 
@@ -151,13 +151,13 @@ def test_resolving_a_name_raises_that_the_client_was_closed(bare: Stage) -> None
 
     def stalled(*_: object) -> list[Any]:
         asked.set()
-        over.wait(5)
+        over.wait(30)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", bare.server.port))]
 
     client = bare.client()
     with mock.patch.object(socket, "getaddrinfo", stalled):
         caller = _Aside(lambda: bare.get(client, f"http://slow.invalid:{bare.server.port}/ok"))
-        assert asked.wait(5)
+        assert asked.wait(30)
         bare.run(client.close())
         # A resolver cannot be interrupted: the call may wait for it, but does not use its result.
         over.set()
@@ -195,7 +195,7 @@ def test_many_threads_may_close_at_once_while_many_are_at_work(stage: Stage) -> 
 
         def work(client: Any = client) -> object:
             for number in range(1000):
-                response = stage.get(client, paths[number % 4], timeout=adieu.Timeout(read=20))
+                response = stage.get(client, paths[number % 4], timeout=adieu.Timeout(read=30))
                 stage.run(response.close())
             return None
 

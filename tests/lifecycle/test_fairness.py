@@ -136,7 +136,7 @@ def test_a_body_that_decodes_to_a_long_one_lets_other_tasks_run(how: str, loop: 
 def test_reads_that_all_succeed_at_once_let_other_tasks_run(loop: str) -> None:
     async def work(stream: Any) -> None:
         for _ in range(_STEPS):
-            assert await stream.recv(1, Within(5)) == b"x"
+            assert await stream.recv(1, Within(30)) == b"x"
 
     assert _with_a_stream(work, loop, b"x" * _STEPS) >= _LEAST
 
@@ -145,7 +145,7 @@ def test_reads_that_all_succeed_at_once_let_other_tasks_run(loop: str) -> None:
 def test_writes_that_all_succeed_at_once_let_other_tasks_run(loop: str) -> None:
     async def work(stream: Any) -> None:
         for _ in range(_WRITES):
-            assert await stream.send_or_recv(memoryview(b"x"), Within(5)) == 1
+            assert await stream.send_or_recv(memoryview(b"x"), Within(30)) == 1
 
     assert _with_a_stream(work, loop, b"") >= _WRITES // 4
 

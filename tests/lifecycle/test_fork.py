@@ -155,7 +155,7 @@ def test_a_fork_in_the_middle_of_work_leaves_the_child_able_to_work(bare: Stage)
         finally:
             over.set()
             for thread in threads:
-                thread.join(10)
+                thread.join(30)
         assert failures == []
 
 
@@ -226,16 +226,16 @@ def _held(lock: Any) -> Iterator[None]:
     def hold() -> None:
         with lock:
             ready.set()
-            done.wait(20)
+            done.wait(30)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    assert ready.wait(20)
+    assert ready.wait(30)
     try:
         yield
     finally:
         done.set()
-        holder.join(20)
+        holder.join(30)
 
 
 @pytest.mark.parametrize("workers", ["threads", "an executor"])
@@ -246,7 +246,7 @@ def test_a_child_leaves_a_map_block_and_gets_no_outcome_of_the_parents(
     answering = threading.Event()
 
     def slow(peer: Peer, request: Asked) -> Ending:
-        answering.wait(20)
+        answering.wait(30)
         peer.reply(200, b"late")
         return "keep"
 
@@ -284,16 +284,16 @@ def test_an_upgraded_connection_of_the_parent_survives_its_end_in_a_child(
 
             def work() -> object:
                 with pytest.raises(ConnectionAbortedError) as refused:
-                    upgraded.recv(timeout=5)
+                    upgraded.recv(timeout=30)
                 upgraded.close()
                 return [str(refused.value), established(to_ports={fault_server.port})]
 
-            reader = threading.Thread(target=lambda: received.append(upgraded.recv(timeout=20)))
+            reader = threading.Thread(target=lambda: received.append(upgraded.recv(timeout=30)))
             received: list[bytes] = []
             reader.start()
             assert _in_a_child(work) == ["the connection was closed", 0]
             upgraded.send(b"hello")
-            reader.join(20)
+            reader.join(30)
             assert received == [b"HELLO"]
 
 
@@ -302,7 +302,7 @@ def test_a_manager_of_the_users_own_has_new_connections_and_locks_in_a_child(
 ) -> None:
     manager = urllib3.PoolManager(maxsize=1, block=True)
     url = f"{fault_server.url}/ok"
-    with adieu.Client(adapter=Urllib3Adapter(manager), proxy=None, timeout=5) as client:
+    with adieu.Client(adapter=Urllib3Adapter(manager), proxy=None, timeout=30) as client:
         before = client.get(url).json()
         held, go_on = threading.Event(), threading.Event()
 
@@ -315,7 +315,7 @@ def test_a_manager_of_the_users_own_has_new_connections_and_locks_in_a_child(
 
         holder = threading.Thread(target=hold)
         holder.start()
-        assert held.wait(10)
+        assert held.wait(30)
 
         def work() -> object:
             inherited = established(to_ports={fault_server.port})

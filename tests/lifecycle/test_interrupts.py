@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +101,10 @@ def test_after_an_interrupt_the_next_call_works(
                 # Only the collector finds a response that was lost in a frame. A full pool runs it, but not often;
                 # test_abandoned shows that it does.
                 drop()
-            started = time.monotonic()
+            assert bare.in_use(client) == []
             bare.next_works(client)
             assert bare.in_use(client) == []
             if COUNTS_REFERENCES:
-                assert time.monotonic() - started < 2
                 assert bare.sockets() == len(client.connections()) <= 1
     drop()
     assert bare.nothing_open()
@@ -265,7 +263,7 @@ def test_exceptions_raised_in_threads_from_outside_lose_no_slot(bare: Stage, qui
         for worker in workers:
             worker.over = True
         for worker in workers:
-            worker.join(20)
+            worker.join(30)
             assert not worker.is_alive()
             assert worker.failure is None, worker.failure
         drop()

@@ -23,7 +23,7 @@ _THREADS = 32
 _ROUNDS = 12 if COUNTS_REFERENCES else 4
 # Fewer places than threads, so most threads wait.
 _LIMITS = adieu.Limits(connections=8)
-_PATIENCE = adieu.Timeout(connect=20, read=20, write=20, pool=40)
+_PATIENCE = adieu.Timeout(connect=30, read=30, write=30, pool=40)
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +49,14 @@ class Crowd:
             thread.start()
 
     def _run(self, number: int) -> None:
-        self._start.wait(20)
+        self._start.wait(30)
         try:
             self._work(number)
         except BaseException as error:
             self.errors.append(error)
 
     def go(self) -> None:
-        self._start.wait(20)
+        self._start.wait(30)
 
     def join(self, seconds: float = 40.0) -> None:
         """Wait until all have ended, which they must in time."""
@@ -264,7 +264,7 @@ def test_a_close_in_the_middle_ends_them_all_and_leaves_nothing_open(
     time.sleep(0.2)
     closing = Crowd(lambda _: client.close() and None, closers)
     closing.finish()
-    crowd.join(10)
+    crowd.join(30)
     assert {type(error) for error in crowd.errors} == {adieu.ClientClosed}
     assert len(crowd.errors) == _THREADS
     assert client.connections() == []

@@ -7,7 +7,6 @@ Then the next call works, the open sockets are those that the client lists as id
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,10 +50,8 @@ def test_a_redirect_is_not_followed_through_fifty_megabytes(stage: Stage) -> Non
         return "close"
 
     stage.server.on("/endless", endless)  # type: ignore[arg-type]
-    started = time.monotonic()
     with stage.block(stage.one()) as client:
         assert stage.get(client, "/endless").status_code == 200
-    assert time.monotonic() - started < 5
     # The buffers of the system take some megabytes; the body was not read.
     assert sum(sent) < 25_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ import adieu
 from adieu import CLOSE, RELEASE, STREAM, Drain, Read
 from adieu.lifecycle.cleanup import REFUSE, checked_answer
 from adieu.testing import payload
-from support.stage import POLICIES, Stage, caught
+from support.stage import POLICIES, Stage, caught, in_time
 
 if TYPE_CHECKING:
     from adieu.testing import FaultServer
+    from adieu.testing.faults import Ending, Peer, Request
     from support.runner import Runner
     from support.watch import Watch
 
@@ -149,10 +151,11 @@ def test_a_body_that_is_too_long_to_drain_is_not_read(bare: Stage) -> None:
         for _ in range(20):
             with bare.block(client.stream("GET", EIGHT_MEGABYTES)):
                 pass
-        started = time.monotonic()
-        with bare.block(client.stream("GET", "/stall-body?n=8388608&sent=10&seconds=30")):
+        with (
+            in_time(),
+            bare.block(client.stream("GET", "/stall-body?n=8388608&sent=10&seconds=60")),
+        ):
             pass
-        assert time.monotonic() - started < 2
     assert bare.server.accepted == 21
 
 
@@ -177,31 +180,25 @@ def test_a_drained_body_is_closed_and_not_empty(bare: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/stall-body?n=2000&sent=1000&seconds=30", "/drip?n=2000&seconds=30"]
+    "path", ["/stall-body?n=2000&sent=1000&seconds=60", "/drip?n=2000&seconds=60"]
 )
 def test_a_drain_gives_up_in_time(bare: Stage, path: str) -> None:
     with bare.block(bare.one(cleanup=adieu.ReleaseOnRead())) as client:
         started = time.monotonic()
-        with bare.block(client.stream("GET", path)):
+        with in_time(), bare.block(client.stream("GET", path)):
             pass
-        elapsed = time.monotonic() - started
+        assert bare.adapter == "close" or time.monotonic() - started > 0.08
         bare.next_works(client)
-    if bare.adapter == "close":
-        assert elapsed < 2
-    else:
-        assert 0.08 < elapsed < 2
     assert bare.server.accepted == 2
 
 
 def test_a_drain_does_not_outlast_the_call(bare: Stage) -> None:
-    patient = adieu.ReleaseOnRead(within=20)
+    patient = adieu.ReleaseOnRead(within=60)
     total = adieu.Timeout(total=0.2)
     with bare.block(bare.one(cleanup=patient)) as client:
-        started = time.monotonic()
-        path = "/stall-body?n=2000&sent=1000&seconds=30"
-        with bare.block(client.stream("GET", path, timeout=total)):
+        path = "/stall-body?n=2000&sent=1000&seconds=60"
+        with in_time(), bare.block(client.stream("GET", path, timeout=total)):
             pass
-        assert time.monotonic() - started < 2
         bare.next_works(client)
 
 
@@ -241,11 +238,20 @@ def test_a_read_with_a_short_limit_hands_out_the_stream(bare: Stage) -> None:
         def on_headers(self, view: adieu.View) -> Any:
             return Read(None, 0.05)
 
+    go_on = threading.Event()
+
+    def in_two_halves(peer: Peer, request: Request) -> Ending:
+        peer.start(200, [("content-length", "1000")])
+        peer.body(payload(500))
+        assert go_on.wait(30)
+        peer.body(payload(1000)[500:])
+        return "keep"
+
+    bare.server.on("/halves", in_two_halves)
     with bare.block(bare.one(cleanup=Impatient())) as client:
-        started = time.monotonic()
-        response = bare.get(client, "/stall-body?n=1000&sent=500&seconds=0.4")
-        assert time.monotonic() - started < 0.35
+        response = bare.get(client, "/halves")
         assert not response.is_closed
+        go_on.set()
         assert bare.read(response) == payload(1000)
         bare.next_works(client)
 

@@ -341,14 +341,14 @@ def test_a_lease_ended_by_many_threads_ends_once() -> None:
         def finish(
             reuse: bool, lease: FakeLease = lease, barrier: threading.Barrier = barrier
         ) -> None:
-            barrier.wait(5)
+            barrier.wait(30)
             lease.finish(reuse, "race")
 
         threads = [threading.Thread(target=finish, args=(n % 2 == 0,)) for n in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(5)
+            thread.join(30)
         assert len(bench.listener.calls) == 1
         # Not the number of calls: two threads may do a deferred job, and `close()` is idempotent.
         assert connection.open == (bench.listener.calls[0][0] == "released")
@@ -379,7 +379,7 @@ def test_every_end_is_reported_once_with_many_threads_at_work() -> None:
             woken = threading.Semaphore(0)
             lease.wake = woken.release
             while not bench.pool.checkout(lease):
-                woken.acquire(timeout=5)
+                woken.acquire(timeout=30)
             begin(lease)
             leased.append(lease.connection.id)
             end(lease, chance.random() < 0.7, "done")
@@ -610,17 +610,17 @@ def test_ending_a_lease_does_not_wait_for_a_thread_that_holds_the_lock() -> None
 
     def made(key: Any, number: int, now: float) -> Any:
         holding.set()
-        assert go_on.wait(20)
+        assert go_on.wait(30)
         return make(key, number, now)
 
     make, bench.pool._new = bench.pool._new, made
     other = threading.Thread(target=bench.take, args=("b",))
     other.start()
-    assert holding.wait(20)
+    assert holding.wait(30)
     lease.finish(False, "left")
     assert lease.connection.closed == 0
     go_on.set()
-    other.join(20)
+    other.join(30)
     assert lease.connection.closed == 1
     assert [key for key, *_ in bench.states()] == ["b"]
 
@@ -1014,7 +1014,7 @@ def test_real_interrupts_lose_no_connection() -> None:
                     end(lease, reuse=False, why="KeyboardInterrupt")
     finally:
         over.set()
-        thread.join(10)
+        thread.join(30)
     assert not thread.is_alive()
     assert failures == []
     bench.check()

@@ -39,7 +39,7 @@ class _Taker:
         self._wait: PoolWait[Any] = PoolWait(bench.pool, *waiter)
 
     def take(self, lease: FakeLease, **seconds: Any) -> Any:
-        clock = Deadline(adieu.Timeout(**{"pool": 5, **seconds}))
+        clock = Deadline(adieu.Timeout(**{"pool": 30, **seconds}))
         exchange = ExchangeBase(
             "GET", "http://a/", clock, adieu.Prefetch(), events=self._bench.listener
         )
@@ -106,7 +106,7 @@ def test_the_next_one_waits_until_the_lease_before_it_ends(bench: Bench, taker: 
     eventually(lambda: lease.queue_ticket)
     assert taken == []
     end(former)
-    thread.join(5)
+    thread.join(30)
     assert taken == [connection]
 
 
@@ -135,7 +135,7 @@ def test_a_wait_ends_with_its_pool_and_with_its_lease(
         bench.pool.close()
     else:
         end(lease)
-    thread.join(5)
+    thread.join(30)
     assert len(errors) == 1
 
 

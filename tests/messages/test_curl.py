@@ -118,7 +118,7 @@ def test_curl_sends_the_same_request(fault_server: FaultServer) -> None:
                           **options)  # fmt: skip
         done = subprocess.run(
             ["sh", "-c", f"{request.as_curl(show_secrets=True)} --silent --noproxy '*'"],
-            check=True, capture_output=True, timeout=20,
+            check=True, capture_output=True, timeout=30,
         )  # fmt: skip
         assert done.stdout
         came = fault_server.requests[-1]

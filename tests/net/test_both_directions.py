@@ -80,7 +80,7 @@ class Connection:
         self._authority = authority
         self.ours, self._theirs = socket.socketpair()
         self._scope = ConnectScope(
-            Deadline(Timeout(connect=5)), TLSConfig(context=authority.client_context())
+            Deadline(Timeout(connect=30)), TLSConfig(context=authority.client_context())
         )
         self.stream: Any = None
         self.server: BackgroundCall | None = None
@@ -276,5 +276,5 @@ def test_a_close_in_the_middle_of_a_handshake_is_an_abort(authority: Authority) 
     tls = TLSConfig(context=authority.client_context())
     with theirs, pytest.raises(ConnectionAbortedError):
         SocketStream(ours).start_tls(
-            "localhost", ClosedWhileItWaits(Deadline(Timeout(connect=5)), tls)
+            "localhost", ClosedWhileItWaits(Deadline(Timeout(connect=30)), tls)
         )

@@ -276,7 +276,7 @@ def test_the_timeout_of_an_upgraded_connection_is_for_the_whole_call(
         if direction == "recv":
             # A plain byte is data, and a byte of a record is none.
             if road == "plain":
-                assert place.run(stream.recv(timeout=TOTAL)) == BODY[:1]
+                assert place.run(stream.recv(1, timeout=TOTAL)) == BODY[:1]
             else:
                 caught(TimeoutError, lambda: place.run(stream.recv(timeout=TOTAL)))
                 assert 1 < server.dripped < len(BODY)

@@ -69,7 +69,7 @@ def test_a_call_that_gets_no_thread_ends_at_its_limit_and_says_why(
     eventually(lambda: len(resolver.asked) == 2)
     url = f"http://quick.example:{place.server.port}/ok"
     with place.block(place.one(connect=adieu.Connect(resolver=resolver))) as client:
-        for limits in (adieu.Timeout(connect=0.05), adieu.Timeout(connect=5, total=0.05)):
+        for limits in (adieu.Timeout(connect=0.05), adieu.Timeout(connect=30, total=0.05)):
             error = caught(adieu.RequestTimeout, place.get, client, url, timeout=limits)
             assert (
                 "while the host name 'quick.example' waited to be looked up: the 2 look-ups that may run at once take "
@@ -108,11 +108,11 @@ def test_no_more_threads_run_than_may_and_they_end(
     eventually(lambda: len(resolver.asked) == 2)
     assert running() == 2
     resolver.release.set()
-    assert [answers.get(timeout=10) for _ in range(200)] == [["127.0.0.1"]] * 200
+    assert [answers.get(timeout=30) for _ in range(200)] == [["127.0.0.1"]] * 200
     assert sorted(resolver.asked) == sorted(f"slow{number}" for number in range(200))
     eventually(lambda: running() == 0)
     threads.ask("once more", 80, answers.put, resolver)
-    assert answers.get(timeout=10) == ["127.0.0.1"]
+    assert answers.get(timeout=30) == ["127.0.0.1"]
 
 
 def test_equal_questions_share_a_thread_and_each_call_has_its_own_answer(
@@ -123,16 +123,16 @@ def test_equal_questions_share_a_thread_and_each_call_has_its_own_answer(
         threads.ask("slow", 80, answers.put, resolver)
     eventually(lambda: running() == 1)
     threads.ask("quick", 80, answers.put, resolver)
-    assert answers.get(timeout=10) == ["127.0.0.1"]
+    assert answers.get(timeout=30) == ["127.0.0.1"]
     resolver.release.set()
-    given = [answers.get(timeout=10) for _ in range(20)]
+    given = [answers.get(timeout=30) for _ in range(20)]
     assert given == [["127.0.0.1"]] * 20
     assert len(set(map(id, given))) == 20
     assert resolver.asked == ["slow", "quick"]
     # Other ports and resolvers are other questions.
     for port, look_up in ((80, resolver), (81, resolver), (81, lambda host, port: [host])):
         threads.ask("quick", port, answers.put, look_up)
-    assert sorted(map(str, [answers.get(timeout=10) for _ in range(3)]))[2] == "['quick']"
+    assert sorted(map(str, [answers.get(timeout=30) for _ in range(3)]))[2] == "['quick']"
 
 
 def test_calls_that_share_a_failure_get_an_exception_each(threads: LookupThreads) -> None:
@@ -146,7 +146,7 @@ def test_calls_that_share_a_failure_get_an_exception_each(threads: LookupThreads
     for _ in range(3):
         threads.ask("a", 80, answers.put, fail)
     go_on.set()
-    errors = [answers.get(timeout=10) for _ in range(3)]
+    errors = [answers.get(timeout=30) for _ in range(3)]
     assert [str(error) for error in errors] == ["no such name"] * 3
     assert {type(error) for error in errors} == {adieu.DNSError}
     assert len(set(map(id, errors))) == 3
@@ -163,7 +163,7 @@ def test_a_look_up_that_has_lasted_long_is_not_joined(
     threads.ask("slow", 80, answers.put, resolver)
     eventually(lambda: resolver.asked == ["slow", "slow"])
     resolver.release.set()
-    assert [answers.get(timeout=10) for _ in range(2)] == [["127.0.0.1"]] * 2
+    assert [answers.get(timeout=30) for _ in range(2)] == [["127.0.0.1"]] * 2
 
 
 def test_a_look_up_that_no_call_waits_for_is_not_begun(
@@ -177,7 +177,7 @@ def test_a_look_up_that_no_call_waits_for_is_not_begun(
     asked.forget()
     threads.ask("quick", 80, answers.put, resolver)
     resolver.release.set()
-    assert [answers.get(timeout=10) for _ in range(3)] == [["127.0.0.1"]] * 3
+    assert [answers.get(timeout=30) for _ in range(3)] == [["127.0.0.1"]] * 3
     assert sorted(resolver.asked) == ["quick", "slow0", "slow1"]
 
 
@@ -190,7 +190,7 @@ def test_a_look_up_that_ends_its_thread_is_an_error_and_loses_no_thread(
     answers: SimpleQueue[Any] = SimpleQueue()
     for number in range(5):
         threads.ask(str(number), 80, answers.put, leave)
-        assert "was ended by SystemExit()" in str(answers.get(timeout=10))
+        assert "was ended by SystemExit()" in str(answers.get(timeout=30))
 
 
 def test_without_a_thread_the_next_call_tries_again(
@@ -210,7 +210,7 @@ def test_without_a_thread_the_next_call_tries_again(
         patched.setattr(lookup_threads, "BackgroundThread", none)
         threads.ask("quick", 80, answers.put, resolver)  # The one thread takes it when it is free.
     resolver.release.set()
-    assert [answers.get(timeout=10) for _ in range(2)] == [["127.0.0.1"]] * 2
+    assert [answers.get(timeout=30) for _ in range(2)] == [["127.0.0.1"]] * 2
     assert resolver.asked == ["slow", "quick"]
 
 
@@ -225,7 +225,7 @@ def test_a_forked_child_has_threads_of_its_own(threads: LookupThreads, resolver:
         own: SimpleQueue[Any] = SimpleQueue()
         try:
             threads.ask("slow0", 80, own.put, lambda host, port: [])
-            os._exit(own.get(timeout=10) != [])
+            os._exit(own.get(timeout=30) != [])
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0

@@ -21,6 +21,7 @@ from adieu.net.backends.asyncio_proactor import AsyncCompletionStream, watches
 from adieu.net.backends.asyncio_stream import AsyncSocketStream
 from adieu_native import AsyncNativeAdapter
 from support.clients import EventLog
+from support.gate import Gate
 from support.stage import COUNTS_REFERENCES, drop
 from support.steering import (
     ASYNCIO_LOOPS,
@@ -646,14 +647,16 @@ def test_the_wait_of_a_stream_is_a_future_for_asyncio(fault_server: FaultServer)
     """Tasks, groups and timeouts of asyncio treat a task that waits for a socket like any other."""
 
     async def main() -> None:
+        gate = Gate(fault_server)
         async with adieu.AsyncClient(fault_server.url) as client:
-            call = asyncio.ensure_future(client.get("/stall-head?seconds=0.05"))
-            await asyncio.sleep(0.01)
+            call = asyncio.ensure_future(client.get(gate.path))
+            await asyncio.to_thread(gate.arrived.wait, 30)
             assert call in asyncio.all_tasks()
             assert "wait_for=" in repr(call)
             assert call.get_stack()
             done, pending = await asyncio.wait([call], timeout=0.001)
             assert (done, pending) == (set(), {call})
+            gate.open()
             assert (await asyncio.shield(call)).status_code == 200
             call = asyncio.ensure_future(client.get("/stall-head"))
             await asyncio.sleep(0.01)

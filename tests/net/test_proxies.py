@@ -17,7 +17,7 @@ from adieu_native import NativeAdapter
 from servers import KNOWN_PORTS, FullHole
 from support.proxies import FAULTS, FaultProxy, SocksServer, digest_challenges
 from support.runner import RUNNERS
-from support.stage import ADAPTERS, Stage, caught
+from support.stage import ADAPTERS, Stage, caught, growing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,10 +84,13 @@ def stage(
     runner.close()
 
 
-def through(stage: Surroundings, proxy: Any, url: str, **options: Any) -> BaseException:
+def through(
+    stage: Surroundings, proxy: Any, url: str, connect: float = 30, **options: Any
+) -> BaseException:
     """The error of a call through this proxy; afterwards the client's one place is free and nothing is open."""
     with stage.block(stage.one(proxy=proxy, **options)) as client:
-        error = caught(adieu.AdieuError, stage.get, client, url)
+        timeout = adieu.Timeout(connect=connect)
+        error = caught(adieu.AdieuError, stage.get, client, url, timeout=timeout)
         assert stage.get(client, "/ok", proxy=None).status_code == 200
     stage.nothing_open()
     return error
@@ -283,8 +286,11 @@ def test_a_tunnel_that_fails_leaves_nothing_and_its_error_quotes_the_proxy(
 ) -> None:
     proxy = stage.proxy(fault)
     url = proxy.url.replace("//", "//me:s3cret@")
-    timeout = adieu.Timeout(connect=0.1 if fault == "hangs" else 5)
-    error = through(stage, url, f"{stage.secure.url}/ok", timeout=timeout)
+    error: Any = None
+    for seconds in growing(0.1):
+        error = through(stage, url, f"{stage.secure.url}/ok", seconds if fault == "hangs" else 30)
+        if proxy.requests:
+            break
     assert isinstance(error, adieu.ConnectError)
     assert error.request_sent == "no"
     assert error.retry_safe
@@ -458,8 +464,8 @@ def test_a_proxy_whose_name_does_not_exist_is_an_error(
 def test_an_https_proxy_whose_handshake_fails_is_an_error(stage: Surroundings, kind: Any) -> None:
     with TLSFaults(kind) as broken:
         KNOWN_PORTS.add(broken.port)
-        timeout = adieu.Timeout(connect=0.1 if kind == "stall" else 5)
-        error = through(stage, broken.url, stage.secure.url, timeout=timeout)
+        connect = 0.1 if kind == "stall" else 30
+        error = through(stage, broken.url, stage.secure.url, connect)
     if kind == "stall":
         assert isinstance(error, adieu.ConnectTimeout)
     else:
@@ -500,7 +506,7 @@ def test_closing_the_client_ends_a_tunnel_that_is_being_made(stage: Surroundings
     thread.start()
     proxy.wait_until(lambda: proxy.requests)
     client.close()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
     assert [type(error) for error in errors] == [adieu.ClientClosed]
     stage.nothing_open()
@@ -660,8 +666,7 @@ def test_a_silent_socks_server_is_bounded(stage: Surroundings) -> None:
     with BlackHole() as hole:
         KNOWN_PORTS.add(hole.port)
         url = f"socks5h://127.0.0.1:{hole.port}"
-        timeout = adieu.Timeout(connect=0.1)
-        error = through(stage, url, f"{stage.server.url}/ok", timeout=timeout)
+        error = through(stage, url, f"{stage.server.url}/ok", 0.1)
         assert isinstance(error, adieu.ConnectTimeout)
 
 

@@ -118,11 +118,11 @@ def hang_up(sock: socket.socket) -> None:
 def server(serve: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
     """A server of one connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(30)
 
         def run() -> None:
             sock, _ = listener.accept()
-            sock.settimeout(10)
+            sock.settimeout(30)
             with sock:
                 try:
                     serve(sock)
@@ -134,7 +134,7 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
         try:
             yield listener.getsockname()
         finally:
-            thread.join(10)
+            thread.join(30)
             assert not thread.is_alive()
 
 
@@ -390,14 +390,14 @@ def test_concurrent_threads_wait_for_one_context(monkeypatch: pytest.MonkeyPatch
     begin = threading.Barrier(8)
 
     def run() -> None:
-        begin.wait(10)
+        begin.wait(30)
         found.append(TLSConfig().context_for())
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert len(built) == 1
     assert len(found) == 8
     assert len(set(map(id, found))) == 1

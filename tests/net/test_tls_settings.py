@@ -168,7 +168,7 @@ def test_a_silent_server_keeps_no_other_waiting(
         assert client.get(f"{server.url}/ok").status_code == 200
         assert time.monotonic() - begun < 2.5
         assert not errors
-        thread.join(10)
+        thread.join(30)
         assert errors
 
 
@@ -432,14 +432,14 @@ def test_a_version_that_is_too_old(place: Place, ca: trustme.CA, ca_file: str) -
 
 def test_plain_http_on_a_port_for_https(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(30)
         port = listener.getsockname()[1]
         KNOWN_PORTS.add(port)
 
         def answer() -> None:
             sock, _ = listener.accept()
             with sock:
-                sock.settimeout(10)
+                sock.settimeout(30)
                 sock.recv(1000)
                 sock.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
                 sock.recv(1000)
@@ -447,7 +447,7 @@ def test_plain_http_on_a_port_for_https(place: Place) -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         text = failure(place, f"https://127.0.0.1:{port}/ok")
-        thread.join(10)
+        thread.join(30)
     assert "the server on that port does not speak TLS, but plain HTTP, probably" in text
     assert "the URL is http://" in text
 
@@ -481,7 +481,7 @@ def asking_later(context: ssl.SSLContext) -> Iterator[tuple[str, list[bytes | No
 
     def answer() -> None:
         with listener, listener.accept()[0] as sock:
-            sock.settimeout(10)
+            sock.settimeout(30)
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             tls = context.wrap_bio(incoming, outgoing, server_side=True)
 
@@ -526,7 +526,7 @@ def asking_later(context: ssl.SSLContext) -> Iterator[tuple[str, list[bytes | No
     try:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}/private", got
     finally:
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
 

@@ -10,7 +10,6 @@ import re
 import socket
 import tempfile
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from adieu.http1.adapter import HTTP1Adapter
 from adieu.http1.async_adapter import AsyncHTTP1Adapter
 from adieu.lifecycle.deadline import Deadline
 from adieu.messages.url import Origin
+from adieu.net import dial
 from adieu.net.async_wire import AsyncTCPWire
 from adieu.net.dial import _reason
 from adieu.net.lookup import lookup
@@ -31,6 +31,7 @@ from adieu_close import CloseAdapter
 from adieu_native import NativeAdapter
 from servers import KNOWN_PORTS, FullHole
 from support.clients import ADAPTERS, EventLog, sockets
+from support.stage import in_time
 from support.threads import BackgroundCall
 
 if TYPE_CHECKING:
@@ -96,10 +97,9 @@ def test_a_connection_that_is_never_answered_is_given_up_in_time(
     with FullHole() as hole, adieu.Client(adapter=adapter) as client:
         census.also(hole.port)
         before = census.count()
-        begun = time.monotonic()
         with pytest.raises(adieu.ConnectTimeout, match=r"0\.2 s") as caught:
             client.get(hole.url, timeout=adieu.Timeout(connect=0.2))
-        assert 0.18 <= time.monotonic() - begun < 2
+        assert (caught.value.elapsed or 0) >= 0.18
         assert caught.value.limit == 0.2
         assert caught.value.retry_safe
         assert caught.value.phase == "connect"
@@ -126,7 +126,7 @@ def test_an_address_that_no_socket_accepts_is_an_error_of_adieu(
     with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
         for _ in range(2):
             with pytest.raises(adieu.TransportError) as caught:
-                client.get("http://a.example/", timeout=2)
+                client.get("http://a.example/", timeout=30)
             assert caught.value.retry_safe
         assert client.connections() == []
 
@@ -190,13 +190,11 @@ def test_the_next_address_is_tried_when_one_refuses(
 ) -> None:
     with refused_port() as port, adieu.Client(adapter=adapter) as client:
         resolving(monkeypatch, at(port), at(fault_server.port))
-        begun = time.monotonic()
         response = client.get("http://a.example/bytes?n=300000")
-        assert time.monotonic() - begun < 2
         assert len(response.content) == 300_000
         # And the socket that won the race has the usual timeouts.
         with pytest.raises(adieu.ReadTimeout):
-            client.get("http://a.example/stall-head", timeout=0.1)
+            client.get("http://a.example/stall-head", timeout=adieu.Timeout(read=0.1))
     assert sockets(fault_server) == 0
 
 
@@ -207,9 +205,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer(
         census.also(hole.port)
         before = census.count()
         resolving(monkeypatch, at(hole.port), at(fault_server.port))
-        begun = time.monotonic()
         assert client.get("http://a.example/ok").status_code == 200
-        assert time.monotonic() - begun < 2
         # The loser is closed already, and not only by the collector.
         assert census.count() == before + (0 if adapter == "close" else 1)
     assert sockets(fault_server) == 0
@@ -227,14 +223,12 @@ def test_an_address_that_fails_at_once_is_no_winner(
     broken: Address,
 ) -> None:
     resolving(monkeypatch, *[broken] * 8, at(fault_server.port))
-    with adieu.Client(adapter=adapter) as client:
-        begun = time.monotonic()
+    monkeypatch.setattr(dial, "_HEAD_START", 60.0)  # A failed address gets none.
+    with adieu.Client(adapter=adapter) as client, in_time():
         assert client.get("http://a.example/ok").status_code == 200
-        # A failed address gets no head start, which would make 2 seconds in total.
-        assert time.monotonic() - begun < 1.5
     resolving(monkeypatch, broken, broken)
     with adieu.Client(adapter=adapter) as client, pytest.raises(adieu.ConnectError):
-        client.get("http://a.example/ok", timeout=2)
+        client.get("http://a.example/ok", timeout=30)
     assert sockets(fault_server) == 0
 
 
@@ -263,10 +257,9 @@ def test_when_no_address_answers_all_are_given_up_in_time(
         before = census.count()
         resolving(monkeypatch, at(one.port), at(other.port))
         with adieu.Client(adapter=adapter) as client:
-            begun = time.monotonic()
-            with pytest.raises(adieu.ConnectTimeout):
+            with pytest.raises(adieu.ConnectTimeout) as caught:
                 client.get("http://a.example/", timeout=0.4)
-            assert 0.36 <= time.monotonic() - begun < 2
+            assert (caught.value.elapsed or 0) >= 0.36
             assert census.count() == before
 
 
@@ -333,10 +326,8 @@ def test_a_name_is_looked_up(fault_server: FaultServer, adapter: str) -> None:
 
 def test_a_name_that_does_not_exist_is_an_error_in_time(adapter: str) -> None:
     with adieu.Client(adapter=adapter) as client:
-        begun = time.monotonic()
-        with pytest.raises((adieu.DNSError, adieu.ConnectTimeout)) as caught:
+        with in_time(), pytest.raises((adieu.DNSError, adieu.ConnectTimeout)) as caught:
             client.get("http://nobody.invalid/", timeout=5)
-        assert time.monotonic() - begun < 7
         assert caught.value.retry_safe
         if isinstance(caught.value, adieu.DNSError):
             assert caught.value.phase == "dns"
@@ -379,23 +370,21 @@ def test_a_resolver_that_stalls_is_given_up_in_time(
     resolve = socket.getaddrinfo
 
     def stalling(*question: Any) -> Any:
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return resolve(*question)
 
     monkeypatch.setattr(socket, "getaddrinfo", stalling)
     url = f"http://localhost:{fault_server.port}/ok"
     with adieu.Client(adapter=adapter, limits=adieu.Limits(connections=1)) as client:
-        begun = time.monotonic()
-        with pytest.raises(error, match=r"0\.2 s"):
+        with in_time(), pytest.raises(error, match=r"0\.2 s"):
             client.get(url, timeout=timeout)
-        assert 0.18 <= time.monotonic() - begun < 2
         assert client.connections() == []
         go_on.set()
         assert client.get(url).status_code == 200
         # The abandoned look-up has ended, and its answer was not connected to.
         for thread in threading.enumerate():
             if thread.name.startswith("adieu-dns"):
-                thread.join(5)
+                thread.join(30)
                 assert not thread.is_alive()
         assert fault_server.accepted == 1
     assert sockets(fault_server) == 0
@@ -408,24 +397,22 @@ def test_closing_the_client_ends_the_wait_for_a_name(
 
     def stalling(*question: Any) -> Any:
         asked.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
     monkeypatch.setattr(socket, "getaddrinfo", stalling)
     client = adieu.Client(adapter=adapter)
-    closing = threading.Thread(target=lambda: asked.wait(10) and client.close())
+    closing = threading.Thread(target=lambda: asked.wait(30) and client.close())
     closing.start()
-    begun = time.monotonic()
     try:
-        with pytest.raises(adieu.ClientClosed):
+        with in_time(), pytest.raises(adieu.ClientClosed):
             client.get("http://a.example/")
-        assert time.monotonic() - begun < 3
     finally:
         go_on.set()
         closing.join()
         for thread in threading.enumerate():
             if thread.name.startswith("adieu-dns"):
-                thread.join(5)
+                thread.join(30)
 
 
 def test_an_address_needs_no_resolver_thread(
@@ -477,7 +464,7 @@ def test_a_unix_socket_carries_http(path: str, over: Callable[[adieu.Wire], adie
                 assert next(response.iter_bytes())
             assert server.accepted <= 5
             with pytest.raises(adieu.ReadTimeout):
-                client.get("/stall-head", timeout=0.1)
+                client.get("/stall-head", timeout=adieu.Timeout(read=0.1))
             kept = client.stream("GET", "/bytes?n=300000")
             assert established(to_paths={path}) == 1
         assert established(to_paths={path}) == 0
@@ -726,7 +713,7 @@ def test_both_ends_of_a_socketpair_make_a_peer_in_this_process(
             return adieu.SocketStream(ours)
 
     with theirs, adieu.Client(adapter=over(Pair())) as client:
-        theirs.settimeout(5)
+        theirs.settimeout(30)
         call = BackgroundCall(lambda: client.get("http://pair/x").content)
         assert theirs.recv(1000).startswith(b"GET /x HTTP/1.1\r\nHost: pair\r\n")
         theirs.sendall(OK)

@@ -67,7 +67,7 @@ class Memory(AsyncWire):
 
     async def __aexit__(self, *error: object) -> None:
         # The clients are closed, so each server task has read the end of its stream, or will.
-        await wait(self._served, timeout=5)
+        await wait(self._served, timeout=30)
         assert all(task.done() and task.exception() is None for task in self._served)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "DripClock", "DripServer"]
 
 # How long the server waits for a look at the clock until the client counts as one that does not look (seconds).
-_PATIENCE = 5
+_PATIENCE = 30
 _A_MOMENT = 0.001
 
 

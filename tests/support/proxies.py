@@ -133,7 +133,7 @@ class FaultProxy(FaultServer):
 
 def _tunnel(peer: Peer, port: int, announcement: bytes) -> Ending:
     try:
-        beyond = socket.create_connection(("127.0.0.1", port), timeout=5)
+        beyond = socket.create_connection(("127.0.0.1", port), timeout=30)
     except OSError:
         peer.reply(502, b"no server")
         return "close"

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def connect(server: FaultServer) -> socket.socket:
-    """A connected socket; every wait on it ends after 5 s."""
-    return socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    """A connected socket; every wait on it ends after 30 s."""
+    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
 
 
 def request(

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["SCENARIOS", "Failing", "Oops", "Scenario", "classic_script", "play_twice"]
 
 LARGE = "/bytes?n=1000000"
-SHORT = adieu.Timeout(connect=5, read=0.02, write=0.02, pool=1)
-_SOON = adieu.Timeout(connect=5, read=0.05, write=5, pool=5)
+SHORT = adieu.Timeout(connect=30, read=0.02, write=0.02, pool=30)
+_SOON = adieu.Timeout(connect=30, read=0.05, write=30, pool=30)
 
 
 Play = Callable[["Stage", Any], object]
@@ -490,7 +490,7 @@ def _dns_stall(stage: Stage, client: Any) -> object:
     over = threading.Event()
 
     def stalled(*_: object) -> NoReturn:
-        over.wait(5)
+        over.wait(30)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     brief = adieu.Timeout(connect=0.02)
@@ -503,7 +503,7 @@ def _dns_stall(stage: Stage, client: Any) -> object:
         # The next call would join this look-up, and get its answer.
         for thread in threading.enumerate():
             if thread.name.startswith("adieu-dns"):
-                thread.join(5)
+                thread.join(30)
 
 
 def _proxy(fault: str) -> Play:

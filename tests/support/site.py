@@ -19,6 +19,7 @@ from adieu_native import AsyncNativeAdapter, NativeAdapter
 from adieu_urllib3 import Urllib3Adapter
 from adieu_wsgi import WSGIAdapter
 from support.runner import RUNNERS
+from support.stage import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,8 +48,6 @@ POLICIES = (
 
 _JSON = (("content-type", "application/json"),)
 _ONE = adieu.Limits(connections=1)
-# Short enough that a lost slot fails its test soon.
-_PATIENCE = adieu.Timeout(connect=5, read=5, write=5, pool=2)
 
 
 class Answer(NamedTuple):
@@ -250,7 +249,7 @@ class Place:
         """A client with such an adapter."""
         options.setdefault("adapter", self.around(*pairs))
         base_url = "http://site.example" if self.is_local else self.server.url
-        return self.runner.client(base_url=base_url, timeout=_PATIENCE, **options)
+        return self.runner.client(base_url=base_url, timeout=PATIENCE, **options)
 
     def block(self, thing: Any) -> AbstractContextManager[Any]:
         """A client or a stream as a `with` block."""

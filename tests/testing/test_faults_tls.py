@@ -27,7 +27,7 @@ def _connect(tls_server: TLSServer, path: str, *fields: str) -> ssl.SSLSocket:
 
 def test_requests_are_served(tls_server: TLSServer) -> None:
     client = http.client.HTTPSConnection(
-        "127.0.0.1", tls_server.port, timeout=5, context=tls_server.client_context
+        "127.0.0.1", tls_server.port, timeout=30, context=tls_server.client_context
     )
     for _ in range(2):
         client.request("POST", "/echo", b"x" * 200_000)

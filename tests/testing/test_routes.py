@@ -19,7 +19,7 @@ pytestmark = pytest.mark.lifecycle
 
 @pytest.fixture
 def client(fault_server: FaultServer) -> Iterator[http.client.HTTPConnection]:
-    client = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", fault_server.port, timeout=30)
     yield client
     client.close()
 

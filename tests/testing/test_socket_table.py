@@ -5,7 +5,6 @@ import os
 import socket
 import struct
 import sys
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -174,7 +173,7 @@ def test_reading_the_table_changes_no_descriptor(fault_server: FaultServer) -> N
                 socket.setdefaulttimeout(None)
             assert os.get_blocking(sock.fileno()) == blocking
         assert sorted(os.listdir("/dev/fd")) == before
-        sock.settimeout(5)
+        sock.settimeout(30)
         sock.sendall(raw.request("/ok", "Connection: close"))
         assert raw.read_to_end(sock).startswith(b"HTTP/1.1 200")
 
@@ -206,14 +205,14 @@ def test_an_address_of_the_kernels_table_is_read_in_the_machines_byte_order() ->
     assert socket_table._address(f"{'0' * 24}{last:08X}:0050") == ("::1", 80)
 
 
-def test_a_hundred_readings_take_less_than_a_second(fault_server: FaultServer) -> None:
+def test_the_kernels_long_table_is_read_only_for_what_is_connecting(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_table, "_peers_by_inode", lambda: pytest.fail("it was read"))
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(raw.connect(fault_server))
-        start = time.perf_counter()
-        for _ in range(100):
-            assert established(to_ports={fault_server.port}) == 20
-        assert time.perf_counter() - start < 1
+        assert established(to_ports={fault_server.port}) == 20
 
 
 def test_the_fixture_names_what_was_left_open(census: Watch, fault_server: FaultServer) -> None:

@@ -7,6 +7,7 @@ what these return, which is awaited where the place is async.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import itertools
 import pickle
@@ -23,7 +24,7 @@ from adieu_close import AsyncCloseAdapter
 from adieu_native import AsyncNativeAdapter
 from support.alarm import HAS_ALARMS, Alarm
 from support.site import LARGE, PLACES, POLICIES, SMALL, Pair
-from support.stage import caught, drop, eventually
+from support.stage import caught, drop, eventually, growing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -263,12 +264,16 @@ def test_after_an_error_the_next_piece_is_an_error(place: Place, middleware: boo
 
 @_only(lambda mode, kind: kind in {"native", "urllib3"})
 def test_after_a_timeout_the_next_piece_is_an_error(place: Place) -> None:
-    stalled, patience = "/stall-body?n=1000&sent=9&seconds=20", adieu.Timeout(read=0.2)
+    stalled = "/stall-body?n=1000&sent=9&seconds=60"
+
+    def begun(client: Any) -> Any:
+        for seconds in growing(0.05):
+            with contextlib.suppress(adieu.ReadTimeout):  # The head took longer.
+                return place.stream(client, stalled, timeout=adieu.Timeout(read=seconds))
+        raise AssertionError("no head has come")
+
     for pairs in ([], [wrapping(Passing())]):
-        with (
-            place.block(place.client(*pairs)) as client,
-            place.block(client.stream("GET", stalled, timeout=patience)) as response,
-        ):
+        with place.block(place.client(*pairs)) as client, place.block(begun(client)) as response:
             pieces = place.each(response.iter_lines())
             caught(adieu.ReadTimeout, list, pieces)
             caught(adieu.BodyClosed, next, pieces)
@@ -510,7 +515,7 @@ def test_a_middleware_may_answer_for_a_server_that_fails(place: Place) -> None:
             "/stall-head?seconds=20",
             "/stall-body?seconds=20",
         ]
-    timeout = adieu.Timeout(connect=5, read=0.02, write=5, pool=5)
+    timeout = adieu.Timeout(connect=30, read=0.02, write=30, pool=30)
     with place.block(place.client(scripted(script))) as client:
         for path, streaming in itertools.product(paths, (False, True)):
             for policy in POLICIES[:3]:
@@ -650,7 +655,7 @@ def test_a_user_may_wrap_what_a_call_returned_although_some_of_it_was_read_ahead
     def first_and_later(peer: Any, request: Any) -> Any:
         head = peer.head(200, [("transfer-encoding", "chunked")])
         peer.send(head + b"5\r\nabcde\r\n")
-        assert go_on.wait(5)
+        assert go_on.wait(30)
         peer.send(b"5\r\nfghij\r\n0\r\n\r\n")
         return "keep"
 
@@ -978,7 +983,7 @@ def test_the_patience_of_a_policy_does_not_cut_a_wrapped_body(place: Place) -> N
 
     def slow(peer: Any, request: Any) -> Any:
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234")
-        assert go_on.wait(5)
+        assert go_on.wait(30)
         peer.send(b"56789")
         return "keep"
 
@@ -1121,7 +1126,7 @@ def test_a_wrapped_body_that_is_closed_by_another_thread_ends_its_reader(
         body = response.body
         eventually(lambda: body._reading)
         place.run(response.close() if by == "response" else client.close())
-        reader.join(5)
+        reader.join(30)
         assert not reader.is_alive()
         assert isinstance(results[0], adieu.BodyClosed if by == "response" else adieu.ClientClosed)
         caught(adieu.AdieuError, next, pieces)

@@ -20,7 +20,7 @@ from adieu.transport import to_async
 from adieu.transport.registry import find_adapter
 from adieu.transport.thread_pool import ThreadSlot
 from support.clients import ADAPTERS, EventLog
-from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually
+from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually, in_time
 from support.steering import CANCELLATIONS, LOOPS, Cut, limited, outcome, settle
 from support.steering import run as run_in
 
@@ -93,7 +93,7 @@ async def caught(kinds: Any, awaitable: Awaitable[object]) -> Any:
         del kept
 
 
-async def so(predicate: Callable[[], object], seconds: float = 5.0) -> None:
+async def so(predicate: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait, for a bounded time, until a thread or the peer has done something."""
     until = time.monotonic() + seconds
     while not predicate():
@@ -439,7 +439,7 @@ class Crowd:
             self.inside += 1
             self.most = max(self.most, self.inside)
             self.order.append(request.url.path)
-        assert self.go.wait(10)
+        assert self.go.wait(30)
         with self.lock:
             self.inside -= 1
         return adieu.Response(200)
@@ -643,17 +643,16 @@ def test_a_cancellation_closes_the_connection_on_which_its_thread_waits(
 ) -> None:
     async def main() -> None:
         async with client_of(fault_server, name, threads=1) as client:
-            for path in ("/stall-head?seconds=30", "/stall-body?seconds=30"):
+            for path in ("/stall-head?seconds=60", "/stall-body?seconds=60"):
                 served = fault_server.served
                 task = asyncio.ensure_future(client.get(path))
                 await so(lambda: fault_server.served > served)  # noqa: B023
-                started = time.monotonic()
-                task.cancel()
-                await caught(asyncio.CancelledError, task)
-                assert census.count() == 0
-                # The only thread is free again.
-                assert (await client.get("/ok")).status_code == 200
-                assert time.monotonic() - started < 2
+                with in_time():
+                    task.cancel()
+                    await caught(asyncio.CancelledError, task)
+                    assert census.count() == 0
+                    # The only thread is free again.
+                    assert (await client.get("/ok")).status_code == 200
 
     run(main())
 
@@ -684,7 +683,7 @@ def test_a_lease_that_is_made_after_the_cancellation_is_ended_at_once() -> None:
 
     def answer(request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         try:
             exchange.own(lease)
         except BaseException as error:
@@ -716,7 +715,7 @@ def test_an_answer_after_the_cancellation_is_dropped(kind: str, tmp_path: Any) -
 
     def answer(request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         if kind == "bytes":
             return adieu.Response(200, body=b"late")
         files.append(path.open("rb"))
@@ -741,7 +740,7 @@ def test_bytes_read_after_the_cancellation_are_dropped() -> None:
     class Slow(Counted):
         def read(self, deadline: Deadline) -> bytes:
             inside.set()
-            assert go_on.wait(10)
+            assert go_on.wait(30)
             return super().read(deadline)
 
     lease = Slow(b"late")
@@ -773,13 +772,12 @@ def test_close_ends_the_waits_of_its_threads(
 ) -> None:
     async def main() -> None:
         client = client_of(fault_server, name, threads=3)
-        path = f"/stall-{where}?n=100000&sent=50000&seconds=30"
+        path = f"/stall-{where}?n=100000&sent=50000&seconds=60"
         calls = [asyncio.ensure_future(client.get(path, timeout=None)) for _ in range(5)]
         await so(lambda: fault_server.served == 3)
         await asyncio.sleep(0.02)
-        started = time.monotonic()
-        await client.close()
-        assert time.monotonic() - started < 0.9
+        with in_time():
+            await client.close()
         assert census.count() == 0
         assert own_threads() == []
         for call in calls:
@@ -843,7 +841,7 @@ def test_close_leaves_a_thread_that_cannot_be_interrupted(
         await caught(adieu.ClientClosed, second)
         assert not first.done()
         crowd.go.set()
-        await asyncio.wait([first], timeout=5)
+        await asyncio.wait([first], timeout=30)
         assert first.done()
 
     run(main())
@@ -996,7 +994,7 @@ def test_a_forked_child_makes_its_own_threads() -> None:
     client = adieu.AsyncClient("http://inner.test", adapter=adapter)
 
     async def call() -> None:
-        assert (await client.get("/", timeout=5)).status_code == 200
+        assert (await client.get("/", timeout=30)).status_code == 200
 
     asyncio.run(call())
     child = os.fork()

@@ -197,7 +197,7 @@ def test_close_ends_calls_and_bodies_that_other_threads_wait_for(fault_server: F
     fault_server.wait_until(lambda: fault_server.served == 2)
     used.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert [type(error) for error in errors] == [adieu.ClientClosed] * 2
     assert loops() == []
 
@@ -240,7 +240,7 @@ def test_a_dropped_response_frees_its_connection(fault_server: FaultServer) -> N
     with client(AsyncNativeAdapter(limits=limits), base_url=fault_server.url) as used:
         with pytest.warns(ResourceWarning, match="bytes"):
             _dropping(used)
-        assert used.get("/ok", timeout=adieu.Timeout(pool=5)).ok
+        assert used.get("/ok", timeout=adieu.Timeout(pool=30)).ok
 
 
 def _dropping(used: adieu.Client) -> None:

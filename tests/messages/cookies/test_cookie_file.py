@@ -81,7 +81,7 @@ def test_curl_and_adieu_read_each_others_files(tmp_path: Path, fault_server: Fau
     )
     path = tmp_path / "cookies.txt"
     curl: list[Any] = ["curl", "-s", "-S", "-b", path, "-c", path, "--max-time", "10"]
-    subprocess.run([*curl, f"{fault_server.url}/login"], check=True, timeout=20)
+    subprocess.run([*curl, f"{fault_server.url}/login"], check=True, timeout=30)
     jar = Cookies.load(path)
     assert sorted((c.name, c.value, c.path, c.http_only) for c in jar) == [
         ("a", "1", "/", True),
@@ -89,7 +89,7 @@ def test_curl_and_adieu_read_each_others_files(tmp_path: Path, fault_server: Fau
     ]
     jar.store(URL(f"{fault_server.url}/"), ["c=3; Max-Age=60"])
     jar.save(path)
-    subprocess.run([*curl, f"{fault_server.url}/shop"], check=True, timeout=20)
+    subprocess.run([*curl, f"{fault_server.url}/shop"], check=True, timeout=30)
     fields = dict(fault_server.requests[-1].headers)
     cookie = next(value for name, value in fields.items() if str(name).lower() == "cookie")
     assert sorted(str(cookie).split("; ")) == ["a=1", "b=x y", "c=3"]

@@ -598,7 +598,7 @@ def test_threads_share_a_jar() -> None:
 
     def work(mine: int) -> None:
         try:
-            start.wait(10)
+            start.wait(30)
             for turn in range(300):
                 jar.store(urls[turn % 8], [f"t{mine}-{turn % 20}=x", f"gone{mine}=; Max-Age=0"])
                 jar.header_for(urls[mine])

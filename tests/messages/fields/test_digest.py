@@ -222,7 +222,7 @@ def test_many_threads_never_use_a_count_twice() -> None:
     start = threading.Barrier(8)
 
     def ask() -> None:
-        start.wait(10)
+        start.wait(30)
         for _ in range(200):
             given = session.credentials("GET", "/")
             assert given is not None
