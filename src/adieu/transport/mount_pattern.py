@@ -4,7 +4,8 @@ A pattern looks like a URL: `scheme://host:port/path`. Its parts mean:
 
 - scheme: exact, or `*` (also written `all`) for any.
 - host: exact; `*.example.org` for every name below example.org (not itself); left out for every host.
-- port: exact; left out it is the scheme's own (443 for https), as in a URL; `:*` for any. Without a host: any.
+- port: exact; left out it is the scheme's own (443 for https), as in a URL; `:*` for any. Without a host, and for
+  the scheme `*`: any.
 - path: whole segments from the left: `/v1` and `/v1/` match `/v1` and `/v1/users`, never `/v10`.
 
 Userinfo, query and fragment of a URL never matter, and a pattern that has them is refused.
