@@ -144,7 +144,7 @@ def test_version_and_help_need_no_server() -> None:
         ([], "the following arguments are required: [METHOD] URL [ITEM ...]"),
         (
             ["demo", "--adapters", "native,h12"],
-            "no adapter is called 'h12'. Installed are: close, h11, native",
+            "no adapter is called 'h12'. Installed are: cache, close, h11, native",
         ),
         (
             ["demo", "--policies", "Prefech"],

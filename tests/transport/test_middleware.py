@@ -6,20 +6,18 @@ stays open, and no slot is lost.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import inspect
 import itertools
-import sys
 import types
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import adieu
+from support.body_ends import ENDS, cut, dropped, left
 from support.site import LARGE, POLICIES, SMALL, Pair
-from support.stage import COUNTS_REFERENCES, drop
+from support.stage import COUNTS_REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -236,21 +234,6 @@ def _part(cases: list[Any], name: str) -> list[Any]:
     return cases[list(MIDDLEWARES).index(name) :: len(MIDDLEWARES)]
 
 
-@contextlib.contextmanager
-def _reports() -> Iterator[list[str]]:
-    """What is reported of bodies that were dropped."""
-    texts: list[str] = []
-    former = sys.unraisablehook
-    sys.unraisablehook = lambda report: texts.append(str(report.exc_value))
-    try:
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
-            yield texts
-    finally:
-        sys.unraisablehook = former
-    texts += [str(line.message) for line in seen]
-
-
 @pytest.mark.parametrize(
     "kind", [*itertools.chain(*MIDDLEWARES.values())], ids=lambda kind: kind.__name__
 )
@@ -274,62 +257,13 @@ def test_the_user_gets_the_right_bytes(place: Place, name: str) -> None:
             place.is_free(client)
 
 
-def _left(place: Place, client: Any, policy: Any) -> None:
-    with place.block(client.stream("GET", "/large", cleanup=policy)) as response:
-        next(place.each(response.iter_bytes()))
-
-
-def _dropped(place: Place, client: Any, policy: Any) -> None:
-    with _reports() as reports:
-        response = place.stream(client, "/large", cleanup=policy)
-        pieces = place.each(response.iter_bytes())
-        next(pieces)
-        del response, pieces
-        drop()
-        place.runner.settle()
-    assert len(reports) == 1
-    assert "dropped unread" in reports[0]
-
-
-def _unread(place: Place, client: Any, policy: Any) -> None:
-    with _reports() as reports:
-        response = place.stream(client, "/small", cleanup=policy)
-        del response
-        drop()
-        place.runner.settle()
-    assert all("dropped unread" in report for report in reports)
-
-
-def _closed(place: Place, client: Any, policy: Any) -> None:
-    response = place.stream(client, "/chunked", cleanup=policy)
-    place.run(response.close())
-    with pytest.raises(adieu.BodyClosed):
-        place.read(response)
-
-
-def _user_raises(place: Place, client: Any, policy: Any) -> None:
-    def read() -> None:
-        with place.block(client.stream("GET", "/gzip", cleanup=policy)) as response:
-            next(place.each(response.iter_bytes()))
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        read()
-
-
-def _cut(place: Place, client: Any, policy: Any) -> None:
-    for path, streaming in itertools.product(("/cut", "/cut-chunked"), (False, True)):
-        with pytest.raises(adieu.TransportError):
-            place.content(client, path, streaming, cleanup=policy)
-
-
 def _bound_raises(place: Place, client: Any, policy: Any) -> None:
     for path, streaming in itertools.product(("/large", "/chunked"), (False, True)):
         with pytest.raises(adieu.BodyTooLarge, match="longer than the limit"):
             place.content(client, path, streaming, cleanup=policy, headers={"x-limit": "7"})
 
 
-_ENDS = [*itertools.product((_left, _dropped, _unread, _closed, _user_raises, _cut), POLICIES)]
+_ENDS = [*itertools.product(ENDS, POLICIES)]
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -354,9 +288,9 @@ def test_nothing_is_lost_when_all_of_them_are_around_one_another(place: Place) -
                 right = {"/500-large": b"fallback", "/again": b'{"again": false}'}
                 wanted = right.get(path, _EXPECTED.get(path))
                 assert place.content(client, path, streaming, cleanup=policy) == wanted
-            _left(place, client, policy)
-            _dropped(place, client, policy)
-            _cut(place, client, policy)
+            left(place, client, policy)
+            dropped(place, client, policy)
+            cut(place, client, policy)
             place.is_free(client)
 
 
@@ -367,7 +301,7 @@ def test_no_end_of_a_wrapped_body_makes_a_reference_cycle(place: Place, name: st
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         with place.block(place.client(MIDDLEWARES[name])) as client:
-            for end in (_left, _dropped, _unread, _closed, _user_raises, _cut):
+            for end in ENDS:
                 end(place, client, adieu.ReleaseOnRead())
             if name == "bound":
                 _bound_raises(place, client, adieu.Prefetch())
@@ -408,7 +342,7 @@ def test_a_cache_keeps_what_was_complete(place: Place) -> None:
     with place.block(place.client(MIDDLEWARES["cache"])) as client:
         for policy, path in itertools.product(POLICIES, ("/large", "/chunked", "/gzip", "/moved")):
             query = f"?{POLICIES.index(policy)}"
-            _left(place, client, policy)
+            left(place, client, policy)
             with pytest.raises(adieu.TransportError):
                 place.content(client, "/cut", True, cleanup=policy)
             first = place.content(client, path + query, True, cleanup=policy)

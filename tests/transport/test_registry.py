@@ -42,7 +42,7 @@ def test_an_unknown_name_is_refused_with_all_that_are_known(
     with pytest.raises(adieu.UnknownAdapter) as caught:
         registry.find_adapter("natve")
     assert str(caught.value) == (
-        "no adapter is called 'natve'. Installed are: close, h11, native, theirs, urllib3"
+        "no adapter is called 'natve'. Installed are: cache, close, h11, native, theirs, urllib3"
     )
 
 

@@ -315,7 +315,8 @@ class Call:
             # Not even a redirect keeps its connection for a body that it does not have.
             yield from body.complete_empty()
             response.received(body.take(), body.trailers)
-        if response.headers.has("set-cookie"):
+        # A cache's stored head has told its cookies when it came: others may have been set since.
+        if response.headers.has("set-cookie") and not response.extras.get("from_cache"):
             defaults.cookies.learn(url, response.headers, defaults.base_url)
         if after:
             yield from self._show(after, exchange, response)

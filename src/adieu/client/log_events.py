@@ -28,6 +28,7 @@ class LogEvents(Events):
     GET https://api.example.org/items: ReadTimeout after 5.003 s, connection 3, reused
     GET https://api.example.org/items: retry 1 in 0.153 s, because of ReadTimeout
     GET https://api.example.org/moved: followed, by a 302
+    GET https://api.example.org/items: cache hit (fresh)
     connection 3: closed (ReadTimeout)
     ```
     """
@@ -77,6 +78,9 @@ class LogEvents(Events):
     def replayed(self, method: str, url: str) -> None:
         line = "%s %s: sent once more, because a kept connection had died"
         self._log(line, method, url)
+
+    def cached(self, method: str, url: str, outcome: str, why: str) -> None:
+        self._log("%s %s: cache %s (%s)", method, url, outcome, why)
 
     def connect_started(self, connection: int, origin: str) -> None:
         self._log("connection %d: connecting to %s", connection, origin)

@@ -92,6 +92,12 @@ class Events:
         That is the status ("503") or the kind of the error ("ConnectTimeout") that the attempt before ended with.
         """
 
+    def cached(self, method: str, url: str, outcome: str, why: str) -> None:
+        """What a cache did with a request, and why: "hit", "stale", "revalidated", "miss", "bypassed", "stored".
+
+        The last one follows a miss, once the body has come to its end and a copy of it is stored.
+        """
+
     def leaked(self, lease: LeaseInfo) -> None:
         """A response was dropped unread; its connection has just been closed. May be called by a finalizer."""
 

@@ -28,12 +28,14 @@ A = TypeVar("A", bound="AnyAdapter")
 # As pyproject.toml has them.
 _OWN = {
     "adieu.adapters": {
+        "cache": "adieu_cache:CacheAdapter",
         "close": "adieu_close:CloseAdapter",
         "h11": "adieu_h11:H11Adapter",
         "native": "adieu_native:NativeAdapter",
         "urllib3": "adieu_urllib3:Urllib3Adapter",
     },
     "adieu.async_adapters": {
+        "cache": "adieu_cache:AsyncCacheAdapter",
         "close": "adieu_close:AsyncCloseAdapter",
         "h11": "adieu_h11:AsyncH11Adapter",
         "native": "adieu_native:AsyncNativeAdapter",
