@@ -270,4 +270,103 @@ MUTANTS = [
         "for name, value in response.getheaders()]",
         "for name, value in dict(response.getheaders()).items()]",
     ),
+    Mutant(
+        "every-policy-ends-every-body",
+        "a body that was read in part is not ended",
+        _WRITE,
+        _method(
+            "def finish(self, reuse, why):\n"
+            "    if reuse or not self.received or why == 'client closed':\n"
+            "        super().finish(reuse, why)"
+        ),
+    ),
+    Mutant(
+        "a-call-of-several-hops-frees-each-connection",
+        "content is sent with the first hop of a call alone",
+        "for chunk in request.content.chunks():",
+        "for chunk in () if exchange.hop else request.content.chunks():",
+    ),
+    Mutant(
+        "an-error-anywhere-leaves-nothing",
+        "the exchange does not own the lease any more when there is a response",
+        "        return exchange.respond(\n",
+        "        def forgotten(*facts, **options):\n"
+        "            response = exchange.respond(*facts, **options)\n"
+        "            self.__dict__.setdefault('leases', []).append(lease)\n"
+        "            exchange.lease = None\n"
+        "            return response\n\n"
+        "        return forgotten(\n",
+    ),
+    Mutant(
+        "a-listener-that-raises-harms-nothing",
+        "a listener is called as it is",
+        "        origin, deadline = exchange.url.origin, exchange.deadline\n",
+        "        origin, deadline = exchange.url.origin, exchange.deadline\n"
+        "        if exchange.events is not None:\n"
+        "            exchange.events.connect_started(connection.id, str(origin))\n",
+    ),
+    Mutant(
+        "a-socket-call-that-fails-leaves-nothing",
+        "a socket has an owner when its options are set, and not before",
+        "            connection.use(socket.create_connection(address, deadline.remaining('connect')))\n".replace(
+            "'", '"'
+        ),
+        "            sock = socket.create_connection(address, deadline.remaining('connect'))\n"
+        "            self.__dict__.setdefault('sockets', []).append(sock)\n",
+        more=(
+            "            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n",
+            (
+                "            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n"
+                "            connection.use(sock)\n"
+            ),
+        ),
+    ),
+    Mutant(
+        "a-connect-that-stops-is-a-timeout",
+        "a connection that takes too long is an error of the head",
+        'with lease.errors("connect", deadline):',
+        'with lease.errors("head", deadline):',
+    ),
+    Mutant(
+        "a-full-pool-is-a-timeout",
+        "the limits are not those that were given",
+        "limits or adieu.Limits()",
+        "adieu.Limits()",
+    ),
+    Mutant(
+        "an-address-is-honoured-or-refused",
+        "the adapter says that it connects to pinned addresses",
+        'frozenset(("tls",))',
+        'frozenset(("tls", "connect"))',
+    ),
+    Mutant(
+        "a-guard-is-honoured-or-refused",
+        "the adapter says that it asks a guard",
+        'frozenset(("tls",))',
+        'frozenset(("tls", "guard"))',
+    ),
+    Mutant(
+        "tls-settings-are-honoured-or-refused",
+        "the TLS settings of the exchange are not looked at",
+        "tls = exchange.connection.tls or adieu.TLSConfig()",
+        "tls = adieu.TLSConfig()",
+    ),
+    Mutant(
+        "tls-settings-are-honoured-or-refused",
+        "the name that the certificate has to have is that of the URL",
+        "tls.name_for(origin.host",
+        "(origin.host",
+    ),
+    Mutant(
+        "trailers-are-carried-or-refused",
+        "trailers are left out",
+        'if request.method == "CONNECT" or request.content.trailers is not None:',
+        'if request.method == "CONNECT":',
+    ),
+    Mutant(
+        "a-pickled-copy-works-on-its-own",
+        "what is pickled is something else",
+        "    def connections(self):",
+        "    def __reduce__(self):\n        return object, ()\n\n    def connections(self):",
+    ),
 ]

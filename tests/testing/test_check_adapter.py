@@ -9,27 +9,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu.testing import check_adapter
+from adieu.testing import REPLIES, MockAdapter, check_adapter
+from adieu.testing.check.profile import ReplyProfile
 from adieu.testing.check.table import INVARIANTS, SCENARIOS
+from adieu_asgi import ASGIAdapter, AsyncASGIAdapter
 from adieu_native import AsyncNativeAdapter, NativeAdapter
-from adieu_urllib3 import Urllib3Adapter
 from adieu_wsgi import WSGIAdapter
+from support.stage import collect
 from testing.mutants import MUTANTS, Mutant, example, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from adieu.testing.check.site import AppKind
 
 pytestmark = pytest.mark.lifecycle
 
 # What docs/example-adapter.md says that its adapter does not do.
 BEYOND = {"ambiguous-framing-is-refused", "interim-answers-are-read-past"}
 
+# The other adapters, and how strictly each reads replies: python -m check_table (docs/checked-adapters.md).
 SOUND: dict[str, Callable[[], Any]] = {
     "native": NativeAdapter,
     "async native": AsyncNativeAdapter,
-    "urllib3": Urllib3Adapter,
-    "to_async": lambda: adieu.to_async(NativeAdapter()),
-    "to_sync": lambda: adieu.to_sync(AsyncNativeAdapter()),
 }
 
 
@@ -45,19 +47,72 @@ def test_a_sound_adapter_passes(name: str) -> None:
     assert report.ok, str(report)
     left_out = {result.scenario.name for result in report.results if result.state == "left out"}
     assert len(left_out) <= 3
+    assert report.profile is not None
+    assert len(report.profile.strict) == len(REPLIES)
 
 
 def test_the_example_of_the_documents_passes_but_for_what_its_page_says() -> None:
-    report = check_adapter(example(source()))
+    report = check_adapter(example(source()), only=SCENARIOS)
     assert {result.scenario.name for result in report.broken} == BEYOND, str(report)
+    assert report.profile is None  # Of some scenarios, and so of all that are named.
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.scenario)
+def mocked(answer: Any) -> MockAdapter:
+    mock = MockAdapter()
+    mock.on("*", "http://app.invalid/", answer)
+    return mock
+
+
+LOCAL: dict[str, tuple[Callable[..., Any], AppKind]] = {
+    "wsgi": (WSGIAdapter, "wsgi"),
+    "asgi": (ASGIAdapter, "asgi"),
+    "async asgi": (AsyncASGIAdapter, "asgi"),
+    "mock": (mocked, "function"),
+}
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_an_adapter_of_something_local_is_checked_with_an_app(name: str) -> None:
+    factory, kind = LOCAL[name]
+    report = check_adapter(factory, app=kind)
+    # A mock may serve one client after the other.
+    beyond = {"a-closed-adapter-is-refused"} if name == "mock" else set()
+    assert {result.scenario.name for result in report.broken} == beyond, str(report)
+    assert sum(result.state == "holds" for result in report.results) >= 20
+    assert report.profile is None
+
+
+def unended(app: Any) -> Any:
+    """A WSGI adapter of which the app is never told that its response is over."""
+
+    def forgetful(environ: Any, start_response: Any) -> Any:
+        return [piece for piece in app(environ, start_response)]  # noqa: C416 - it closes nothing
+
+    return WSGIAdapter(forgetful)
+
+
+def test_an_app_that_is_not_told_of_an_end_counts_as_open(impatient: None) -> None:
+    report = check_adapter(unended, app="wsgi", only=["a-head-without-a-body-frees-its-connection"])
+    assert not report.ok
+
+
+def test_a_profile_names_what_is_tolerated_and_what_is_dangerous() -> None:
+    text = str(ReplyProfile(("length",), (), ("http-0.9",), ("lengths-differ", "length-empty")))
+    assert text == (
+        "1 of 4 replies are read strictly\n"
+        "tolerant       1: http-0.9\n"
+        "dangerous      2: lengths-differ, length-empty"
+    )
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Some of them leak sockets.
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.scenario}: {mutant.fault}")
 def test_a_broken_adapter_is_found_by_the_scenario_that_is_meant_for_it(
     mutant: Mutant, impatient: None
 ) -> None:
     report = check_adapter(example(mutant.apply(source())), only=[mutant.scenario])
     (result,) = report.results
+    collect()
     if result.state == "left out":
         pytest.skip(result.seen)
     assert result.state == "broken", f"{mutant.fault}: not found"
@@ -75,15 +130,19 @@ class Deaf(adieu.AsyncMiddleware):
             raise
 
 
-def test_an_async_adapter_that_ignores_a_cancellation_is_found(impatient: None) -> None:
-    report = check_adapter(
-        lambda: Deaf(AsyncNativeAdapter()), only=["a-cancelled-call-leaves-nothing"]
-    )
+CANCELLED = ["a-cancelled-call-leaves-nothing", "a-cancellation-at-any-turn-leaves-nothing"]
+
+
+@pytest.mark.parametrize("scenario", CANCELLED)
+def test_an_async_adapter_that_ignores_a_cancellation_is_found(
+    scenario: str, impatient: None
+) -> None:
+    report = check_adapter(lambda: Deaf(AsyncNativeAdapter()), only=[scenario])
     assert not report.ok
 
 
 def test_each_scenario_finds_something_and_shows_an_invariant() -> None:
-    found = {mutant.scenario for mutant in MUTANTS} | BEYOND | {"a-cancelled-call-leaves-nothing"}
+    found = {mutant.scenario for mutant in MUTANTS} | BEYOND | set(CANCELLED)
     assert found == set(SCENARIOS)
     assert {each.invariant for each in SCENARIOS.values()} == set(INVARIANTS)
     assert len(MUTANTS) >= 25
@@ -110,7 +169,9 @@ def test_the_report_says_what_was_done_and_seen_and_where_to_look() -> None:
 @pytest.mark.parametrize(
     ("factory", "options", "match"),
     [
-        (lambda: WSGIAdapter(print), {}, "sends nothing over http"),  # type: ignore[arg-type]
+        (lambda: WSGIAdapter(print), {}, "sends nothing over http.*app= says which"),  # type: ignore[arg-type]
+        (lambda app: NativeAdapter(), {"app": "wsgi"}, "is not local"),
+        (WSGIAdapter, {"app": "cgi"}, "app='cgi' is none of wsgi, asgi, function"),
         (lambda: NativeAdapter, {}, "is a class"),
         (object, {}, "is neither"),
         (

@@ -207,3 +207,23 @@ def test_a_response_has_one_content_and_it_has_to_be_json() -> None:
         adieu.Response(200, body=b"x", json=1)
     with pytest.raises(adieu.InvalidRequest, match=r"json\['when'\] is object"):
         adieu.Response(200, json={"when": object()})
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_an_iterator_of_a_message_without_content_is_closed_with_its_head(
+    method: str, status: int
+) -> None:
+    ends = []
+
+    def pieces() -> Any:
+        try:
+            yield b"not content"
+        finally:
+            ends.append(status)
+
+    body = pieces()
+    next(body)  # Only a generator that has begun notes its end.
+    with adieu.Client(adapter=lambda request: adieu.Response(status, body=body)) as client:
+        response = client.stream(method, "http://app.test/")
+        assert ends == [status]
+        assert response.read() == b""

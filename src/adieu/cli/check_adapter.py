@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from adieu.errors import InvalidRequest, UnknownAdapter
 from adieu.testing.check.run import check_adapter
+from adieu.testing.check.site import AppKind
 from adieu.testing.check.table import INVARIANTS, SCENARIOS
 from adieu.transport.registry import find_adapter
 
@@ -39,6 +40,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--async", dest="awaits", action="store_true", help="the name is that of an async adapter"
     )
+    parser.add_argument(
+        "--app",
+        choices=get_args(AppKind),
+        help="the adapters call an app in this process: the factory gets one of this kind as its argument",
+    )
     parser.add_argument("--only", metavar="NAME,...", help="these scenarios instead of all")
     parser.add_argument("--list", action="store_true", help="list the scenarios, and run nothing")
     parser.set_defaults(run=partial(_run, parser))
@@ -53,7 +59,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     try:
         factory = _found(options.factory, awaits=options.awaits)
         only = None if options.only is None else options.only.split(",")
-        report = check_adapter(factory, only=only)
+        report = check_adapter(factory, only=only, app=options.app)
     except (ImportError, AttributeError, UnknownAdapter, InvalidRequest) as error:
         parser.error(str(error))
     print(report)

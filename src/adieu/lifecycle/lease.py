@@ -77,7 +77,7 @@ class LeaseBase:
         """Its bytes go through a function of `response.wrap`, which a read that times out ends for good."""
         return False
 
-    def adopt(self, method: str, url: object) -> None:
+    def adopt(self, method: str, url: object, *, is_empty: bool = False) -> None:
         """An exchange becomes the owner of what was given as the body of a response: see `messages.source`."""
 
     def peek(self) -> bytes | None:

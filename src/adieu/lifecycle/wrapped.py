@@ -162,8 +162,8 @@ class _Wrapped:
         trailers: list[tuple[str, str]] | None = self._feed.lease.trailers
         return trailers
 
-    def adopt(self, method: str, url: object) -> None:
-        self._feed.lease.adopt(method, url)
+    def adopt(self, method: str, url: object, *, is_empty: bool = False) -> None:
+        self._feed.lease.adopt(method, url, is_empty=is_empty)
 
     def note_opened_at(self, place: str | None) -> None:
         self._feed.lease.note_opened_at(place)

@@ -40,6 +40,7 @@ class _Source:
         "_adopted",
         "_close",
         "_end_content",
+        "_is_empty",
         "_pieces",
         "_received",
         "_source",
@@ -54,26 +55,31 @@ class _Source:
         self._received = 0
         self._subject = "a response made by hand"
         self._adopted = False
+        self._is_empty = False
         # Ends the content of the request, which the source may read.
         self._end_content: Callable[[], object] | None = None
 
     @property
     def framing(self) -> Framing:
         source = self._source
-        return "none" if isinstance(source, tuple) and not source else "close"
+        return "none" if self._is_empty or (isinstance(source, tuple) and not source) else "close"
 
     @property
     def received(self) -> int:
         return self._received
 
-    def adopt(self, method: str, url: object) -> None:
-        """An exchange becomes the owner. Raises `InvalidRequest` if one has been before."""
+    def adopt(self, method: str, url: object, *, is_empty: bool = False) -> None:
+        """An exchange becomes the owner. `is_empty`: of a message that has no content.
+
+        Raises `InvalidRequest` if one has been before.
+        """
         if self._adopted:
             raise InvalidRequest(
                 f"the response to {method} {show_url(url)} was returned before, and its body, {self._source!r}, "
                 "can be read once: return a new response for each call"
             )
         self._adopted = True
+        self._is_empty = is_empty
         self._subject = f"{method} {show_url(url)}"
 
     def keep_content(self, end: Callable[[], object]) -> bool:

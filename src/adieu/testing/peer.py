@@ -127,8 +127,11 @@ class Peer:
             self._read_bytes(request, length, before_read, piece)
             if self._until(b"\r\n", 2) != b"\r\n":
                 raise Refused("a chunk is longer than its size")
-        while self._until(b"\r\n", MAX_HEAD) != b"\r\n":  # Trailer fields.
-            pass
+        while (line := self._until(b"\r\n", MAX_HEAD)) != b"\r\n":
+            field = _FIELD.fullmatch(line[:-2].decode("latin-1"))
+            if field is None:
+                raise Refused("a trailer is malformed")
+            request.trailers.append((field[1], field[2]))
 
     def _read_bytes(
         self, request: Request, length: int, before_read: Callable[[], None], piece: int

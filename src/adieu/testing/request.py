@@ -24,7 +24,7 @@ class Request:
     `connection` is the number of its connection on the server, from 1; `nth` is its place on that connection, from 1,
     so ``nth > 1`` is a request on a reused connection; `number` is its place among all requests of the server. `body`
     has the first MiB of the body, `body_length` is the number of bytes received, `body_read` says whether the body has
-    ended.
+    ended. `trailers` are the fields after it.
     """
 
     def __init__(self, method: str, target: str, version: str, headers: Headers) -> None:
@@ -38,6 +38,7 @@ class Request:
         self.body = b""
         self.body_length = 0
         self.body_read = False
+        self.trailers: Headers = []
         # An absolute-form target (RFC 9112, section 3.2.2) is what a client sends to a plain proxy.
         local = re.sub(r"\Ahttps?://[^/?]*", "", target) or "/"
         self.path, _, query = local.partition("?")

@@ -26,7 +26,7 @@ from adieu.testing.routing import (
 if TYPE_CHECKING:
     from adieu.testing.peer import Ending, Peer
 
-__all__ = ["early_hints", "echo", "ok"]
+__all__ = ["coded", "early_hints", "echo", "ok"]
 
 
 @route(
@@ -151,14 +151,15 @@ def _redirect(peer: Peer, request: Request) -> Ending:
     return "keep"
 
 
-def _coded(n: int, wbits: int) -> bytes:
+def coded(n: int, wbits: int) -> bytes:
+    """The payload in a coding of zlib's."""
     coder = zlib.compressobj(wbits=wbits)
     return b"".join(map(coder.compress, pieces(n))) + coder.flush()
 
 
 @route("/gzip?n=1000", does="200, the payload coded")
 def _gzip(peer: Peer, request: Request) -> Ending:
-    peer.reply(200, _coded(request.count("n", 1000), 31), [("content-encoding", "gzip")])
+    peer.reply(200, coded(request.count("n", 1000), 31), [("content-encoding", "gzip")])
     return "keep"
 
 
@@ -168,7 +169,7 @@ def _gzip(peer: Peer, request: Request) -> Ending:
 )
 def _deflate(peer: Peer, request: Request) -> Ending:
     wbits = -15 if request.count("raw", 0, 1) else 15
-    peer.reply(200, _coded(request.count("n", 1000), wbits), [("content-encoding", "deflate")])
+    peer.reply(200, coded(request.count("n", 1000), wbits), [("content-encoding", "deflate")])
     return "keep"
 
 

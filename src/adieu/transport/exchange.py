@@ -128,7 +128,9 @@ class ExchangeCore(ExchangeBase):
     def take_source(self, response: ResponseHead) -> None:
         """Own the file, iterator or stream that a response of this exchange is read from."""
         source, response.source = response.source, None
-        source.adopt(self.method, self.url)
+        # Such a message ends with its head (RFC 9110, section 6.4.1), whatever the adapter gave.
+        is_empty = self.method == "HEAD" or response.status_code in (204, 304)
+        source.adopt(self.method, self.url, is_empty=is_empty)
         self.own(source)
         response.attach(self._new_body(source))
 

@@ -33,6 +33,7 @@ _SHORT = PATIENCE.replace(read=0.1, write=0.1)
     7,
     does="lets the server send more than it announced, at once and a little later, and sends the next request",
     look="a connection with bytes that nobody asked for is not used again: reusable, and is_stale of the pool",
+    needs=("network",),
 )
 def surplus_bytes_answer_no_request(t: Trial) -> Steps[None]:
     client = t.client()
@@ -70,6 +71,7 @@ class _Late:
     7,
     does="gets answers whose end two readers could see in different places",
     look="a response with Transfer-Encoding and Content-Length, or two lengths, is an error (RFC 9112, section 6.3)",
+    needs=("network",),
 )
 def ambiguous_framing_is_refused(t: Trial) -> Steps[None]:
     client = t.client()
@@ -125,6 +127,7 @@ def calls_at_once_get_their_own_answers(t: Trial) -> Steps[None]:
     8,
     does="lets the server close a kept connection just as a POST is sent on it",
     look="only what is safe is sent again: may_replay(request, lease)",
+    needs=("network",),
 )
 def a_post_is_not_sent_twice(t: Trial) -> Steps[None]:
     client = t.client()
@@ -143,6 +146,7 @@ def a_post_is_not_sent_twice(t: Trial) -> Steps[None]:
     8,
     does="lets the server close a fresh connection instead of answering a GET",
     look="a request is sent again on a reused connection only, and once",
+    needs=("network",),
 )
 def a_fresh_request_is_not_sent_twice(t: Trial) -> Steps[None]:
     client = t.client()
@@ -155,6 +159,7 @@ def a_fresh_request_is_not_sent_twice(t: Trial) -> Steps[None]:
     9,
     does="lets the server stop: before the head, in the body, and as it takes the content",
     look="deadline.remaining('read') or ('write') before each wait, and an error of deadline.exceeded",
+    needs=("network",),
 )
 def a_peer_that_stops_is_a_timeout(t: Trial) -> Steps[None]:
     client = t.client(timeout=_SHORT)
@@ -168,9 +173,24 @@ def a_peer_that_stops_is_a_timeout(t: Trial) -> Steps[None]:
 
 @scenario(
     9,
+    does="connects to a peer that accepts nothing",
+    look="connecting has a limit: deadline.remaining('connect')",
+    needs=("network", "full backlogs"),
+)
+def a_connect_that_stops_is_a_timeout(t: Trial) -> Steps[None]:
+    with BlackHole(full=True) as silent:
+        client = t.client(timeout=PATIENCE.replace(connect=0.1))
+        error = yield from t.failing(adieu.ConnectTimeout, client.get, silent.url)
+    t.expect(
+        error.request_sent == "no", f"request_sent is {error.request_sent!r} without a connection"
+    )
+
+
+@scenario(
+    9,
     does="connects by TLS to a peer that says nothing",
     look="the handshake has a limit, too: deadline.remaining('connect')",
-    needs=("https",),
+    needs=("https", "network"),
 )
 def a_handshake_that_stops_is_a_timeout(t: Trial) -> Steps[None]:
     with BlackHole() as silent:
@@ -183,6 +203,7 @@ def a_handshake_that_stops_is_a_timeout(t: Trial) -> Steps[None]:
     9,
     does="reads a body that comes byte by byte, with a total limit",
     look="every wait asks the deadline anew: deadline.remaining raises DeadlineExceeded",
+    needs=("network",),
 )
 def the_total_limit_covers_the_body(t: Trial) -> Steps[None]:
     client = t.client(timeout=PATIENCE.replace(total=0.3), cleanup=SilentPolicy())
@@ -194,7 +215,7 @@ def the_total_limit_covers_the_body(t: Trial) -> Steps[None]:
     10,
     does="forks with an idle connection, and sends a request in the child and then in the parent",
     look="after_fork() forgets the connections of the parent, and ends none of them",
-    needs=("fork", "sync"),
+    needs=("fork", "sync", "network"),
 )
 def a_forked_child_has_its_own_connections(t: Trial) -> Steps[None]:
     client = t.client()
@@ -248,7 +269,10 @@ class _Content:
 )
 def content_is_read_and_closed(t: Trial) -> Steps[None]:
     client = t.client()
-    for url, pieces in (("/echo", 5), ("/early?status=413&linger=0", 20_000), ("/reset", 5)):
+    urls = [("/echo", 5)]
+    if t.has_network:
+        urls += [("/early?status=413&linger=0", 20_000), ("/reset", 5)]
+    for url, pieces in urls:
         content = _Content(pieces)
         try:
             response = yield client.post(url, content=content)
@@ -267,6 +291,7 @@ def content_is_read_and_closed(t: Trial) -> Steps[None]:
     12,
     does="reads on after a body was cut off, and after a read timed out",
     look="after an error, read() raises one again, and never b''",
+    needs=("network",),
 )
 def a_failed_read_does_not_end_cleanly_later(t: Trial) -> Steps[None]:
     for url in (
@@ -301,15 +326,12 @@ def no_text_shows_a_secret(t: Trial) -> Steps[None]:
     client = t.client(timeout=_SHORT)
     texts = [repr(client), repr(t.adapter())]
     with refused_port() as port:
-        urls = [
-            "/reset?",
-            "/close?",
-            "/stall-head?seconds=1&",
-            "/truncated?",
-            f"http://127.0.0.1:{port}/?",
-        ]
+        urls = ["/fails?"]
+        if t.has_network:
+            nowhere = f"http://127.0.0.1:{port}/?"
+            urls = ["/reset?", "/close?", "/stall-head?seconds=1&", "/truncated?", nowhere]
         for url in urls:
-            error: Any = yield from t.failing(
+            error: Either = yield from t.failing(
                 adieu.TransportError, read_whole, client, f"{url}token={_SECRET}"
             )
             while error is not None:
@@ -324,6 +346,7 @@ def no_text_shows_a_secret(t: Trial) -> Steps[None]:
     0,
     does="fails calls at different points, and looks at the facts of the errors",
     look="lease.sent and lease.started are kept up to date, and map_error attaches them",
+    needs=("network",),
 )
 def errors_tell_how_far_the_call_came(t: Trial) -> Steps[None]:
     client = t.client(timeout=_SHORT, cleanup=SilentPolicy())
@@ -349,19 +372,6 @@ def errors_tell_how_far_the_call_came(t: Trial) -> Steps[None]:
         (error.received, error.expected) == (500, 1000),
         f"received {error.received} of {error.expected}",
     )
-
-
-@scenario(
-    0,
-    does="sends a request through a proxy that does not exist",
-    look="honours names 'route' only if the request goes to exchange.connection.route",
-)
-def a_route_is_honoured_or_refused(t: Trial) -> Steps[None]:
-    with refused_port() as port:
-        client = t.client(proxy=f"http://127.0.0.1:{port}")
-        wanted = adieu.TransportError if "route" in t.honours else adieu.InvalidRequest
-        yield from t.failing(wanted, client.get, "/ok")
-    t.expect(not t.server.accepted, "the request went past the proxy")
 
 
 @scenario(
@@ -447,6 +457,7 @@ def responses_arrive_as_they_are(t: Trial) -> Steps[None]:
     7,
     does="gets interim answers (103) before the final one",
     look="every 1xx but 101 is read past (RFC 9110, section 15.2), or the final answer is left for the next request",
+    needs=("network",),
 )
 def interim_answers_are_read_past(t: Trial) -> Steps[None]:
     client = t.client()

@@ -99,7 +99,7 @@ def a_lease_that_ended_harms_no_other(t: Trial) -> Steps[None]:
     2,
     does="ends a lease by another thread, while this one waits for the body",
     look="finish() closes the socket so that a read that waits wakes up (shut, not close), and waits for nothing",
-    needs=("sync",),
+    needs=("sync", "network"),
 )
 def a_lease_can_be_ended_while_it_is_read(t: Trial) -> Steps[None]:
     client = t.client(cleanup=SilentPolicy(), timeout=None)
@@ -135,6 +135,7 @@ def content_that_fails_leaves_nothing(t: Trial) -> Steps[None]:
     3,
     does="makes calls that break off in the head and in the body, and keeps every error",
     look="whatever send() or read() raises, the lease stays with the exchange, which ends it",
+    needs=("network",),
 )
 def an_exchange_that_breaks_leaves_nothing(t: Trial) -> Steps[None]:
     client = t.client()
@@ -153,7 +154,7 @@ def an_exchange_that_breaks_leaves_nothing(t: Trial) -> Steps[None]:
     3,
     does="cancels a task that waits for the head, and one that waits for the body",
     look="a cancelled await is not caught, or the lease is ended before it is raised again",
-    needs=("async",),
+    needs=("async", "network"),
 )
 def a_cancelled_call_leaves_nothing(t: Trial) -> Steps[None]:
     client = t.client()
@@ -197,7 +198,7 @@ def _read_and_dropped(client: Either, url: str) -> Steps[None]:
 
 
 def _has_served(t: Trial, number: int) -> bool:
-    return t.server.served >= number
+    return int(t.server.served) >= number
 
 
 def _counts(thing: object) -> bool:
@@ -258,6 +259,7 @@ def _next_raw(t: Trial, response: Either) -> Either:
     6,
     does="closes a client while another thread or task waits for a head",
     look="close() wakes what waits for a socket, and that raises ClientClosed",
+    needs=("network",),
 )
 def close_ends_a_call_that_waits(t: Trial) -> Steps[None]:
     client = t.client(timeout=None)

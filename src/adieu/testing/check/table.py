@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["INVARIANTS", "SCENARIOS", "Need", "Scenario", "scenario"]
 
-Need: TypeAlias = Literal["sync", "async", "fork", "https", "references"]
-"""What a scenario needs: one kind of adapter, a system that forks, https, or an interpreter that counts references."""
+Need: TypeAlias = Literal[
+    "sync", "async", "network", "https", "limits", "fork", "full backlogs", "references"
+]
+"""What a scenario needs: one kind of adapter; one that sends over a network, that serves https, or whose factory takes
+`limits`; a system that forks, or on which connecting to a full backlog does not end; an interpreter that counts
+references."""
 
 INVARIANTS: dict[int, str] = {
     0: "the contract of adapters",

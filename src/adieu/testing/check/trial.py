@@ -7,7 +7,9 @@ alike. `Broken` is a rule that does not hold, with what was seen.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,13 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import adieu
 from adieu.lifecycle.cleanup import ReleaseOnRead
 from adieu.testing.ledger import Ledger
-from adieu.testing.socket_table import established
 from adieu.transport.adapter import base_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from adieu.lifecycle.steps import Steps
     from adieu.testing.check.either import Either
-    from adieu.testing.faults import FaultServer
+    from adieu.testing.check.site import AppSite, NetworkSite
 
 __all__ = ["Background", "Broken", "Interrupt", "SilentPolicy", "Trial", "read_whole"]
 
@@ -52,18 +55,21 @@ class SilentPolicy(ReleaseOnRead):
 class Trial:
     """One run of one scenario."""
 
-    def __init__(self, factory: Callable[[], Either], server: FaultServer, *, awaits: bool) -> None:
+    def __init__(
+        self, factory: Callable[..., Either], server: AppSite | NetworkSite, *, awaits: bool
+    ) -> None:
         self._factory = factory
         self._clients: list[Either] = []
-        self.server = server
+        # Of an app there is only what scenarios use that need no network.
+        self.server: Either = server
         self.awaits = awaits
         self.ledger = Ledger()
         # What a user would keep, so that nothing is freed only because it was dropped.
         self.kept: list[Either] = []
 
-    def adapter(self) -> Either:
+    def adapter(self, **options: Either) -> Either:
         """A new adapter."""
-        return self._factory()
+        return self._factory(**options)
 
     def client(self, adapter: Either = None, **options: Any) -> Either:
         """A client of a new adapter, which is closed after the scenario."""
@@ -96,8 +102,8 @@ class Trial:
     # -- what was seen -------------------------------------------------------------------------------------------------
 
     def sockets(self) -> int:
-        """The sockets of this process that are connected to the server, counted by the operating system."""
-        return established(to_ports={self.server.port})
+        """The sockets of this process that are connected to the server; or the responses of an app that go on."""
+        return int(self.server.in_use())
 
     def expect(self, holds: object, seen: str) -> None:
         """Raise `Broken` if this is not true."""
@@ -127,10 +133,15 @@ class Trial:
             yield self.pause(_LOOK)
 
     def failing(
-        self, kind: type[T], call: Callable[..., Either], *facts: Any, **options: Any
+        self,
+        kind: type[T] | tuple[type[T], ...],
+        call: Callable[..., Either],
+        *facts: Any,
+        **options: Any,
     ) -> Steps[T]:
-        """The error of a call, which must be one of this class. Kept, with its traceback."""
-        name = kind.__name__
+        """The error of a call, which must be one of these classes. Kept, with its traceback."""
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        name = " or ".join(each.__name__ for each in kinds)
         try:
             result = yield call(*facts, **options)
         except kind as error:
@@ -165,10 +176,24 @@ class Trial:
         """Make a call beside the others, in a thread or a task."""
         return Background(call, awaits=self.awaits)
 
+    @contextlib.contextmanager
+    def without_reports(self) -> Iterator[None]:
+        """A block in which errors are expected that Python reports because they cannot be raised."""
+        hook, sys.unraisablehook = sys.unraisablehook, lambda report: None
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+
     def collect(self) -> None:
         """Finalize what was dropped."""
         for _ in range(3):
             gc.collect()
+
+    @property
+    def has_network(self) -> bool:
+        """The requests go to a server, and not to an app in this process."""
+        return bool(self.server.port)
 
     @property
     def honours(self) -> frozenset[str]:
@@ -225,6 +250,8 @@ class Background:
 
     async def _async_outcome(self) -> Any:
         await asyncio.wait([self._task], timeout=SOON)
+        if self._task.cancelled():  # Before its first step.
+            return asyncio.CancelledError()
         return self._taken()
 
     def _taken(self) -> Any:
