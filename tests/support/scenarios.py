@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unittest import mock
 
 import adieu
+from adieu.lifecycle.threads import BackgroundThread
 from adieu.testing import TLSFaults, refused_port
 from servers import FullHole
 from support.proxies import FaultProxy
@@ -502,8 +503,8 @@ def _dns_stall(stage: Stage, client: Any) -> object:
         over.set()
         # The next call would join this look-up, and get its answer.
         for thread in threading.enumerate():
-            if thread.name.startswith("adieu-dns"):
-                thread.join(30)
+            if isinstance(thread, BackgroundThread) and thread.name.startswith("adieu-dns"):
+                thread.wait(30)  # Not `join`, which raises if it has not begun yet.
 
 
 def _proxy(fault: str) -> Play:
