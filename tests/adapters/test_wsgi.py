@@ -7,13 +7,15 @@ import gc
 import io
 import sys
 import threading
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
 import pytest
 
 import adieu
+from adieu.client import call
+from adieu.lifecycle.deadline import Deadline
 from adieu_wsgi import AppError, NotWSGI, WSGIAdapter
 from support.alarm import HAS_ALARMS, Alarm, fell_before
 from support.stage import COUNTS_REFERENCES, POLICIES, caught, drop
@@ -954,19 +956,22 @@ def test_an_exception_after_write_truncates_the_body_if_exceptions_are_not_raise
 # Timeouts, threads, the end of the client
 
 
-def test_an_app_that_takes_too_long_is_an_error_at_its_end() -> None:
+def test_an_app_that_takes_too_long_is_an_error_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(call, "Deadline", partial(Deadline, clock=lambda: now[0]))
+
     def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         yield b"a"
-        time.sleep(0.05)
+        now[0] += 5
         yield b"b"
 
     with client_of(app) as client:
         with pytest.raises(adieu.ReadTimeout) as error:
-            client.get("/", timeout=0.01)
+            client.get("/", timeout=1)
         assert error.value.phase == "body"
         with pytest.raises(adieu.DeadlineExceeded):
-            client.get("/", timeout=adieu.Timeout(read=None, total=0.01))
+            client.get("/", timeout=adieu.Timeout(read=None, total=1))
         assert client.get("/", timeout=None).content == b"ab"
 
 

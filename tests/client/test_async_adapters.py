@@ -151,7 +151,7 @@ def test_a_whole_adapter_of_thirty_lines_leaves_nothing_open(
                 assert census.count() == 1
             assert census.count() == 0
             with pytest.raises(adieu.ReadTimeout):
-                await client.get("line://x/stall-head", timeout=0.05)
+                await client.get("line://x/stall-head", timeout=adieu.Timeout(read=0.05))
             with pytest.raises(adieu.ReadError) as cut:
                 await client.get("line://x/reset-body")
             assert type(cut.value.__cause__) is ConnectionResetError

@@ -110,10 +110,10 @@ def test_an_unknown_name_is_refused_where_it_is_given(adapter: str) -> None:
 
 def test_limits_go_to_adapters_chosen_by_name(fault_server: FaultServer, adapter: str) -> None:
     limits = adieu.Limits(connections=1)
-    with adieu.Client(adapter=adapter, limits=limits, timeout=0.2) as client:
+    with adieu.Client(adapter=adapter, limits=limits) as client:
         with client.stream("GET", f"{fault_server.url}/bytes?n=300000"):
             with pytest.raises(adieu.PoolTimeout) as caught:
-                client.get(f"{fault_server.url}/ok")
+                client.get(f"{fault_server.url}/ok", timeout=adieu.Timeout(pool=0.05))
             (holder,) = caught.value.holders
             assert "GET" in holder
             assert "test_client_adapters.py" in holder

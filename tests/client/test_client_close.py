@@ -13,7 +13,7 @@ from adieu.transport.mounts import Mount
 from adieu_h11 import H11Adapter
 from servers import FullHole
 from support.clients import ADAPTERS, EventLog, sockets
-from support.stage import drop, eventually
+from support.stage import drop, eventually, with_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,8 +155,10 @@ def test_a_body_that_survives_its_client_is_closed_however_it_is_left(
     fault_server: FaultServer, adapter: str, way: str
 ) -> None:
     paths = {"truncated": "/truncated?n=300000&sent=200000", "timeout": "/stall-body?n=300000"}
-    client = adieu.Client(adapter=adapter, cleanup=Finishing(), timeout=0.2)
-    response = client.get(fault_server.url + paths.get(way, "/bytes?n=300000"))
+    client = adieu.Client(adapter=adapter, cleanup=Finishing())
+    url = fault_server.url + paths.get(way, "/bytes?n=300000")
+    slow = adieu.Timeout() if way != "timeout" else None
+    response = with_head(lambda short: client.get(url, timeout=slow or short))
     client.close()
     assert sockets(fault_server) == 1
     if way == "close":

@@ -387,7 +387,7 @@ def test_each_exchange_ends_with_its_status_or_the_kind_of_its_error(
         client.get("/redirect?n=2")
         client.get("/status/404")
         with pytest.raises(adieu.ReadTimeout):
-            client.get("/stall-head", timeout=0.05)
+            client.get("/stall-head", timeout=adieu.Timeout(read=0.05))
         with pytest.raises(adieu.BodyTruncated):  # It has an answer, and then fails.
             client.get("/truncated")
         with pytest.raises(adieu.InvalidURL):  # There was no exchange.

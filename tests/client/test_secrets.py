@@ -49,7 +49,7 @@ FAILURES = {
     "/stall-head": adieu.ReadTimeout,
     "/stall-body": adieu.DeadlineExceeded,
 }
-TIMEOUT = {"/stall-head": 0.2, "/stall-body": adieu.Timeout(total=0.2)}
+TIMEOUT = {"/stall-head": adieu.Timeout(read=0.1), "/stall-body": adieu.Timeout(total=0.2)}
 
 
 @pytest.fixture(params=PLACES)
@@ -109,7 +109,7 @@ def test_an_error_names_its_request_and_shows_no_secret(place: Place, path: str)
     retry = adieu.Retry(1, backoff=0)
 
     def call(client: Any) -> None:
-        timeout = TIMEOUT.get(path, 5)
+        timeout = TIMEOUT.get(path, 30)
         place.get(client, f"{path}?{QUERY}", timeout=timeout).raise_for_status().json()
 
     with place.block(place.client(events=recorder, retry=retry, max_body=2000)) as client:

@@ -80,7 +80,8 @@ def test_every_exchange_has_its_line(bare: Stage, lines: _Lines) -> None:
             f"GET {url}/status/404: followed, by a 302",
             f"GET {url}/status/404: 404 in _ s, connection _, {again}",
         ]
-        caught(adieu.ReadTimeout, bare.get, client, "/stall-head", timeout=0.1)
+        short = adieu.Timeout(read=0.05)
+        caught(adieu.ReadTimeout, bare.get, client, "/stall-head", timeout=short)
         assert lines.ours()[-2:] == [
             f"GET {url}/stall-head: ReadTimeout after _ s, connection _, {again}",
             "connection _: closed (ReadTimeout)",

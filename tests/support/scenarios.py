@@ -447,7 +447,7 @@ def _tls(kind: TLSFault) -> Play:
     def play(stage: Stage, client: Any) -> object:
         with TLSFaults(kind) as server:
             stage.watch.also(server.port)
-            brief = adieu.Timeout(connect=0.02 if kind == "stall" else 5)
+            brief = adieu.Timeout(connect=0.02 if kind == "stall" else 30)
             expected = adieu.ConnectTimeout if kind == "stall" else adieu.ConnectError
             return (
                 caught(expected, _whole, stage, client, server.url, timeout=brief),
@@ -511,7 +511,7 @@ def _proxy(fault: str) -> Play:
     def play(stage: Stage, client: Any) -> object:
         with FaultProxy(fault) as proxy:
             stage.watch.also(proxy.port)
-            brief = adieu.Timeout(connect=0.02 if fault == "hangs" else 5)
+            brief = adieu.Timeout(connect=0.02 if fault == "hangs" else 30)
             expected = adieu.ConnectTimeout if fault == "hangs" else adieu.ProxyError
             url, options = "https://127.0.0.1:9/", {"timeout": brief, "proxy": proxy.url}
             return (

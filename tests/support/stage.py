@@ -6,7 +6,7 @@ import contextlib
 import gc
 import platform
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import adieu
 
@@ -30,7 +30,10 @@ __all__ = [
     "eventually",
     "growing",
     "in_time",
+    "with_head",
 ]
+
+T = TypeVar("T")
 
 ADAPTERS = ("urllib3", "native", "close")
 
@@ -162,6 +165,14 @@ def growing(seconds: float) -> Iterator[float]:
     for _ in range(5):
         yield seconds
         seconds *= 4
+
+
+def with_head(get: Callable[[adieu.Timeout], T]) -> T:
+    """What `get` returns, with a short limit to read, within which the head of the response has come."""
+    for seconds in growing(0.05):
+        with contextlib.suppress(adieu.ReadTimeout):
+            return get(adieu.Timeout(read=seconds))
+    raise AssertionError("no head has come")
 
 
 @contextlib.contextmanager

@@ -676,7 +676,7 @@ def test_a_whole_adapter_of_twenty_lines_leaves_nothing_open(fault_server: Fault
         assert sockets(fault_server) == 0
         # Errors of its sockets are wrapped, while a body is read too.
         with pytest.raises(adieu.ReadTimeout, match=r"0\.1 s") as late:
-            client.get("line://x/stall-head", timeout=0.1)
+            client.get("line://x/stall-head", timeout=adieu.Timeout(read=0.1))
         assert type(late.value.__cause__) is TimeoutError
         with pytest.raises(adieu.ReadError) as cut:
             client.get("line://x/reset-body")

@@ -7,7 +7,6 @@ what these return, which is awaited where the place is async.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import itertools
 import pickle
@@ -24,7 +23,7 @@ from adieu_close import AsyncCloseAdapter
 from adieu_native import AsyncNativeAdapter
 from support.alarm import HAS_ALARMS, Alarm
 from support.site import LARGE, PLACES, POLICIES, SMALL, Pair
-from support.stage import caught, drop, eventually, growing
+from support.stage import caught, drop, eventually, with_head
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -265,15 +264,13 @@ def test_after_an_error_the_next_piece_is_an_error(place: Place, middleware: boo
 @_only(lambda mode, kind: kind in {"native", "urllib3"})
 def test_after_a_timeout_the_next_piece_is_an_error(place: Place) -> None:
     stalled = "/stall-body?n=1000&sent=9&seconds=60"
-
-    def begun(client: Any) -> Any:
-        for seconds in growing(0.05):
-            with contextlib.suppress(adieu.ReadTimeout):  # The head took longer.
-                return place.stream(client, stalled, timeout=adieu.Timeout(read=seconds))
-        raise AssertionError("no head has come")
-
     for pairs in ([], [wrapping(Passing())]):
-        with place.block(place.client(*pairs)) as client, place.block(begun(client)) as response:
+        with (
+            place.block(place.client(*pairs)) as client,
+            place.block(
+                with_head(lambda limit: place.stream(client, stalled, timeout=limit))
+            ) as response,
+        ):
             pieces = place.each(response.iter_lines())
             caught(adieu.ReadTimeout, list, pieces)
             caught(adieu.BodyClosed, next, pieces)

@@ -182,7 +182,8 @@ def test_errors_are_not_changed(fault_server: FaultServer, name: str) -> None:
             error = await caught(adieu.BodyTruncated, client.get("/truncated?n=1000&sent=500"))
             assert (error.received, error.expected) == (500, 1000)
             await caught(adieu.PeerClosed, client.get("/close"))
-            await caught(adieu.ReadTimeout, client.get("/stall-head?seconds=5", timeout=0.05))
+            short = adieu.Timeout(read=0.05)
+            await caught(adieu.ReadTimeout, client.get("/stall-head?seconds=60", timeout=short))
             total = adieu.Timeout(total=0.05)
             await caught(adieu.DeadlineExceeded, client.get("/stall-body?seconds=5", timeout=total))
             await caught(adieu.InvalidURL, client.get("ftp://somewhere/"))
@@ -579,7 +580,8 @@ async def _read_partly(client: adieu.AsyncClient) -> None:
 
 
 async def _stalling(client: adieu.AsyncClient) -> None:
-    await caught(adieu.ReadTimeout, client.get("/stall-body?seconds=5", timeout=0.03))
+    short = adieu.Timeout(read=0.03)
+    await caught(adieu.ReadTimeout, client.get("/stall-body?seconds=60", timeout=short))
 
 
 @pytest.mark.parametrize("how", CANCELLATIONS)
@@ -914,7 +916,8 @@ def test_no_cycle_is_left(fault_server: FaultServer) -> None:
     async def main() -> None:
         async with client_of(fault_server) as client:
             await client.get("/bytes?n=100000")
-            await caught(adieu.ReadTimeout, client.get("/stall-head?seconds=5", timeout=0.02))
+            short = adieu.Timeout(read=0.02)
+            await caught(adieu.ReadTimeout, client.get("/stall-head?seconds=60", timeout=short))
             await caught(adieu.BodyTruncated, client.get("/truncated"))
             # A thread may need a moment to see that its slot is free.
             await so(lambda: alive() <= before)
