@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -382,6 +384,79 @@ def test_no_secret_gets_into_the_file_and_what_is_replayed_has_the_same_form(
         assert kept in text, kept
     second = lines(path)[1]["request"]
     assert ["Cookie", "sid=***"] in second["headers"]
+
+
+BEARER, PASSWORD, COOKIE, API_KEY, LATE = (
+    "b34r3r-tok+en/1",
+    "corr&ct h\u00f6rse",
+    "c00kie-value",
+    "api-k3y-value",
+    "t0ken-of-later",
+)
+
+
+def echoing(request: adieu.Request) -> adieu.Response:
+    """Repeats what it got, in every place of an answer where it can stand."""
+    secrets = BEARER, PASSWORD, COOKIE, API_KEY, LATE
+    urls = [f"/u/{quote(each, safe='')}/x?seen={quote_plus(each)}" for each in secrets]
+    headers = [("X-Echo", each) for each in secrets if each.isascii()]
+    headers += [("Location", urls[0]), ("Link", f"<{urls[1]}>; rel=next"), ("Refresh", urls[2])]
+    if request.url.path == "/json":
+        body: Any = {"texts": list(secrets), "urls": urls, "none": "none of it"}
+        return adieu.Response(200, headers, json={**body, "access_token": LATE})
+    if request.url.path == "/html":
+        text = "<p>none of it</p>" + "".join(f"<p>{html.escape(each)}</p>" for each in secrets)
+        headers += [
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Length", str(len(text))),
+        ]
+        return adieu.Response(200, headers, text)
+    raise adieu.ReadError(f"{request.url} and {BEARER} broke")
+
+
+def test_a_secret_is_masked_wherever_a_server_repeats_it(runner: Runner, path: Path) -> None:
+    def script(inner: Any, **options: Any) -> list[Any]:
+        adapter = recorder(runner, inner, path, match=("method", "url"), **options)
+        answers = []
+        with runner.block(
+            runner.client(adapter=adapter, base_url=SHOP, cookies={"id": COOKIE})
+        ) as client:
+            for where in ("html", "json", "fails"):
+                try:
+                    call = client.post(
+                        f"{SHOP}/{where}",
+                        params={"api_key": API_KEY, "copy": BEARER},
+                        files={"password": (None, PASSWORD), "note": (None, f"I am {COOKIE}")},
+                        headers={"Authorization": f"Bearer {BEARER}", "X-Copy": API_KEY},
+                        follow_redirects=False,
+                    )
+                    answers.append(runner.run(call))
+                except adieu.ReadError as error:
+                    answers.append(error)
+        return answers
+
+    recorded = script(echoing)
+    assert recorded[1].json()["texts"][1] == PASSWORD  # The run itself has the real ones.
+    text = path.read_text(encoding="utf-8")
+    for secret in (BEARER, PASSWORD, COOKIE, API_KEY, LATE):
+        for form in (secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret)):
+            assert form not in text
+    assert "none of it" in text
+    page, answer, error = script(echoing, mode="none")
+    assert answer.json()["texts"] == ["***"] * 5
+    assert int(page.headers["content-length"]) == len(page.content)
+    assert isinstance(error, adieu.ReadError)
+
+
+def test_a_value_that_is_too_short_to_be_known_again_is_masked_by_its_name_alone(
+    runner: Runner, path: Path
+) -> None:
+    adapter = recorder(runner, lambda request: adieu.Response(200, body="page 1 of 2"), path)
+    with runner.block(runner.client(adapter=adapter)) as client:
+        runner.run(client.get(SHOP, params={"token": "1", "page": "1"}))
+    text = path.read_text(encoding="utf-8")
+    assert "token=***&page=1" in text
+    assert "page 1 of 2" in text
 
 
 def test_scrub_false_keeps_everything(runner: Runner, path: Path) -> None:

@@ -15,7 +15,7 @@ from adieu import errors
 from adieu.errors import AdieuError, InvalidRequest, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from adieu.testing.scrub import Fields
@@ -53,6 +53,26 @@ class Recorded:
         self.error: dict[str, Any] | None = None
         # It was replayed, or recorded in this run.
         self.played = False
+
+    def replace_body(self, body: bytes) -> None:
+        """Keep this instead of the body; masks have other lengths than secrets."""
+        if body == self.body:
+            return
+        self.body, self.pieces = body, [len(body)]
+        self.headers = [
+            (name, str(len(body)) if name.lower() == "content-length" else value)
+            for name, value in self.headers
+        ]
+
+    def mask(self, masked: Callable[[str], str]) -> None:
+        """Keep what this function makes of each text, where it makes something else of it."""
+        self.url = masked(self.url)
+        self.fields = [(name, masked(value)) for name, value in self.fields]
+        self.headers = [(name, masked(value)) for name, value in self.headers]
+        self.content = _masked(self.content, masked)
+        self.replace_body(_masked(self.body, masked))
+        if self.error is not None:
+            self.error = {k: masked(v) if isinstance(v, str) else v for k, v in self.error.items()}
 
     def as_json(self) -> dict[str, Any]:
         """The object of its line."""
@@ -99,6 +119,13 @@ class Recorded:
         elif made.error is None:
             raise KeyError("response")
         return made
+
+
+def _masked(content: bytes, masked: Callable[[str], str]) -> bytes:
+    try:
+        return masked(content.decode()).encode()
+    except UnicodeDecodeError:
+        return content
 
 
 def _pairs(fields: Sequence[Sequence[str]]) -> Fields:
