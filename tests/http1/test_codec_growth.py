@@ -17,8 +17,9 @@ import adieu.http1.native_codec
 import adieu_h11.codec
 from adieu.http1.head import MAX_INTERIM, find_head
 from adieu.http1.request_writer import field_block
+from support.allocated import Allocated
 from support.codecs import CODECS
-from support.work import Allocated, lines_of
+from support.work import lines_of
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

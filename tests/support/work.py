@@ -6,7 +6,6 @@ import gc
 import select
 import socket
 import sys
-import tracemalloc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     TraceFunction: TypeAlias = Callable[[FrameType, str, object], "TraceFunction"]
 
-__all__ = ["Allocated", "Calls", "lines_of"]
+__all__ = ["Calls", "lines_of"]
 
 _POLLERS: Final = ("poll", "epoll", "kqueue")
 _SYSTEM: Final[tuple[type, ...]] = (
@@ -76,24 +75,3 @@ def lines_of(work: Callable[[], object]) -> int:
     finally:
         sys.settrace(before)
     return lines
-
-
-class Allocated:
-    """Sums up the bytes that steps allocate, what they free again included: `with` it, and call `step`."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def __enter__(self) -> Allocated:
-        tracemalloc.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        tracemalloc.stop()
-
-    def step(self, work: Callable[[], object]) -> None:
-        """Run it, and add what it allocates at most at a time."""
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        work()
-        self.bytes += tracemalloc.get_traced_memory()[1] - before
