@@ -5,6 +5,8 @@ A resolver and a certificate authority of the tests make `example.org` a local s
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import socket
 from typing import TYPE_CHECKING, Any
@@ -96,12 +98,55 @@ def test_the_readme_shows_code_and_it_was_found() -> None:
     assert len(RUNNABLE.findall((ROOT / "README.md").read_text())) >= 8
 
 
-def test_every_exported_name_is_in_the_reference() -> None:
-    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
-    listed = set(re.findall(r"(?:auto(?:class|function|exception)|data):: (\w+)", pages))
-    if "automodule:: adieu.errors" in pages:
-        listed.update(adieu.errors.__all__)
-    assert [name for name in adieu.__all__ if name not in listed] == []
+# The packages whose names users import, but for those that only other packages of ours use.
+MODULES = [
+    "adieu",
+    "adieu.errors",
+    "adieu.events",
+    "adieu.testing",
+    "adieu_httpx.httpx",
+    *(
+        path.name
+        for path in sorted((ROOT / "adapters").glob("adieu_*"))
+        if path.name != "adieu_httpx"
+    ),
+]
+
+
+def in_the_reference() -> set[tuple[str, str]]:
+    """The modules and names that the pages of the reference list."""
+    listed: set[tuple[str, str]] = set()
+    for page in (ROOT / "docs" / "reference").glob("*.md"):
+        module = ""
+        text = page.read_text(encoding="utf-8")
+        for directive, name in re.findall(r"(?m)^\.\. ([\w-]+):: ([\w.]+)", text):
+            if directive in ("currentmodule", "automodule"):
+                module = name
+                names = importlib.import_module(name).__all__ if directive == "automodule" else ()
+                listed.update((module, name) for name in names)
+            else:
+                listed.add((module, name))
+    return listed
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_exported_name_is_in_the_reference(module: str) -> None:
+    exported = importlib.import_module(module)
+    # A name that is exported twice needs to be listed once.
+    found = {id(getattr(importlib.import_module(m), n, None)) for m, n in in_the_reference()}
+    assert [name for name in exported.__all__ if id(getattr(exported, name)) not in found] == []
+
+
+def test_everything_exported_has_a_docstring() -> None:
+    classes = [value for name in adieu.__all__ if isinstance(value := getattr(adieu, name), type)]
+    without = [
+        f"{kind.__name__}.{name}"
+        for kind in classes
+        for name, value in vars(kind).items()
+        if not name.startswith("_") and callable(value) and not inspect.getdoc(getattr(kind, name))
+    ]
+    assert [name for name in adieu.__all__ if not inspect.getdoc(getattr(adieu, name))] == []
+    assert without == []
 
 
 def test_the_patterns_of_the_page_match_what_it_says() -> None:

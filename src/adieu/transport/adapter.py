@@ -132,9 +132,11 @@ class Middleware(Wrapper):
         self.inner = checked_adapter(inner, awaits=False, what=f"what {type(self).__name__} wraps")
 
     def send(self, request: Request, exchange: Exchange) -> Response:
+        """Send over the inner adapter. Overwrite this; what it returns is what the user gets."""
         return self.inner.send(request, exchange)
 
     def close(self) -> CloseReport | None:
+        """Close the inner adapter."""
         return self.inner.close()
 
 
@@ -147,7 +149,9 @@ class AsyncMiddleware(Wrapper):
         self.inner = checked_adapter(inner, awaits=True, what=f"what {type(self).__name__} wraps")
 
     async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
+        """Send over the inner adapter. Overwrite this; what it returns is what the user gets."""
         return await self.inner.send(request, exchange)
 
     async def close(self) -> CloseReport | None:
+        """Close the inner adapter."""
         return await self.inner.close()

@@ -28,19 +28,32 @@ Honour: TypeAlias = Literal["tls", "connect", "guard", "route"]
 
 
 class Adapter(Protocol):
-    """Sends requests: see the contract at the top of this module."""
+    """What sends one request over some transport: any object with these two methods."""
 
-    def send(self, request: Request, exchange: Exchange) -> Response: ...
+    def send(self, request: Request, exchange: Exchange) -> Response:
+        """Send the request, and return the response.
 
-    def close(self) -> CloseReport | None: ...
+        A connection's lease goes to `exchange.own(lease)` as soon as there is one; `exchange.respond(status, headers)`
+        makes the response that is read through it. Raises errors of adieu's; anything else is wrapped into a
+        `TransportError`. The client ends what the exchange owns if this raises, is cancelled or interrupted.
+        """
+        ...
+
+    def close(self) -> CloseReport | None:
+        """Close every connection. Idempotent; a later `send` raises `ClientClosed`. May report what was in use."""
+        ...
 
 
 class AsyncAdapter(Protocol):
-    """The same, awaited."""
+    """As `Adapter`, for `AsyncClient`: both methods are awaited."""
 
-    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse: ...
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
+        """As `Adapter.send`, awaited."""
+        ...
 
-    async def close(self) -> CloseReport | None: ...
+    async def close(self) -> CloseReport | None:
+        """As `Adapter.close`, awaited."""
+        ...
 
 
 AnyAdapter = Adapter | AsyncAdapter
