@@ -33,6 +33,7 @@ from adieu_cache.validation import (
     asks_itself,
     conditional,
     is_current,
+    is_outdated,
     is_unchanged,
     updated,
     weakly_equal,
@@ -260,6 +261,8 @@ class Cache:
         else:
             ours = is_unchanged(stored, status, headers)
         if not ours:
+            if is_head and is_outdated(stored, status, headers):
+                yield from self._remove(question, [stored])
             return None
         fields = fields_to_store(headers, CacheControl(headers), self.options.shared)
         newer = updated(stored, status, fields, asked, received)
@@ -344,6 +347,12 @@ class Cache:
             or lifetime_of(stored, directives, options.shared, options.heuristic) > 0
         )
         return "" if has_use else "nothing says how long it is fresh, and it has no validator"
+
+    def _remove(self, question: Question, outdated: list[Stored]) -> Steps:
+        try:
+            yield self.store.remove([each.entry.id for each in outdated if each.entry])
+        except StorageFailed as error:
+            question.troubles.append(str(error))
 
     def save(self, pending: Pending, body: bytes) -> Steps:
         """Store a response whose body is complete."""

@@ -29,6 +29,8 @@ __all__ = ["AsyncStore", "StorageFailed", "Store", "async_store", "sync_store"]
 T = TypeVar("T")
 
 _DATABASES = frozenset((".db", ".sqlite", ".sqlite3"))
+# How long one use of a database waits for another process. After that it fails, and the server answers.
+_MOST_MILLISECONDS = 250
 # Connections of parents of this process: closing one here could harm the file that the parent uses.
 _inherited: list[hishel.BaseStorage] = []
 
@@ -40,9 +42,11 @@ class StorageFailed(Exception):
 class Store:
     """A sync storage: whole entries in, whole entries out."""
 
+    # For the finalizer, whatever happens in the constructor.
+    _opened: hishel.BaseStorage | None = None
+
     def __init__(self, given: hishel.BaseStorage | Path) -> None:
         self._given = given
-        self._opened: hishel.BaseStorage | None = None
         self._closed = False
 
     def entries(self, key: str) -> list[Stored]:
@@ -108,7 +112,7 @@ class Store:
             self._opened = None
 
     def __del__(self) -> None:
-        if getattr(self, "_opened", None) is not None:
+        if self._opened is not None:
             self.close()
 
 
@@ -223,8 +227,13 @@ def _open(path: Path) -> hishel.BaseStorage:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
-        # Bodies are read whole, so what was removed or evicted has no reader.
-        return hishel.SqliteStorage(connection=connection, soft_delete_ttl=0)
+        # What was not used for a minute may be evicted: a hit writes its time only twice a minute, then.
+        storage = hishel.SqliteStorage(connection=connection, soft_delete_ttl=60)
+        storage.get_entries(
+            ""
+        )  # It sets the connection up, with a wait of up to five seconds for other processes.
+        connection.execute(f"PRAGMA busy_timeout={_MOST_MILLISECONDS}")
+        return storage
     except BaseException:
         connection.close()
         raise

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from adieu import Request
     from adieu_cache.stored import Stored
 
-__all__ = ["asks_itself", "conditional", "is_current", "is_unchanged", "updated", "weakly_equal"]
+__all__ = [
+    "asks_itself",
+    "conditional",
+    "is_current",
+    "is_outdated",
+    "is_unchanged",
+    "updated",
+    "weakly_equal",
+]
 
 # Section 3.2, and what describes the stored bytes, which an answer without them cannot replace.
 _OF_THE_BYTES = frozenset(
@@ -52,6 +60,14 @@ def is_unchanged(stored: Stored, status: int, headers: Headers) -> bool:
         return False
     length = headers.get("content-length")
     return length is None or length == stored.headers.get("content-length")
+
+
+def is_outdated(stored: Stored, status: int, headers: Headers) -> bool:
+    """The answer to a HEAD tells of another body than the stored one (RFC 9111, section 4.3.5)."""
+    told = ("etag", "last-modified", "content-length")
+    return status == 200 and any(
+        headers.has(name) and headers[name] != stored.headers.get(name) for name in told
+    )
 
 
 def updated(stored: Stored, status: int, headers: Headers, asked: float, received: float) -> Stored:

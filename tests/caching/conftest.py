@@ -25,7 +25,8 @@ def origin(fault_server: FaultServer, census: object) -> Origin:
     return Origin(fault_server)
 
 
-@pytest.fixture(params=RUNNERS)
+# What differs under trio is how the cache waits for files: test_scenarios, and below.
+@pytest.fixture(params=["sync", "async"])
 def cached(request: pytest.FixtureRequest, origin: Origin, tmp_path: Path) -> Iterator[Cached]:
     """The cache in each mode; at the end no socket may be open."""
     runner = RUNNERS[request.param]()

@@ -236,6 +236,20 @@ def test_a_head_that_tells_of_the_same_version_makes_the_stored_one_fresh(cached
         assert cached.outcome(client) == "hit"
 
 
+@pytest.mark.parametrize(
+    "newer", [fresh(etag='"2"'), fresh(b"longer", etag='"1"')], ids=["tag", "length"]
+)
+def test_a_head_that_tells_of_another_version_removes_the_stored_one(
+    cached: Cached, newer: Any
+) -> None:
+    cached.origin.answer = fresh(etag='"1"')
+    with cached.client() as client:
+        cached.get(client)
+        cached.origin.answer = newer
+        cached.get(client, method="HEAD", headers={"cache-control": "no-cache"})
+        assert cached.outcome(client, headers={"cache-control": "only-if-cached"}) == "miss"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "UNKNOWN"])
 def test_a_change_makes_stored_responses_invalid(cached: Cached, method: str) -> None:
     with cached.client() as client:

@@ -17,6 +17,7 @@ from adieu_cache import CacheAdapter, FileStorage, MemoryStorage
 from caching.origin import fresh
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from uuid import UUID
 
@@ -298,40 +299,48 @@ def test_a_forked_child_uses_the_files_and_not_the_parents_connection(
 ) -> None:
     with adieu.Client(origin.server.url, adapter=CacheAdapter(storage=storage)) as client:
         client.get("/thing")
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            outcomes = []
-            try:
-                outcomes = [
-                    client.get("/thing").extras["cache"].outcome,
-                    *(client.get("/other").extras["cache"].outcome for _ in range(2)),
-                ]
-            finally:
-                os.write(writing, " ".join(outcomes).encode())
-                os._exit(0)
-        os.close(writing)
-        with open(reading, "rb") as told:
-            assert told.read() == b"hit miss hit"
-        os.waitpid(child, 0)
+        paths = ("/thing", "/other", "/other")
+        told = _forked(lambda: " ".join(client.get(path).extras["cache"].outcome for path in paths))
+        assert told() == "hit miss hit"
         outcome = client.get("/other").extras["cache"].outcome
         assert outcome == ("miss" if storage is None else "hit")
 
 
-def test_processes_share_the_files(tmp_path: Path, origin: Origin) -> None:
-    script = (
-        "import sys, adieu; from adieu_cache import CacheAdapter\n"
-        "for place in sys.argv[2:]:\n"
-        "    with adieu.Client(sys.argv[1], adapter=CacheAdapter(storage=place)) as client:\n"
-        "        for number in range(20):\n"
-        "            assert client.get('/thing', params={'n': number % 5}).content == b'fresh'\n"
-        "        print(client.get('/thing', params={'n': 0}).extras['cache'].outcome)\n"
-    )
-    command = [sys.executable, "-c", script, origin.server.url]
-    command += [str(tmp_path / kind) for kind in KINDS[1:]]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    told = [process.communicate(timeout=50)[0] for process in running]
-    assert told == [b"hit\nhit\n"] * 2
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_processes_share_the_files(tmp_path: Path, origin: Origin, kind: str) -> None:
+    def work() -> str:
+        adapter = CacheAdapter(storage=tmp_path / kind)
+        with adieu.Client(origin.server.url, adapter=adapter) as client:
+            for number in range(20):
+                content = client.get("/thing", params={"n": number % 5}).content
+                assert content == b"fresh"
+            return str(client.get("/thing", params={"n": 0}).extras["cache"].outcome)
+
+    children = [_forked(work) for _ in range(3)]
+    assert [child() for child in children] == ["hit", "hit", "hit"]
+
+
+def _forked(work: Callable[[], str]) -> Callable[[], str]:
+    """Do this in a forked child; the result is a function that waits for what it returned."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        text = "nothing"
+        try:
+            text = work()
+        finally:
+            os.write(writing, text.encode())
+            os._exit(0)
+    os.close(writing)
+
+    def told() -> str:
+        with open(reading) as pipe:
+            text = pipe.read()
+        os.waitpid(child, 0)
+        return text
+
+    return told
 
 
 def test_without_hishel_it_says_what_to_install() -> None:
@@ -345,3 +354,22 @@ def test_without_hishel_it_says_what_to_install() -> None:
         [sys.executable, "-c", script], capture_output=True, check=True, text=True
     )
     assert told.stdout == "adieu_cache needs hishel: pip install 'adieu[cache]'\n"
+
+
+def test_a_database_that_another_process_locks_delays_no_request_for_long(
+    cached: Cached, tmp_path: Path
+) -> None:
+    import sqlite3
+
+    place = tmp_path / "cache.sqlite"
+    with cached.client(cached.adapter(storage=place)) as client:
+        cached.get(client, "/other")
+        other = sqlite3.connect(place, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            facts = cached.get(client).extras["cache"]
+            assert (facts.stored, facts.why) == (False, "the storage failed with NotKept")
+            assert cached.outcome(client, "/other") == "hit"  # Readers do not wait for writers.
+        finally:
+            other.close()
+        assert [cached.outcome(client) for _ in range(2)] == ["miss", "hit"]
