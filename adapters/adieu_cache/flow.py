@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adieu import ClientClosed, Headers, PoolTimeout, TransportError
-from adieu.lifecycle.events import notify
+from adieu.events import Cached
 from adieu.texts import show_url
 from adieu_cache.cache_control import CacheControl
 from adieu_cache.facts import CacheFacts
@@ -377,7 +377,7 @@ def _without_cookies(headers: Headers) -> Headers:
 
 
 def _tell(exchange: Any, facts: CacheFacts) -> None:
-    events = exchange.events
-    if events is not None:
-        outcome = "stored" if facts.stored else facts.outcome
-        notify(events.cached, exchange.method, show_url(exchange.url), outcome, facts.why)
+    if exchange.events is not None:
+        outcome: Any = "stored" if facts.stored else facts.outcome
+        url = show_url(exchange.url)
+        exchange.tell(Cached(method=exchange.method, url=url, outcome=outcome, why=facts.why))

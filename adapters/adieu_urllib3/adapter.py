@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from adieu.errors import InvalidRequest, TransportError
-from adieu.lifecycle.events import notify
 from adieu.lifecycle.limits import Limits
 from adieu.lifecycle.pool import Pool
 from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
-from adieu.texts import show_url
 from adieu.transport.adapter import AdapterBase
 from adieu.transport.pool_key import pool_key
 from adieu.transport.replay import may_replay
@@ -122,7 +120,7 @@ class Urllib3Adapter(AdapterBase):
             if not (self._replay and may_replay(lease, request, error)):
                 raise
             if exchange.events is not None:
-                notify(exchange.events.replayed, lease.method, show_url(lease.url))
+                exchange.events.replayed(lease.method, lease.url)
             pool.replace(lease, "died while idle", fresh=True)
             pool.begin(lease, exchange.events)
             out = Outgoing(request, exchange)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from adieu.lifecycle.events import notify
 from adieu.net.tls.start import start_tls
 from adieu_urllib3.opening import open_connection, reach
 from adieu_urllib3.peer import PeerSocket
@@ -117,6 +116,8 @@ class _LeasedConnection(HTTPConnection):
         # The target is as the URL has it: urllib3 writes escapes anew, which breaks signed URLs.
         super().request(method, out.target, body=body, headers=fields, **options)
         lease.sent = "wholly"
+        if lease.events is not None:
+            lease.events.request_sent(lease.connection_id, lease.head_bytes, lease.body_bytes)
 
     def _once_wanted(self, body: bytes | Iterator[bytes]) -> Iterator[bytes]:
         """The body, which is not read before the peer has said that it wants it."""
@@ -138,8 +139,12 @@ class _LeasedConnection(HTTPConnection):
             super().send(data)  # CONNECT
         elif lease.sent == "no":
             lease.sent = "partly"
+            if lease.events is not None:
+                lease.head_bytes = len(data)
             super().send(data)
         else:
+            if lease.events is not None:
+                lease.body_bytes += len(data)
             sock: Any = self.sock
             sock.send_body(data, out.closes, lambda status: _tell(lease, status))
 
@@ -181,4 +186,4 @@ class _Context:
 def _tell(lease: Urllib3Lease, status: int) -> None:
     """A 1xx has come (RFC 9110, section 15.2)."""
     if lease.events is not None:
-        notify(lease.events.informational, lease.connection_id, status)
+        lease.events.informational(lease.connection_id, status)

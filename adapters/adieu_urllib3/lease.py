@@ -6,6 +6,7 @@ manager. Such a connection is `foreign`: it is given back to where it came from,
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from adieu.errors import BodyClosed, ClientClosed
@@ -17,6 +18,7 @@ from adieu_urllib3.foreign import ForeignConnection, connection_of
 from adieu_urllib3.pooled import Connection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from http.client import HTTPResponse
 
     from urllib3.response import BaseHTTPResponse
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from adieu.errors import Phase, Sent
     from adieu.http1.head import Head
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.events import Events
     from adieu.lifecycle.lease import LeaseBase
     from adieu.lifecycle.pool import Pool
+    from adieu.lifecycle.reporting import ExchangeReport
     from adieu.messages.url import Origin
     from adieu.net.connection_settings import ConnectionSettings
     from adieu.transport.exchange import Exchange
@@ -50,9 +52,11 @@ class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
 
     __slots__ = (
         "__weakref__",
+        "body_bytes",
         "events",
         "fields",
         "handed_out",
+        "head_bytes",
         "keep_alive",
         "origin",
         "original",
@@ -69,9 +73,11 @@ class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
         super().__init__(pool, exchange, key)
         self.origin: Origin = exchange.url.origin
         self.settings: ConnectionSettings = exchange.connection
-        self.events: Events | None = exchange.events
+        self.events: ExchangeReport | None = exchange.events
         # The request as it is sent.
         self.out: Outgoing | None = None
+        # What was sent so far: of its head, and of its body as it is framed.
+        self.head_bytes = self.body_bytes = 0
         self.response: BaseHTTPResponse | None = None
         # The header fields of the response.
         self.fields: list[tuple[str, str]] = []
@@ -89,9 +95,14 @@ class Urllib3Lease(  # pyright: ignore[reportIncompatibleVariableOverride]
         self.sent = "no"
         self.started = False
         self.handed_out = False
+        self.head_bytes = self.body_bytes = 0
         sock = self.held.sock
         if sock is not None:
-            sock.begin(self.since)
+            sock.begin(self.since, None if self.events is None else self.on_first_byte())
+
+    def on_first_byte(self) -> Callable[[], object] | None:
+        """What tells the listeners that the response begins; it does not refer to this lease."""
+        return None if self.events is None else partial(self.events.first_byte, self.held.id)
 
     @property
     def held(self) -> Connection:

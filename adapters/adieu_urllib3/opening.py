@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from adieu.errors import ClientClosed, ConnectError, ProxyError, RequestTimeout
 from adieu.http1.early_answer import refuse_unasked
 from adieu.http1.tunnel import Tunnels
-from adieu.lifecycle.events import notify
 from adieu.lifecycle.steps import drive
 from adieu.messages.url import Origin
 from adieu.net.scope import ConnectScope
@@ -31,14 +30,14 @@ __all__ = ["open_connection", "reach"]
 
 def open_connection(lease: Urllib3Lease, connect: Callable[[], None]) -> None:
     """Open the connection of a lease by urllib3's own `connect`."""
-    connection, events, settings = lease.held, lease.events, lease.settings
+    connection, settings = lease.held, lease.settings
     scope = connection.scope = ConnectScope(
         lease.since, settings.tls, settings.connect, settings.guard, lease.key
     )
     lease.phase = "connect"
     try:
-        if events is not None:
-            notify(events.connect_started, connection.id, str(target_of(lease.key)))
+        if lease.events is not None and connection.report is not None:
+            scope.events = connection.report.connect_started(lease.origin, settings.route)
         if connection.closed:
             # Since it was leased. From here on closing it closes the scope, and all that the scope owns.
             raise ClientClosed("the client was closed before a connection was opened")
@@ -51,15 +50,15 @@ def open_connection(lease: Urllib3Lease, connect: Callable[[], None]) -> None:
             raise ClientClosed("the client was closed while a connection was being opened")
     except BaseException as error:
         scope.close()
-        if events is not None:
-            notify(events.connect_failed, connection.id, str(error) or type(error).__name__)
+        if scope.events is not None:
+            scope.events.failed(error)
         raise
     connection.scope = None
     if connection.sock is not None:
-        connection.sock.opened(lease.since)
+        connection.sock.begin(lease.since, lease.on_first_byte())
     lease.phase = "write"
-    if events is not None:
-        notify(events.connected, connection.id, lease.since.now() - connection.opened_at)
+    if scope.events is not None:
+        lease.pool.report_open(lease, scope.events)
 
 
 def reach(lease: Urllib3Lease, scope: ConnectScope) -> Any:

@@ -46,7 +46,7 @@ class PeerSocket:
     """A stream of adieu's under the names that sockets and their files have.
 
     `limit`: what each wait asks, the scope while the stream is being opened, and then the deadline of the present
-    exchange. `heard`: some byte of its response has come.
+    exchange. `heard`: some byte of its response has come; `on_first` is called with the first one.
     `is_sound`: nothing in its framing speaks against another exchange on the connection.
     """
 
@@ -61,6 +61,7 @@ class PeerSocket:
         "interim",
         "is_sound",
         "limit",
+        "on_first",
         "stream",
     )
 
@@ -68,6 +69,7 @@ class PeerSocket:
         self.stream = stream
         self.limit: TimeLimit = scope
         self.heard = False
+        self.on_first: Callable[[], object] | None = None
         self.interim = 0
         self.is_sound = True
         # What has come and has not been read; it begins at `_at`.
@@ -79,14 +81,11 @@ class PeerSocket:
         self._held: list[bytes] = []
         self._held_bytes = 0
 
-    def opened(self, deadline: Deadline) -> None:
-        """The stream stands, and belongs to its connection."""
-        self.begin(deadline)
-
-    def begin(self, deadline: Deadline) -> None:
+    def begin(self, deadline: Deadline, on_first: Callable[[], object] | None) -> None:
         """A new exchange begins."""
         self.limit = deadline
         self.heard = False
+        self.on_first = on_first
         self.interim = 0
         self.is_sound = True
         self._guard = None
@@ -259,7 +258,10 @@ class PeerSocket:
         return data
 
     def _take(self, data: bytes) -> None:
-        self.heard = True
+        if not self.heard:
+            self.heard = True
+            if self.on_first is not None:
+                self.on_first()
         self._buffer = self._buffer[self._at :] + data if self.buffered else data
         self._at = 0
 

@@ -47,6 +47,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectStarted",
     "Connected",
+    "Decoded",
     "Detached",
     "DialEnded",
     "DialStarted",
@@ -222,8 +223,8 @@ class BodyEnded(Event):
     """The body of a response has ended, and with it its exchange: read to its end, closed, broken or dropped.
 
     `why`: "complete", or the reason why nothing more of it is read: "exit", "redirect", "ReadTimeout", "abandoned" ...
-    `raw`: how many bytes came over the connection; `decoded`: how many they were after the content coding was undone,
-    None if that was not done, or will be done only when the content is used. `seconds`: since the exchange began.
+    `raw`: how many bytes came over the connection; `decoded`: how many bytes of content they are, None if they have a
+    content coding, which is undone when the content is used: see `Decoded`. `seconds`: since the exchange began.
     """
 
     kind = "body_ended"
@@ -231,6 +232,17 @@ class BodyEnded(Event):
     raw: int
     decoded: int | None
     seconds: float
+
+
+class Decoded(Event):
+    """The content coding of a body was undone: of `raw` bytes, which are `decoded` bytes of content.
+
+    That happens when the content is first used, or piece by piece while it is read; then this comes after the last one.
+    """
+
+    kind = "decoded"
+    raw: int
+    decoded: int
 
 
 # -- a connection ------------------------------------------------------------------------------------------------------
@@ -423,14 +435,16 @@ class Retrying(Event):
 class Cached(Event):
     """What a cache did with this exchange, and why, in words. For adapters that cache: `exchange.tell(Cached(...))`.
 
-    - "hit": the answer is a stored one, and no request was sent.
+    - "hit": the answer is a stored one, and no request was sent; "stale": the same, and it is older than it should be.
     - "revalidated": the server said that the stored one is good (304).
-    - "stored": the answer of the server was stored.
-    - "bypassed": the cache was not asked, or must not store the answer.
+    - "miss": the request was sent. "stored" follows, once the body has come to its end and a copy of it is stored.
+    - "bypassed": the cache was not asked.
     """
 
     kind = "cached"
-    outcome: Literal["hit", "revalidated", "stored", "bypassed"]
+    method: str
+    url: str
+    outcome: Literal["hit", "stale", "revalidated", "miss", "stored", "bypassed"]
     why: str
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from adieu import events
     from adieu.testing import FaultServer
     from adieu.testing.peer import Ending, Peer
     from adieu.testing.request import Request
@@ -47,8 +48,8 @@ class EventsOfCaches(adieu.Events):
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def cached(self, method: str, url: str, outcome: str, why: str) -> None:
-        self.told.append((outcome, why))
+    def cached(self, event: events.Cached) -> None:
+        self.told.append((event.outcome, event.why))
 
 
 def fresh(body: bytes = b"fresh", **fields: str) -> Callable[[Request], Answer]:

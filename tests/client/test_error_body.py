@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from adieu.events import Answered
     from adieu.testing.faults import Ending, Peer, Request
     from support.stage import Stage
 
@@ -26,9 +27,7 @@ class AfterHead(adieu.Events):
     def __init__(self) -> None:
         self.answered_once = threading.Event()
 
-    def answered(
-        self, connection: int, method: str, url: str, status: int, seconds: float, reused: bool
-    ) -> None:
+    def answered(self, event: Answered) -> None:
         self.answered_once.set()
 
 

@@ -311,7 +311,7 @@ def test_every_setting_of_a_client_is_pickled(runner: Any, tmp_path: Path) -> No
         "connect": adieu.Connect(resolver=resolver),
         "follow_redirects": False,
         "max_redirects": 3,
-        "events": Listener(),
+        "events": (Listener(),),
         "event_hooks": {"request": [hook], "response": [hook]},
         "cookies": {"a": "b"},
         "max_body": 99,
@@ -336,7 +336,7 @@ def test_every_setting_of_a_client_is_pickled(runner: Any, tmp_path: Path) -> No
         assert getattr(arrived, name) == getattr(client, name), name
     assert arrived.follow_redirects is False
     assert arrived.retry.limit == 2
-    assert isinstance(arrived.events, Listener)
+    assert [type(listener) for listener in arrived.events] == [Listener]
     assert arrived.event_hooks == {"request": (hook,), "response": (hook,)}
     assert [cookie.value for cookie in arrived.cookies] == ["b"]
     assert "p.example" in str(arrived.proxy["https://*.example/"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu import Limits, Retry
+from adieu import Limits, Retry, events
 from adieu.transport.registry import find_adapter
 from support.runner import RUNNERS
 from support.stage import ADAPTERS, Stage
@@ -68,8 +68,8 @@ class Listener(adieu.Events):
     def __init__(self, retries: list[tuple[str, int, str]]) -> None:
         self.retries = retries
 
-    def retrying(self, method: str, url: str, retry: int, wait: float, reason: str) -> None:
-        self.retries.append((method, retry, reason))
+    def retrying(self, event: events.Retrying) -> None:
+        self.retries.append((event.method, event.retry, event.reason))
 
 
 @pytest.fixture(params=PLACES, ids="-".join)

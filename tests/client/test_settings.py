@@ -379,7 +379,7 @@ def test_the_settings_of_an_exchange(side: Sync) -> None:
         "timeout": adieu.Timeout(total=9),
         "cleanup": adieu.ReleaseOnRead(),
         "connect": adieu.Connect(family="ipv4"),
-        "events": adieu.Events(),
+        "events": (adieu.Events(),),
         "tls": adieu.TLSConfig(minimum_version="1.3"),
         "max_body": 99,
     }
@@ -391,7 +391,8 @@ def test_the_settings_of_an_exchange(side: Sync) -> None:
     assert exchange.deadline.timeout is values["timeout"]
     assert exchange.policy is values["cleanup"]
     assert exchange.connection.connect is values["connect"]
-    assert exchange.events is values["events"]
+    assert exchange.events is not None
+    assert exchange.events.listeners is values["events"]
     assert exchange.connection.tls is values["tls"]
     assert exchange.max_body == 99
     client.timeout, client.cleanup, client.max_body = 7, None, None

@@ -6,7 +6,7 @@ import pickle
 import ssl
 import threading
 from socket import EAI_AGAIN, EAI_NONAME, gaierror
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,11 @@ import adieu
 from adieu import Request, Response, Retry, RetryBudget
 from adieu.flow.retries import Attempts
 from adieu.lifecycle.lock import is_owned
+from adieu.lifecycle.reporting import Report
 from support.locks import InterruptedLock
+
+if TYPE_CHECKING:
+    from adieu.events import Retrying
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 KEY = {"Idempotency-Key": "7f3a"}
@@ -346,10 +350,12 @@ def test_each_retry_is_an_event_before_its_wait() -> None:
     events_seen: list[tuple[Any, ...]] = []
 
     class Listener(adieu.Events):
-        def retrying(self, *facts: Any) -> None:
+        def retrying(self, event: Retrying) -> None:
+            facts = event.method, event.url, event.retry, event.wait, event.reason
             events_seen.append(facts)
 
-    mine = attempts(Retry(2, backoff=1), a_request("PUT", content=b"x"), events=Listener())
+    told = Report((Listener(),), 0, 0)
+    mine = attempts(Retry(2, backoff=1), a_request("PUT", content=b"x"), events=told)
     mine.after(Response(503))
     mine.after(adieu.ConnectTimeout("x"))
     mine.after(Response(503))

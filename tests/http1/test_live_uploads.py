@@ -16,6 +16,7 @@ from support.steering import LOOPS, DelayedWire, run, settle, sleep, spawn, wait
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from adieu.events import Informational
     from adieu.testing.faults import Ending, FaultServer, Peer, Request
     from support.watch import Watch
     from support.ways import Way
@@ -124,8 +125,8 @@ def test_other_answers_stop_nothing(way: Way, loop: str, census: Watch) -> None:
     heard: list[int] = []
 
     class Interim(adieu.Events):
-        def informational(self, connection: int, status: int) -> None:
-            heard.append(status)
+        def informational(self, event: Informational) -> None:
+            heard.append(event.status)
 
     def goes_on(peer: Peer, request: Request) -> Ending:
         peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -347,7 +348,7 @@ def test_interim_answers_are_told_in_the_context_of_the_call(
     heard: list[str | None] = []
 
     class Interim(adieu.Events):
-        def informational(self, connection: int, status: int) -> None:
+        def informational(self, event: Informational) -> None:
             heard.append(variable.get(None))
 
     def hints(peer: Peer, request: Request) -> Ending:

@@ -22,6 +22,7 @@ from support.stage import caught, drop, eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from adieu.events import Closed, Leaked, Leased
     from support.stage import Stage
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.usefixtures("uncollected")]
@@ -187,15 +188,15 @@ def test_a_listener_gets_the_leak(
         def __init__(self) -> None:
             self.calls: list[tuple[object, ...]] = []
 
-        def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
-            self.calls.append(("leased", connection))
+        def leased(self, event: Leased) -> None:
+            self.calls.append(("leased", event.connection))
 
-        def closed(self, connection: int, why: str) -> None:
-            self.calls.append(("closed", connection, why))
+        def closed(self, event: Closed) -> None:
+            self.calls.append(("closed", event.connection, event.why))
 
-        def leaked(self, lease: adieu.LeaseInfo) -> None:
+        def leaked(self, event: Leaked) -> None:
             self.calls.append(
-                ("leaked", lease.connection, lease.method, lease.url, lease.opened_at)
+                ("leaked", event.connection, event.method, event.url, event.opened_at)
             )
             if error is not None:
                 raise error("the listener fails")

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.events import Connected, Event
 from adieu.lifecycle.events import CLIENT_CLOSED
 from adieu.lifecycle.inbox import AT_ONCE
 from adieu.lifecycle.origin_counts import OriginCounts
+from adieu.lifecycle.reporting import ConnectionReport, Report
 from support.alarm import HAS_ALARMS, Alarm
 from support.fake_pool import Bench, FakeConnection, FakeLease, begin, end
 from support.stage import drop
@@ -48,7 +50,8 @@ def test_a_discarded_connection_is_closed_and_gone() -> None:
     end(lease, reuse=False, why="exit")
     assert bench.states() == []
     assert not bench.made[0].open
-    assert bench.listener.calls == [("closed", lease.connection.id, "exit")]
+    number = lease.connection.id
+    assert bench.listener.calls == [("discarded", number, "exit"), ("closed", number, "exit")]
     assert bench.take().connection is bench.made[1]
 
 
@@ -142,7 +145,8 @@ def test_a_connection_is_not_used_beyond_its_age() -> None:
     assert lease.connection.open
     end(lease)
     assert bench.states() == []
-    assert bench.listener.calls == [("closed", lease.connection.id, "age")]
+    number = lease.connection.id
+    assert bench.listener.calls == [("discarded", number, "age"), ("closed", number, "age")]
 
 
 def test_a_connection_is_not_used_more_often_than_allowed() -> None:
@@ -349,9 +353,10 @@ def test_a_lease_ended_by_many_threads_ends_once() -> None:
             thread.start()
         for thread in threads:
             thread.join(30)
-        assert len(bench.listener.calls) == 1
+        told = [call[0] for call in bench.listener.calls]
+        assert told in (["released"], ["discarded", "closed"])
         # Not the number of calls: two threads may do a deferred job, and `close()` is idempotent.
-        assert connection.open == (bench.listener.calls[0][0] == "released")
+        assert connection.open == (told == ["released"])
         bench.check()
 
 
@@ -394,8 +399,17 @@ def test_every_end_is_reported_once_with_many_threads_at_work() -> None:
     # An idle connection that makes room is closed without being leased: its end is also reported once.
     closed = [call[1] for call in bench.listener.calls if call[0] == "closed"]
     assert len(closed) == len(set(closed))
-    ends = [call for call in bench.listener.calls if call[-1] != "room for another origin"]
+    ends = [call for call in bench.listener.calls if call[0] in ("released", "discarded")]
     assert len(ends) == len(leased) == 1200
+
+
+def told_to(listener: adieu.Events, lease: FakeLease) -> ConnectionReport:
+    """What tells the lease's connection, which it has and is open, to another listener."""
+    number = lease.connection.id
+    report = ConnectionReport(number, Report((listener,), 0, 0))
+    report.leased(report.lease, "GET", "http://a/", False)
+    report.connected(Connected(seconds=0.0, peer="", local=""))
+    return report
 
 
 def test_an_error_of_a_listener_has_no_effect_on_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,12 +417,12 @@ def test_an_error_of_a_listener_has_no_effect_on_the_pool(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
 
     class Loud(adieu.Events):
-        def closed(self, connection: int, why: str) -> None:
+        def closed(self, event: Event) -> None:
             raise ValueError("not today")
 
     bench = Bench()
     lease = bench.take()
-    lease.connection.events = Loud()
+    lease.connection.report = told_to(Loud(), lease)
     end(lease, reuse=False)
     assert bench.made[0].closed == 1
     assert [report.exc_type for report in seen] == [ValueError]
@@ -446,7 +460,8 @@ def test_a_finalizer_may_end_a_lease_while_a_connection_is_closed() -> None:
     end(lease, reuse=False)
     assert bench.states() == []
     assert not any(connection.open for connection in bench.made)
-    assert sorted(call[0] for call in bench.listener.calls) == ["closed", "closed"]
+    told = sorted(call[0] for call in bench.listener.calls)
+    assert told == ["closed", "closed", "discarded", "discarded"]
 
 
 def test_a_connection_that_cannot_be_closed_does_not_prevent_other_closes(
@@ -478,7 +493,9 @@ def test_a_detached_connection_leaves_the_pool() -> None:
     assert lease.connection.open
     bench.pool.close()
     assert lease.connection.closed == 0
-    assert ("closed", lease.connection.id, "upgraded") in bench.listener.calls
+    number = lease.connection.id
+    assert ("discarded", number, "upgraded") in bench.listener.calls
+    assert ("detached", number) in bench.listener.calls
 
 
 def test_a_dead_connection_is_replaced_in_its_place() -> None:
@@ -686,7 +703,7 @@ def test_a_connection_that_was_about_to_be_closed_is_forgotten_in_a_forked_child
     seen: list[bool] = []
 
     class Forking(adieu.Events):
-        def released(self, connection: int) -> None:
+        def released(self, event: Event) -> None:
             # Another thread forks here: the connection has left the table and is not closed yet.
             bench.pool._deferred.append(other.connection.close)
             bench.pool._owners.pop(other.connection)
@@ -694,7 +711,7 @@ def test_a_connection_that_was_about_to_be_closed_is_forgotten_in_a_forked_child
             seen.append(other.connection.forgotten)
 
     other = bench.take()
-    lease.connection.events = Forking()
+    lease.connection.report = told_to(Forking(), lease)
     end(lease)
     assert seen == [True]
     assert other.connection.closed == 0

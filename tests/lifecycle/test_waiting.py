@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.events import Connected, Leased
 from adieu.lifecycle import waiting
 from adieu.lifecycle.deadline import Deadline
 from adieu.lifecycle.exchange import ExchangeBase
+from adieu.lifecycle.reporting import ExchangeReport
 from adieu.lifecycle.waiting import PoolWait
 from adieu.net.async_backend import current_backend
 from support.fake_pool import Bench, FakeLease, begin, end
@@ -27,12 +29,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lifecycle
 
 
+class _Leases(adieu.Events):
+    def __init__(self, calls: list[tuple[Any, ...]]) -> None:
+        self._calls = calls
+
+    def leased(self, event: Leased) -> None:
+        self._calls.append(("leased", event.connection, event.method, event.url, event.reused))
+
+
 class _Taker:
     """Takes connections of a bench, in one of the two ways."""
 
     def __init__(self, bench: Bench, awaits: bool) -> None:
         self._bench = bench
         self._awaits = awaits
+        self.leased = _Leases(bench.listener.calls)
         waiter: list[Callable[[], Any]] = (
             [lambda: current_backend().pool_waiter()] if awaits else []
         )
@@ -40,12 +51,15 @@ class _Taker:
 
     def take(self, lease: FakeLease, **seconds: Any) -> Any:
         clock = Deadline(adieu.Timeout(**{"pool": 30, **seconds}))
-        exchange = ExchangeBase(
-            "GET", "http://a/", clock, adieu.Prefetch(), events=self._bench.listener
-        )
+        report = ExchangeReport((self._bench.listener, self.leased), 0, "GET", "http://a/")
+        exchange = ExchangeBase("GET", "http://a/", clock, adieu.Prefetch(), events=report)
         if self._awaits:
-            return asyncio.run(self._wait.take_async(lease, exchange))
-        return self._wait.take(lease, exchange)
+            connection = asyncio.run(self._wait.take_async(lease, exchange))
+        else:
+            connection = self._wait.take(lease, exchange)
+        if connection.uses == 1:
+            connection.report.connected(Connected(seconds=0.0, peer="", local=""))
+        return connection
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import adieu
 from adieu.testing.socket_table import established
 
 if TYPE_CHECKING:
+    from adieu import events
     from adieu.testing.faults import FaultServer
 
 ADAPTERS = ("urllib3", "native", "close")
@@ -25,49 +26,54 @@ class EventLog(adieu.Events):
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, int, str]] = []
-        self.leaks: list[adieu.LeaseInfo] = []
+        self.leaks: list[events.Leaked] = []
         self.replays: list[tuple[str, str]] = []
         self.ends: list[str | int] = []
 
-    def connect_started(self, connection: int, origin: str) -> None:
-        self.lines.append(("connect_started", connection, origin))
+    def connect_started(self, event: events.ConnectStarted) -> None:
+        self._add(event, event.origin)
 
-    def connected(self, connection: int, seconds: float) -> None:
-        assert seconds >= 0
-        self.lines.append(("connected", connection, ""))
+    def connected(self, event: events.Connected) -> None:
+        assert event.seconds >= 0
+        self._add(event)
 
-    def connect_failed(self, connection: int, error: str) -> None:
-        self.lines.append(("connect_failed", connection, error))
+    def connect_failed(self, event: events.ConnectFailed) -> None:
+        self._add(event, event.error)
 
-    def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
-        self.lines.append(("leased", connection, f"{method} {url}{' again' if reused else ''}"))
+    def leased(self, event: events.Leased) -> None:
+        self._add(event, f"{event.method} {event.url}{' again' if event.reused else ''}")
 
-    def released(self, connection: int) -> None:
-        self.lines.append(("released", connection, ""))
+    def released(self, event: events.Released) -> None:
+        self._add(event)
 
-    def closed(self, connection: int, why: str) -> None:
-        self.lines.append(("closed", connection, why))
+    def discarded(self, event: events.Discarded) -> None:
+        self._add(event, event.why)
 
-    def informational(self, connection: int, status: int) -> None:
-        self.lines.append(("informational", connection, str(status)))
+    def closed(self, event: events.Closed) -> None:
+        self._add(event, event.why)
 
-    def replayed(self, method: str, url: str) -> None:
-        self.replays.append((method, url))
+    def detached(self, event: events.Detached) -> None:
+        self._add(event)
 
-    def answered(
-        self, connection: int, method: str, url: str, status: int, seconds: float, reused: bool
-    ) -> None:
-        assert seconds >= 0
-        self.ends.append(status)
+    def informational(self, event: events.Informational) -> None:
+        self._add(event, str(event.status))
 
-    def failed(
-        self, connection: int, method: str, url: str, error: str, seconds: float, reused: bool
-    ) -> None:
-        assert seconds >= 0
-        self.ends.append(error)
+    def replayed(self, event: events.Replayed) -> None:
+        self.replays.append((event.method, event.url))
 
-    def leaked(self, lease: adieu.LeaseInfo) -> None:
-        self.leaks.append(lease)
+    def answered(self, event: events.Answered) -> None:
+        assert event.seconds >= 0
+        self.ends.append(event.status)
+
+    def failed(self, event: events.Failed) -> None:
+        assert event.seconds >= 0
+        self.ends.append(event.error)
+
+    def leaked(self, event: events.Leaked) -> None:
+        self.leaks.append(event)
+
+    def _add(self, event: events.Event, text: str = "") -> None:
+        self.lines.append((event.kind, event.connection, text))
 
     def count(self) -> Counter[str]:
         """The number of events of each kind."""
@@ -109,13 +115,13 @@ class _State:
             ok, self.leased = not self.leased and not self.closed, True
         elif name == "released":
             ok, self.leased = self.leased and self.connecting == "done", False
+        elif name == "discarded":
+            ok, self.leased = self.leased, False
         elif name == "informational":
             ok = self.leased and self.connecting == "done"
         else:
-            assert name == "closed"
-            # It ends a lease or an open connection, so both have as many ends as starts.
-            ok = (self.leased or self.connecting == "done") and not self.closed
-            self.leased, self.closed = False, True
+            assert name in {"closed", "detached"}
+            ok, self.closed = self.connecting == "done" and not self.closed, True
         if ok:
             return None
         return f"connecting was {self.connecting}, leased {self.leased}, closed {self.closed}"

@@ -6,10 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import adieu
+from adieu.events import Connected
 from adieu.lifecycle.pool import Pool, PooledConnection, PoolLease
+from adieu.lifecycle.reporting import ConnectionReport, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from adieu import events
 
 __all__ = ["Bench", "Clock", "FakeConnection", "FakeLease", "Listener", "begin", "end"]
 
@@ -51,19 +55,22 @@ class FakeLease(PoolLease[Any]):
 
 
 class Listener(adieu.Events):
-    """Records the events."""
+    """Records the ends of leases and connections."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
-    def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
-        self.calls.append(("leased", connection, method, url, reused))
+    def released(self, event: events.Released) -> None:
+        self.calls.append(("released", event.connection))
 
-    def released(self, connection: int) -> None:
-        self.calls.append(("released", connection))
+    def discarded(self, event: events.Discarded) -> None:
+        self.calls.append(("discarded", event.connection, event.why))
 
-    def closed(self, connection: int, why: str) -> None:
-        self.calls.append(("closed", connection, why))
+    def closed(self, event: events.Closed) -> None:
+        self.calls.append(("closed", event.connection, event.why))
+
+    def detached(self, event: events.Detached) -> None:
+        self.calls.append(("detached", event.connection))
 
 
 class Clock:
@@ -84,11 +91,11 @@ class Bench:
         self.made: list[FakeConnection] = []
         self.listener = Listener()
         more.setdefault("idle", None)
-        made, listener = self.made, self.listener
+        made, told = self.made, Report((self.listener,), 0, 0)
 
         def new(key: Hashable, number: int, now: float) -> FakeConnection:
             connection = FakeConnection(key, number, now)
-            connection.events = listener
+            connection.report = ConnectionReport(number, told)
             made.append(connection)
             return connection
 
@@ -159,6 +166,10 @@ def begin(lease: FakeLease) -> FakeLease:
     connection.open = True
     connection.uses += 1
     connection.user = lease
+    report = connection.report
+    report.leased(report.lease, "GET", f"http://{lease.key}/", connection.uses > 1)
+    if connection.uses == 1:
+        report.connected(Connected(seconds=0.0, peer="", local=""))
     return lease
 
 

@@ -15,7 +15,7 @@ from adieu.client.resembling import resembling
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.cleanup import CleanupPolicy
 from adieu.lifecycle.deadline import Timeout
-from adieu.lifecycle.events import Events
+from adieu.lifecycle.events import Events, Listeners
 from adieu.lifecycle.limits import Limits
 from adieu.messages.url.form import encode_form
 
@@ -93,10 +93,16 @@ def checked_cookies(cookies: CookiesLike | None) -> CookieValues | None:
     )
 
 
-def checked_events(events: Events | None) -> Events | None:
-    if events is None or isinstance(events, Events):
-        return events
-    raise InvalidRequest(f"events= is an adieu.Events, not {_shown(events)}")
+def checked_events(events: Events | Iterable[Events] | None) -> Listeners:
+    if events is None:
+        return ()
+    if isinstance(events, Events):
+        return (events,)
+    if isinstance(events, Iterable):
+        listeners = tuple(events)
+        if all(isinstance(listener, Events) for listener in listeners):
+            return listeners
+    raise InvalidRequest(f"events= is an adieu.Events, or a list of them, not {_shown(events)}")
 
 
 def checked_extras(extras: Mapping[str, object] | None) -> Mapping[str, object] | None:

@@ -247,7 +247,9 @@ class ClientBase(NamesElsewhere, SettingAttributes):
         own = settings.cookies
         cookies = None if own is None else for_one_call(request, own)
         begun = call(self, settings, stream, credentials, cookies, home)
-        return begun.run(request, settings.max_redirects)
+        if settings.client.events:
+            return begun.reported(request, settings.client.events)
+        return begun.run(request)
 
     def watch(self, body: BodyBase) -> None:
         """Remember, weakly, a body that is returned open, so that `close` can end it."""

@@ -21,14 +21,13 @@ from adieu.flow.expect import EXPECTATION_FAILED, has_failed, without_expectatio
 from adieu.flow.redirects import REDIRECTS, follow
 from adieu.lifecycle.body_state import BodyState
 from adieu.lifecycle.deadline import Deadline
-from adieu.lifecycle.events import notify
 from adieu.lifecycle.pinned import Pinned
 from adieu.messages.response import ResponseHead
 from adieu.net.connection_settings import DEFAULT, ConnectionSettings
 from adieu.texts import show_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from adieu.client.call_settings import CallSettings
     from adieu.client.options import Hook
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from adieu.lifecycle.body import AnyBody
     from adieu.lifecycle.body_steps import BodyBase
     from adieu.lifecycle.cleanup import Why
+    from adieu.lifecycle.events import Listeners
+    from adieu.lifecycle.reporting import CallReport, ExchangeReport
     from adieu.lifecycle.steps import Steps
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.request import Request
@@ -89,6 +90,7 @@ class Call:
         "cookies",
         "credentials",
         "deadline",
+        "events",
         "home",
         "settings",
         "stream",
@@ -119,9 +121,25 @@ class Call:
         self._hops = 0
         # The responses that were not the last one.
         self._history: tuple[Any, ...] = ()
+        # Tells the listeners: see `reported`.
+        self.events: CallReport | None = None
 
-    def run(self, request: Request, max_redirects: int | None) -> Steps[AnyResponse]:
-        """Send, follow redirects (None: do not), and give the final response to its policy."""
+    def reported(self, request: Request, listeners: Listeners) -> Steps[AnyResponse]:
+        """The steps of `run`; the listeners are told what happens."""
+        from adieu.lifecycle.reporting import CallReport
+
+        self.events = events = CallReport(listeners)
+        try:
+            events.started(request.method, request.url)
+            response = yield from self.run(request)
+            events.ended(response.url, response.status_code, self._hops)
+        except BaseException as error:
+            events.failed(type(error).__name__, self._hops)
+            raise
+        return response
+
+    def run(self, request: Request) -> Steps[AnyResponse]:
+        """Send, follow redirects, and give the final response to its policy."""
         try:
             if self.credentials is None and self.settings.retry is None:
                 response = yield from self._hop(request)
@@ -129,6 +147,7 @@ class Call:
                     response = yield from self._unexpecting(request, response)
             else:
                 response = yield from self._authenticated(request)
+            max_redirects = self.settings.max_redirects
             if max_redirects is not None and response.status_code in REDIRECTS:
                 response = yield from self._follow(request, response, max_redirects)
             if self._history:
@@ -186,10 +205,8 @@ class Call:
             except StopIteration:
                 return response
             self.client.mounts.refuse_redirect(response.url, request.url)
-            events = self.settings.client.events
-            if events is not None:
-                facts = request.method, show_url(request.url), response.status_code
-                notify(events.redirected, *facts)
+            if self.events is not None:
+                self.events.redirected(request.method, request.url, response.status_code)
             yield from self._discard_response(response, "redirect")
             response = yield from self._authenticated(request)
 
@@ -200,7 +217,9 @@ class Call:
         if credentials is not None and credentials.origin == request.url.origin:
             from adieu.flow.auth_driver import run_auth_flow
 
-            steps = run_auth_flow(credentials.auth, request, send, self._discard_response)
+            steps = run_auth_flow(
+                credentials.auth, request, send, self._discard_response, self.events
+            )
             return self._on_one_connection(steps) if credentials.auth.same_connection else steps
         return send(request)
 
@@ -220,7 +239,7 @@ class Call:
 
         settings = self.settings
         assert settings.retry is not None
-        attempts = Attempts(settings.retry, request, self.deadline, settings.client.events)
+        attempts = Attempts(settings.retry, request, self.deadline, self.events)
         return retried(attempts, lambda: self._sent(request), self._given_up, self._waiting)
 
     def _sent(self, request: Request) -> Steps[AnyResponse]:
@@ -285,7 +304,7 @@ class Call:
             self.deadline,
             settings.cleanup or mount.policy or defaults.cleanup,
             self._connection_settings(mount, url),
-            defaults.events,
+            None if self.events is None else _begin(self.events, request, self._hops),
             self._hops,
             settings.extras,
             settings.max_body,
@@ -296,18 +315,18 @@ class Call:
         self._hops += 1
         events = exchange.events
         # The first exchange begins with the call.
-        began = 0.0 if self._hops == 1 and events is None else self.deadline.elapsed()
+        began = 0.0 if self._hops == 1 else self.deadline.elapsed()
         try:
             response: AnyResponse = yield adapter.send(request, exchange)
             if not _is_settled(response, exchange):
                 response = yield from exchange.settle(response)
         except BaseException as error:
-            _tell_failed(exchange, error, began)
+            _report_failure(exchange, error)
             if isinstance(error, Exception) and not isinstance(error, AdieuError):
                 raise _wrap_adapter_error(adapter, exchange, error) from error
             raise
         if events is not None:
-            _tell_end(events.answered, exchange, response.status_code, began)
+            _report_answer(events, exchange, response)
         response.for_request = request
         response.seconds = self.deadline.elapsed() - began
         body = response.body
@@ -411,16 +430,37 @@ def _wrap_adapter_error(adapter: object, exchange: AnyExchange, error: Exception
     )
 
 
-def _tell_failed(exchange: AnyExchange, error: BaseException, began: float) -> None:
+# -- what listeners are told -------------------------------------------------------------------------------------------
+
+
+def _begin(events: CallReport, request: Request, hop: int) -> ExchangeReport:
+    body = request.content.body
+    size = None if body is None else len(body)
+    return events.next_exchange(request.method, request.url, hop, request.headers.raw, size)
+
+
+def _report_failure(exchange: AnyExchange, error: BaseException) -> None:
     if exchange.events is not None:
-        _tell_end(exchange.events.failed, exchange, type(error).__name__, began)
+        exchange.events.failed(type(error).__name__, *_connection_of(exchange))
 
 
-def _tell_end(
-    method: Callable[..., object], exchange: AnyExchange, what: str | int, began: float
-) -> None:
+def _report_answer(events: ExchangeReport, exchange: AnyExchange, response: AnyResponse) -> None:
+    connection, reused = _connection_of(exchange)
+    headers = response.headers
+    events.answered(
+        response.status_code,
+        response.reason,
+        response.http_version,
+        headers.raw,
+        headers.has("content-encoding"),
+        connection,
+        reused,
+    )
+    response.events = events
+    if response.body is None or response.body.lease is None:
+        events.no_lease(response.raw_size)
+
+
+def _connection_of(exchange: AnyExchange) -> tuple[int, bool]:
     lease = exchange.lease
-    connection, reused = (0, False) if lease is None else (lease.connection_id, lease.reused)
-    seconds = exchange.deadline.elapsed() - began
-    facts = exchange.method, show_url(exchange.url), what, seconds, reused
-    notify(method, connection, *facts)
+    return (0, False) if lease is None else (lease.connection_id, lease.reused)

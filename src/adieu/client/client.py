@@ -60,8 +60,9 @@ class Client(ClientBase):
     - `retry`: how often what failed is sent again, a number or a `Retry`.
     - `max_body`: bounds bodies that are read whole (bytes, decoded; 1 GiB): a longer one, or a decompression bomb, is
       `BodyTooLarge`. None: no bound.
-    - `events`: listens to what happens to connections. `event_hooks`: lists of functions that get every "request"
-      before it is sent and every "response" before it is returned.
+    - `events`: a listener, or a list of them, which is told what happens to calls, exchanges and connections.
+      `event_hooks`: lists of functions that get every "request" before it is sent and every "response" before it is
+      returned.
 
     A client may be shared between threads. Pickled, and copied, it is its settings: what arrives is a new client,
     without connections. The secrets (auth, cookies, passwords of proxies and keys) are among them: treat the pickle as

@@ -9,8 +9,12 @@ imported on first use.
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from adieu.lifecycle.events import Events
+
+if TYPE_CHECKING:
+    from adieu import events
 
 __all__ = ["LogEvents"]
 
@@ -41,58 +45,46 @@ class LogEvents(Events):
         )
         self.level = level
 
-    def answered(
-        self, connection: int, method: str, url: str, status: int, seconds: float, reused: bool
-    ) -> None:
-        self._exchange("%s %s: %d in %.3f s, %s", connection, method, url, status, seconds, reused)
+    def answered(self, event: events.Answered) -> None:
+        self._exchange("%s %s: %d in %.3f s, %s", event, event.status)
 
-    def failed(
-        self, connection: int, method: str, url: str, error: str, seconds: float, reused: bool
-    ) -> None:
-        self._exchange(
-            "%s %s: %s after %.3f s, %s", connection, method, url, error, seconds, reused
-        )
+    def failed(self, event: events.Failed) -> None:
+        self._exchange("%s %s: %s after %.3f s, %s", event, event.error)
 
-    def _exchange(
-        self,
-        line: str,
-        connection: int,
-        method: str,
-        url: str,
-        end: int | str,
-        seconds: float,
-        reused: bool,
-    ) -> None:
+    def _exchange(self, line: str, event: events.Answered | events.Failed, end: int | str) -> None:
         if self.logger.isEnabledFor(self.level):
-            age = "reused" if reused else "new"
-            where = f"connection {connection}, {age}" if connection else "no connection"
-            self.logger.log(self.level, line, method, url, end, seconds, where)
+            age = "reused" if event.reused else "new"
+            number = event.connection
+            where = f"connection {number}, {age}" if number else "no connection"
+            facts = event.method, event.url, end, event.seconds, where
+            self.logger.log(self.level, line, *facts)
 
-    def redirected(self, method: str, url: str, status: int) -> None:
-        self._log("%s %s: followed, by a %d", method, url, status)
+    def redirected(self, event: events.Redirected) -> None:
+        self._log("%s %s: followed, by a %d", event.method, event.url, event.status)
 
-    def retrying(self, method: str, url: str, retry: int, wait: float, reason: str) -> None:
-        facts = method, url, retry, wait, reason
+    def retrying(self, event: events.Retrying) -> None:
+        facts = event.method, event.url, event.retry, event.wait, event.reason
         self._log("%s %s: retry %d in %.3f s, because of %s", *facts)
 
-    def replayed(self, method: str, url: str) -> None:
+    def replayed(self, event: events.Replayed) -> None:
         line = "%s %s: sent once more, because a kept connection had died"
-        self._log(line, method, url)
+        self._log(line, event.method, event.url)
 
-    def cached(self, method: str, url: str, outcome: str, why: str) -> None:
-        self._log("%s %s: cache %s (%s)", method, url, outcome, why)
+    def cached(self, event: events.Cached) -> None:
+        self._log("%s %s: cache %s (%s)", event.method, event.url, event.outcome, event.why)
 
-    def connect_started(self, connection: int, origin: str) -> None:
-        self._log("connection %d: connecting to %s", connection, origin)
+    def connect_started(self, event: events.ConnectStarted) -> None:
+        proxy = "" if event.proxy is None else f" via {event.proxy}"
+        self._log("connection %d: connecting to %s%s", event.connection, event.origin, proxy)
 
-    def connected(self, connection: int, seconds: float) -> None:
-        self._log("connection %d: open after %.3f s", connection, seconds)
+    def connected(self, event: events.Connected) -> None:
+        self._log("connection %d: open after %.3f s", event.connection, event.seconds)
 
-    def connect_failed(self, connection: int, error: str) -> None:
-        self._log("connection %d: could not be opened", connection)
+    def connect_failed(self, event: events.ConnectFailed) -> None:
+        self._log("connection %d: could not be opened", event.connection)
 
-    def closed(self, connection: int, why: str) -> None:
-        self._log("connection %d: closed (%s)", connection, why)
+    def closed(self, event: events.Closed) -> None:
+        self._log("connection %d: closed (%s)", event.connection, event.why)
 
     def _log(self, line: str, *facts: object) -> None:
         self.logger.log(self.level, line, *facts)

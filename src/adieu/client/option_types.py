@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from adieu.client.options import CookiesLike, HooksLike, Verify
     from adieu.flow.auth import AuthLike
@@ -70,7 +70,7 @@ class CallOptions(RequestOptions, SendOptions, total=False):
 class _ClientOptions(TypedDict, total=False):
     connect: Connect | None
     max_redirects: int
-    events: Events | None
+    events: Events | Iterable[Events] | None
     event_hooks: HooksLike | None
 
 

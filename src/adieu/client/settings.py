@@ -24,7 +24,7 @@ from adieu.transport.routes import Routes
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Literal
 
     from typing_extensions import Self
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from adieu.flow.auth import Auth, AuthLike, ScopedAuth
     from adieu.flow.retries import Retry
     from adieu.lifecycle.cleanup import CleanupPolicy
-    from adieu.lifecycle.events import Events
+    from adieu.lifecycle.events import Events, Listeners
     from adieu.lifecycle.limits import Limits
     from adieu.messages.cookies.jar import Cookies
     from adieu.messages.headers import HeaderChanges, Headers
@@ -76,7 +76,7 @@ class ClientSettings(Value):
     connect: Connect | None
     cookies: ClientCookies
     event_hooks: Hooks
-    events: Events | None
+    events: Listeners
     follow_redirects: bool
     headers: ClientHeaders
     limits: Limits | None
@@ -220,7 +220,9 @@ class SettingAttributes:
     event_hooks: Setting[HooksLike | None, Mapping[str, tuple[Hook, ...]]] = Setting(
         None, checks.checked_hooks, _shown_hooks
     )
-    events: Setting[Events | None, Events | None] = Setting(None, checks.checked_events)
+    events: Setting[Events | Iterable[Events] | None, Listeners] = Setting(
+        None, checks.checked_events
+    )
     follow_redirects: Setting[bool, bool] = Setting(
         True, lambda given: checks.checked_flag("follow_redirects", given)
     )
@@ -295,9 +297,9 @@ _DEFAULTS["tls"] = None
 CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
 
 
-def listen_by_default(events: Events | None) -> None:
-    """Let clients that are made from now on without `events` have this listener: for a check of all clients."""
-    _DEFAULTS["events"] = events
+def listen_by_default(*listeners: Events) -> None:
+    """Let clients that are made from now on without `events` have these listeners: for a check of all clients."""
+    _DEFAULTS["events"] = listeners
 
 
 def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSettings:

@@ -14,6 +14,7 @@ from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.flow.auth import Auth
+    from adieu.lifecycle.reporting import Report
     from adieu.lifecycle.steps import Steps
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.response import Response
@@ -31,8 +32,12 @@ def run_auth_flow(
     request: Request,
     send: Callable[[Request], Steps[R]],
     discard: Callable[[R, Literal["auth"]], Steps[None]],
+    events: Report | None,
 ) -> Steps[R]:
-    """The last response of a flow. `send` sends a request; `discard` ends a response that is not the last."""
+    """The last response of a flow. `send` sends a request; `discard` ends a response that is not the last.
+
+    `events`: tells the listeners of each request because of a response.
+    """
     flow = auth.flow(request.copy())
     if not isinstance(flow, Generator):
         raise InvalidRequest(
@@ -55,6 +60,8 @@ def run_auth_flow(
                         f"{yielded.method} {show_url(yielded.url)} asks for credentials, so the content must be "
                         "sent again, but it was an iterator that has been used up: pass bytes, a file or a list"
                     )
+                if response is not None and events is not None:
+                    events.authenticating(yielded.method, yielded.url, response.status_code)
                 received = response = yield from send(yielded)
             elif response is not None and yielded is response:
                 yield from _read(response)

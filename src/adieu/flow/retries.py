@@ -28,12 +28,11 @@ from adieu.errors import (
     WriteTimeout,
 )
 from adieu.flow.retry_budget import RetryBudget
-from adieu.lifecycle.events import Events, notify
 from adieu.messages.fields.date import parse_date
-from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock, Deadline
+    from adieu.lifecycle.reporting import Report
     from adieu.lifecycle.steps import Steps
     from adieu.messages.request import Request
     from adieu.messages.response_head import ResponseHead
@@ -168,7 +167,7 @@ class Attempts:
         retry: Retry,
         request: Request,
         deadline: Deadline,
-        events: Events | None,
+        events: Report | None,
         *,
         chance: Callable[[], float] | None = None,
         wall: Clock = time,
@@ -203,8 +202,9 @@ class Attempts:
             return None
         self._retries += 1
         if self._events is not None:
-            facts = (request.method, show_url(request.url), self._retries, wait, _reason(outcome))
-            notify(self._events.retrying, *facts)
+            self._events.retrying(
+                request.method, request.url, self._retries, wait, _reason(outcome)
+            )
         return wait
 
 

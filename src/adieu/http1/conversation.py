@@ -20,8 +20,10 @@ from adieu.transport.pool_key import target_of
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
+    from adieu.http1.codec import Codec
     from adieu.http1.connection import H1LeaseBase
     from adieu.http1.tunnel import Tunnels
+    from adieu.lifecycle.reporting import ExchangeReport
     from adieu.lifecycle.steps import Steps
     from adieu.messages.request import Request
     from adieu.transport.exchange import ExchangeCore
@@ -37,6 +39,7 @@ def round_trip(
 ) -> Steps[Head]:
     """Send the request on the connection of the lease, and receive the final head."""
     connection, deadline = lease.connection, exchange.deadline
+    events = exchange.events
     assert connection is not None
     codec, stream = connection.codec, connection.stream
     assert stream is not None
@@ -57,9 +60,11 @@ def round_trip(
             try:
                 yield stream.send(out, deadline)
                 lease.sent = "wholly"
+                if events is not None:
+                    _report_sent(events, lease, out)
             except OSError as error:
                 codec.feed((yield from answer_after(error, stream)))
-                lease.started = True
+                lease.started = events is None or _reported_start(events, lease)
                 head = codec.head()
         else:
             head = yield from Upload(lease, request, exchange).steps(out)
@@ -68,10 +73,8 @@ def round_trip(
             if head is None:
                 data = yield stream.recv(_READ, deadline)
                 if not data:
-                    if codec.started():
-                        raise Malformed("it closed the connection in the middle of a head")
-                    raise EOFError
-                lease.started = True
+                    raise _too_early(codec)
+                lease.started = events is None or _reported_start(events, lease)
                 codec.feed(data)
             elif head.status >= 200 or head.status == 101:
                 break
@@ -82,6 +85,28 @@ def round_trip(
         raise map_error(error, phase, lease, deadline) from error
     lease.take(head)
     return head
+
+
+def _too_early(codec: Codec) -> Malformed | EOFError:
+    """The error for a peer that has closed before the end of its head."""
+    return (
+        Malformed("it closed the connection in the middle of a head")
+        if codec.started()
+        else EOFError()
+    )
+
+
+def _reported_start(events: ExchangeReport, lease: H1LeaseBase) -> bool:
+    """True, that bytes of the answer have come; listeners are told of the first."""
+    if not lease.started:
+        events.first_byte(lease.connection_id)
+    return True
+
+
+def _report_sent(events: ExchangeReport, lease: H1LeaseBase, out: bytes) -> None:
+    """The head ends with the first empty line; what comes after it is the body, as it was framed."""
+    head = out.index(b"\r\n\r\n") + 4
+    events.request_sent(lease.connection_id, head, len(out) - head)
 
 
 def _addressed(

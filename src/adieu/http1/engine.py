@@ -21,7 +21,6 @@ from adieu.http1.early_answer import refuse_unasked
 from adieu.http1.error_mapping import map_error
 from adieu.http1.head import Malformed
 from adieu.http1.tunnel import StartTLS, Tunnels
-from adieu.lifecycle.events import notify
 from adieu.lifecycle.pool import Pool
 from adieu.lifecycle.waiting import PoolWait
 from adieu.messages.headers import Headers
@@ -44,11 +43,17 @@ if TYPE_CHECKING:
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
+    from adieu.messages.url import Origin
     from adieu.net.async_wire import AsyncWire
+    from adieu.net.proxies.proxy import Proxy
     from adieu.net.wire import Wire
     from adieu.transport.exchange import AnyExchange, AsyncExchange, Exchange
 
 __all__ = ["Engine"]
+
+
+def _origin_and_proxy(target: Origin | ProxiedOrigin) -> tuple[Origin, Proxy | None]:
+    return (target.origin, target.proxy) if isinstance(target, ProxiedOrigin) else (target, None)
 
 
 class Engine:
@@ -116,7 +121,7 @@ class Engine:
             if not (self._replay and may_replay(lease, request, error)):
                 raise
             if exchange.events is not None:
-                notify(exchange.events.replayed, lease.method, show_url(lease.url))
+                exchange.events.replayed(lease.method, lease.url)
             head = yield from self._resend_fresh(lease, request, exchange, "died while idle")
         if head.status == 407 and not challenged and self._may_answer(lease, request, head):
             # As after a server's challenge: a short body is read, and its connection serves again.
@@ -156,15 +161,15 @@ class Engine:
         connection = lease.connection
         assert connection is not None
         target = target_of(lease.key)
-        events = exchange.events
+        report = connection.report
         settings = exchange.connection
         scope = connection.scope = ConnectScope(
             exchange.deadline, settings.tls, settings.connect, settings.guard, lease.key
         )
         phase: Phase = "connect"
         try:
-            if events is not None:
-                notify(events.connect_started, connection.id, str(target))
+            if exchange.events is not None and report is not None:
+                scope.events = report.connect_started(*_origin_and_proxy(target))
             if connection.closed:
                 # It was closed after it was leased. From here on, closing it closes the scope, with all that it made.
                 raise ClientClosed("the client was closed before a connection was opened")
@@ -193,14 +198,14 @@ class Engine:
                 raise ClientClosed("the client was closed while a connection was being opened")
         except BaseException as error:
             scope.close()
-            if events is not None:
-                notify(events.connect_failed, connection.id, str(error) or type(error).__name__)
+            if scope.events is not None:
+                scope.events.failed(error)
             if isinstance(error, (OSError, EOFError, Malformed, TransportError)):
                 raise map_error(error, phase, lease) from error
             raise
         connection.scope = None
-        if events is not None:
-            notify(events.connected, connection.id, exchange.deadline.now() - connection.opened_at)
+        if scope.events is not None:
+            self.pool.report_open(lease, scope.events)
 
     def _may_answer(self, lease: H1LeaseBase, request: Request, head: Head) -> bool:
         """Whether a proxy that forwards wants Digest credentials, which need its challenge first.

@@ -16,7 +16,6 @@ from adieu.http1.early_answer import MOST_HELD, answer_after, stops_upload
 from adieu.http1.head import MAX_INTERIM, Head, Malformed
 from adieu.http1.request_writer import block_to_send
 from adieu.lifecycle.deadline import Within
-from adieu.lifecycle.events import notify
 from adieu.lifecycle.fairness import checkpoint, turn_ends_at, turn_is_over
 from adieu.lifecycle.steps import adrive
 from adieu.messages.fields.trailers import sent_trailers
@@ -48,11 +47,13 @@ class Upload:
         "_codec",
         "_deadline",
         "_exchange",
+        "_head_bytes",
         "_held",
         "_held_bytes",
         "_lease",
         "_over",
         "_request",
+        "_sent_bytes",
         "_stream",
     )
 
@@ -70,6 +71,9 @@ class Upload:
         self._answer: Head | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
+        # What was sent so far: of the head, and of the body as it was framed.
+        self._head_bytes = 0
+        self._sent_bytes = 0
         # The rest of the content is not wanted, or there is no time for it, as was found out while it was awaited.
         self._over = False
 
@@ -89,6 +93,7 @@ class Upload:
 
     def _send(self, head: bytes) -> Steps[None]:
         yield self._stream.send(head, self._deadline)
+        self._head_bytes = len(head)
         if self._codec.expects() and not (yield from self._await_continue()):
             return
         if self._request.content.is_async:
@@ -115,6 +120,7 @@ class Upload:
             if chunk == b"":
                 continue  # An empty chunk would end a chunked body.
             piece = codec.end(trailers) if chunk is None else codec.data(bytes(chunk))
+            self._sent_bytes += len(piece)
             if content.is_async:
                 try:
                     yield self._stream.send(piece, self._deadline)
@@ -130,6 +136,8 @@ class Upload:
             if chunk is None:
                 break
         lease.sent = "wholly"
+        if (events := self._exchange.events) is not None:
+            events.request_sent(lease.connection_id, self._head_bytes, self._sent_bytes)
 
     def _send_and_hear(self, rest: memoryview) -> Steps[bool]:
         """Send a piece, and take what the peer says meanwhile: whether it wants more."""
@@ -178,7 +186,10 @@ class Upload:
 
     def _hear(self, data: bytes) -> bool:
         """Take what the peer sent: whether it says that it does not want the rest."""
-        self._lease.started = True
+        lease, events = self._lease, self._exchange.events
+        if events is not None and not lease.started:
+            events.first_byte(lease.connection_id)
+        lease.started = True
         if self._answer is not None:
             self._held.append(data)
             self._held_bytes += len(data)
@@ -218,7 +229,7 @@ def report_interim(lease: H1LeaseBase, exchange: ExchangeCore, head: Head) -> No
         raise Malformed(f"it sent more than {MAX_INTERIM} 1xx responses")
     lease.got_continue = lease.got_continue or head.status == 100
     if exchange.events is not None:
-        notify(exchange.events.informational, lease.connection_id, head.status)
+        exchange.events.informational(lease.connection_id, head.status)
 
 
 class _Reading:

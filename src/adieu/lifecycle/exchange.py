@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.cleanup import CleanupPolicy, View
-from adieu.lifecycle.events import Events, LeaseInfo, notify
+from adieu.lifecycle.events import LeaseInfo
 from adieu.lifecycle.lease import LeaseBase
 from adieu.texts import show_url
 
 if TYPE_CHECKING:
+    from adieu.events import Event
     from adieu.lifecycle.deadline import Deadline
     from adieu.lifecycle.lease import AnyLease
+    from adieu.lifecycle.reporting import ExchangeReport
 
 __all__ = ["BackupFinalizer", "ExchangeBase", "caller", "skip_frames_of"]
 
@@ -47,10 +49,10 @@ _NO_LEASE = _NoLease()
 class ExchangeBase:
     """One request, its response, and the lease of the one connection that carries both.
 
-    `deadline`: the running clock of the call. `policy`: the cleanup policy in force. `events`: the listener, or None.
-    `hop`: 0 for the first exchange of a call. `max_body`: the most bytes of a body that is read whole (None: no
-    bound). `status`: the response's, once there is one. `opened_at`: the line of the user's that opened the response,
-    if it was handed out unread.
+    `deadline`: the running clock of the call. `policy`: the cleanup policy in force. `events`: tells the listeners;
+    None: there are none. `hop`: 0 for the first exchange of a call. `max_body`: the most bytes of a body that is read
+    whole (None: no bound). `status`: the response's, once there is one. `opened_at`: the line of the user's that
+    opened the response, if it was handed out unread.
     """
 
     # `former` and `pin` are those of `lifecycle.pinned`: a mixin can have no slots of its own.
@@ -77,7 +79,7 @@ class ExchangeBase:
         url: object,
         deadline: Deadline,
         policy: CleanupPolicy,
-        events: Events | None = None,
+        events: ExchangeReport | None = None,
         hop: int = 0,
         max_body: int | None = None,
     ) -> None:
@@ -120,6 +122,18 @@ class ExchangeBase:
                 raise
             # Last: had an interrupt hit before, the next call or the finalizer would end the lease again.
             self.lease = None
+            if self.events is not None:
+                self.events.lease_ended(why, lease.received, lease.connection_id)
+
+    def tell(self, event: Event) -> None:
+        """Tell the listeners, if there are any, of something that happened in this exchange: for adapters.
+
+        The time and the ids of the event are added here. An event that takes work to make is made only if there is a
+        listener: `if exchange.events is not None`.
+        """
+        if self.events is not None:
+            lease = self.lease
+            self.events.tell(event, 0 if lease is None else lease.connection_id)
 
     def keeps_lease(self) -> bool:
         """Whether the lease goes on although the body is complete: see `adieu.lifecycle.pinned`."""
@@ -170,7 +184,7 @@ class ExchangeBase:
             self.end(False, "abandoned")
         info = self._describe(lease)
         if self.events is not None:
-            notify(self.events.leaked, info)
+            self.events.leaked(*info)
         self.policy.on_abandoned(info)
 
     __del__ = finalize

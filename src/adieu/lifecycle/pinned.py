@@ -63,6 +63,9 @@ class Pinned(ExchangeBase):
             self.former = None
         if reuse and self.pin is not PinState.RELEASED:
             self.pin = PinState.COMPLETE
+            lease = self.lease
+            if self.events is not None and lease is not None:
+                self.events.lease_ended(why, lease.received, lease.connection_id)
             return
         super().end(False, "authenticated connection" if reuse else why)
 

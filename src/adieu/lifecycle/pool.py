@@ -7,8 +7,7 @@ lines can leave an index stale but never a connection without an owner. No reque
 know of the other origins' connections, the indexes tell.
 
 Changes are steps, as `Inbox` explains. Only a thread that wants a connection waits for the lock; one that ends a lease
-never waits. Deferred work may be done twice, except for notifications: each has one token, and only the thread that
-takes it notifies.
+never waits. Deferred work may be done twice; what tells the listeners has tokens against that (`reporting`).
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from enum import Enum
-from functools import partial
 from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from adieu.errors import ClientClosed
 from adieu.lifecycle.at_exit import quiet_at_exit
-from adieu.lifecycle.events import CLIENT_CLOSED, Events, LeaseInfo, notify
+from adieu.lifecycle.events import CLIENT_CLOSED, LeaseInfo
 from adieu.lifecycle.fork import call_first_after_fork
 from adieu.lifecycle.inbox import AT_ONCE, Inbox
 from adieu.lifecycle.lease import LeaseBase
@@ -33,6 +31,7 @@ from adieu.lifecycle.origin_counts import OriginCounts
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock
+    from adieu.lifecycle.reporting import Connecting, ConnectionReport, ExchangeReport
 
 __all__ = [
     "LeaseState",
@@ -46,13 +45,12 @@ class PooledConnection:
     """A connection as the pool knows it. `close()` must be idempotent, and must not raise, block or wait."""
 
     __slots__ = (
-        "events",
         "id",
         "idle_since",
         "keep_for",
         "key",
-        "notify_once",
         "opened_at",
+        "report",
         "uses",
     )
 
@@ -64,10 +62,8 @@ class PooledConnection:
         self.uses = 0
         # Seconds for which the server keeps an idle connection, by its Keep-Alive hint, less a margin.
         self.keep_for: float | None = None
-        # The listener of the client that leased it last.
-        self.events: Events | None = None
-        # The token for notifying it of the end.
-        self.notify_once = [True]
+        # What listeners know of it; made with the first lease of a client that has one.
+        self.report: ConnectionReport | None = None
 
     def close(self) -> None:
         raise NotImplementedError
@@ -106,7 +102,6 @@ class PoolLease(LeaseBase, Generic[C]):
     __slots__ = (
         "connection",
         "key",
-        "notify_once",
         "pool",
         "queue_ticket",
         "reused",
@@ -115,9 +110,6 @@ class PoolLease(LeaseBase, Generic[C]):
     )
 
     reused: bool
-
-    # The token for notifying a listener of the release; made when there is a listener.
-    notify_once: list[bool]
 
     def __init__(self, pool: Pool[C], key: Hashable) -> None:
         self.pool = pool
@@ -240,10 +232,10 @@ class Pool(Inbox, Generic[C]):
             self._post(self._want, lease)
         return self.served(lease)
 
-    def begin(self, lease: PoolLease[C], events: Events | None) -> C:
+    def begin(self, lease: PoolLease[C], events: ExchangeReport | None) -> C:
         """Begin an exchange on the lease's connection, which is returned; a stale one is replaced before.
 
-        The use is counted, and the listener is told of it. Raises `ClientClosed` if the lease has lost its connection.
+        The use is counted, and listeners are told of it. Raises `ClientClosed` if the lease has lost its connection.
         """
         conn = lease.connection
         while conn is not None and conn.is_stale():
@@ -251,13 +243,29 @@ class Pool(Inbox, Generic[C]):
             conn = lease.connection
         if conn is None:
             raise ClientClosed("this client was closed")
-        conn.events = events
         lease.reused = conn.uses > 0
         conn.uses += 1
         if events is not None:
-            about = lease.info()
-            notify(events.leased, conn.id, about.method, about.url, lease.reused)
+            self._report_begin(lease, conn, events)
         return conn
+
+    def _report_begin(self, lease: PoolLease[C], conn: C, events: ExchangeReport) -> None:
+        report = conn.report
+        if report is None:
+            report = conn.report = events.of_connection(conn.id)
+        about = lease.info()
+        report.leased(events, about.method, about.url, lease.reused)
+        if not self.holds(lease):
+            # Another thread has closed the pool, perhaps before this lease was known to the listeners.
+            report.dropped(CLIENT_CLOSED, conn.uses, self.age_of(conn))()
+
+    def report_open(self, lease: PoolLease[C], connecting: Connecting) -> None:
+        """Tell the listeners that the lease's connection is open."""
+        conn = lease.connection
+        connecting.connected()
+        if conn is not None and conn.report is not None and not self.holds(lease):
+            # Another thread has closed the pool, perhaps before the connection was known to be open.
+            conn.report.dropped(CLIENT_CLOSED, conn.uses, self.age_of(conn))()
 
     def replace(self, lease: PoolLease[C], why: str, fresh: bool = False) -> bool:
         """Discard the lease's connection, which turned out to be dead, and give it another one in its place.
@@ -446,8 +454,8 @@ class Pool(Inbox, Generic[C]):
     def _transfer(self, lease: PoolLease[C], former: PoolLease[C]) -> None:
         conn = former.connection
         if conn is not None and self._owners.get(conn) is former and lease.state is not _ENDED:
-            if conn.events is not None:
-                self._notify(conn, _notify_token(former), "released")
+            if conn.report is not None:
+                self._deferred.append(conn.report.released())
             lease.connection = conn
             self._owners[conn] = lease
             former.state = _ENDED
@@ -456,7 +464,8 @@ class Pool(Inbox, Generic[C]):
         lease.state = _ENDED
         conn = lease.connection
         if conn is not None and self._owners.get(conn) is lease:
-            self._notify(conn, conn.notify_once, "closed", "upgraded")
+            if conn.report is not None:
+                self._deferred.append(conn.report.detached(conn.uses, self.age_of(conn)))
             self._forget(conn)
         if self._waiting:
             self._serve_waiting(self._clock())
@@ -478,8 +487,8 @@ class Pool(Inbox, Generic[C]):
                     self._released[conn] = None
                     self._released.move_to_end(conn)
                     self._newest = conn
-                if conn.events is not None:
-                    self._notify(conn, _notify_token(lease), "released")
+                if conn.report is not None:
+                    self._deferred.append(conn.report.released())
                 self._owners[conn] = None
             else:
                 self._drop(conn, why)
@@ -526,7 +535,8 @@ class Pool(Inbox, Generic[C]):
     def _drop(self, conn: C, why: str) -> None:
         """A connection has no owner any more: first into the list of deferred work, then out of the table."""
         self._deferred.append(conn.close)
-        self._notify(conn, conn.notify_once, "closed", why)
+        if conn.report is not None:
+            self._deferred.append(conn.report.dropped(why, conn.uses, self.age_of(conn)))
         self._forget(conn)
 
     def _forget(self, conn: C) -> None:
@@ -539,12 +549,6 @@ class Pool(Inbox, Generic[C]):
         if conn is self._newest:
             self._newest = None
         self._released.pop(conn, None)
-
-    def _notify(self, conn: C, token: list[bool], what: str, *facts: str) -> None:
-        if conn.events is not None:
-            self._deferred.append(
-                partial(_notify_once, token, getattr(conn.events, what), conn.id, *facts)
-            )
 
     # -- ages --------------------------------------------------------------------------------------------------------
 
@@ -619,22 +623,6 @@ def _is_stale(conn: PooledConnection) -> bool:
         return conn.is_stale()
     except Exception:
         return True  # The end of another's lease must not fail; and it would fail when it is to be used.
-
-
-def _notify_token(lease: PoolLease[C]) -> list[bool]:
-    try:
-        return lease.notify_once
-    except AttributeError:
-        lease.notify_once = [True]
-        return lease.notify_once
-
-
-def _notify_once(token: list[bool], method: Callable[..., object], *facts: object) -> None:
-    try:
-        token.pop()  # C, and so atomic: of many threads one has it.
-    except IndexError:
-        return
-    notify(method, *facts)
 
 
 def _turn(waiting: tuple[Hashable, deque[PoolLease[C]]]) -> int:

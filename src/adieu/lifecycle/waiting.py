@@ -112,6 +112,18 @@ class PoolWait(Generic[C]):
 
         Raises `PoolTimeout`, `DeadlineExceeded` and `ClientClosed`.
         """
+        events = exchange.events
+        if events is None:
+            return (yield from self._steps(lease, exchange))
+        wait = events.pool_wait(lease.key)
+        try:
+            yield from self._steps(lease, exchange)
+        except BaseException as error:
+            wait.ended(0, type(error).__name__)
+            raise
+        wait.ended(lease.connection_id, None)
+
+    def _steps(self, lease: PoolLease[C], exchange: ExchangeBase) -> Steps[None]:
         waiter = self._waiter()
         lease.wake = waiter.wake
         pool, deadline = self._pool, exchange.deadline

@@ -17,6 +17,7 @@ from adieu.errors import BodyBusy, BodyClosed
 from adieu.lifecycle.fairness import checkpoint, turn_ends_at, turn_is_over
 
 if TYPE_CHECKING:
+    from adieu.lifecycle.reporting import ExchangeReport
     from adieu.messages.decoding.charset import IncrementalText
     from adieu.messages.decoding.decoder import Decoder
     from adieu.messages.decoding.lines import LineSplitter
@@ -64,18 +65,21 @@ class Raw:
 
 
 class Decoded:
-    """The bytes with their content coding undone."""
+    """The bytes with their content coding undone. `events` are told of it, once it is done."""
 
-    __slots__ = ("_decoder",)
+    __slots__ = ("_decoder", "_events")
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, events: ExchangeReport | None = None) -> None:
         self._decoder = decoder
+        self._events = events
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         return self._decoder.pieces(data)
 
     def finish(self) -> Iterable[bytes]:
-        return self._decoder.pieces(None)
+        yield from self._decoder.pieces(None)
+        if self._events is not None:
+            self._events.decoded(self._decoder.bytes_in, self._decoder.content_bytes)
 
 
 class Sized:

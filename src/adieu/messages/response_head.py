@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.blocks import Blocks
     from adieu.lifecycle.body import AnyBody
     from adieu.lifecycle.lease import AnyLease
+    from adieu.lifecycle.reporting import ExchangeReport
     from adieu.lifecycle.steps import Steps
     from adieu.messages.decoding.charset import IncrementalText
     from adieu.messages.decoding.decoder import Decoder
@@ -74,6 +75,7 @@ class ResponseHead(NamesElsewhere):
         "_text",
         "_trailers",
         "body",
+        "events",
         "for_request",
         "headers",
         "history",
@@ -105,6 +107,8 @@ class ResponseHead(NamesElsewhere):
         self.for_request: Request | None = None
         # Seconds from the beginning of the exchange to this head.
         self.seconds: float | None = None
+        # Tells the listeners; set by the call if there are any.
+        self.events: ExchangeReport | None = None
         # The body in progress, once it comes over a lease.
         self.body: Any = None
         # A file, an iterator or another response that was given as body, until an exchange owns it.
@@ -301,6 +305,11 @@ class ResponseHead(NamesElsewhere):
         return self._raw is not None
 
     @property
+    def raw_size(self) -> int:
+        """How many bytes of the raw body are in memory."""
+        return 0 if self._raw is None else len(self._raw)
+
+    @property
     def streamed(self) -> bool:
         """The body is being read in pieces, or was: by the user, a hook or a middleware."""
         return self._streamed
@@ -340,7 +349,7 @@ class ResponseHead(NamesElsewhere):
         other.history, other.for_request, other.seconds, other.body = (), None, None, None
         other._raw, other._content, other._text = self._raw, self._content, None
         other._for_one_call, other.max_body = True, self.max_body
-        other.source = self.source
+        other.source, other.events = self.source, None
         other.take_facts(self)
         body = self.body
         if self._raw is None and body is not None and body.gives_bytes:
@@ -395,10 +404,13 @@ class ResponseHead(NamesElsewhere):
         bound = self.max_body
         ratio = None if bound is None else MAX_RATIO
         try:
-            return (yield from decoding(raw, coding, max_bytes=bound, max_ratio=ratio))
+            content = yield from decoding(raw, coding, max_bytes=bound, max_ratio=ratio)
         except AdieuError as error:
             self._name_request(error)
             raise
+        if self.events is not None and content is not raw:
+            self.events.decoded(len(raw), len(content))
+        return content
 
     def _name_request(self, error: Exception) -> None:
         """Add the request to an error of the decoders, which see bytes alone."""
@@ -445,7 +457,7 @@ class ResponseHead(NamesElsewhere):
             return Raw(), self._content
         step, whole = self._raw_begin()
         decoder = self._decoder()
-        return step if decoder is None else Decoded(decoder), whole
+        return step if decoder is None else Decoded(decoder, self.events), whole
 
     def _sized_begin(self, size: int) -> tuple[Step[bytes], bytes | None]:
         step, whole = self._decoded_begin()

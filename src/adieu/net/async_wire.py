@@ -67,7 +67,10 @@ class AsyncTCPWire(AsyncWire):
         host, port = origin.host, origin.port
         if not host or port is None:
             raise ConnectError(f"{origin} names no host and port to connect to")
-        found = await self.addresses(host, port, scope)
+        if scope.events is None:
+            found = await self.addresses(host, port, scope)
+        else:
+            found = await adrive(dial.looked_up(self.addresses, host, port, scope))
         addresses = dial.permitted(found, origin, scope)
         backend = current_backend()
         race = backend.connect_race(scope)
@@ -75,6 +78,8 @@ class AsyncTCPWire(AsyncWire):
             sock = await adrive(dial.race(addresses, origin, race, race.ready))
         finally:
             race.finish()
+        if scope.events is not None:
+            dial.report_ends(sock, scope)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return backend.stream(sock, scope)
 
@@ -129,6 +134,8 @@ class AsyncUnixWire(AsyncWire):
             raise ConnectError(
                 f"cannot connect to the Unix socket {self.path}: {os.strerror(code)}"
             )
+        if scope.events is not None:
+            dial.report_ends(sock, scope)
         return backend.stream(sock, scope)
 
     def __repr__(self) -> str:

@@ -20,13 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from adieu.errors import RequestTimeout
+    from adieu.lifecycle.reporting import Connecting, Dial
     from adieu.lifecycle.steps import Steps
     from adieu.messages.url import Origin
     from adieu.net.address import Address, SocketAddress
     from adieu.net.connect import Connect
     from adieu.net.scope import ConnectScope
 
-__all__ = ["RaceScope", "new_socket", "permitted", "race", "single", "writable"]
+__all__ = [
+    "RaceScope",
+    "address_text",
+    "looked_up",
+    "new_socket",
+    "permitted",
+    "race",
+    "report_ends",
+    "single",
+    "writable",
+]
 
 _UNIX = getattr(socket, "AF_UNIX", None)
 
@@ -52,11 +63,62 @@ class Owner(Protocol):
 
 
 class RaceScope(Owner, Protocol):
-    """The owner of the sockets of a race, and how long they may take."""
+    """The owner of the sockets of a race, and how long they may take. `events`: tells the listeners, or None."""
+
+    @property
+    def events(self) -> Connecting | None: ...
 
     def remaining(self) -> float | None: ...
 
     def exceeded(self) -> RequestTimeout: ...
+
+
+class Dials:
+    """What listeners are told of a race: each address that was tried, and how that ended."""
+
+    __slots__ = ("_events", "_open")
+
+    def __init__(self, events: Connecting | None) -> None:
+        self._events = events
+        self._open: dict[socket.socket, Dial] = {}
+
+    def start(self, sock: socket.socket, address: SocketAddress) -> None:
+        if self._events is not None:
+            self._open[sock] = self._events.dial(address_text(address))
+
+    def won(self, sock: socket.socket) -> None:
+        if self._events is not None:
+            self._open.pop(sock).ended()
+
+    def failed(self, sock: socket.socket, code: int) -> OSError:
+        """Give the error with this number."""
+        error = OSError(code, os.strerror(code))
+        if self._events is not None:
+            self._open.pop(sock).ended(error.strerror)
+        return error
+
+    def over(self, reason: str) -> None:
+        """The others end now."""
+        for dial in self._open.values():
+            dial.ended(reason)
+
+
+def address_text(address: SocketAddress | str | bytes) -> str:
+    """An address for a text: "10.0.0.1:443", "[::1]:443", or the path of a Unix socket."""
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return os.fsdecode(address)
+
+
+def report_ends(sock: socket.socket, scope: ConnectScope) -> None:
+    """Tell the listeners the addresses of a connected socket."""
+    assert scope.events is not None
+    try:
+        ends = sock.getpeername(), sock.getsockname()
+    except OSError:
+        return  # The peer has hung up already.
+    scope.events.peer, scope.events.local = map(address_text, ends)
 
 
 def new_socket(owner: Owner, family: int) -> socket.socket:
@@ -70,6 +132,33 @@ def new_socket(owner: Owner, family: int) -> socket.socket:
     if owner.connect is not None and family != _UNIX:
         owner.connect.prepare(sock)
     return sock
+
+
+def looked_up(
+    look_up: Callable[[str, int, ConnectScope], object], host: str, port: int, scope: ConnectScope
+) -> Steps[Sequence[Address]]:
+    """The addresses of a host, by a wire. Listeners are told of it, unless they were known before."""
+    events = scope.events
+    assert events is not None
+    addresses: Sequence[Address]
+    if _is_known(host, port, scope.connect):
+        addresses = yield look_up(host, port, scope)
+        return addresses
+    phase = events.lookup(host)
+    try:
+        addresses = yield look_up(host, port, scope)
+    except BaseException as error:
+        phase.failed(error)
+        raise
+    phase.found(str(address[0]) for _, address in addresses)
+    return addresses
+
+
+def _is_known(host: str, port: int, connect: Connect | None) -> bool:
+    """It is an address, or the addresses of this name are among the settings."""
+    if ":" in host or host[-1].isdigit():
+        return True
+    return connect is not None and connect.pinned(host, port) is not None
 
 
 def permitted(
@@ -92,12 +181,17 @@ def single(address: Address, origin: Origin, scope: ConnectScope) -> socket.sock
     family, sockaddr = address
     sock = new_socket(scope, family)
     sock.settimeout(scope.remaining())
+    dial = None if scope.events is None else scope.events.dial(address_text(sockaddr))
     try:
         sock.connect(sockaddr)
-    except TimeoutError:
-        raise
-    except (OSError, OverflowError) as error:  # OverflowError: a port above 65535.
+    except BaseException as error:
+        if dial is not None:
+            dial.failed(error)
+        if isinstance(error, TimeoutError) or not isinstance(error, (OSError, OverflowError)):
+            raise  # OverflowError: a port above 65535.
         raise ConnectError(f"cannot connect to {origin}: {_reason(sockaddr, error)}") from error
+    if dial is not None:
+        dial.ended()
     return sock
 
 
@@ -111,6 +205,28 @@ def race(
 
     `ready(sockets, seconds)` waits until a socket is connected or has failed: all that are, at that time.
     """
+    events = scope.events
+    steps = _race(addresses, origin, scope, ready, dials := Dials(events))
+    return steps if events is None else _reported(steps, dials)
+
+
+def _reported(steps: Steps[socket.socket], dials: Dials) -> Steps[socket.socket]:
+    try:
+        winner = yield from steps
+    except BaseException as error:
+        dials.over(str(error) or type(error).__name__)
+        raise
+    dials.over("lost the race")
+    return winner
+
+
+def _race(
+    addresses: Sequence[Address],
+    origin: Origin,
+    scope: RaceScope,
+    ready: Callable[[Iterable[socket.socket], float | None], object],
+    dials: Dials,
+) -> Steps[socket.socket]:
     waiting = list(addresses)
     failures: list[tuple[SocketAddress, OSError]] = []
     running: dict[socket.socket, SocketAddress] = {}
@@ -124,11 +240,12 @@ def race(
                 # A kernel without IPv6, as in some containers: the other family may work.
                 failures.append((sockaddr, error.with_traceback(None)))
                 continue
+            dials.start(sock, sockaddr)
             code = _start_connecting(sock, sockaddr)
             if code not in _IN_PROGRESS:
                 # Refused at once (no such network): the socket does not keep this error.
                 sock.close()
-                failures.append((sockaddr, OSError(code, os.strerror(code))))
+                failures.append((sockaddr, dials.failed(sock, code)))
                 continue
             running[sock] = sockaddr
         left = scope.remaining()
@@ -143,10 +260,11 @@ def race(
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code == 0 and winner is None:
                 winner = sock
+                dials.won(sock)
                 continue
             sock.close()
             if code:
-                failures.append((sockaddr, OSError(code, os.strerror(code))))
+                failures.append((sockaddr, dials.failed(sock, code)))
     for sock in running:
         sock.close()
     if winner is None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from adieu.lifecycle.deadline import Deadline, Wait
+    from adieu.lifecycle.reporting import Connecting
     from adieu.net.address_rules import AddressRules
     from adieu.net.closing import Closable
     from adieu.net.connect import Connect
@@ -35,6 +36,7 @@ class ConnectScope:
         "checked",
         "closed",
         "connect",
+        "events",
         "guard",
         "peer",
         "tls",
@@ -56,6 +58,8 @@ class ConnectScope:
         self.guard = guard
         self.peer = peer
         self.checked = False
+        # Tells the listeners, if there are any.
+        self.events: Connecting | None = None
         self._owned: list[Closable] = []
         self.closed = False
 

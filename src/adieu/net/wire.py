@@ -71,11 +71,17 @@ class TCPWire(Wire):
         host, port = origin.host, origin.port
         if not host or port is None:
             raise ConnectError(f"{origin} names no host and port to connect to")
-        addresses = dial.permitted(self.addresses(host, port, scope), origin, scope)
+        if scope.events is None:
+            found = self.addresses(host, port, scope)
+        else:
+            found = drive(dial.looked_up(self.addresses, host, port, scope))
+        addresses = dial.permitted(found, origin, scope)
         if len(addresses) == 1:
             sock = dial.single(addresses[0], origin, scope)
         else:
             sock = drive(dial.race(addresses, origin, scope, dial.writable))
+        if scope.events is not None:
+            dial.report_ends(sock, scope)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -117,6 +123,8 @@ class UnixWire(Wire):
             raise
         except OSError as error:
             raise ConnectError(f"cannot connect to the Unix socket {self.path}: {error}") from error
+        if scope.events is not None:
+            dial.report_ends(sock, scope)
         return SocketStream(sock)
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from weakref import ref
 from adieu.client.base import ClientBase
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.steps import adrive, drive
-from adieu.testing.ledger import Ledger, Listeners, opened
+from adieu.testing.ledger import Ledger, opened
 from adieu.testing.socket_table import CONNECTED, SocketRow, open_sockets
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from adieu.client.async_client import AsyncClient
     from adieu.client.client import Client
-    from adieu.lifecycle.events import Events, LeaseInfo
+    from adieu.lifecycle.events import LeaseInfo, Listeners
     from adieu.lifecycle.steps import Steps
     from adieu.testing.ledger import LedgerLine
 
@@ -126,9 +126,9 @@ class proves_clean:  # noqa: N801 - it reads as what it does: `with proves_clean
         self._sockets = Sockets()
         self._bodies_before = {ref(body) for client in self._clients for body in client.watched()}
         self._idle_before = self._idle()
-        self._events: list[Events | None] = [client.events for client in self._clients]
+        self._events: list[Listeners] = [client.events for client in self._clients]
         for client, events in zip(self._clients, self._events, strict=True):
-            client.events = Listeners(events, self.ledger)
+            client.events = (*events, self.ledger)
         return self.ledger
 
     def _end_listening(self) -> None:

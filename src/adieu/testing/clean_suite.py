@@ -77,7 +77,7 @@ class CleanSuite:
 
     def pytest_unconfigure(self) -> None:
         """Clients that are made from now on have no listener again."""
-        listen_by_default(None)
+        listen_by_default()
 
     def _check(self) -> None:
         faults = self._faults()

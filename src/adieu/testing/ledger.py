@@ -6,19 +6,17 @@ one store into a dictionary or a list. It keeps texts and numbers alone, so it k
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from adieu.lifecycle.events import Events, notify
+from adieu.lifecycle.events import Events, LeaseInfo
 from adieu.lifecycle.exchange import caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from adieu.lifecycle.events import LeaseInfo
+    from adieu import events
 
-__all__ = ["Ledger", "LedgerLine", "Listeners", "opened"]
+__all__ = ["Ledger", "LedgerLine", "opened"]
 
 
 class LedgerLine:
@@ -59,26 +57,32 @@ class Ledger(Events):
         # The connections that are open, with their origins.
         self._connections: dict[int, str] = {}
 
-    def connect_started(self, connection: int, origin: str) -> None:
-        self._connections[connection] = origin
+    def connect_started(self, event: events.ConnectStarted) -> None:
+        self._connections[event.connection] = event.origin
 
-    def connect_failed(self, connection: int, error: str) -> None:
-        self._connections.pop(connection, None)
+    def connect_failed(self, event: events.ConnectFailed) -> None:
+        self._connections.pop(event.connection, None)
 
-    def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
-        origin = self._connections.get(connection, "")
-        line = LedgerLine(connection, origin, method, url, reused, caller())
-        self._current[connection] = line
+    def leased(self, event: events.Leased) -> None:
+        origin = self._connections.get(event.connection, "")
+        line = LedgerLine(event.connection, origin, event.method, event.url, event.reused, caller())
+        self._current[event.connection] = line
         self.lines.append(line)
 
-    def released(self, connection: int) -> None:
-        self._end(connection, "released")
+    def released(self, event: events.Released) -> None:
+        self._end(event.connection, "released")
 
-    def closed(self, connection: int, why: str) -> None:
-        self._connections.pop(connection, None)
-        self._end(connection, f"closed: {why}")
+    def discarded(self, event: events.Discarded) -> None:
+        self._end(event.connection, f"closed: {event.why}")
 
-    def leaked(self, lease: LeaseInfo) -> None:
+    def closed(self, event: events.Closed) -> None:
+        self._connections.pop(event.connection, None)
+
+    def detached(self, event: events.Detached) -> None:
+        self._connections.pop(event.connection, None)
+
+    def leaked(self, event: events.Leaked) -> None:
+        lease = LeaseInfo(event.connection, event.method, event.url, event.seconds, event.opened_at)
         self.leaks.append(lease)
         for line in self.lines:
             if line.connection == lease.connection and line.ended == "closed: abandoned":
@@ -113,23 +117,3 @@ class Ledger(Events):
 def opened(info: LeaseInfo) -> str:
     """What was opened, and by which line."""
     return f"{info.method} {info.url}{f', opened at {info.opened_at}' if info.opened_at else ''}"
-
-
-class Listeners(Events):
-    """Several listeners as one; what one of them raises is reported, and keeps nothing from the others."""
-
-    def __init__(self, *listeners: Events | None) -> None:
-        self._listeners = [listener for listener in listeners if listener is not None]
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in _EVENTS:
-            return partial(self._tell, name)
-        return super().__getattribute__(name)
-
-    def _tell(self, name: str, *facts: object) -> None:
-        for listener in self._listeners:
-            method: Callable[..., object] = getattr(listener, name)
-            notify(method, *facts)
-
-
-_EVENTS = frozenset(name for name in vars(Events) if not name.startswith("_"))

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from adieu.lifecycle.body import AnyBody
     from adieu.lifecycle.cleanup import CleanupPolicy, Why
     from adieu.lifecycle.deadline import Deadline
-    from adieu.lifecycle.events import Events
     from adieu.lifecycle.lease import AnyLease
+    from adieu.lifecycle.reporting import ExchangeReport
     from adieu.lifecycle.steps import Steps
     from adieu.messages.async_response import AsyncResponseContent
     from adieu.messages.request import HeadersLike
@@ -62,7 +62,7 @@ class ExchangeCore(ExchangeBase):
         deadline: Deadline,
         policy: CleanupPolicy,
         connection: ConnectionSettings = DEFAULT,
-        events: Events | None = None,
+        events: ExchangeReport | None = None,
         hop: int = 0,
         extras: Mapping[str, object] | None = None,
         max_body: int | None = None,

@@ -87,6 +87,11 @@ class Decoder:
             stages[0].bytes_out if len(stages) == 1 else max([stage.bytes_out for stage in stages])
         )
 
+    @property
+    def content_bytes(self) -> int:
+        """Decoded bytes so far."""
+        return self._stages[-1].bytes_out
+
     def feed(self, data: bytes, max_length: int) -> bytes:
         """Take coded bytes, return at most `max_length` (1 or more) decoded ones; the rest is kept.
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import socket
 
     from adieu.errors import RequestTimeout
+    from adieu.lifecycle.reporting import Connecting
     from adieu.net.connect import Connect
     from adieu.net.scope import ConnectScope
 
@@ -33,6 +34,11 @@ class RacingSockets:
     def connect(self) -> Connect | None:
         assert self._scope is not None
         return self._scope.connect
+
+    @property
+    def events(self) -> Connecting | None:
+        assert self._scope is not None
+        return self._scope.events
 
     def own(self, sock: socket.socket) -> None:
         self._sockets.append(sock)

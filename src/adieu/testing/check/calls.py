@@ -12,6 +12,7 @@ from adieu.testing.check.table import scenario
 from adieu.testing.check.trial import Interrupt, SilentPolicy, read_whole
 
 if TYPE_CHECKING:
+    from adieu.events import Event
     from adieu.lifecycle.steps import Steps
     from adieu.testing.check.either import Either
     from adieu.testing.check.trial import Trial
@@ -120,28 +121,16 @@ def an_error_anywhere_leaves_nothing(t: Trial) -> Steps[None]:
 
 
 class _Raising(adieu.Events):
-    """A listener of which every method fails that an adapter or its pool calls."""
+    """A listener that always fails."""
 
-    def connect_started(self, connection: int, origin: str) -> None:
-        raise LookupError("of a listener")
-
-    def connected(self, connection: int, seconds: float) -> None:
-        raise LookupError("of a listener")
-
-    def leased(self, connection: int, method: str, url: str, reused: bool) -> None:
-        raise LookupError("of a listener")
-
-    def released(self, connection: int) -> None:
-        raise LookupError("of a listener")
-
-    def closed(self, connection: int, why: str) -> None:
+    def on_event(self, event: Event) -> None:
         raise LookupError("of a listener")
 
 
 @scenario(
     2,
     does="listens with a function that raises",
-    look="listeners are called by adieu.lifecycle.events.notify, which reports what they raise",
+    look="listeners are told by exchange.events and exchange.tell, which report what they raise",
 )
 def a_listener_that_raises_harms_nothing(t: Trial) -> Steps[None]:
     client = t.client(events=_Raising())
