@@ -16,6 +16,7 @@ import pytest
 import adieu
 from adieu.testing.faults import FaultServer
 from support.documents import DOCUMENTS, ROOT, RUNNABLE, write_modules
+from support.websockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ def script(server: FaultServer) -> None:
     server.reply("/export", answer(LINES, b"text/plain"))
     for path in ("/feed", "/chat"):
         server.reply(path, answer(EVENTS, b"text/event-stream"))
+    Sockets(server, "/live")
 
 
 @pytest.fixture

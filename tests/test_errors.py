@@ -54,6 +54,7 @@ TREE = {
     "TLSError": (errors.ConnectError,),
     "ProxyError": (errors.ConnectError,),
     "ReadError": (errors.TransportError,),
+    "WebSocketClosed": (errors.TransportError,),
     "GuardError": (errors.ConnectError,),
     "WriteError": (errors.TransportError,),
     "ProtocolError": (errors.TransportError,),

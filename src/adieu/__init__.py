@@ -39,6 +39,7 @@ from adieu.errors import (
     TooManyRedirects,
     TransportError,
     UnknownAdapter,
+    WebSocketClosed,
     WriteError,
     WriteTimeout,
 )
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
         OneShotOptions,
         RequestOptions,
         SendOptions,
+        WebSocketOptions,
     )
     from adieu.client.retry_adapter import AsyncRetryAdapter, RetryAdapter
     from adieu.flow.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
@@ -114,6 +116,8 @@ if TYPE_CHECKING:
     from adieu.transport.guard import AsyncGuard, Guard
     from adieu.transport.to_async import to_async
     from adieu.transport.to_sync import to_sync
+    from adieu.websocket.asynchronous import AsyncWebSocket
+    from adieu.websocket.sync import WebSocket
 
 __all__ = [
     "CLOSE",
@@ -134,6 +138,7 @@ __all__ = [
     "AsyncMiddleware",
     "AsyncResponse",
     "AsyncRetryAdapter",
+    "AsyncWebSocket",
     "Auth",
     "BasicAuth",
     "BearerAuth",
@@ -226,6 +231,9 @@ __all__ = [
     "UnixWire",
     "UnknownAdapter",
     "View",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketOptions",
     "Wire",
     "WriteError",
     "WriteTimeout",
@@ -253,6 +261,7 @@ _LATER = {
     "AsyncGuard": "adieu.transport.guard",
     "AsyncMap": "adieu.client.map.async_map",
     "AsyncRetryAdapter": "adieu.client.retry_adapter",
+    "AsyncWebSocket": "adieu.websocket.asynchronous",
     "Auth": "adieu.flow.auth",
     "BasicAuth": "adieu.flow.auth",
     "BearerAuth": "adieu.flow.auth",
@@ -287,6 +296,8 @@ _LATER = {
     "TCPWire": "adieu.net.wire",
     "TLSConfig": "adieu.net.tls.config",
     "UnixWire": "adieu.net.wire",
+    "WebSocket": "adieu.websocket.sync",
+    "WebSocketOptions": "adieu.client.option_types",
     "Wire": "adieu.net.wire",
     "load_annotations": "adieu.annotations",
     "to_async": "adieu.transport.to_async",

@@ -47,6 +47,7 @@ __all__ = [
     "TooManyRedirects",
     "TransportError",
     "UnknownAdapter",
+    "WebSocketClosed",
     "WriteError",
     "WriteTimeout",
 ]
@@ -333,6 +334,42 @@ class BodyTruncated(ProtocolError):
         super().__init__(message, **facts)
         self.received = received
         self.expected = expected
+
+
+class WebSocketClosed(TransportError):
+    """A WebSocket is over: no message can be sent or received any more.
+
+    `code` and `reason` are those of the peer's Close frame (RFC 6455, section 7.1.5): 1005 for a frame without a code,
+    1006 if there was none. `sent_code` and `sent_reason` are those of the frame that was sent; None and "" if none was.
+    `is_clean`: each side has sent one, and neither said that anything went wrong (1000, 1001 or no code).
+    """
+
+    phase: Phase = "body"
+    code: int = 1006
+    reason: str = ""
+    sent_code: int | None = None
+    sent_reason: str = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int = 1006,
+        reason: str = "",
+        sent_code: int | None = None,
+        sent_reason: str = "",
+        **facts: Unpack[Facts],
+    ) -> None:
+        super().__init__(message, **facts)
+        self.code = code
+        self.reason = reason
+        self.sent_code = sent_code
+        self.sent_reason = sent_reason
+
+    @property
+    def is_clean(self) -> bool:
+        """Both sides have said goodbye, and neither because of an error."""
+        return self.code in (1000, 1001, 1005) and self.sent_code in (1000, 1001, 1005)
 
 
 class RequestTimeout(TransportError, TimeoutError):

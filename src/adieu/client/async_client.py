@@ -13,13 +13,13 @@ from adieu.errors import ClientClosed
 from adieu.lifecycle.at_exit import quiet_at_exit
 from adieu.lifecycle.steps import adrive
 from adieu.messages.request import Request
-from adieu.messages.response import MAX_EVENT
+from adieu.messages.response import MAX_EVENT, MAX_MESSAGE
 from adieu.transport.adapter import base_of
 from adieu.transport.exchange import AsyncExchange, AsyncPinnedExchange
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Iterable
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from adieu.client.event_stream import AsyncEventStream
     from adieu.client.map.async_map import AsyncMap, Requests
     from adieu.client.map.outcome import Wanted
-    from adieu.client.option_types import CallOptions, SendOptions
+    from adieu.client.option_types import CallOptions, SendOptions, WebSocketOptions
     from adieu.client.options import Hook
+    from adieu.lifecycle.steps import Steps
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.url import URL
+    from adieu.websocket.asynchronous import AsyncWebSocket
 
 __all__ = ["AsyncClient"]
 
@@ -177,6 +179,36 @@ class AsyncClient(ClientBase):
             max_event=max_event,
         )
 
+    def websocket(
+        self,
+        url: URL | str,
+        *,
+        subprotocols: Iterable[str] = (),
+        compression: bool = True,
+        max_message: int | None = MAX_MESSAGE,
+        ping_interval: float | None = 20.0,
+        ping_timeout: float | None = 20.0,
+        **options: Unpack[WebSocketOptions],
+    ) -> _Connecting:
+        """`async with client.websocket(url) as ws:` opens a WebSocket: see `Client.websocket`.
+
+        `await client.websocket(url)` gives it too; then it has to be closed.
+        """
+        from adieu.client.websocket import opening
+
+        return _Connecting(
+            lambda: opening(
+                self,
+                url,
+                options,
+                subprotocols=subprotocols,
+                compression=compression,
+                max_message=max_message,
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
+            )
+        )
+
     def map(
         self,
         requests: Requests,
@@ -274,6 +306,32 @@ class AsyncClient(ClientBase):
                     ResourceWarning,
                     stacklevel=2,
                 )
+
+
+class _Connecting:
+    """A call to `AsyncClient.websocket`, which is awaited or used in `async with`."""
+
+    __slots__ = ("_opening", "_websocket")
+
+    def __init__(self, opening: Callable[[], Steps[AsyncWebSocket]]) -> None:
+        self._opening = opening
+        self._websocket: AsyncWebSocket | None = None
+
+    def __await__(self) -> Generator[object, None, AsyncWebSocket]:
+        return adrive(self._opening()).__await__()
+
+    async def __aenter__(self) -> AsyncWebSocket:
+        self._websocket = websocket = await adrive(self._opening())
+        return websocket
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._websocket is not None:
+            await self._websocket.__aexit__(kind, error, traceback)
 
 
 class _Streaming:

@@ -40,10 +40,9 @@ from adieu.transport.registry import chosen
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from adieu.client.closing import CloseReport
+    from adieu.client.closing import CloseReport, EndsWithClient
     from adieu.client.option_types import CallOptions, ClientOptions, RequestOptions, SendOptions
     from adieu.client.options import Hook
-    from adieu.lifecycle.body_steps import BodyBase
     from adieu.lifecycle.cleanup import CleanupPolicy
     from adieu.lifecycle.limits import ConnectionInfo, Limits
     from adieu.lifecycle.steps import Steps
@@ -75,8 +74,9 @@ class ClientBase(NamesElsewhere, SettingAttributes):
     # The settings of calls without options. A change of a setting replaces it.
     _plain: CallSettings
     _mounts: Mounts
-    # The bodies that were returned open. A plain dictionary, because adding to a `WeakSet` takes five times as long.
-    _open: dict[ref[BodyBase], None]
+    # The bodies and WebSockets that were returned open. A plain dictionary, because adding to a `WeakSet` takes five
+    # times as long.
+    _open: dict[ref[EndsWithClient], None]
 
     def hooked(self, hook: Hook, subject: object) -> object:
         """Call one hook (async: an awaitable)."""
@@ -188,7 +188,12 @@ class ClientBase(NamesElsewhere, SettingAttributes):
         self._plain.merged(options)
 
     def _beginning(
-        self, method: str, url: URL | str, options: CallOptions, stream: bool
+        self,
+        method: str,
+        url: URL | str,
+        options: CallOptions,
+        stream: bool,
+        call: Callable[..., Call] = Call,
     ) -> Steps[Any]:
         settings = self._plain
         try:
@@ -200,7 +205,7 @@ class ClientBase(NamesElsewhere, SettingAttributes):
         except BaseException:
             end_refused(options)
             raise
-        return self._sending(request, stream, settings)
+        return self._sending(request, stream, settings, call)
 
     def _sending_with(self, request: Request, stream: bool, options: SendOptions) -> Steps[Any]:
         try:
@@ -251,22 +256,22 @@ class ClientBase(NamesElsewhere, SettingAttributes):
             return begun.reported(request, settings.client.events)
         return begun.run(request)
 
-    def watch(self, body: BodyBase) -> None:
-        """Remember, weakly, a body that is returned open, so that `close` can end it."""
-        self._open[ref(body, self._open.pop)] = None
+    def watch(self, held: EndsWithClient) -> None:
+        """Remember, weakly, what is returned open, so that `close` can end it."""
+        self._open[ref(held, self._open.pop)] = None
         if self._closed:
-            body.cut_off()  # The client was closed in the meantime, and has not ended this one.
+            held.cut_off()  # The client was closed in the meantime, and has not ended this one.
 
     def _closing(self) -> Steps[CloseReport]:
         object.__setattr__(self, "_closed", True)
         return (yield from closing(self.watched(), self._mounts.adapters))
 
-    def watched(self) -> list[BodyBase]:
-        """The bodies that were returned open and are still referred to."""
+    def watched(self) -> list[EndsWithClient]:
+        """What was returned open and is still referred to."""
         while True:
             try:
-                bodies = [known() for known in list(self._open)]
-                return [body for body in bodies if body is not None]
+                held = [known() for known in list(self._open)]
+                return [each for each in held if each is not None]
             except RuntimeError:
                 pass  # Another thread added one meanwhile. `watch` ends those that are added after `_closed` was set.
 

@@ -6,6 +6,7 @@ import re
 
 from adieu.errors import InvalidRequest, InvalidURL
 from adieu.messages.url import URL
+from adieu.messages.url.websocket import as_http
 from adieu.texts import show_url
 
 __all__ = ["as_base", "joined"]
@@ -20,7 +21,7 @@ def as_base(url: URL | str | None) -> URL | None:
         return None
     if not isinstance(url, (str, URL)):
         raise InvalidRequest(f"base_url is a URL, as text or as adieu.URL, not {url!r:.80}")
-    base = URL(url)
+    base = URL(as_http(url))
     if base.query is not None or base.fragment is not None:
         raise InvalidURL(f"a base_url has no query and no fragment: {show_url(base)}")
     return base

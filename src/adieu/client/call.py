@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from adieu.client.call_settings import CallSettings
+    from adieu.client.closing import EndsWithClient
     from adieu.client.options import Hook
     from adieu.flow.auth import ScopedAuth
     from adieu.lifecycle.body import AnyBody
-    from adieu.lifecycle.body_steps import BodyBase
     from adieu.lifecycle.cleanup import Why
     from adieu.lifecycle.events import Listeners
     from adieu.lifecycle.reporting import CallReport, ExchangeReport
@@ -71,7 +71,7 @@ class CallOwner(Protocol):
     def is_closed(self) -> bool: ...
     def hooked(self, hook: Hook, subject: object) -> object: ...
     def pause(self, seconds: float) -> object: ...
-    def watch(self, body: BodyBase) -> None: ...
+    def watch(self, held: EndsWithClient) -> None: ...
 
 
 class Call:
@@ -176,6 +176,15 @@ class Call:
                 ) from error
             raise
         return response
+
+    @property
+    def exchange(self) -> AnyExchange | None:
+        """The one that is under way, or the last one."""
+        return self._exchange
+
+    def _hand_over(self, exchange: AnyExchange) -> None:
+        """The connection of an upgraded response is the user's from now on."""
+        exchange.lease = None
 
     def _settle(
         self, response: AnyResponse, body: AnyBody, stream: bool, is_unread: bool
@@ -337,7 +346,7 @@ class Call:
         # A cache's stored head has told its cookies when it came: others may have been set since.
         if response.headers.has("set-cookie") and not response.extras.get("from_cache"):
             defaults.cookies.learn(url, response.headers, defaults.base_url)
-        if after:
+        if after or response.upgraded is not None:
             yield from self._show(after, exchange, response)
         return response
 
@@ -352,13 +361,15 @@ class Call:
     def _show(
         self, hooks: Iterable[Hook], exchange: AnyExchange, response: AnyResponse
     ) -> Steps[None]:
-        """Give the response to the hooks, which may read, wrap or close it, and raise for its status."""
+        """Give the response to the hooks, which may read, wrap or close it, and raise for its status; hand it over."""
         if response.status_code >= 400:
             yield from keep_error_body(response)
         for hook in hooks:
             yield self.client.hooked(hook, response)
         if response.source is not None:
             exchange.take_source(response)  # One has wrapped content that was in memory.
+        elif response.upgraded is not None:
+            self._hand_over(exchange)
 
     def _adapter_of(self, mount: Mount, request: Request) -> Steps[Adapter]:
         """The adapter of a mount, at its first use or after hooks; both may have taken long."""
@@ -374,7 +385,7 @@ class Call:
         if mount.schemes and url.scheme not in mount.schemes:
             raise InvalidURL(
                 f"{show_url(url)} cannot be sent: {mount.adapter!r} serves {', '.join(mount.schemes)}; "
-                f"mount an adapter for {url.scheme}://"
+                f"mount an adapter for {url.scheme}://{_other_way(url.scheme)}"
             )
         settings = self.settings
         routes = settings.routes
@@ -408,6 +419,10 @@ class Call:
         return tls.without_client_cert()
 
 
+def _other_way(scheme: str) -> str:
+    return ", or open a WebSocket with client.websocket()" if scheme in ("ws", "wss") else ""
+
+
 def _is_settled(response: object, exchange: AnyExchange) -> bool:
     """Whether this is the exchange's own response, read through the one lease that it has. Most are."""
     if not isinstance(response, ResponseHead):
@@ -416,7 +431,8 @@ def _is_settled(response: object, exchange: AnyExchange) -> bool:
         return False  # It was wrapped when its content was in memory.
     body = response.body
     if body is None:
-        return exchange.lease is None and response.belongs_to(exchange)
+        has_owner = exchange.lease is None or response.upgraded is not None
+        return has_owner and response.belongs_to(exchange)
     return body.exchange is exchange and body.lease is exchange.lease
 
 

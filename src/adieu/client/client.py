@@ -13,7 +13,7 @@ from adieu.client.base import ClientBase
 from adieu.client.option_help import lists_options
 from adieu.errors import ClientClosed
 from adieu.lifecycle.steps import drive
-from adieu.messages.response import MAX_EVENT
+from adieu.messages.response import MAX_EVENT, MAX_MESSAGE
 from adieu.transport.exchange import Exchange, PinnedExchange
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from adieu.client.event_stream import EventStream
     from adieu.client.map.outcome import Wanted
     from adieu.client.map.sync_map import Map
-    from adieu.client.option_types import CallOptions, SendOptions
+    from adieu.client.option_types import CallOptions, SendOptions, WebSocketOptions
     from adieu.client.options import Hook
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.messages.url import URL
+    from adieu.websocket.sync import WebSocket
 
 __all__ = ["Client"]
 
@@ -231,6 +232,50 @@ class Client(ClientBase):
             attempts=attempts,
             max_event=max_event,
         )
+
+    def websocket(
+        self,
+        url: URL | str,
+        *,
+        subprotocols: Iterable[str] = (),
+        compression: bool = True,
+        max_message: int | None = MAX_MESSAGE,
+        ping_interval: float | None = 20.0,
+        ping_timeout: float | None = 20.0,
+        **options: Unpack[WebSocketOptions],
+    ) -> WebSocket:
+        """Open a WebSocket (RFC 6455). Needs the extra `ws`.
+
+        ```python
+        with client.websocket("wss://api.example.org/chat") as ws:
+            ws.send("hello")
+            for message in ws:
+                handle(message)
+        ```
+
+        `url` begins with `ws://` or `wss://` (`http://` and `https://` mean the same), or is put below the base URL.
+        `subprotocols`: names, in order of preference. `compression`: offer permessage-deflate (RFC 7692).
+        `max_message`: the most bytes of a message, decompressed (16 MiB); None: no bound. While a call receives, a ping
+        is sent after `ping_interval` seconds of silence, and silence for `ping_timeout` seconds after it is the end.
+
+        The options are those of a call without content. Its timeouts bound the handshake; from then on `write` bounds
+        each wait of a send. Raises what a call raises; `StatusError` with the response for any answer but 101, a
+        redirect too; `ProtocolError` for a 101 that is no answer to this handshake.
+        """
+        from adieu.client.websocket import opening
+
+        steps = opening(
+            self,
+            url,
+            options,
+            subprotocols=subprotocols,
+            compression=compression,
+            max_message=max_message,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+        )
+        websocket: WebSocket = drive(steps)
+        return websocket
 
     def map(
         self,

@@ -1,43 +1,49 @@
-"""How a client closes: every body that is still open, every adapter, and the report of what was found."""
+"""How a client closes: every body and WebSocket that is still open, every adapter, and the report of what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from adieu.lifecycle.body_state import BodyState
-from adieu.lifecycle.cleanup import STREAM, checked_answer
 from adieu.lifecycle.limits import CloseReport
 
 if TYPE_CHECKING:
-    from adieu.lifecycle.body_steps import BodyBase
+    from adieu.lifecycle.events import LeaseInfo
     from adieu.lifecycle.steps import Steps
     from adieu.transport.adapter import Adapter
 
-__all__ = ["CloseReport", "closing"]
+__all__ = ["CloseReport", "EndsWithClient", "closing"]
+
+
+class EndsWithClient(Protocol):
+    """What a client returns open: a body, a WebSocket."""
+
+    def end_with_client(self) -> str | None:
+        """The client closes: end as the policy says. Returns what it held, for the report; None: it was over."""
+        ...
+
+    def held_outside(self) -> LeaseInfo | None:
+        """What is held, if no pool of an adapter knows of it; None: nothing."""
+        ...
+
+    def cut_off(self) -> None:
+        """The client has closed already: end at once."""
+        ...
 
 
 def closing(
-    bodies: Iterable[BodyBase], adapters: Callable[[], Iterable[Adapter]]
+    held: Iterable[EndsWithClient], adapters: Callable[[], Iterable[Adapter]]
 ) -> Steps[CloseReport]:
-    """End the bodies as their policies say, then close the adapters, all of them, whatever one of them raises."""
+    """End what is open as its policy says, then close the adapters, all of them, whatever one of them raises."""
     holders = []
     failure: BaseException | None = None
-    for body in bodies:
-        if body.state not in (BodyState.OPEN, BodyState.BUFFERED):
-            continue
-        lease = body.lease
+    for each in held:
         try:
-            if lease is not None:
-                holders.append(str(body.exchange.info()))
-            policy = body.exchange.policy
-            wish = checked_answer(policy, "on_client_close", policy.on_client_close(body.view()))
-            if wish is not STREAM or not (lease is None or lease.survive_close()):
-                body.cut_off()
+            if (holder := each.end_with_client()) is not None:
+                holders.append(holder)
         except BaseException as error:
             # The policy's own, or an interrupt: raised when everything is closed.
             failure = error
-            body.cut_off()
     idle = in_use = 0
     for adapter in adapters():
         try:

@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     from adieu.transport.adapter import AdapterLike
     from adieu.transport.routes import ProxySetting
 
-__all__ = ["CallOptions", "ClientOptions", "OneShotOptions", "RequestOptions", "SendOptions"]
+__all__ = [
+    "CallOptions",
+    "ClientOptions",
+    "OneShotOptions",
+    "RequestOptions",
+    "SendOptions",
+    "WebSocketOptions",
+]
 
 
 class RequestOptions(TypedDict, total=False):
@@ -65,6 +72,23 @@ class SendOptions(TypedDict, total=False):
 
 class CallOptions(RequestOptions, SendOptions, total=False):
     """The options of every call."""
+
+
+class WebSocketOptions(TypedDict, total=False):
+    """The options of the request that opens a WebSocket."""
+
+    params: FormFields | None
+    headers: HeaderChanges | None
+    timeout: Timeout | float | None
+    cleanup: CleanupPolicy | None
+    extras: Mapping[str, object] | None
+    auth: AuthLike | None
+    cookies: CookiesLike | None
+    retry: Retry | int | None
+    proxy: ProxySetting
+    verify: Verify
+    cert: Cert | None
+    tls: TLSConfig | None
 
 
 class _ClientOptions(TypedDict, total=False):

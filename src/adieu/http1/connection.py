@@ -7,14 +7,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import BodyClosed, ClientClosed
-from adieu.http1.async_upgrade import AsyncUpgraded
 from adieu.http1.error_mapping import map_error
 from adieu.http1.head import Malformed
-from adieu.http1.upgrade import Upgraded
 from adieu.lifecycle.exchange_lease import ExchangeLease
 from adieu.lifecycle.lease import AsyncLease, Lease
 from adieu.lifecycle.pool import LeaseState, Pool, PooledConnection
 from adieu.lifecycle.steps import Steps, adrive, drive
+from adieu.transport.async_upgrade import AsyncUpgraded
+from adieu.transport.upgrade import Upgraded
 
 if TYPE_CHECKING:
     from adieu.http1.codec import Codec

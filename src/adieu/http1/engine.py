@@ -31,6 +31,7 @@ from adieu.net.stream import AsyncByteStream, ByteStream
 from adieu.texts import show_url
 from adieu.transport.pool_key import pool_key, target_of
 from adieu.transport.replay import is_safe_to_send_twice, may_replay
+from adieu.transport.upgraded_lease import UpgradedLease
 
 if TYPE_CHECKING:
     from adieu.errors import Phase
@@ -134,6 +135,7 @@ class Engine:
         response = exchange.respond(
             head.status,
             Headers.from_wire(head.fields, head.by_name),
+            None if upgraded is None else b"",  # It has a lease, and yet no body.
             reason=head.reason,
             http_version=head.http_version,
         )
@@ -230,10 +232,10 @@ class Engine:
         return True
 
     def _detach(self, lease: H1LeaseBase, exchange: AnyExchange) -> object:
-        """Take an upgraded connection out of the pool: it is the user's."""
+        """Take an upgraded connection out of the pool. The exchange owns it, until the user has it."""
         connection = lease.connection
         assert connection is not None
         upgraded = lease.upgraded(connection.stream, connection.codec.leftover())
+        exchange.wrap(UpgradedLease(upgraded, lease))
         self.pool.detach(lease)
-        exchange.lease = None
         return upgraded

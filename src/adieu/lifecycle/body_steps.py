@@ -46,6 +46,7 @@ from adieu.texts import show_url
 
 if TYPE_CHECKING:
     from adieu.lifecycle.blocks import Blocks
+    from adieu.lifecycle.events import LeaseInfo
     from adieu.lifecycle.exchange import ExchangeBase
     from adieu.lifecycle.lease import AnyLease
     from adieu.lifecycle.steps import Steps
@@ -151,6 +152,30 @@ class BodyBase:
     def cut_off(self) -> None:
         """The client closes: end the lease now; a reader gets `ClientClosed`."""
         self._settle(BodyEvent.CLIENT_CLOSED, CLIENT_CLOSED)
+
+    def held_outside(self) -> LeaseInfo | None:
+        """The description of the lease, if no pool knows of it, as with an app in this process; None: there is none."""
+        lease = self.lease
+        return self.exchange.info() if lease is not None and lease.connection_id == 0 else None
+
+    def end_with_client(self) -> str | None:
+        """The client closes: end as the policy says. Returns what the lease was for, for the report; None: it was over.
+
+        Raises what the policy raises, when the lease is over.
+        """
+        if self.state not in (_OPEN, _BUFFERED):
+            return None
+        lease = self.lease
+        try:
+            holder = None if lease is None else str(self.exchange.info())
+            policy = self.exchange.policy
+            wish = checked_answer(policy, "on_client_close", policy.on_client_close(self.view()))
+            if wish is not STREAM or not (lease is None or lease.survive_close()):
+                self.cut_off()
+        except BaseException:
+            self.cut_off()
+            raise
+        return holder
 
     def complete_empty(self) -> Steps[None]:
         """End a body that is empty (HEAD, 204, 304, length 0), with its head, under every policy.

@@ -81,6 +81,9 @@ class Drain(NamedTuple):
     max_seconds: float
 
 
+# For the close handshake of a WebSocket. It costs a round trip; a server that works at something may take longer.
+_HANDSHAKE = Drain(1024 * 1024, 5.0)
+
 OnHeaders = Read | Literal[Act.STREAM, Act.CLOSE]
 OnComplete = Literal[Act.RELEASE, Act.CLOSE]
 OnClose = Drain | Literal[Act.CLOSE]
@@ -139,11 +142,27 @@ class CleanupPolicy:
         """The client closes while this body is open: CLOSE cuts it off, STREAM lets it finish and closes then."""
         return CLOSE
 
+    def on_websocket_close(self, view: View, why: Why) -> OnClose:
+        """A WebSocket is left: by `close` or the end of its block ("exit"), or by an exception in the block ("error").
+
+        A `Drain` waits for the server's part of the close handshake, at most so many bytes and seconds; CLOSE sends the
+        Close frame if that needs no wait, and closes the connection.
+        """
+        return _HANDSHAKE
+
     def on_abandoned(self, info: LeaseInfo) -> None:
-        """The response was dropped without being read or closed. Runs in a finalizer: report, and nothing else."""
+        """The response, or WebSocket, was dropped without being read or closed.
+
+        Runs in a finalizer: report, and nothing else.
+        """
+        what, advice = (
+            "response was dropped unread",
+            "Read it, close it, or open it with `with client.stream(...)`",
+        )
+        if info.url.startswith(("ws:", "wss:")):
+            what, advice = "WebSocket was dropped open", "Close it, or use it in a `with` block"
         warnings.warn(
-            f"a response was dropped unread, and its connection had to be closed: {info}. "
-            "Read it, close it, or open it with `with client.stream(...)`.",
+            f"a {what}, and its connection had to be closed: {info}. {advice}.",
             ResourceWarning,
             stacklevel=2,
         )
@@ -171,6 +190,7 @@ _ANSWERS: dict[str, tuple[tuple[Act, ...], type[Read | Drain] | None]] = {
     "on_complete": ((RELEASE, CLOSE), None),
     "on_close": ((CLOSE,), Drain),
     "on_client_close": ((CLOSE, STREAM), None),
+    "on_websocket_close": ((CLOSE,), Drain),
 }
 """What each hook may return."""
 
@@ -272,6 +292,9 @@ class CloseOnExit(CleanupPolicy):
     def on_complete(self, view: View) -> OnComplete:
         return CLOSE
 
+    def on_websocket_close(self, view: View, why: Why) -> OnClose:
+        return CLOSE
+
 
 class NoKeepAlive(CleanupPolicy):
     """As another policy reads, but every connection is closed after its one exchange, and the server is told so."""
@@ -292,6 +315,9 @@ class NoKeepAlive(CleanupPolicy):
 
     def on_client_close(self, view: View) -> OnClientClose:
         return self.inner.on_client_close(view)
+
+    def on_websocket_close(self, view: View, why: Why) -> OnClose:
+        return self.inner.on_websocket_close(view, why)
 
     def on_abandoned(self, info: LeaseInfo) -> None:
         self.inner.on_abandoned(info)

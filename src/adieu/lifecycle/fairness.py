@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from adieu.lifecycle.steps import Steps
 
-__all__ = ["TURN", "checkpoint", "in_trio", "in_turns", "turn_ends_at", "turn_is_over"]
+__all__ = [
+    "TURN",
+    "cancellation_point",
+    "checkpoint",
+    "in_trio",
+    "in_turns",
+    "is_cancellation",
+    "turn_ends_at",
+    "turn_is_over",
+]
 
 T = TypeVar("T")
 
@@ -47,6 +56,21 @@ async def checkpoint() -> None:
         await sys.modules["trio.lowlevel"].checkpoint()
     else:
         await _next_iteration()
+
+
+async def cancellation_point() -> None:
+    """Raise a cancellation that is due, before what follows is begun: trio's sends look for one, asyncio's do not."""
+    if in_trio():
+        await sys.modules["trio.lowlevel"].checkpoint_if_cancelled()
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether an event loop has raised this to cancel a task, asyncio's or trio's."""
+    for module, name in (("asyncio", "CancelledError"), ("trio", "Cancelled")):
+        loaded = sys.modules.get(module)
+        if loaded is not None and isinstance(error, vars(loaded)[name]):
+            return True
+    return False
 
 
 async def in_turns(steps: Steps[T]) -> T:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
 from adieu.errors import BodyClosed, BodyTooLarge, DecodeError, InvalidRequest
 from adieu.lifecycle.wrapped import WrappedLease
 from adieu.messages.pieces import Decoded, Pieces
-from adieu.messages.response_head import MAX_BODY, MAX_EVENT, MAX_LINE, ResponseHead, StatusError
+from adieu.messages.response_head import (
+    MAX_BODY,
+    MAX_EVENT,
+    MAX_LINE,
+    MAX_MESSAGE,
+    ResponseHead,
+    StatusError,
+)
 from adieu.messages.source import SourceLease, is_source
 
 if TYPE_CHECKING:
@@ -33,6 +40,7 @@ __all__ = [
     "MAX_BODY",
     "MAX_EVENT",
     "MAX_LINE",
+    "MAX_MESSAGE",
     "Response",
     "ResponseContent",
     "ResponseHead",

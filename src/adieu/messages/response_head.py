@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from adieu.messages.request import HeadersLike, Request
     from adieu.messages.url import URL
 
-__all__ = ["MAX_BODY", "MAX_EVENT", "MAX_LINE", "ResponseHead", "StatusError"]
+__all__ = ["MAX_BODY", "MAX_EVENT", "MAX_LINE", "MAX_MESSAGE", "ResponseHead", "StatusError"]
 
 MAX_BODY = 1024 * 1024 * 1024
 """The most bytes of a body that is read whole, decoded, unless `max_body` says otherwise."""
 
 MAX_EVENT = 1024 * 1024
 """The most bytes of one server-sent event, unless `max_event` says otherwise."""
+
+MAX_MESSAGE = 16 * 1024 * 1024
+"""The most bytes of one message of a WebSocket, decompressed, unless `max_message` says otherwise."""
 
 MAX_LINE = 1024 * 1024
 """The most characters of one line, unless `max_line` says otherwise."""

@@ -124,7 +124,7 @@ class proves_clean:  # noqa: N801 - it reads as what it does: `with proves_clean
 
     def _begin(self) -> Ledger:
         self._sockets = Sockets()
-        self._bodies_before = {ref(body) for client in self._clients for body in client.watched()}
+        self._held_before = {ref(body) for client in self._clients for body in client.watched()}
         self._idle_before = self._idle()
         self._events: list[Listeners] = [client.events for client in self._clients]
         for client, events in zip(self._clients, self._events, strict=True):
@@ -160,14 +160,12 @@ class proves_clean:  # noqa: N801 - it reads as what it does: `with proves_clean
         return faults + surplus(self._sockets.new(), len(self._idle() - self._idle_before), faults)
 
     def _open_elsewhere(self) -> list[LeaseInfo]:
-        """The responses that were opened in the block, and have no connection that the ledger knows."""
+        """The responses and WebSockets that were opened in the block, and have no connection that the ledger knows."""
         return [
-            body.exchange.info()
+            info
             for client in self._clients
-            for body in client.watched()
-            if ref(body) not in self._bodies_before
-            and body.lease is not None
-            and body.lease.connection_id == 0
+            for held in client.watched()
+            if ref(held) not in self._held_before and (info := held.held_outside()) is not None
         ]
 
 

@@ -93,6 +93,8 @@ class ExchangeCore(ExchangeBase):
         body = response.body
         lease, is_kept = self.lease, self.keeps_lease()
         carries = own and body is not None and body.lease is lease
+        if response.upgraded is not None:
+            carries = True  # An upgraded connection, which has no body.
         if lease is not None and not carries and not is_kept:
             # It answered with another response than the one that came over its connection.
             yield self.leave("replaced")
@@ -127,6 +129,10 @@ class ExchangeCore(ExchangeBase):
 
     def take_source(self, response: ResponseHead) -> None:
         """Own the file, iterator or stream that a response of this exchange is read from."""
+        if response.upgraded is not None:
+            self.lease = (
+                None  # A body takes the place of the upgraded connection, which the response has.
+            )
         source, response.source = response.source, None
         # Such a message ends with its head (RFC 9110, section 6.4.1), whatever the adapter gave.
         is_empty = self.method == "HEAD" or response.status_code in (204, 304)

@@ -2,7 +2,8 @@
 
 A pattern looks like a URL: `scheme://host:port/path`. Its parts mean:
 
-- scheme: exact, or `*` (also written `all`) for any.
+- scheme: exact, or `*` (also written `all`) for any. `ws` and `wss` mean `http` and `https`, over which a WebSocket
+  begins.
 - host: exact; `*.example.org` for every name below example.org (not itself); left out for every host.
 - port: exact; left out it is the scheme's own (443 for https), as in a URL; `:*` for any. Without a host, and for
   the scheme `*`: any.
@@ -30,6 +31,7 @@ _PORT = re.compile(r"(.*?)(?::(\*|[0-9]+))?", re.DOTALL)
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_SAME = {"all": "*", "ws": "http", "wss": "https"}
 # The most characters of a text that an error quotes.
 _SHOWN = 200
 _ANY_PORT = -1  # Not 0, which a URL may have.
@@ -55,8 +57,7 @@ class Pattern(NamedTuple):
                 f"{shown} is no mount pattern: write scheme://host:port/path, without query and fragment"
             )
         scheme, authority, path = match.group(1).lower(), match.group(2), match.group(3) or "/"
-        if scheme == "all":
-            scheme = "*"
+        scheme = _SAME.get(scheme, scheme)
         if "@" in authority:
             raise MountError(f"{shown}: userinfo never takes part in mounting; leave it out")
         if "*" in path:

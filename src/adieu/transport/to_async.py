@@ -96,7 +96,7 @@ class ThreadAdapter(Wrapper):
             relay.give_up(type(error).__name__)
             slot.leave()
             raise
-        if exchange.lease is None:
+        if exchange.lease is None or (response.upgraded is not None and response.body is None):
             slot.leave()
         return response
 

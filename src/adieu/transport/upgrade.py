@@ -30,6 +30,16 @@ class Upgraded:
         self._closed = False
         call_first_after_fork(self, Upgraded._forget)
 
+    @property
+    def stream(self) -> ByteStream:
+        """The stream, for code that has a `TimeLimit` for each call. It begins after `leftover`."""
+        return self._stream
+
+    def take_leftover(self) -> bytes:
+        """The bytes that came with the 101, and have not been received yet."""
+        leftover, self._leftover = self._leftover, b""
+        return leftover
+
     def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
         """The next bytes, b"" when the peer has closed. Those that came with the 101 come first.
 
@@ -49,10 +59,14 @@ class Upgraded:
         self._closed = True
         self._stream.forget()
 
-    def close(self) -> None:
-        """Close the connection. Idempotent."""
+    def end(self) -> None:
+        """Close the connection, at once and from any thread. Idempotent."""
         self._closed = True
         self._stream.close()
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self.end()
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,16 @@ class AsyncUpgraded:
         self._closed = False
         call_first_after_fork(self, AsyncUpgraded._forget)
 
+    @property
+    def stream(self) -> AsyncByteStream:
+        """The stream, for code that has a `TimeLimit` for each call. It begins after `leftover`."""
+        return self._stream
+
+    def take_leftover(self) -> bytes:
+        """The bytes that came with the 101, and have not been received yet."""
+        leftover, self._leftover = self._leftover, b""
+        return leftover
+
     async def recv(self, max_bytes: int = 64 * 1024, timeout: float | None = 30.0) -> bytes:
         """The next bytes, b"" when the peer has closed. Those that came with the 101 come first.
 
@@ -50,10 +60,14 @@ class AsyncUpgraded:
         self._closed = True
         self._stream.forget()
 
-    async def close(self) -> None:
-        """Close the connection. Idempotent; it is awaited as everything else is, and never waits."""
+    def end(self) -> None:
+        """Close the connection, at once and from any thread. Idempotent."""
         self._closed = True
         self._stream.close()
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent; it is awaited as everything else is, and never waits."""
+        self.end()
 
     async def __aenter__(self) -> Self:
         return self
