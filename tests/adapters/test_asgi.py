@@ -1182,17 +1182,20 @@ def test_background_work_is_done_when_the_response_has_been_read() -> None:
 
 def test_background_work_goes_on_when_the_client_has_left_and_close_waits_for_it() -> None:
     done: list[int] = []
+    go_on = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
         await send(body(b"all"))
-        await asyncio.sleep(0.15)
+        await go_on.wait()
+        await asyncio.sleep(0.01)
         done.append(1)
 
     async def main() -> None:
         async with client_of(app, lifespan="off") as client:
             await _unread(client)
             assert done == []
+            go_on.set()
         assert done == [1]
 
     run(main())
@@ -1313,7 +1316,7 @@ def test_a_start_that_failed_is_raised_in_every_call() -> None:
 )
 def test_a_shutdown_that_failed_is_raised_by_close_at_its_end(wishes: Any, text: str) -> None:
     async def main() -> None:
-        client = client_of(Living(**wishes), grace=0.05)
+        client = client_of(Living(**wishes), grace=0.05 if "wait" in wishes else 30)
         await client.get("/")
         with pytest.raises(AppError, match=text):
             await client.close()

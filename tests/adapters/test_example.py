@@ -21,7 +21,7 @@ from adieu.lifecycle.deadline import Deadline
 from adieu.testing import BlackHole, TLSFaults, payload
 from support.runner import SyncRunner
 from support.scenarios import SCENARIOS, Scenario, classic_script, play_twice
-from support.stage import POLICIES, Stage, caught, drop, eventually
+from support.stage import POLICIES, Stage, caught, drop, eventually, growing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,7 +282,7 @@ def test_the_next_in_the_queue_gets_the_connection(bare: Stage) -> None:
     [
         ("/stall-head", {"read": 0.02}, adieu.ReadTimeout, "wholly"),
         ("/stall-body?n=2000&sent=1000", {"read": 0.02}, adieu.ReadTimeout, "wholly"),
-        ("/stall-head", {"read": 5, "total": 0.05}, adieu.DeadlineExceeded, "wholly"),
+        ("/stall-head", {"read": 60, "total": 0.05}, adieu.DeadlineExceeded, "wholly"),
         ("/reset", {}, adieu.ReadError, "wholly"),
         ("/close", {}, adieu.PeerClosed, "wholly"),
     ],
@@ -291,7 +291,12 @@ def test_an_error_tells_how_far_the_exchange_came(
     bare: Stage, path: str, limits: dict[str, float], kind: type[adieu.TransportError], sent: str
 ) -> None:
     with bare.block(bare.one()) as client:
-        error = caught(kind, client.get, path, timeout=adieu.Timeout(**limits))
+        error: Any = None
+        for longer in growing(1):
+            timeout = adieu.Timeout(**{name: longer * limit for name, limit in limits.items()})
+            error = caught(kind, client.get, path, timeout=timeout)
+            if error.request_sent == sent:
+                break
         assert isinstance(error, adieu.TransportError)
         assert (error.request_sent, error.method) == (sent, "GET")
         assert error.url is not None

@@ -18,7 +18,7 @@ import adieu
 from adieu.lifecycle.deadline import Deadline
 from adieu.transport import to_async
 from adieu.transport.registry import find_adapter
-from adieu.transport.thread_pool import ThreadSlot
+from adieu.transport.thread_pool import Threads, ThreadSlot
 from support.clients import ADAPTERS, EventLog
 from support.stage import COUNTS_REFERENCES, POLICIES, drop, eventually, in_time
 from support.steering import CANCELLATIONS, LOOPS, Cut, limited, outcome, settle
@@ -133,6 +133,12 @@ class Counted(adieu.Lease):
 
     def finish(self, reuse: bool, why: str) -> None:
         self.ends.append((reuse, why))
+
+
+def threads_of(client: Any) -> Threads:
+    """The threads of its adapter."""
+    threads: Threads = client.mounts.select(adieu.URL("http://inner.test")).adapter._threads
+    return threads
 
 
 def in_threads(answer: Callable[[adieu.Request, adieu.Exchange], Any], threads: int = 4) -> Any:
@@ -470,8 +476,8 @@ def test_threads_are_made_when_needed_and_reused() -> None:
             assert own_threads() == []
             for _ in range(50):
                 await client.get("/")
-                await asyncio.sleep(0.002)  # Usually enough time for the thread to become free.
-            assert 1 <= len(own_threads()) < 10
+                await so(lambda: threads_of(client)._idle)
+            assert len(own_threads()) == 1
 
     run(main())
 
@@ -1025,8 +1031,7 @@ def test_a_cancelled_call_that_waits_in_the_pool_frees_its_thread(
         async with client:
             held = await client.stream("GET", "/bytes?n=900000")
             waiting = [asyncio.ensure_future(client.get("/ok")) for _ in range(3)]
-            adapter: Any = client.mounts.select(adieu.URL(fault_server.url)).adapter
-            threads = adapter._threads
+            threads = threads_of(client)
             await so(lambda: len(threads.holders()) == 4)
             await asyncio.sleep(0.02)  # Now the call is in the queue.
             waiting[1].cancel()
@@ -1042,8 +1047,7 @@ def test_a_cancelled_call_that_waits_in_the_pool_frees_its_thread(
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_calls_work_under_trio_too(name: str, fault_server: FaultServer) -> None:
     async def main() -> None:
-        timeout = adieu.Timeout(pool=0.05)
-        async with client_of(fault_server, name, threads=2, timeout=timeout) as client:
+        async with client_of(fault_server, name, threads=2) as client:
             assert (await client.post("/echo", json={"a": 1})).status_code == 200
             async with client.stream("GET", "/bytes?n=900000") as response:
                 assert len(await response.read()) == 900_000
@@ -1051,7 +1055,7 @@ def test_calls_work_under_trio_too(name: str, fault_server: FaultServer) -> None
                 await client.get("/close")
             first, second = [await client.stream("GET", "/bytes?n=900000") for _ in range(2)]
             with pytest.raises(adieu.PoolTimeout, match="All 2 are in use"):
-                await client.get("/ok")
+                await client.get("/ok", timeout=adieu.Timeout(pool=0.05))
             await first.close()
             await second.close()
             with pytest.raises(asyncio.TimeoutError):
