@@ -135,10 +135,14 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     "URL": {
         "copy_merge_params": "with_params(params)",
         "copy_with": "replace(part=...)",
+        "encode": "str(url).encode()",
+        "endswith": "str(url).endswith()",
         "hostname": "host",
         "netloc": "authority",
         "params": "query, a text",
         "raw_path": "target",
+        "split": "str(url).split()",
+        "startswith": "str(url).startswith()",
     },
 }
 """Attributes, by the name of the class that has them for itself and its subclasses."""

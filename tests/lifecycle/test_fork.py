@@ -16,12 +16,13 @@ import urllib3
 
 import adieu
 from adieu.client import base
+from adieu.lifecycle import fork
 from adieu.messages.fields.digest import DigestSession
 from adieu.testing import established, payload
 from adieu.transport import mounts
 from adieu.transport.thread_pool import Threads, ThreadSlot
 from adieu_urllib3 import Urllib3Adapter
-from support.stage import eventually
+from support.stage import COUNTS_REFERENCES, collection_after, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -330,3 +331,28 @@ def test_a_manager_of_the_users_own_has_new_connections_and_locks_in_a_child(
         assert mine[0]["connection"] == mine[1]["connection"] != before["connection"]
         assert (after["connection"], after["nth"]) == (before["connection"], 2)
         manager.connection_from_url(url).close()
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="it has no threshold of collections")
+def test_a_collection_while_the_registry_is_read_leaves_nothing_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The registry forgets what is collected, by the callbacks of its weak references: so it changes at any time."""
+
+    class Thing:
+        itself: Thing
+
+    def make_garbage() -> None:
+        for _ in range(500):
+            thing = Thing()
+            thing.itself = thing
+            fork.call_after_fork(thing, id)
+        fork.call_after_fork(kept, renewed.append)
+
+    monkeypatch.setattr(fork, "_first", {})
+    monkeypatch.setattr(fork, "_then", {})
+    kept = Thing()
+    renewed: list[Thing] = []
+    with collection_after(100, make_garbage):
+        fork._after_fork()
+    assert renewed == [kept]

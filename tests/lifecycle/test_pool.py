@@ -21,7 +21,7 @@ from adieu.lifecycle.origin_counts import OriginCounts
 from adieu.lifecycle.reporting import ConnectionReport, Report
 from support.alarm import HAS_ALARMS, Alarm
 from support.fake_pool import Bench, FakeConnection, FakeLease, begin, end
-from support.stage import drop
+from support.stage import COUNTS_REFERENCES, collection_after, drop
 from support.work import lines_of
 
 if TYPE_CHECKING:
@@ -1038,4 +1038,33 @@ def test_real_interrupts_lose_no_connection() -> None:
     assert all(state == "idle" for _, state in bench.states())
     for lease in [bench.take(key) for key in "abc"]:
         end(lease)
+    bench.check()
+
+
+# What the collector ends while a report is made
+
+
+class _Dropped:
+    """An object in a cycle, whose finalizer ends a lease, as that of a response does."""
+
+    def __init__(self, lease: FakeLease) -> None:
+        self.lease = lease
+        self.itself = self
+
+    def __del__(self) -> None:
+        end(self.lease, reuse=False, why="abandoned")
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="it has no threshold of collections")
+def test_a_collection_while_the_connections_are_listed_is_harmless() -> None:
+    bench = Bench(1000)
+    leases = [bench.take() for _ in range(500)]
+
+    def drop_some() -> None:
+        for lease in leases[:200]:
+            _Dropped(lease)
+
+    with collection_after(100, drop_some):
+        lines = bench.pool.snapshot()
+    assert {line.id for line in lines} >= {lease.connection.id for lease in leases[200:]}
     bench.check()

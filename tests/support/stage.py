@@ -26,6 +26,7 @@ __all__ = [
     "Stage",
     "caught",
     "collect",
+    "collection_after",
     "drop",
     "eventually",
     "growing",
@@ -158,6 +159,26 @@ def collect() -> None:
     gc.enable()
     if not enabled:
         gc.disable()
+
+
+@contextlib.contextmanager
+def collection_after(objects: int, make_garbage: Callable[[], object]) -> Iterator[None]:
+    """A block in which a collection of this garbage begins when so many objects were made. For CPython."""
+    # CPython keeps 2000 tuples of each size at hand, whose use counts for nothing.
+    tuples = [(number, number) for number in range(3000)]
+    thresholds, enabled = gc.get_threshold(), gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        make_garbage()
+        gc.set_threshold(gc.get_count()[0] + objects, *thresholds[1:])
+        gc.enable()
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        if not enabled:
+            gc.disable()
+        tuples.clear()
 
 
 def growing(seconds: float) -> Iterator[float]:

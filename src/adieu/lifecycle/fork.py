@@ -44,9 +44,10 @@ def call_after_fork(thing: T, renew: Callable[[T], object]) -> None:
 
 def _after_fork() -> None:
     for things in (_first, _then):
-        for known, renew in list(things.items()):
-            thing = known()
-            if thing is not None:
+        # Not of the items: making a tuple for each may begin a collection, and what that finds leaves the dictionary.
+        for known in list(things):
+            thing, renew = known(), things.get(known)
+            if thing is not None and renew is not None:
                 renew(thing)
 
 

@@ -357,7 +357,12 @@ class Pool(Inbox, Generic[C]):
         """One line for each connection: what it is doing now."""
         now = self._clock()
         lines = []
-        for conn, lease in list(self._owners.items()):
+        owners = self._owners
+        # Not of the items: to make a tuple of each may begin a collection, in which a lease may end.
+        for conn in list(owners):
+            lease = owners.get(conn)
+            if lease is None and conn not in owners:
+                continue
             idle = now - conn.idle_since if lease is None else None
             state = "idle" if lease is None else "leased"
             age = now - conn.opened_at
