@@ -41,13 +41,16 @@ PATIENCE = 12
 
 
 class Adieu:
+    patience: float = 1
+
     def __init__(self, verify: Any = True, **options: Any) -> None:
         import adieu
 
+        waits = dict.fromkeys(("connect", "read", "write"), self.patience)
         self.client = adieu.Client(
             verify=verify,
             limits=adieu.Limits(connections=1),
-            timeout=adieu.Timeout(connect=1, read=1, write=1, pool=1, **options),
+            timeout=adieu.Timeout(pool=1, **waits, **options),
         )
 
     def call(self, method: str, url: str, **options: Any) -> tuple[int, bytes]:
