@@ -105,11 +105,12 @@ class AsyncioPortal(Portal):
 
     async def _others_ended(self) -> None:
         left: set[Any] = set()
-        for _ in range(10):
+        for turn in range(1000):
             left = asyncio.all_tasks() - {asyncio.current_task()}
             if not left:
                 return
-            await asyncio.sleep(0)
+            # Some need another thread, which may come late.
+            await asyncio.sleep(0 if turn < 10 else 0.002)
         raise AssertionError(f"tasks are left: {left}")
 
 
