@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from adieu import AsyncMiddleware, ClientClosed, InvalidRequest, Middleware
 from adieu.lifecycle.steps import adrive, drive
 from adieu.transport.registry import inner_adapter
-from adieu_cache.flow import Cache, Options
+from adieu_cache.flow import Cache
+from adieu_cache.question import Options, Question
 from adieu_cache.stores import async_store, sync_store
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         Request,
         Response,
     )
-    from adieu_cache.flow import Pending
+    from adieu_cache.question import Pending
 
     Path = str | os.PathLike[str]
 
@@ -81,8 +82,8 @@ class CacheAdapter(Middleware):
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Answer from the cache, or send, and store what may be stored."""
         _refuse_closed(self._closed)
-        steps = self._cache.answer(request, exchange, self.inner.send, self._collecting)
-        response: Response = drive(steps)
+        question = Question(request, exchange, self.inner.send, self._collecting)
+        response: Response = drive(self._cache.answer(question))
         return response
 
     def _collecting(self, response: Response, pending: Pending) -> Response:
@@ -94,7 +95,7 @@ class CacheAdapter(Middleware):
                 collected.add(chunk)
                 yield chunk
             if collected.is_whole:
-                drive(cache.save(pending, b"".join(collected.chunks)))
+                drive(cache.storing.save(pending, b"".join(collected.chunks)))
 
         return response.wrap(collect)
 
@@ -142,8 +143,8 @@ class AsyncCacheAdapter(AsyncMiddleware):
     async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Answer from the cache, or send, and store what may be stored."""
         _refuse_closed(self._closed)
-        steps = self._cache.answer(request, exchange, self.inner.send, self._collecting)
-        response: AsyncResponse = await adrive(steps)
+        question = Question(request, exchange, self.inner.send, self._collecting)
+        response: AsyncResponse = await adrive(self._cache.answer(question))
         return response
 
     def _collecting(self, response: AsyncResponse, pending: Pending) -> AsyncResponse:
@@ -155,7 +156,7 @@ class AsyncCacheAdapter(AsyncMiddleware):
                 collected.add(chunk)
                 yield chunk
             if collected.is_whole:
-                await adrive(cache.save(pending, b"".join(collected.chunks)))
+                await adrive(cache.storing.save(pending, b"".join(collected.chunks)))
 
         return response.wrap(collect)
 

@@ -7,7 +7,6 @@ and again where it was unpickled. A storage that the user gives is the user's: i
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import AsyncIterable, Iterable
 from functools import partial
 from pathlib import Path
@@ -51,8 +50,7 @@ class Store:
 
     def entries(self, key: str) -> list[Stored]:
         """What is stored under a key, without the bodies."""
-        found = self._do(lambda storage: storage.get_entries(key))
-        return [stored for stored in map(Stored.of, found) if stored is not None]
+        return self._do(lambda storage: _ours(storage.get_entries(key)))
 
     def body(self, stored: Stored) -> bytes:
         """The whole body of what `entries` has found. It can be read once."""
@@ -161,8 +159,10 @@ class _AwaitedStore(AsyncStore):
         self._closed = False
 
     async def entries(self, key: str) -> list[Stored]:
-        found = await self._do(lambda: self._storage.get_entries(key))
-        return [stored for stored in map(Stored.of, found) if stored is not None]
+        async def entries() -> list[Stored]:
+            return _ours(await self._storage.get_entries(key))
+
+        return await self._do(entries)
 
     async def body(self, stored: Stored) -> bytes:
         assert stored.entry is not None
@@ -201,6 +201,10 @@ class _AwaitedStore(AsyncStore):
         """Nothing: the storage is the user's."""
 
 
+def _ours(found: list[hishel.Entry]) -> list[Stored]:
+    return [stored for stored in map(Stored.of, found) if stored is not None]
+
+
 class NotKept(Exception):
     """A storage has not stored an entry, and has not said why: those of hishel write that to their log."""
 
@@ -223,6 +227,8 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
 def _open(path: Path) -> hishel.BaseStorage:
     if path.suffix not in _DATABASES:
         return FileStorage(path)
+    import sqlite3  # Not every Python has it.
+
     # Before SQLite does, which would make it with the umask's mode. The files beside it get the mode of this one.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)

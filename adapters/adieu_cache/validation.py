@@ -9,7 +9,7 @@ from adieu_cache.dates import parse_http_date
 from adieu_cache.freshness import initial_age
 
 if TYPE_CHECKING:
-    from adieu import Request
+    from adieu import Request, ResponseHead
     from adieu_cache.stored import Stored
 
 __all__ = [
@@ -62,10 +62,11 @@ def is_unchanged(stored: Stored, status: int, headers: Headers) -> bool:
     return length is None or length == stored.headers.get("content-length")
 
 
-def is_outdated(stored: Stored, status: int, headers: Headers) -> bool:
+def is_outdated(stored: Stored, response: ResponseHead) -> bool:
     """The answer to a HEAD tells of another body than the stored one (RFC 9111, section 4.3.5)."""
+    headers = response.headers
     told = ("etag", "last-modified", "content-length")
-    return status == 200 and any(
+    return response.status_code == 200 and any(
         headers.has(name) and headers[name] != stored.headers.get(name) for name in told
     )
 

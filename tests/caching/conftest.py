@@ -25,10 +25,9 @@ def origin(fault_server: FaultServer, census: object) -> Origin:
     return Origin(fault_server)
 
 
-# What differs under trio is how the cache waits for files: test_scenarios, and below.
 @pytest.fixture(params=["sync", "async"])
 def cached(request: pytest.FixtureRequest, origin: Origin, tmp_path: Path) -> Iterator[Cached]:
-    """The cache in each mode; at the end no socket may be open."""
+    """The cache in each mode (trio, where a test asks for it); at the end no socket may be open."""
     runner = RUNNERS[request.param]()
     yield Cached(runner, origin, tmp_path)
     runner.close()

@@ -265,6 +265,19 @@ def test_a_change_makes_stored_responses_invalid(cached: Cached, method: str) ->
         assert [cached.outcome(client, path) for path in ("/thing", "/other")] == ["miss", "miss"]
 
 
+def test_what_was_asked_for_before_a_change_is_not_stored_after_it(cached: Cached) -> None:
+    cached.origin.answer = fresh(bytes(200_000))
+    with cached.client(cached.adapter(limits=adieu.Limits(connections=2))) as client:
+        with cached.runner.block(
+            client.stream("GET", "/thing", cleanup=adieu.ReleaseOnRead())
+        ) as older:
+            cached.get(client, method="POST")
+            assert len(cached.run(older.read())) == 200_000
+        facts = older.extras["cache"]
+        assert (facts.stored, facts.why) == (False, "it was changed meanwhile")
+        assert [cached.outcome(client) for _ in range(2)] == ["miss", "hit"]
+
+
 def test_another_origin_is_not_changed(cached: Cached) -> None:
     elsewhere = cached.origin.server.url.replace("127.0.0.1", "localhost")
     with cached.client() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import subprocess
@@ -13,14 +14,16 @@ import hishel
 import pytest
 
 import adieu
-from adieu_cache import CacheAdapter, FileStorage, MemoryStorage
+from adieu_cache import AsyncCacheAdapter, CacheAdapter, FileStorage, MemoryStorage
 from caching.origin import fresh
+from support.runner import RUNNERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from uuid import UUID
 
+    from adieu.testing import FaultServer
     from caching.origin import Cached, Origin
 
 KINDS = ["memory", "cache.sqlite", "folder"]
@@ -31,6 +34,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return None if request.param == "memory" else tmp_path / request.param
 
 
+@pytest.mark.parametrize("cached", RUNNERS, indirect=True)
 def test_each_storage_gives_back_what_it_has_got(cached: Cached, storage: Any) -> None:
     body = os.urandom(300_000)
     cached.origin.answer = lambda request: (
@@ -188,14 +192,14 @@ def test_a_file_that_is_not_whole_is_not_used(tmp_path: Path, origin: Origin, ha
 class Broken(hishel.BaseStorage):
     """Fails at one method; the others are those of a storage in memory."""
 
-    def __init__(self, method: str, error: type[Exception]) -> None:
+    def __init__(self, method: str, error: type[BaseException]) -> None:
         super().__init__()
         self._inner = MemoryStorage()
-        self._method = method
+        self.method = method
         self._error = error
 
     def _fail(self, method: str) -> None:
-        if method == self._method:
+        if method == self.method:
             raise self._error("the disk is gone")
 
     def create_entry(
@@ -373,3 +377,57 @@ def test_a_database_that_another_process_locks_delays_no_request_for_long(
         finally:
             other.close()
         assert [cached.outcome(client) for _ in range(2)] == ["miss", "hit"]
+
+
+def test_what_others_have_stored_is_left_alone(cached: Cached) -> None:
+    storage = MemoryStorage()
+    key = storage_key(cached)
+    theirs = hishel.Response(200, hishel.Headers({"bad name": "x"}), iter([b"theirs"]))
+    entry = storage.create_entry(hishel.Request("GET", "http://a.example/"), theirs, key)
+    assert entry.response.stream is not None
+    assert b"".join(entry.response.stream) == b"theirs"  # type: ignore[arg-type]
+    with cached.client(cached.adapter(storage=storage)) as client:
+        assert cached.get(client).content == b"fresh"
+
+
+@pytest.mark.parametrize("method", ["get_entries", "create_entry", "save", "read"])
+def test_an_interrupt_in_a_storage_is_raised_and_nothing_is_lost(
+    origin: Origin, method: str
+) -> None:
+    storage = Broken("", KeyboardInterrupt)
+    adapter = CacheAdapter(storage=storage, limits=adieu.Limits(connections=1))
+    with adieu.Client(origin.server.url, adapter=adapter, timeout=2) as client:
+        if method == "read":
+            client.get("/thing")
+        storage.method = method
+        with pytest.raises(KeyboardInterrupt):
+            client.get("/thing")
+        storage.method = ""
+        assert [str(line) for line in client.connections() if line.state != "idle"] == []
+        assert client.get("/other").content == b"fresh"
+
+
+def test_a_cancelled_call_does_not_wait_for_the_storage(
+    fault_server: FaultServer, tmp_path: Path
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(FileStorage):
+        def get_entries(self, key: str) -> list[hishel.Entry]:
+            begun.set()
+            assert may_end.wait(30)
+            return []
+
+    async def main() -> None:
+        adapter = AsyncCacheAdapter(storage=Slow(tmp_path / "cache"))
+        async with adieu.AsyncClient(fault_server.url, adapter=adapter) as client:
+            call = asyncio.ensure_future(client.get("/ok"))
+            await asyncio.to_thread(begun.wait, 30)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert not may_end.is_set()
+            may_end.set()
+            assert (await client.get("/ok")).status_code == 200
+
+    asyncio.run(main())
