@@ -49,7 +49,7 @@ class _Aside:
     def over(self) -> BaseException | None:
         """Wait for its end."""
         self._thread.join(30)
-        assert not self._thread.is_alive(), "still at it, 3 s after the client was closed"
+        assert not self._thread.is_alive(), "still at it, 30 s after the client was closed"
         return self.error
 
 
