@@ -11,7 +11,9 @@ import os
 import pickle
 import signal
 import threading
+import weakref
 from contextvars import ContextVar
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -310,12 +312,38 @@ def test_a_loop_that_has_ended_refuses_and_is_not_begun_again() -> None:
     loop = BackgroundLoop("the event loop of a test")
     assert loop.call(lambda: asyncio.sleep(0, "done")) == "done"
     assert loop.is_running
-    loop.end(5)
+    loop.end(30)
     assert not loop.is_running
     for _ in range(2):
         with pytest.raises(adieu.ClientClosed, match="the event loop of a test has ended"):
             loop.call(lambda: asyncio.sleep(0))
-    loop.end(5)
+    loop.end(30)
+
+
+@pytest.mark.skipif(not COUNTS_REFERENCES, reason="this interpreter counts no references")
+def test_a_loop_whose_thread_is_late_keeps_no_result_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an unread response that its caller drops would end later, in the thread of the loop."""
+    go_on = threading.Event()
+
+    class Late:
+        def __init__(self) -> None:
+            self._queue: SimpleQueue[Any] = SimpleQueue()
+            self.get = self._queue.get
+
+        def put(self, item: Any) -> None:
+            self._queue.put(item)
+            if isinstance(item, list):
+                go_on.wait(30)
+
+    async def result() -> object:
+        return threading.Event()
+
+    monkeypatch.setattr("adieu.transport.background_loop.SimpleQueue", Late)
+    loop = BackgroundLoop("the event loop of a test")
+    found = weakref.ref(loop.call(result))
+    assert found() is None
+    go_on.set()
+    loop.end(30)
 
 
 def test_a_loop_that_cannot_be_made_is_an_error_of_the_call(
@@ -328,7 +356,7 @@ def test_a_loop_that_cannot_be_made_is_an_error_of_the_call(
     loop = BackgroundLoop("the event loop of a test")
     with pytest.raises(adieu.ClientClosed, match=r"could not be made: .*Too many open files"):
         loop.call(lambda: asyncio.sleep(0))
-    loop.end(5)
+    loop.end(30)
 
 
 def test_a_task_that_ignores_its_cancellation_does_not_keep_the_loop(
@@ -351,7 +379,7 @@ def test_a_task_that_ignores_its_cancellation_does_not_keep_the_loop(
 
     loop = BackgroundLoop("the event loop of a test")
     loop.call(start)
-    loop.end(5)
+    loop.end(30)
     assert not loop.is_running
     kept[0]._log_destroy_pending = False
 
@@ -370,4 +398,4 @@ def test_a_forked_child_begins_a_loop_of_its_own() -> None:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert loop.call(lambda: asyncio.sleep(0, "parent")) == "parent"
-    loop.end(5)
+    loop.end(30)

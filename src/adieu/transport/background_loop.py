@@ -196,13 +196,12 @@ class _Running:
 async def _answer(
     works: list[Callable[[], Awaitable[Any]]], outcome: SimpleQueue[list[Any]]
 ) -> None:
-    # Lists, so that neither this frame nor the loop keeps objects of the caller alive.
+    # Lists, which the other side empties, so that neither this frame nor the loop keeps objects of the caller alive.
     try:
-        result = await works.pop()()
+        found = [await works.pop()(), None]
     except BaseException as error:
-        outcome.put([None, error])
-    else:
-        outcome.put([result, None])
+        found = [None, error]
+    outcome.put(found)
 
 
 def _run(
