@@ -119,6 +119,8 @@ class ExchangeBase:
             except BaseException:
                 lease.finish(False, why)  # An interrupt: it is raised once the lease is over.
                 self.lease = None
+                if self.events is not None:
+                    self.events.lease_ended(why, lease.received, lease.connection_id)
                 raise
             # Last: had an interrupt hit before, the next call or the finalizer would end the lease again.
             self.lease = None
