@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import adieu
@@ -91,6 +92,8 @@ class Library:
             return adieu.InvalidRequest(str(error))
         for theirs, ours, sent in self._ours:
             if isinstance(error, theirs):
+                if ours is adieu.ConnectError and _is_of_tls(error):
+                    ours = adieu.TLSError  # noqa: PLW2901
                 if begun and ours is adieu.ProtocolError:
                     ours = adieu.BodyTruncated  # noqa: PLW2901
                 made: adieu.TransportError = ours(f"{type(error).__name__}: {show(str(error))}")
@@ -114,3 +117,12 @@ class Library:
     def timeouts_of(self, deadline: Deadline) -> dict[str, float | None]:
         """The limits of an exchange as the client of the library puts them into a request."""
         return {name: deadline.remaining(name) for name in _TIMEOUTS}
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Whether an error of `ssl` is the reason for this one."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

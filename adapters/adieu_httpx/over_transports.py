@@ -1,7 +1,8 @@
 """Adapters over transports of httpx and httpx2.
 
 A transport has no place for the owner of a connection: until it returns a response there is a connection, and only the
-transport knows of it. It ends it if it raises or is cancelled. From the head on the lease here owns the response.
+transport knows of it. It ends it if it raises or is cancelled; if the adapter is closed meanwhile, its socket is, which
+`progress` knows of. From the head on the lease here owns the response.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import adieu
 from adieu.transport.awaited_ends import AwaitedEnds
 from adieu_httpx.leases import AsyncStreamLease, StreamLease
+from adieu_httpx.progress import Progress, Sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -44,9 +46,17 @@ class _OverTransport(adieu.AdapterBase):
         self.inner = transport
         self.is_local = isinstance(transport, local) if is_local is None else is_local
         self._closed = False
+        self._sockets = Sockets()
+
+    def after_fork(self) -> None:
+        self._sockets.forget()
 
     def _request_of(
-        self, request: adieu.Request, exchange: adieu.Exchange | adieu.AsyncExchange, chunks: Any
+        self,
+        request: adieu.Request,
+        exchange: adieu.Exchange | adieu.AsyncExchange,
+        chunks: Any,
+        trace: Any,
     ) -> Any:
         """The request of the library."""
         if self._closed:
@@ -64,8 +74,23 @@ class _OverTransport(adieu.AdapterBase):
             str(request.url.without_userinfo().without_fragment()),
             headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields],
             content=content.body if content.body is not None else chunks,
-            extensions={"timeout": self.library.timeouts_of(exchange.deadline)},
+            extensions={"timeout": self.library.timeouts_of(exchange.deadline), "trace": trace},
         )
+
+    def _failed(
+        self,
+        error: Exception,
+        request: adieu.Request,
+        exchange: adieu.Exchange | adieu.AsyncExchange,
+        progress: Progress,
+    ) -> Exception:
+        """The error of adieu's for one that the transport has raised before there was a response."""
+        if self._closed and not isinstance(error, adieu.AdieuError):
+            return adieu.ClientClosed("this adapter was closed while it waited for a response")
+        found = self.library.ours(error, request, exchange.deadline, begun=False)
+        if progress.sent is not None and isinstance(found, adieu.TransportError):
+            found.request_sent = progress.sent
+        return found
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
@@ -75,11 +100,12 @@ class OverTransport(_OverTransport):
     """The base of adapters over sync transports."""
 
     def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
-        sent = self._request_of(request, exchange, _chunks(request))
+        progress = Progress(self._sockets)
+        sent = self._request_of(request, exchange, _chunks(request), progress.note)
         try:
             answer = self.inner.handle_request(sent)
         except Exception as error:
-            raise self.library.ours(error, request, exchange.deadline, begun=False) from error
+            raise self._failed(error, request, exchange, progress) from error
         lease = StreamLease(self.library, request, answer)
         exchange.own(lease)
         lease.check_head()
@@ -87,6 +113,7 @@ class OverTransport(_OverTransport):
 
     def close(self) -> None:
         self._closed = True
+        self._sockets.shut()  # A thread that waits for a head wakes up.
         self.inner.close()
 
 
@@ -100,12 +127,13 @@ class AsyncOverTransport(_OverTransport):
     async def send(
         self, request: adieu.Request, exchange: adieu.AsyncExchange
     ) -> adieu.AsyncResponse:
-        sent = self._request_of(request, exchange, _async_chunks(request))
+        progress = Progress(self._sockets)
+        sent = self._request_of(request, exchange, _async_chunks(request), progress.note_async)
         self._ends.bind()
         try:
             answer = await self.inner.handle_async_request(sent)
         except Exception as error:
-            raise self.library.ours(error, request, exchange.deadline, begun=False) from error
+            raise self._failed(error, request, exchange, progress) from error
         lease = AsyncStreamLease(self.library, request, answer, self._ends)
         exchange.own(lease)
         lease.check_head()

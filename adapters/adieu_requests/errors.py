@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adieu.errors import Phase, Sent
     from adieu.lifecycle.deadline import Deadline, Wait
 
-__all__ = ["BrokenResponse", "as_adieu", "as_requests", "as_urllib3"]
+__all__ = ["BrokenResponse", "as_adieu", "as_requests", "as_urllib3", "without_secrets"]
 
 
 class BrokenResponse(
@@ -127,6 +127,33 @@ def _timeout(found: adieu.RequestTimeout, deadline: Deadline) -> adieu.RequestTi
     return exceeded
 
 
+def without_secrets(error: Exception) -> Exception:
+    """The same error, which shows whole URLs in its texts and in those of its reasons: with the secrets masked."""
+    for each in _chain(error):
+        each.args = tuple(show(arg) if isinstance(arg, str) else arg for arg in each.args)
+    return error
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error with its reasons, and those in its arguments."""
+    found: list[BaseException] = []
+    left: list[object] = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, BaseException) and each not in found:
+            found.append(each)
+            left += [*each.args, each.__cause__, each.__context__]
+    return found
+
+
+def _is_of_a_handshake(error: Exception) -> bool:
+    """Whether a time limit was exceeded in a TLS handshake, which urllib3 takes for a read."""
+    return any(
+        isinstance(each, TimeoutError) and "handshake operation" in str(each)
+        for each in _chain(error)
+    )
+
+
 def _found(error: Exception) -> adieu.TransportError | None:
     text = f"{type(error).__name__}: {show(str(error))}"
     reason = _reason(error)
@@ -140,6 +167,8 @@ def _found(error: Exception) -> adieu.TransportError | None:
         return adieu.DNSError(text)
     if isinstance(reason, below.NewConnectionError):
         return adieu.ConnectError(text)
+    if _is_of_a_handshake(error):
+        return adieu.ConnectTimeout(text, request_sent="no")
     for theirs, ours, sent in _OURS:
         if isinstance(error, theirs):
             return ours(text, request_sent=sent)

@@ -11,7 +11,7 @@ from urllib3.response import BaseHTTPResponse
 
 import adieu
 from adieu.net.closing import shut
-from adieu_requests.errors import as_adieu
+from adieu_requests.errors import as_adieu, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,8 @@ class ResponseLease(adieu.Lease):
         except Exception as error:
             if self._ended:
                 raise adieu.ClientClosed("the body was closed while it was read") from error
-            raise as_adieu(error, "body", *self._subject, deadline) from error
+            found = as_adieu(error, "body", *self._subject, deadline)
+            raise found from without_secrets(error)
         if self._ended:
             raise adieu.ClientClosed("the body was closed while it was read")
         self._received += len(data)

@@ -1,22 +1,23 @@
 """`RequestsAdapter`: an adapter that was written for requests, as an adapter of adieu.
 
 requests' contract has no place for the owner of a connection: until `send` returns there is a connection, and only the
-inner adapter knows of it. So closing the client does not end the wait for a head; the timeouts do. From the head on the
-lease here owns the response.
+inner adapter knows of it. It ends it if it raises; if the client is closed meanwhile, the connection is closed, because
+those of an `HTTPAdapter` are watched. From the head on the lease here owns the response.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 import adieu
-from adieu_requests.errors import as_adieu
+from adieu_requests.errors import as_adieu, without_secrets
 from adieu_requests.lease import ResponseLease
 from adieu_requests.settings import requests_options
+from adieu_requests.watched import Progress, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,7 @@ class RequestsAdapter(adieu.AdapterBase):
         self.is_local = not isinstance(inner, HTTPAdapter) if is_local is None else is_local
         self.honours: frozenset[Honour] = frozenset(() if self.is_local else ("tls", "route"))
         self._closed = False
+        self._watch = Watch.over(inner) if isinstance(inner, HTTPAdapter) else None
 
     def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
         if self._closed:
@@ -56,20 +58,47 @@ class RequestsAdapter(adieu.AdapterBase):
         content = _Chunks(request)
         prepared = _prepared(request, exchange, content)
         options = requests_options(exchange)
+        progress = Progress(exchange.deadline)
         try:
-            answer = self.inner.send(prepared, stream=True, **options)
+            answer = self._send(prepared, options, progress)
         except Exception as error:
             if content.error is not None:
                 raise content.error from content.error.__cause__
-            subject = exchange.method, str(exchange.url)
-            raise as_adieu(error, "head", *subject, exchange.deadline) from error
+            raise self._failed(error, exchange, progress) from without_secrets(error)
         lease = ResponseLease(answer, exchange)
         exchange.own(lease)
         _check_head(answer, exchange)
         return exchange.respond(answer.status_code, lease.fields(), reason=answer.reason or "")
 
+    def _send(
+        self, prepared: PreparedRequest, options: dict[str, Any], progress: Progress
+    ) -> Response:
+        watch = self._watch
+        if watch is None:
+            return self.inner.send(prepared, stream=True, **options)
+        watch.progress = progress
+        try:
+            return self.inner.send(prepared, stream=True, **options)
+        finally:
+            watch.progress = None
+
+    def _failed(self, error: Exception, exchange: adieu.Exchange, progress: Progress) -> Exception:
+        """The error of adieu's for one that the inner adapter has raised before there was an answer."""
+        if self._closed and not isinstance(error, adieu.AdieuError):
+            return adieu.ClientClosed("this adapter was closed while it waited for an answer")
+        subject = exchange.method, str(exchange.url)
+        found = as_adieu(error, "head", *subject, exchange.deadline)
+        if isinstance(progress.write_error, TimeoutError):
+            found = exchange.deadline.exceeded("write")
+            found.method, found.url = subject
+        if progress.sent is not None and isinstance(found, adieu.TransportError):
+            found.request_sent = progress.sent
+        return found
+
     def close(self) -> None:
         self._closed = True
+        if self._watch is not None:
+            self._watch.shut()  # A thread that waits for an answer wakes up.
         self._empty_pools()
         self.inner.close()
 
@@ -83,6 +112,12 @@ class RequestsAdapter(adieu.AdapterBase):
                 for key in manager.pools.keys():  # noqa: SIM118 - it refuses to be iterated over
                     manager.pools[key].close()
                 manager.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"inner": self.inner, "is_local": self.is_local}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        type(self).__init__(self, state["inner"], is_local=state["is_local"])
 
     def __repr__(self) -> str:
         return f"RequestsAdapter({self.inner!r})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.testing import check_adapter
 from bridges.libraries import LIBRARIES
 from support.runner import RUNNERS
 
@@ -99,9 +100,9 @@ def test_closing_the_client_ends_a_stream(runner: Runner, client: Any, census: W
 @pytest.mark.parametrize(
     ("path", "kind", "sent"),
     [
-        ("/close", adieu.ProtocolError, "partly"),
-        ("/reset", adieu.ReadError, "partly"),
-        ("/stall-head", adieu.ReadTimeout, "partly"),
+        ("/close", adieu.ProtocolError, "wholly"),
+        ("/reset", adieu.ReadError, "wholly"),
+        ("/stall-head", adieu.ReadTimeout, "wholly"),
         ("/stall-body", adieu.ReadTimeout, "wholly"),
         ("/garbage?kind=coding-and-length", adieu.ProtocolError, "wholly"),
         ("/truncated", adieu.BodyTruncated, "wholly"),
@@ -205,3 +206,27 @@ def test_both_bridges_together(fault_server: FaultServer, census: Watch) -> None
             next(answer.iter_raw())
         with pytest.raises(adieu.ReadTimeout):
             client.get("/stall-head", timeout=adieu.Timeout(read=0.05))
+
+
+# All scenarios: docs/checked-adapters.md.
+MENDED = [
+    "errors-tell-how-far-the-call-came",
+    "close-ends-a-call-that-waits",
+    "a-peer-that-stops-is-a-timeout",
+    "a-handshake-that-stops-is-a-timeout",
+    "tls-settings-are-honoured-or-refused",
+    "a-forked-child-has-its-own-connections",
+    "no-text-shows-a-secret",
+]
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_the_rules_that_httpx_breaks_by_itself_are_kept(name: str, kind: str) -> None:
+    module, bridge = LIBRARIES[name]
+    factories: dict[str, Any] = {
+        "sync": lambda: bridge.HttpxAdapter(module.HTTPTransport()),
+        "async": lambda: bridge.AsyncHttpxAdapter(module.AsyncHTTPTransport()),
+    }
+    report = check_adapter(factories[kind], only=MENDED)
+    assert report.ok, str(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ import requests
 import requests_mock
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests_file import FileAdapter
+from urllib3.connection import HTTPConnection
 
 import adieu
+from adieu.testing import check_adapter
 from adieu_requests import AdieuAdapter, RequestsAdapter
 from support.proxies import FaultProxy
 
@@ -93,9 +96,9 @@ def test_closing_the_client_wakes_a_thread_that_reads(client: adieu.Client) -> N
 @pytest.mark.parametrize(
     ("path", "kind", "sent"),
     [
-        ("/close", adieu.ReadError, "partly"),
-        ("/reset", adieu.ReadError, "partly"),
-        ("/stall-head", adieu.ReadTimeout, "partly"),
+        ("/close", adieu.ReadError, "wholly"),
+        ("/reset", adieu.ReadError, "wholly"),
+        ("/stall-head", adieu.ReadTimeout, "wholly"),
         ("/stall-body", adieu.ReadTimeout, "wholly"),
         ("/early-hints", adieu.ProtocolError, "wholly"),
         ("/garbage?kind=coding-and-length", adieu.ProtocolError, "wholly"),
@@ -240,3 +243,47 @@ def test_an_async_client_calls_it_in_threads(fault_server: FaultServer, census: 
     import asyncio
 
     assert asyncio.run(in_threads(fault_server.url)) == 200
+
+
+# All scenarios: docs/checked-adapters.md.
+MENDED = [
+    "errors-tell-how-far-the-call-came",
+    "close-ends-a-call-that-waits",
+    "a-peer-that-stops-is-a-timeout",
+    "a-handshake-that-stops-is-a-timeout",
+    "tls-settings-are-honoured-or-refused",
+    "a-forked-child-has-its-own-connections",
+    "no-text-shows-a-secret",
+]
+
+
+def test_the_rules_that_requests_breaks_by_itself_are_kept() -> None:
+    report = check_adapter(lambda: RequestsAdapter(HTTPAdapter()), only=MENDED)
+    assert report.ok, str(report)
+
+
+def test_a_pickled_adapter_is_watched_anew() -> None:
+    adapter = pickle.loads(pickle.dumps(RequestsAdapter(HTTPAdapter())))
+    report = check_adapter(lambda: adapter, only=["close-ends-a-call-that-waits"])
+    assert report.ok, str(report)
+
+
+def test_connections_of_a_tool_that_replaces_those_of_urllib3_are_left_alone(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    class Tool:
+        """Is no `HTTPConnection`, as that of vcrpy."""
+
+        def __init__(self, *facts: Any, **options: Any) -> None:
+            self._real = HTTPConnection(*facts, **options)
+            made.append(self)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+    monkeypatch.setattr("urllib3.connectionpool.HTTPConnectionPool.ConnectionCls", Tool)
+    with adieu.Client(fault_server.url, adapter=RequestsAdapter(HTTPAdapter())) as client:
+        assert client.get("/ok").status_code == 200
+    assert len(made) == 1
