@@ -297,9 +297,13 @@ _DEFAULTS["tls"] = None
 CLIENT_OPTIONS = frozenset((*_SETTINGS, "cookies", "tls", "verify", "cert"))
 
 
+_for_all: Listeners = ()
+
+
 def listen_by_default(*listeners: Events) -> None:
-    """Let clients that are made from now on without `events` have these listeners: for a check of all clients."""
-    _DEFAULTS["events"] = listeners
+    """Let clients that are made from now on have these listeners, beside their own: for a check of all clients."""
+    global _for_all
+    _for_all = _DEFAULTS["events"] = listeners
 
 
 def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSettings:
@@ -318,6 +322,8 @@ def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSetti
             fields[name] = _SETTINGS[name].check(value)
     if fields["adapter"] is None:
         fields["adapter"] = default_adapter
+    if _for_all and "events" in options:
+        fields["events"] = (*_for_all, *checks.checked_events(options["events"]))
     fields["tls"] = checks.tls_of(options)
     settings = ClientSettings.of(fields)
     if "cookies" in options:

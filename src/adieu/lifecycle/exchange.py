@@ -31,7 +31,7 @@ __all__ = ["BackupFinalizer", "ExchangeBase", "caller", "skip_frames_of"]
 
 # Frames of these packages, and of adapters (whose packages are called adieu_something), are skipped when a report names
 # the line of the user's that opened a response.
-_OWN_PACKAGES = {"adieu", "contextlib"}
+_OWN_PACKAGES = {"adieu", "asyncio", "concurrent", "contextlib", "threading"}
 
 
 class _NoLease(LeaseBase):

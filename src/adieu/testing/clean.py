@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.testing.ledger import LedgerLine
 
-__all__ = ["PAUSE", "TRIES", "NotClean", "Sockets", "proves_clean", "report", "surplus"]
+__all__ = [
+    "PAUSE",
+    "TRIES",
+    "NotClean",
+    "Sockets",
+    "proves_clean",
+    "report",
+    "shown_row",
+    "surplus",
+]
 
 # Other clients close their sockets a little later, in a thread or in a turn of the event loop.
 TRIES = 20
@@ -176,7 +185,7 @@ def surplus(rows: list[SocketRow], idle: int, faults: Collection[str]) -> list[s
         return []
     beside = f", beside {idle} idle connections of the clients" if idle else ""
     lines = [f"{len(rows)} sockets of this process are open{beside}:"]
-    lines += [f"    {_shown(row)}" for row in rows[:_SHOWN]]
+    lines += [f"    {shown_row(row)}" for row in rows[:_SHOWN]]
     return ["\n".join(lines)]
 
 
@@ -190,7 +199,8 @@ def report(faults: Iterable[str], lines: Sequence[LedgerLine]) -> str:
     return "\n".join(text)
 
 
-def _shown(row: SocketRow) -> str:
+def shown_row(row: SocketRow) -> str:
+    """A socket for a text."""
     local, remote = (_address(address) for address in (row.local, row.remote))
     return f"{row.family} {local} to {remote}, {row.state} (descriptor {row.fd})"
 
