@@ -113,6 +113,9 @@ if TYPE_CHECKING:
     from adieu.net.stream import ByteStream
     from adieu.net.tls.config import InsecureRequestWarning, TLSConfig
     from adieu.net.wire import TCPWire, UnixWire, Wire
+    from adieu.observe.har import HAR, har
+    from adieu.observe.otel.listener import OpenTelemetry
+    from adieu.observe.timeline import Timeline, timeline
     from adieu.transport.guard import AsyncGuard, Guard
     from adieu.transport.to_async import to_async
     from adieu.transport.to_sync import to_sync
@@ -121,6 +124,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOSE",
+    "HAR",
     "REFUSE",
     "RELEASE",
     "STREAM",
@@ -193,6 +197,7 @@ __all__ = [
     "NetrcAuth",
     "NoKeepAlive",
     "OneShotOptions",
+    "OpenTelemetry",
     "Origin",
     "Outcome",
     "PeerClosed",
@@ -225,6 +230,7 @@ __all__ = [
     "TLSConfig",
     "TLSError",
     "TimeLimit",
+    "Timeline",
     "Timeout",
     "TooManyRedirects",
     "TransportError",
@@ -240,6 +246,7 @@ __all__ = [
     "adapter",
     "delete",
     "get",
+    "har",
     "head",
     "load_annotations",
     "options",
@@ -249,6 +256,7 @@ __all__ = [
     "query",
     "request",
     "stream",
+    "timeline",
     "to_async",
     "to_sync",
 ]
@@ -277,12 +285,14 @@ _LATER = {
     "Downloaded": "adieu.client.download",
     "EventStream": "adieu.client.event_stream",
     "Guard": "adieu.transport.guard",
+    "HAR": "adieu.observe.har",
     "InsecureRequestWarning": "adieu.net.tls.config",
     "Link": "adieu.messages.fields.links",
     "LogEvents": "adieu.client.log_events",
     "Map": "adieu.client.map.sync_map",
     "NetrcAuth": "adieu.flow.auth",
     "OneShotOptions": "adieu.client.option_types",
+    "OpenTelemetry": "adieu.observe.otel.listener",
     "Origin": "adieu.messages.url.origin",
     "Outcome": "adieu.client.map.outcome",
     "RequestOptions": "adieu.client.option_types",
@@ -295,11 +305,14 @@ _LATER = {
     "SocketStream": "adieu.net.socket_stream",
     "TCPWire": "adieu.net.wire",
     "TLSConfig": "adieu.net.tls.config",
+    "Timeline": "adieu.observe.timeline",
     "UnixWire": "adieu.net.wire",
     "WebSocket": "adieu.websocket.sync",
     "WebSocketOptions": "adieu.client.option_types",
     "Wire": "adieu.net.wire",
+    "har": "adieu.observe.har",
     "load_annotations": "adieu.annotations",
+    "timeline": "adieu.observe.timeline",
     "to_async": "adieu.transport.to_async",
     "to_sync": "adieu.transport.to_sync",
 }

@@ -24,6 +24,18 @@ _INTERRUPTED = 128 + 2
 """The status that a shell reports for a program that SIGINT ended."""
 
 
+def _add_trace(commands: Subcommands) -> None:
+    from adieu.cli import trace
+
+    trace.add_to(commands)
+
+
+def _add_run(commands: Subcommands) -> None:
+    from adieu.cli import run_script
+
+    run_script.add_to(commands)
+
+
 def _add_demo(commands: Subcommands) -> None:
     from adieu.cli import demo
 
@@ -47,9 +59,13 @@ class _Command(NamedTuple):
 
     add_to: Callable[[Subcommands], None]
     summary: str
+    passes_arguments_on: bool = False
+    """What follows its first argument is for a program that it runs."""
 
 
 _COMMANDS = {
+    "trace": _Command(_add_trace, "send requests, and print what each connection did, and when"),
+    "run": _Command(_add_run, "run a script, and print what it opened, reused and left open", True),
     "demo": _Command(_add_demo, "show here that no client of adieu leaves a connection open"),
     "check-adapter": _Command(
         _add_check_adapter, "check which rules of the lifecycle an adapter keeps"
@@ -82,9 +98,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: list[str]) -> int:
     """One of the commands that have a name."""
-    parser = argparse.ArgumentParser(prog="adieu")
-    _COMMANDS[arguments[0]].add_to(parser.add_subparsers())
-    options = parser.parse_args(arguments)
+    name, *rest = arguments
+    command = _COMMANDS[name]
+    commands = argparse.ArgumentParser(prog="adieu").add_subparsers()
+    command.add_to(commands)
+    parser = commands.choices[name]
+    parse = parser.parse_args if command.passes_arguments_on else parser.parse_intermixed_args
+    options = parse(rest)
     status: int = options.run(options)
     return status
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from adieu.cli.fetch.arguments import Arguments
 
-__all__ = ["Asked", "asked", "client_options", "full_url"]
+__all__ = ["Asked", "asked", "client_options", "full_url", "header_field"]
 
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -58,7 +58,7 @@ def asked(arguments: Arguments, opened: ExitStack) -> Asked:
         options["data"] = _as_form(items.fields)
     elif items.fields:
         options["json"] = dict(items.fields)
-    headers = [*map(_header, arguments.header), *items.headers]
+    headers = [*map(header_field, arguments.header), *items.headers]
     if arguments.form and arguments.data is not None:
         headers.insert(0, ("Content-Type", "application/x-www-form-urlencoded"))
     if headers:
@@ -98,7 +98,8 @@ def _open(path: str, opened: ExitStack) -> BinaryIO:
         raise unreadable(path, error) from error
 
 
-def _header(text: str) -> tuple[str, str | None]:
+def header_field(text: str) -> tuple[str, str | None]:
+    """The field that -H means; None as a value removes one. Raises `InvalidRequest`."""
     name, colon, value = text.partition(":")
     if not colon:
         raise InvalidRequest(

@@ -1,0 +1,1 @@
+"""OpenTelemetry: spans and metrics by the semantic conventions for HTTP clients. Needs the extra `otel`."""

@@ -1,0 +1,143 @@
+"""`adieu.timeline(client)`: what real requests over real sockets did, on every adapter, sync and async."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.observe.picture import End
+from support.stage import drop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adieu.testing import FaultServer
+    from support.stage import Stage
+
+
+def test_requests_share_connections_as_the_adapter_has_it(stage: Stage) -> None:
+    client = stage.client()
+    with stage.block(client), adieu.timeline(client) as timeline:
+        stage.get(client, "/ok")
+        stage.get(client, "/redirect?n=1")
+        stage.get(client, "/bytes?n=100000")
+    picture = timeline.picture()
+    assert [bar.status for bar in picture.bars] == [200, 302, 200, 200]
+    assert [bar.hop for bar in picture.bars] == [0, 0, 1, 0]
+    assert picture.bars[-1].received == 100_000
+    connections = 4 if stage.adapter == "close" else 1
+    assert len(picture.tracks) == connections
+    assert picture.title.startswith(f"4 requests over {counted(connections)} in ")
+    for bar in picture.bars:
+        names = [phase.name for phase in bar.phases]
+        assert names[-2:] == ["answer", "body"]
+        assert all(phase.begin <= phase.end for phase in bar.phases)
+        assert re.search(stage.runner.opened_at("stage.py"), bar.opened_at or "")
+
+
+def counted(connections: int) -> str:
+    return "1 connection" if connections == 1 else f"{connections} connections"
+
+
+def test_leaks_and_failures_stand_out(stage: Stage) -> None:
+    client = stage.client(cleanup=adieu.ReleaseOnRead())
+    with stage.block(client), adieu.timeline(client) as timeline:
+        request = client.build_request("GET", "/bytes?n=5000000")
+        response = stage.run(client.send(request, stream=True))
+        assert timeline.picture().bars[0].ended is End.OPEN
+        with pytest.warns(ResourceWarning, match="dropped unread"):  # noqa: PT031
+            del response
+            drop()
+            stage.runner.settle()
+        with pytest.raises(adieu.ReadTimeout):
+            stage.get(client, "/stall-head", timeout=adieu.Timeout(read=0.05))
+    first, second = timeline.picture().bars
+    assert (first.ended, second.error) == (End.LEAKED, "ReadTimeout")
+    assert re.search(stage.runner.opened_at("test_timeline.py"), first.opened_at or "")
+    text = timeline.text(80)
+    assert "LEAKED: dropped unread, opened at " in text
+    assert "ReadTimeout" in text
+    assert "LEAKED" in timeline.html()
+
+
+def test_it_stops_with_its_block_and_leaves_other_listeners(stage: Stage) -> None:
+    other = adieu.Events()
+    client = stage.client(events=other)
+    with stage.block(client):
+        with adieu.timeline(client) as timeline:
+            stage.get(client, "/ok")
+            assert client.events == (other, timeline)
+        assert client.events == (other,)
+        count = len(timeline)
+        stage.get(client, "/ok")
+        assert len(timeline) == count > 0
+        timeline.clear()
+        assert timeline.picture().tracks == ()
+
+
+def test_a_page_and_a_text_are_written(tmp_path: Path) -> None:
+    timeline = adieu.Timeline()
+    with client_of_a_function(timeline) as client:
+        client.get("/<script>alert(1)</script>?a=\"'&token=31d4")
+    timeline.save(tmp_path / "timeline.html")
+    page = (tmp_path / "timeline.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<script>alert" not in page
+    assert "31d4" not in page
+    assert "without a connection" in page
+    assert "without a connection" in str(timeline)
+    assert repr(timeline).startswith("<Timeline: ")
+
+
+def client_of_a_function(timeline: adieu.Timeline) -> adieu.Client:
+    return adieu.Client(
+        "https://api.example.org", adapter=lambda _: adieu.Response(204), events=timeline
+    )
+
+
+def test_it_keeps_the_newest_events() -> None:
+    timeline = adieu.Timeline(most=50)
+    with client_of_a_function(timeline) as client:
+        for number in range(100):
+            client.get(f"/{number}")
+    assert len(timeline) <= 50
+    picture = timeline.picture()
+    assert picture.bars[-1].url.endswith("/99")
+    assert f"the oldest {picture.dropped} events not shown" in picture.summary
+
+
+@pytest.mark.parametrize("most", [0, -1, True, 2.5, None])
+def test_a_wrong_bound_is_refused(most: Any) -> None:
+    with pytest.raises(adieu.AdieuError, match="most= is a whole number of events from 1"):
+        adieu.Timeline(most=most)
+
+
+def test_only_clients_are_watched() -> None:
+    with pytest.raises(adieu.AdieuError, match="it watches clients of adieu, not str"):
+        adieu.timeline("https://api.example.org")  # type: ignore[arg-type]
+
+
+def test_a_client_with_a_timeline_can_be_pickled() -> None:
+    with adieu.Client(events=adieu.Timeline()) as client:
+        pickled = pickle.dumps(client)
+    with pickle.loads(pickled) as copy:
+        assert [type(listener) for listener in copy.events] == [adieu.Events]
+
+
+def test_a_line_is_the_users_or_none(fault_server: FaultServer) -> None:
+    """Never one of the standard library that runs threads."""
+    with adieu.Client(fault_server.url) as client, adieu.timeline(client) as timeline:
+        with client.map(["/ok"]) as outcomes:
+            assert [outcome.error for outcome in outcomes] == [None]
+        thread = threading.Thread(target=client.get, args=("/ok",))
+        thread.start()
+        thread.join()
+        client.get("/ok")
+    in_map, in_thread, own = timeline.picture().bars
+    assert (in_map.opened_at, in_thread.opened_at) == (None, None)
+    assert "test_timeline.py" in (own.opened_at or "")
