@@ -10,7 +10,7 @@ from adieu.lifecycle.steps import adrive, drive
 from adieu.transport.registry import inner_adapter
 from adieu_cache.flow import Cache
 from adieu_cache.question import Options, Question
-from adieu_cache.stores import async_store, sync_store
+from adieu_cache.stores import async_store, placed, sync_store
 
 if TYPE_CHECKING:
     import os
@@ -73,9 +73,10 @@ class CacheAdapter(Middleware):
         clock: Callable[[], float] = time.time,
     ) -> None:
         options = _options(shared, methods, max_body, heuristic, stale_if_error, clock)
-        store = sync_store(storage)
+        place = placed(storage)
+        store = sync_store(place)
         super().__init__(_inner(inner, limits, "adieu.adapters"))
-        self._given = storage, options
+        self._given = place, options
         self._cache = Cache(options, store)
         self._closed = False
 
@@ -134,9 +135,10 @@ class AsyncCacheAdapter(AsyncMiddleware):
         clock: Callable[[], float] = time.time,
     ) -> None:
         options = _options(shared, methods, max_body, heuristic, stale_if_error, clock)
-        store = async_store(storage)
+        place = placed(storage)
+        store = async_store(place)
         super().__init__(_inner(inner, limits, "adieu.async_adapters"))
-        self._given = storage, options
+        self._given = place, options
         self._cache = Cache(options, store)
         self._closed = False
 

@@ -66,9 +66,7 @@ class Question:
 
     def variant(self, headers: Headers, directives: CacheControl) -> str:
         """The variant of a response with these fields, if it answered this request."""
-        tls = self.exchange.connection.tls
-        certificate = None if tls is None else tls.cert
-        return variant_of(self.request, headers, directives, certificate)
+        return variant_of(self.request, headers, directives, self.exchange.connection)
 
     def told(self, response: Any, facts: CacheFacts) -> Any:
         """The response, with the facts about it, which listeners get, too."""

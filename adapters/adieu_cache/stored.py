@@ -16,7 +16,7 @@ from adieu import Headers
 from adieu.texts import is_secret, show_url
 
 if TYPE_CHECKING:
-    from adieu import URL, Request
+    from adieu import URL, ConnectionSettings, Request, TLSConfig
     from adieu_cache.cache_control import CacheControl
 
 __all__ = ["Stored", "key_of", "shown", "variant_of"]
@@ -95,20 +95,32 @@ def shown(request: Request) -> hishel.Request:
 
 
 def variant_of(
-    request: Request, response: Headers, directives: CacheControl, certificate: object
+    request: Request, response: Headers, directives: CacheControl, connection: ConnectionSettings
 ) -> str:
     """The digest of what of a request has selected its response, which another request must share.
 
     That is what `Vary` names (RFC 9111, section 4.1), and whatever looks like credentials: `Authorization`, `Cookie`,
-    `X-Api-Key` ..., and the client's certificate. A response that says it is for everybody ignores the latter.
+    `X-Api-Key` ... A response that says it is for everybody ignores the latter. It is also how its connection was
+    checked, and what it has shown: what came from a server that was not asked for its certificate, or that a guard
+    would have refused, is not for an exchange that would not have got it.
     """
     names = {name.strip().lower() for name in response.get("vary", "").split(",")} - {""}
-    parts = [(name, _normal(request.headers, name)) for name in sorted(names)]
+    parts: list[object] = [(name, _normal(request.headers, name)) for name in sorted(names)]
     if not (directives.has("public") or directives.has("s-maxage")):
         secrets = {name.lower() for name in request.headers if is_secret(name)}
         parts += [(name, _normal(request.headers, name)) for name in sorted(secrets - names)]
-        parts += [("", repr(certificate))] if certificate is not None else []
+    if connection.guard is not None:
+        parts.append(("guard", repr(connection.guard)))
+    if connection.tls is not None:
+        parts.append(("tls", *_checks_of(connection.tls)))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _checks_of(tls: TLSConfig) -> tuple[object, ...]:
+    """What of TLS settings decides who answers, and to whom, as far as it can be told across processes."""
+    shown = None if tls.cert is None else tls.cert[:2]
+    own = tls.context is not None
+    return tls.verify, shown, tls.trust, tls.server_hostname, tls.fingerprints, own
 
 
 def _normal(headers: Headers, name: str) -> str | None:

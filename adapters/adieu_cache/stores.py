@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from uuid import UUID
 
-__all__ = ["AsyncStore", "StorageFailed", "Store", "async_store", "sync_store"]
+__all__ = ["AsyncStore", "StorageFailed", "Store", "async_store", "placed", "sync_store"]
 
 T = TypeVar("T")
 
@@ -235,9 +235,8 @@ def _open(path: Path) -> hishel.BaseStorage:
     try:
         # What was not used for a minute may be evicted: a hit writes its time only twice a minute, then.
         storage = hishel.SqliteStorage(connection=connection, soft_delete_ttl=60)
-        storage.get_entries(
-            ""
-        )  # It sets the connection up, with a wait of up to five seconds for other processes.
+        # That sets the connection up, with a wait of up to five seconds for other processes.
+        storage.get_entries("")
         connection.execute(f"PRAGMA busy_timeout={_MOST_MILLISECONDS}")
         return storage
     except BaseException:
@@ -245,23 +244,25 @@ def _open(path: Path) -> hishel.BaseStorage:
         raise
 
 
+def placed(storage: object) -> object:
+    """What was given as `storage=`; of a path, the absolute one. Raises `InvalidRequest` for what is no storage."""
+    if storage is None or isinstance(storage, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
+        return storage
+    if not isinstance(storage, (str, os.PathLike)):
+        raise InvalidRequest(f"storage= is a path, or a storage of hishel's, not {storage!r:.80}")
+    path = Path(os.fsdecode(storage)).absolute()
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"storage={str(storage)!r}: there is no folder {str(path.parent)!r}")
+    return path
+
+
 def sync_store(storage: object) -> Store:
-    """The store for what was given as `storage=` of a sync adapter. Raises `InvalidRequest` for what is none."""
+    """The store for a storage that is `placed`. Raises `InvalidRequest` for an async one."""
+    if isinstance(storage, (hishel.BaseStorage, Path)):
+        return Store(storage)
     if storage is None:
         return Store(MemoryStorage())
-    if isinstance(storage, hishel.BaseStorage):
-        return Store(storage)
-    if isinstance(storage, (str, os.PathLike)):
-        path = Path(os.fsdecode(storage)).absolute()
-        if not path.parent.is_dir():
-            raise InvalidRequest(
-                f"storage={str(storage)!r}: there is no folder {str(path.parent)!r}"
-            )
-        return Store(path)
-    raise InvalidRequest(
-        "storage= is a path, or a storage of hishel's: a hishel.BaseStorage, or a hishel.AsyncBaseStorage for an "
-        f"AsyncCacheAdapter; not {storage!r:.80}"
-    )
+    raise InvalidRequest(f"storage={storage!r:.80}: an async storage is for an AsyncCacheAdapter")
 
 
 def async_store(storage: object) -> AsyncStore:

@@ -100,7 +100,7 @@ def test_a_short_unchanged_body_is_drained_and_its_connection_kept(cached: Cache
     cached.origin.answer = lambda request: (200, {"etag": '"same"'}, b"x" * 1000)
     with cached.client() as client:
         for _ in range(4):
-            cached.get(client)
+            cached.get(client, cleanup=adieu.Prefetch(within=30))
         assert len(cached.origin.seen) == 4
         assert cached.origin.server.accepted == 1
 

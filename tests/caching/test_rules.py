@@ -196,11 +196,15 @@ def test_fields_of_one_connection_are_not_stored() -> None:
     assert "X-Private" in fields_to_store(headers, CacheControl(headers), shared=False)
 
 
-def _variant(response: dict[str, str], **fields: str) -> str:
+def _variant(
+    response: dict[str, str],
+    connection: adieu.ConnectionSettings = adieu.ConnectionSettings(),  # noqa: B008 - a value
+    **fields: str,
+) -> str:
     sent = {name.replace("_", "-"): value for name, value in fields.items()}
     request = adieu.Request("GET", "http://a.example/", headers=sent)
     headers = adieu.Headers(response)
-    return variant_of(request, headers, CacheControl(headers), None)
+    return variant_of(request, headers, CacheControl(headers), connection)
 
 
 def test_credentials_belong_to_the_variant_unless_the_response_is_public() -> None:
@@ -211,6 +215,21 @@ def test_credentials_belong_to_the_variant_unless_the_response_is_public() -> No
         assert len({private(**{name: "one"}), private(**{name: "two"}), private()}) == 3
         assert public(**{name: "one"}) == public()
     assert private(accept="a") == private(accept="b")
+
+
+@pytest.mark.filterwarnings("ignore::adieu.InsecureRequestWarning")
+@pytest.mark.parametrize("control", ["max-age=60", "public, max-age=60"])
+def test_what_nobody_checked_is_not_for_those_who_check(control: str) -> None:
+    guards = [adieu.Guard().rules, adieu.Guard(allow=["10.0.0.0/8"]).rules]
+    connections = [
+        adieu.ConnectionSettings(),
+        adieu.ConnectionSettings(tls=adieu.TLSConfig(verify=False)),
+        adieu.ConnectionSettings(tls=adieu.TLSConfig(fingerprints=["ab" * 32])),
+        *(adieu.ConnectionSettings(guard=guard) for guard in guards),
+    ]
+    assert len({_variant({"cache-control": control}, each) for each in connections}) == 5
+    again = adieu.ConnectionSettings(tls=adieu.TLSConfig(verify=False))
+    assert _variant({}, again) == _variant({}, connections[1])
 
 
 def test_a_key_is_of_the_url_without_its_fragment() -> None:
