@@ -78,11 +78,11 @@ class Question:
         """Tell the listeners."""
         if self.exchange.events is None:
             return
-        outcome: Outcome | Literal["stored"] = "stored" if facts.stored else facts.outcome
-        request = self.request
-        self.exchange.tell(
-            Cached(method=request.method, url=show_url(request.url), outcome=outcome, why=facts.why)
-        )
+        outcome: Outcome | Literal["stored"] = facts.outcome
+        if facts.stored:
+            outcome = "stored"
+        method, url = self.request.method, show_url(self.request.url)
+        self.exchange.tell(Cached(method=method, url=url, outcome=outcome, why=facts.why))
 
 
 class Pending(NamedTuple):
