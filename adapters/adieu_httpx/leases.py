@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import adieu
-from adieu.lifecycle.lease import LeaseBase
+from adieu.lifecycle.counted import CountedLease
 from adieu.net.closing import shut
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncStreamLease", "StreamLease"]
 
 
-class _StreamLease(LeaseBase):
+class _StreamLease(CountedLease):
     """The parts that sync and async leases share.
 
     A connection goes back to the pool of the transport at the end of its body, and is closed if the body is left
@@ -29,10 +29,7 @@ class _StreamLease(LeaseBase):
         self._library = library
         self._request = request
         self._response = response
-        self._framing: Framing
-        self._framing, self._remaining = self._framed()
-        self._received = 0
-        self._ended = False
+        super().__init__(*self._framed())
 
     def _framed(self) -> tuple[Framing, int | None]:
         status, headers = self._response.status_code, self._response.headers
@@ -69,37 +66,16 @@ class _StreamLease(LeaseBase):
         return {"reason": response.reason_phrase, "http_version": response.http_version}
 
     @property
-    def framing(self) -> Framing:
-        return self._framing
-
-    @property
-    def remaining(self) -> int | None:
-        return self._remaining
-
-    @property
-    def received(self) -> int:
-        return self._received
-
-    @property
     def reusable(self) -> bool:
-        return self._framing != "close"
-
-    def _count(self, data: bytes) -> bytes:
-        if self._ended:
-            raise adieu.ClientClosed("the body was closed while it was read")
-        self._received += len(data)
-        if self._remaining is not None:
-            self._remaining -= len(data)
-        return data
+        return self.framing != "close"
 
     def _failed(self, error: Exception, deadline: Deadline) -> Exception:
-        if self._ended:
-            return adieu.ClientClosed("the body was closed while it was read")
+        self.check_open()
         found = self._library.ours(error, self._request, deadline, begun=True)
         if isinstance(found, adieu.BodyTruncated):
-            found.received = self._received
-            if self._remaining is not None:
-                found.expected = self._received + self._remaining
+            found.received = self.received
+            if self.remaining is not None:
+                found.expected = self.received + self.remaining
         return found
 
 
@@ -116,19 +92,18 @@ class StreamLease(_StreamLease, adieu.Lease):
             data: bytes = next(filter(None, self._pieces), b"")
         except Exception as error:
             raise self._failed(error, deadline) from error
-        return self._count(data)
+        return self.counted(data)
 
     def finish(self, reuse: bool, why: str) -> None:
-        if self._ended:
+        if not self.begin_end():
             return
-        self._ended = True
         try:
             network = self._response.extensions.get("network_stream")
             if not reuse and network is not None:
                 sock = network.get_extra_info("socket")
                 if isinstance(sock, socket.socket):
                     shut(sock)  # A thread that reads from it wakes up.
-            elif self._framing == "none":
+            elif self.framing == "none":
                 next(self._pieces, b"")  # The transport has to see the end, too.
             self._response.stream.close()
         except Exception:
@@ -153,17 +128,16 @@ class AsyncStreamLease(_StreamLease, adieu.AsyncLease):
         try:
             async for data in self._pieces:
                 if data:
-                    return self._count(data)
+                    return self.counted(data)
             # Here, so that the next request finds the connection.
             await self._response.stream.aclose()
         except Exception as error:
             raise self._failed(error, deadline) from error
         self._complete = True
-        return self._count(b"")
+        return self.counted(b"")
 
     def finish(self, reuse: bool, why: str) -> None:
-        if self._ended:
+        if not self.begin_end():
             return
-        self._ended = True
         if not self._complete:
             self._ends.start(self._response.stream.aclose)

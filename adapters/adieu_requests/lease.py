@@ -10,6 +10,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.response import BaseHTTPResponse
 
 import adieu
+from adieu.lifecycle.counted import CountedLease
 from adieu.net.closing import shut
 from adieu_requests.errors import as_adieu, without_secrets
 
@@ -26,7 +27,7 @@ __all__ = ["ResponseLease"]
 _BLOCK = 64 * 1024
 
 
-class ResponseLease(adieu.Lease):
+class ResponseLease(CountedLease, adieu.Lease):
     """Reads `response.raw`: a response of urllib3's, or another file, as some adapters have.
 
     A connection whose body was read to its end is in the pool of the inner adapter again, whatever the policy says.
@@ -40,10 +41,7 @@ class ResponseLease(adieu.Lease):
         self._sock = sock if isinstance(sock, socket.socket) else None
         self._pieces = _pieces(response)
         self._subject = exchange.method, str(exchange.url)
-        self._framing: Framing
-        self._framing, self._remaining = _framing(raw, exchange.method)
-        self._received = 0
-        self._ended = False
+        super().__init__(*_framing(raw, exchange.method))
 
     def fields(self) -> list[tuple[str, str]]:
         """The header fields: those of urllib3's response, where several of one name are not joined."""
@@ -56,18 +54,6 @@ class ResponseLease(adieu.Lease):
     def reusable(self) -> bool:
         return self._sock is not None
 
-    @property
-    def framing(self) -> Framing:
-        return self._framing
-
-    @property
-    def remaining(self) -> int | None:
-        return self._remaining
-
-    @property
-    def received(self) -> int:
-        return self._received
-
     def read(self, deadline: Deadline) -> bytes:
         limit = deadline.remaining("read")
         try:
@@ -75,21 +61,14 @@ class ResponseLease(adieu.Lease):
                 self._sock.settimeout(limit)
             data = next(self._pieces, b"")
         except Exception as error:
-            if self._ended:
-                raise adieu.ClientClosed("the body was closed while it was read") from error
+            self.check_open()
             found = as_adieu(error, "body", *self._subject, deadline)
             raise found from without_secrets(error)
-        if self._ended:
-            raise adieu.ClientClosed("the body was closed while it was read")
-        self._received += len(data)
-        if self._remaining is not None:
-            self._remaining -= len(data)
-        return data
+        return self.counted(data)
 
     def finish(self, reuse: bool, why: str) -> None:
-        if self._ended:
+        if not self.begin_end():
             return
-        self._ended = True
         raw = self._response.raw
         try:
             if reuse and isinstance(raw, HTTPResponse):
