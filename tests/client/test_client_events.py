@@ -73,8 +73,8 @@ def test_the_events_of_a_success_come_in_order(fault_server: FaultServer, adapte
         ("/connection-close", {}, None),
         ("/until-close", {}, None),
         ("/surplus", {}, None),
-        ("/stall-head", {"timeout": 0.1}, adieu.ReadTimeout),
-        ("/stall-body", {"timeout": 0.1}, adieu.ReadTimeout),
+        ("/stall-head", {"timeout": adieu.Timeout(read=0.1)}, adieu.ReadTimeout),
+        ("/stall-body", {"timeout": adieu.Timeout(read=0.1)}, adieu.ReadTimeout),
         ("/stall-body", {"timeout": adieu.Timeout(total=0.1)}, adieu.DeadlineExceeded),
         ("/truncated", {}, adieu.BodyTruncated),
         ("/truncated-chunked", {}, adieu.BodyTruncated),
@@ -116,7 +116,8 @@ def test_every_start_has_one_end(
         event_log.check(over=False)
     event_log.check()
     counted = event_log.count()
-    assert counted["leased"] == fault_server.served
+    # A call may have used up all of its time before it was sent.
+    assert counted["leased"] == fault_server.served or error is adieu.DeadlineExceeded
     assert counted["connected"] == fault_server.accepted
     assert sockets(fault_server) == 0
 

@@ -14,7 +14,7 @@ import adieu
 from adieu import CLOSE, RELEASE, STREAM, Drain, Read
 from adieu.lifecycle.cleanup import REFUSE, checked_answer
 from adieu.testing import payload
-from support.stage import POLICIES, Stage, caught, in_time
+from support.stage import POLICIES, Stage, caught, in_time, with_head
 
 if TYPE_CHECKING:
     from adieu.testing import FaultServer
@@ -194,11 +194,15 @@ def test_a_drain_gives_up_in_time(bare: Stage, path: str) -> None:
 
 def test_a_drain_does_not_outlast_the_call(bare: Stage) -> None:
     patient = adieu.ReleaseOnRead(within=60)
-    total = adieu.Timeout(total=0.2)
+    path = "/stall-body?n=2000&sent=1000&seconds=60"
     with bare.block(bare.one(cleanup=patient)) as client:
-        path = "/stall-body?n=2000&sent=1000&seconds=60"
-        with in_time(), bare.block(client.stream("GET", path, timeout=total)):
-            pass
+
+        def begun(seconds: float) -> Any:
+            return bare.run(client.stream("GET", path, timeout=adieu.Timeout(total=seconds)))
+
+        response = with_head(begun)
+        with in_time():
+            bare.run(response.close())
         bare.next_works(client)
 
 

@@ -188,11 +188,11 @@ def growing(seconds: float) -> Iterator[float]:
         seconds *= 4
 
 
-def with_head(get: Callable[[adieu.Timeout], T]) -> T:
-    """What `get` returns, with a short limit to read, within which the head of the response has come."""
+def with_head(get: Callable[[float], T], late: type[Exception] = adieu.RequestTimeout) -> T:
+    """What `get` returns, with a short limit in seconds, within which the head of the response has come."""
     for seconds in growing(0.05):
-        with contextlib.suppress(adieu.ReadTimeout):
-            return get(adieu.Timeout(read=seconds))
+        with contextlib.suppress(late):
+            return get(seconds)
     raise AssertionError("no head has come")
 
 
