@@ -23,7 +23,7 @@ class CacheFacts:
     __slots__ = ("age", "outcome", "stored", "why")
 
     def __init__(self, outcome: Outcome, why: str, age: int | None = None) -> None:
-        self.outcome = outcome
+        self.outcome: Outcome = outcome
         self.why = why
         self.age = age
         self.stored = False
