@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from adieu.testing import FaultServer
+    from servers import TLSServer
     from support.stage import Stage
 
 
@@ -141,3 +142,16 @@ def test_a_line_is_the_users_or_none(fault_server: FaultServer) -> None:
     in_map, in_thread, own = timeline.picture().bars
     assert (in_map.opened_at, in_thread.opened_at) == (None, None)
     assert "test_timeline.py" in (own.opened_at or "")
+
+
+def test_every_part_of_opening_a_connection_is_a_phase(stage: Stage, tls_server: TLSServer) -> None:
+    client = stage.client(base_url=f"https://localhost:{tls_server.port}", verify=tls_server.ca_pem)
+    with stage.block(client), adieu.timeline(client) as timeline:
+        stage.get(client, "/ok")
+    (track,) = timeline.picture().tracks
+    assert [phase.name for phase in track.opening] == ["dns", "tcp", "tls"]
+    facts = dict(track.facts)
+    assert facts["peer"].endswith(f":{tls_server.port}")
+    assert facts["TLS"].startswith("TLSv1.3")
+    (bar,) = track.bars
+    assert track.opening[-1].end <= bar.phases[0].begin

@@ -114,7 +114,7 @@ def browser() -> Iterator[Browser]:
         )
         stack.callback(started.terminate)
         client = stack.enter_context(
-            adieu.Client(_address(started), timeout=adieu.Timeout(read=50), proxy=None)
+            adieu.Client(_address(started), timeout=adieu.Timeout(connect=50, read=50), proxy=None)
         )
         options = {"args": [*_FLAGS, f"--user-data-dir={profile}"], "binary": chromium}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options}

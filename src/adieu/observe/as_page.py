@@ -77,7 +77,7 @@ def _header(picture: Picture) -> Iterator[str]:
     if picture.summary:
         yield "<ul>"
         for line in picture.summary:
-            bad = " class=bad" if line.isupper() or "LEAKED" in line or "OPEN" in line else ""
+            bad = " class=bad" if "LEAKED" in line or "OPEN" in line else ""
             yield f"<li{bad}>{escape(line)}</li>"
         yield "</ul>"
     yield "</header>"
