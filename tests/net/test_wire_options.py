@@ -191,10 +191,12 @@ def test_a_resolver_that_takes_too_long_is_given_up(place: Place, waiting: str) 
     if waiting == "awaits" and not place.is_async:
         pytest.skip("a sync client cannot await")
     resolver: Any = block if waiting == "blocks" else wait
-    client = place.one(connect=adieu.Connect(resolver=resolver), timeout=adieu.Timeout(connect=0.2))
-    with place.block(client):
+    short = adieu.Timeout(connect=0.2)
+    with place.block(place.one(connect=adieu.Connect(resolver=resolver))) as client:
         with in_time():
-            error: Any = caught(adieu.ConnectTimeout, place.get, client, "http://a.example/ok")
+            error: Any = caught(
+                adieu.ConnectTimeout, place.get, client, "http://a.example/ok", timeout=short
+            )
         assert error.elapsed >= 0.15
         over.set()
         place.next_works(client)
