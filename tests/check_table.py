@@ -52,7 +52,7 @@ class Checked(NamedTuple):
 
 def mock(answer: Callable[..., Any]) -> MockAdapter:
     made = MockAdapter()
-    made.on("*", "http://app.invalid/", answer)
+    made.on("*", "http://app.invalid", answer)
     return made
 
 

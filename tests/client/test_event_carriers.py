@@ -71,7 +71,7 @@ CARRIERS: dict[str, tuple[Callable[[Path], Any], bool]] = {
     "function": (lambda path: lambda request: adieu.Response(200, body=b"here"), False),
     "pieces": (lambda path: lambda request: adieu.Response(200, body=iter([b"he", b"re"])), False),
     "mock": (
-        lambda path: MockAdapter({"GET http://127.0.0.1:*/": adieu.Response(200, body=b"here")}),
+        lambda path: MockAdapter({"GET http://127.0.0.1:*": adieu.Response(200, body=b"here")}),
         False,
     ),
     "middleware": (lambda path: adieu.Middleware(NativeAdapter()), True),

@@ -59,7 +59,7 @@ def test_the_example_of_the_documents_passes_but_for_what_its_page_says() -> Non
 
 def mocked(answer: Any) -> MockAdapter:
     mock = MockAdapter()
-    mock.on("*", "http://app.invalid/", answer)
+    mock.on("*", "http://app.invalid", answer)
     return mock
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import adieu
 from adieu.testing import MockAdapter, UnexpectedRequest
+from adieu.testing.route_pattern import RoutePattern
 from support.stage import growing
 from support.steering import sleep
 
@@ -33,19 +34,27 @@ def test_one_line_mocks_one_endpoint(runner: Runner) -> None:
 
 def test_the_most_specific_route_answers_whatever_the_order(runner: Runner) -> None:
     mock = MockAdapter()
-    mock.on("*", "https://*.example/", body="any")
-    mock.on("GET", f"{SHOP}/items", body="items")
-    mock.on("GET", f"{SHOP}/items/", exact=True, body="exactly items")
+    mock.on("*", "https://*.example", body="any")
+    mock.on("GET", f"{SHOP}/items/**", body="below items")
+    mock.on("GET", f"{SHOP}/items/*", body="an item")
+    mock.on("GET", f"{SHOP}/items/*.json", body="as JSON")
+    mock.on("GET", f"{SHOP}/items/new", body="a new one")
+    mock.on("GET", f"{SHOP}/items/", body="items")
     mock.on("GET", f"{SHOP}/items", params={"page": 2}, body="page 2")
     mock.on("GET", f"{SHOP}/items", where=lambda r: "x-a" in r.headers, body="with x-a")
     mock.on("POST", f"{SHOP}/items", body="posted")
     with runner.block(runner.client(adapter=mock)) as client:
         asked: list[tuple[str, str, dict[str, Any], str]] = [
-            ("GET", "/items/17", {}, "items"),
-            ("GET", "/items", {}, "exactly items"),
-            ("GET", "/items/17?page=2", {}, "page 2"),
-            ("GET", "/items/17?a=1&page=2&b", {}, "page 2"),
-            ("GET", "/items/17", {"headers": {"X-A": "1"}}, "with x-a"),
+            ("GET", "/items", {}, "items"),
+            ("GET", "/items/", {}, "items"),
+            ("GET", "/items/17", {}, "an item"),
+            ("GET", "/items/a%2Fb", {}, "an item"),
+            ("GET", "/items/17.json", {}, "as JSON"),
+            ("GET", "/items/%6Eew", {}, "a new one"),
+            ("GET", "/items/17/parts", {}, "below items"),
+            ("GET", "/items?page=2", {}, "page 2"),
+            ("GET", "/items?a=1&page=2&b", {}, "page 2"),
+            ("GET", "/items", {"headers": {"X-A": "1"}}, "with x-a"),
             ("POST", "/items", {"json": 1}, "posted"),
             ("GET", "/items10", {}, "any"),
             ("DELETE", "/items", {}, "any"),
@@ -54,6 +63,43 @@ def test_the_most_specific_route_answers_whatever_the_order(runner: Runner) -> N
             response = runner.run(client.request(method, SHOP + path, **options))
             assert response.text == text, path
     assert mock.unused == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("https://shop.example", "/any/path", True),
+        ("https://shop.example/", "/", True),
+        ("https://shop.example/", "/items", False),
+        ("https://shop.example/items", "/items/5", False),
+        ("https://shop.example/items/*", "/items", False),
+        ("https://shop.example/items/*", "/items/5/parts", False),
+        ("https://shop.example/*/parts", "/items/parts", True),
+        ("https://shop.example/**", "/", True),
+        ("https://shop.example/items/**", "/items", True),
+        ("https://shop.example/items/**", "/itemsets", False),
+        ("*://*.example/a*c", "/abc", True),
+        ("*://*.example/a*c", "/abcd", False),
+    ],
+)
+def test_the_path_of_a_route_is_the_whole_path(pattern: str, path: str, matches: bool) -> None:
+    why = RoutePattern(pattern).why_not(adieu.URL(f"https://shop.example{path}"))
+    assert (why is None) is matches
+    assert str(RoutePattern(pattern)) == pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "match"),
+    [
+        ("https://shop.example/a/**/b", r"\*\* stands for what comes last"),
+        ("https:///items", "a path needs a host"),
+        ("https://shop.example/items?page=1", "is no mount pattern"),
+        ("shop.example/items", "is no mount pattern"),
+    ],
+)
+def test_a_pattern_that_is_not_understood_is_refused(pattern: str, match: str) -> None:
+    with pytest.raises(adieu.MountError, match=match):
+        MockAdapter().on("GET", pattern)
 
 
 def test_answers_come_in_sequence_and_the_last_one_again(runner: Runner) -> None:
@@ -146,7 +192,7 @@ def test_a_request_without_a_route_is_an_error_that_names_what_is_there(runner: 
     mock = MockAdapter()
     mock.on("POST", f"{SHOP}/items", json=[])
     mock.on("GET", f"{SHOP}/items", params={"page": 1}, where=bool, json=[])
-    mock.on("GET", f"{SHOP}/item", exact=True, json=[])
+    mock.on("GET", f"{SHOP}/item/**", params={"a": "b"}, json=[])
     mock.on("GET", f"{SHOP}/item/6/parts", where=bool, json=[])
     mock.on("GET", "https://other.example:8443/items", json=[])
     with runner.block(runner.client(adapter=mock)) as client:
@@ -154,11 +200,11 @@ def test_a_request_without_a_route_is_an_error_that_names_what_is_there(runner: 
             runner.run(client.get(f"{SHOP}/item/5", params={"token": "secret"}))
         assert str(caught.value).splitlines() == [
             "nothing is mocked for GET https://shop.example/item/5?token=***. There is:",
-            "  GET https://shop.example/item/6/parts (where): path /item/5 is not below /item/6/parts",
-            "  GET https://shop.example/item (exact): path /item/5 has more segments",
-            "  GET https://shop.example/items?page=1 (where): path /item/5 is not below /items",
+            "  GET https://shop.example/item/6/parts (where): path /item/5 is not /item/6/parts",
+            "  GET https://shop.example/items?page=1 (where): path /item/5 is not /items",
             "  POST https://shop.example/items: method GET is not POST",
             "  GET https://other.example:8443/items: host shop.example is not other.example",
+            "  GET https://shop.example/item/**?a=b: the query has no ?a=b",
         ]
         with pytest.raises(UnexpectedRequest, match=r"the query has no \?page=1"):
             runner.run(client.get(f"{SHOP}/items?page=3"))

@@ -190,7 +190,7 @@ def shop(counter: list[str]) -> MockAdapter:
         return adieu.Response(200, json={"number": len(counter)})
 
     mock = MockAdapter()
-    mock.on("*", f"{SHOP}/", answer)
+    mock.on("*", SHOP, answer)
     return mock
 
 

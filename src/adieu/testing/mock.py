@@ -42,7 +42,7 @@ class MockAdapter(AdapterBase):
     client = adieu.Client(adapter=mock)
     ```
 
-    `routes`: a method (or "*") and a pattern as those of mounts, and an answer or a list of answers. `on` adds routes
+    `routes`: a method (or "*") and a pattern, and an answer or a list of answers. `on` adds routes
     with more conditions. `calls` are all requests in their order. It holds nothing, so it may serve one client after
     the other, and several at once.
     """
@@ -66,15 +66,15 @@ class MockAdapter(AdapterBase):
         headers: HeaderFields | None = None,
         body: ResponseContent | None = None,
         json: object = None,
-        exact: bool = False,
         params: FormFields | None = None,
         where: Callable[[Request], object] | None = None,
     ) -> MockRoute:
         """Answer requests of this method (or "*") for URLs that match the pattern, and return the route.
 
-        The pattern means what it means for `client.mount()`: whole segments of the path from the left, and the most
-        specific one wins. `exact`: the path has no more segments. `params`: the query has these parameters, among
-        others. `where`: a function of the request that returns True.
+        The origin of the pattern means what it means for `client.mount()`. Its path is the whole path: `*` stands for
+        what is in a segment, a last `**` for any number of segments, and no path for any. The most specific route
+        answers. `params`: the query has these parameters, among others. `where`: a function of the request that returns
+        True.
 
         `answers` are given one after the other, and the last one again and again: responses, functions, errors and
         `Fault`s. Without them it is a new response for each call, with `status`, `headers`, and `body` or `json`; a
@@ -88,7 +88,7 @@ class MockAdapter(AdapterBase):
             raise InvalidRequest(
                 "an answer has its own status, headers and content: give them there"
             )
-        route = MockRoute(method, pattern, answers, exact=exact, params=params, where=where)
+        route = MockRoute(method, pattern, answers, params=params, where=where)
         for other in self._routes:
             if where is None is other.where and repr(other) == repr(route):
                 raise MountError(f"{route!r} is mocked already: give it several answers instead")

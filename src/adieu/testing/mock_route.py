@@ -11,10 +11,10 @@ from adieu.errors import AdieuError, InvalidRequest, TransportError
 from adieu.messages.response_head import ResponseHead
 from adieu.messages.url.form import encode_form
 from adieu.testing.mock_faults import Fault, fault_for
+from adieu.testing.route_pattern import RoutePattern
 from adieu.testing.whole_content import bytes_of
 from adieu.texts import show_url
 from adieu.transport.functions import AsyncFunctionAdapter, FunctionAdapter, is_awaited
-from adieu.transport.mount_pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -97,13 +97,11 @@ class MockRoute:
         pattern: str,
         answers: Iterable[Answer],
         *,
-        exact: bool = False,
         params: FormFields | None = None,
         where: Callable[[Request], object] | None = None,
     ) -> None:
         self.method = "*" if method == "*" else method.upper()
-        self.pattern = Pattern.parse(pattern)
-        self.exact = exact
+        self.pattern = RoutePattern(pattern)
         self.params = () if params is None else tuple(_pairs(encode_form(params)))
         self.where = where
         self.calls: list[MockCall] = []
@@ -118,8 +116,6 @@ class MockRoute:
         why = self.pattern.why_not(request.url)
         if why is not None:
             return why
-        if self.exact and not self.pattern.is_exact(request.url):
-            return f"path {request.url.path} has more segments"
         given = _pairs(request.url.query or "")
         for name, value in self.params:
             if (name, value) not in given:
@@ -131,7 +127,7 @@ class MockRoute:
     def rank(self) -> tuple[object, ...]:
         """How specific it is; greater is more."""
         conditions = len(self.params) + (self.where is not None)
-        return self.pattern.rank(), self.exact, conditions, self.method != "*"
+        return self.pattern.rank(), conditions, self.method != "*"
 
     def send(self, request: Request, exchange: AnyExchange, *, awaits: bool) -> Any:
         """The next answer, as an adapter of one function gives it; the last one again and again."""
@@ -146,8 +142,7 @@ class MockRoute:
     def __repr__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)
         shown = show_url(f"{self.pattern}{'?' if query else ''}{query}")
-        notes = [note for note in ("exact" * self.exact, "where" * bool(self.where)) if note]
-        return f"{self.method} {shown}{f' ({chr(44).join(notes)})' if notes else ''}"
+        return f"{self.method} {shown}{' (where)' if self.where else ''}"
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

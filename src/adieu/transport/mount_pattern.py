@@ -120,10 +120,6 @@ class Pattern(NamedTuple):
             return f"path {url.path} is not below /{'/'.join(self.segments)}"
         return why
 
-    def is_exact(self, url: URL) -> bool:
-        """Whether the path of a URL that matches has no segment more."""
-        return len(segments(url.path)) == len(self.segments)
-
     def __str__(self) -> str:
         port = "" if self.port in (None, _DEFAULT_PORTS.get(self.scheme)) else f":{self.port}"
         if self.port == _ANY_PORT:
