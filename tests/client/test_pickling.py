@@ -167,6 +167,7 @@ LIVES_HERE = {
     "InsecureRequestWarning": "a category",
     "AsyncEventStream": "an open stream",
     "AsyncMap": "requests under way",
+    "AsyncWebSocket": "an open stream",
     "CallOptions": "a type of dictionaries",
     "ClientOptions": "a type of dictionaries",
     "EventStream": "an open stream",
@@ -180,6 +181,8 @@ LIVES_HERE = {
     "SendOptions": "a type of dictionaries",
     "SocketStream": "an open socket",
     "TimeLimit": "a protocol",
+    "WebSocket": "an open stream",
+    "WebSocketOptions": "a type of dictionaries",
     "Wire": "a protocol",
 }
 
@@ -276,6 +279,7 @@ def test_every_error_is_pickled_with_its_facts(kind: Any, protocol: int) -> None
         adieu.StatusError: {"response": _response()},
         adieu.RedirectError: redirect,
         adieu.TooManyRedirects: {**redirect, "limit": 2},
+        adieu.WebSocketClosed: {"code": 1001, "reason": "a", "sent_code": 1000, "sent_reason": "b"},
     }
     own = facts_of.get(kind, {})
     error = kind("it failed", **given, **own)
@@ -291,6 +295,7 @@ def test_every_fact_of_an_error_is_among_them() -> None:
     """A new fact of a class must be added here too."""
     known = {"received", "expected", "refused", "holders", "status", "reason", "answer", "response"}
     known |= {"method", "url", "status_code", "location", "limit"}
+    known |= {"code", "sent_code", "sent_reason"}
     for kind in _every_error():
         own = set(inspect.signature(kind.__init__).parameters)
         assert own <= known | {"self", "message", "facts", "args", "kwargs"}, kind
