@@ -10,9 +10,11 @@ from weakref import WeakSet
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.net.async_backend import in_trio
 from adieu.transport.adapter import AdapterBase
+from adieu.transport.async_upgrade import AsyncUpgraded
+from adieu.transport.upgraded_lease import UpgradedLease
 from adieu_asgi.lease import AppLease
 from adieu_asgi.lifespan import Lifespan, Mode
-from adieu_asgi.scope import checked_root_path, scope_of
+from adieu_asgi.scope import checked_root_path, scope_of, websocket_scope
 from adieu_asgi.waiting import Tasks
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.transport.exchange import AsyncExchange
     from adieu_asgi.scope import ASGIApp
+    from adieu_asgi.websocket import AppWebSocket
 
 __all__ = ["AsyncASGIAdapter"]
 
@@ -42,6 +45,9 @@ class AsyncASGIAdapter(AdapterBase):
     The app runs in a task of its own, with a copy of the caller's context variables. The body ends when the call of the
     app ends, so background tasks are complete when a response has been read. An adapter belongs to the event loop that
     used it first. For asyncio.
+
+    `client.websocket()` calls the app with a scope of the type "websocket" (extra `ws`). The client's Close frame, or
+    the end of its connection, is the app's disconnect.
 
     ```python
     async with adieu.AsyncClient("http://app.test", adapter=AsyncASGIAdapter(app)) as client:
@@ -74,7 +80,7 @@ class AsyncASGIAdapter(AdapterBase):
         self._mode: Mode = lifespan
         self._grace = grace
         self._tasks = Tasks()
-        self._leases: WeakSet[AppLease] = WeakSet()
+        self._leases: WeakSet[AppLease | AppWebSocket] = WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lifespan: Lifespan | None = None
         self._closed = False
@@ -86,6 +92,8 @@ class AsyncASGIAdapter(AdapterBase):
         lifespan = self._bound()
         values = await lifespan.started(exchange.deadline)
         scope = scope_of(request, self._root_path, self._client, values)
+        if (request.headers.get("upgrade") or "").lower() == "websocket":
+            return await self._open_websocket(request, exchange, scope)
         lease = AppLease(request, exchange, self._tasks, self._raising, self._grace)
         exchange.own(lease)
         self._leases.add(lease)
@@ -94,6 +102,27 @@ class AsyncASGIAdapter(AdapterBase):
         lease.start(self.app, scope)
         head = await lease.begin(exchange.deadline)
         return exchange.respond(head.status, head.headers)
+
+    async def _open_websocket(
+        self, request: Request, exchange: AsyncExchange, scope: dict[str, Any]
+    ) -> AsyncResponse:
+        """Call the app with a WebSocket scope. A 101 has the app's end as `upgraded`."""
+        from adieu_asgi.websocket import AppStream, AppWebSocket
+
+        lease = AppWebSocket(request, exchange, self._tasks, self._raising, self._grace)
+        exchange.own(lease)
+        self._leases.add(lease)
+        if self._closed:
+            raise ClientClosed(f"{self!r} was closed")
+        lease.start(self.app, websocket_scope(scope, request.headers.get("sec-websocket-protocol")))
+        answer = await lease.begin(exchange.deadline)
+        if answer.status != 101:
+            return exchange.respond(answer.status, answer.headers, answer.body)
+        upgraded = AsyncUpgraded(AppStream(lease), b"")
+        exchange.wrap(UpgradedLease(upgraded, lease))
+        response = exchange.respond(101, answer.headers, b"")
+        response.upgraded = upgraded
+        return response
 
     def _bound(self) -> Lifespan:
         """The lifespan in this loop."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-__all__ = ["VERSIONS", "checked_root_path", "scope_of"]
+__all__ = ["VERSIONS", "checked_root_path", "scope_of", "websocket_scope"]
 
 # 2.4: `send` raises an `OSError` after the client disconnected.
 VERSIONS = {"version": "3.0", "spec_version": "2.4"}
@@ -64,4 +64,14 @@ def scope_of(
     if state is not None:
         # A copy for each request: it may add names for itself, but shares the values of the app.
         scope["state"] = state.copy()
+    return scope
+
+
+def websocket_scope(scope: dict[str, Any], wanted: str | None) -> dict[str, Any]:
+    """The scope of a WebSocket, from that of its handshake; `wanted`: the value of Sec-WebSocket-Protocol."""
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = [name.strip() for name in (wanted or "").split(",") if name.strip()]
+    scope["extensions"] = {"websocket.http.response": {}}
+    del scope["method"]
     return scope

@@ -49,15 +49,17 @@ def test_an_adapter_that_cannot_upgrade_says_so(stage: Stage, is_async: bool) ->
         assert "urllib3 opens no tunnels and upgrades no connections" in str(error)
 
 
-def test_an_upgraded_connection_of_the_other_kind_is_refused(
-    stage: Stage, sockets: Sockets, is_async: bool
-) -> None:
-    adapter: Any = (
-        adieu.to_async(NativeAdapter()) if is_async else adieu.to_sync(AsyncNativeAdapter())
-    )
-    with stage.block(stage.client(adapter=adapter)) as client:
-        error = caught(adieu.InvalidRequest, lambda: stage.run(client.websocket("/ws")))
-        assert "cannot use: mount one that is made for it" in str(error)
+def test_adapters_of_the_other_kind(stage: Stage, sockets: Sockets, is_async: bool) -> None:
+    """A thread can wait for an event loop; a task cannot wait for two directions in one thread."""
+    if not is_async:
+        with stage.block(stage.client(adapter=adieu.to_sync(AsyncNativeAdapter()))) as client:
+            echoes(stage, client, "/ws")
+            ws = stage.run(client.websocket("/ws"))
+        caught(adieu.ClientClosed, ws.receive)
+    else:
+        with stage.block(stage.client(adapter=adieu.to_async(NativeAdapter()))) as client:
+            error = caught(adieu.InvalidRequest, lambda: stage.run(client.websocket("/ws")))
+            assert "cannot use: mount one that is made for it" in str(error)
     assert stage.nothing_open()
 
 

@@ -16,9 +16,13 @@ from adieu.lifecycle.lease import Lease
 from adieu.lifecycle.steps import adrive
 from adieu.messages.async_response import AsyncResponse
 from adieu.transport.adapter import Wrapper, checked_adapter
+from adieu.transport.async_upgrade import AsyncUpgraded
 from adieu.transport.background_loop import BackgroundLoop
 from adieu.transport.exchange import AsyncExchange, Exchange
+from adieu.transport.loop_stream import LoopStream
 from adieu.transport.relay import Relay, RelayedLease, continued
+from adieu.transport.upgrade import Upgraded
+from adieu.transport.upgraded_lease import UpgradedLease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +44,9 @@ def to_sync(adapter: AsyncAdapter) -> LoopAdapter:
     """Make a sync adapter of an async one, which is called in an event loop of asyncio's, in a thread of its own.
 
     The loop starts with the first request, and ends with `close`: its tasks are cancelled then, and its thread has
-    ended. Any number of threads may call at once. An interrupted call cancels its task. `response.upgraded` is the
-    async adapter's. What runs in that loop must not use the same client: it would wait for itself, which is an
-    `InvalidRequest`. Raises `InvalidRequest` for an object that is no async adapter.
+    ended. Any number of threads may call at once. An interrupted call cancels its task. What runs in that loop must not
+    use the same client: it would wait for itself, which is an `InvalidRequest`. Raises `InvalidRequest` for an object
+    that is no async adapter.
 
     ```python
     client = adieu.Client(adapter=adieu.to_sync(AsyncASGIAdapter(app)))
@@ -74,7 +78,12 @@ class LoopAdapter(Wrapper):
         except BaseException as error:
             relay.give_up(type(error).__name__)
             raise
-        return respond(exchange)
+        response = respond(exchange)
+        if isinstance(response.upgraded, AsyncUpgraded):
+            upgraded = Upgraded(LoopStream(response.upgraded, self._loop), b"")
+            exchange.wrap(UpgradedLease(upgraded, exchange.lease))
+            response.upgraded = upgraded
+        return response
 
     def close(self) -> CloseReport | None:
         """Close the async adapter, and end the loop with its thread; gives what the adapter's `close` returns."""

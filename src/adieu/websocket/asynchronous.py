@@ -147,7 +147,7 @@ class AsyncWebSocket(WebSocketBase):
         sending = stream.send(data, Within(0))
         try:
             sending.send(None)
-        except (StopIteration, OSError):
-            pass
+        except Exception:
+            pass  # It has been sent (`StopIteration`), or not: the connection is closed anyway.
         finally:
             sending.close()

@@ -137,5 +137,5 @@ class WebSocket(WebSocketBase):
         stream: Any = self._stream
         try:
             stream.send(data, Within(0))
-        except OSError:
-            pass
+        except Exception:
+            pass  # The connection is closed anyway.
