@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
+    from adieu.lifecycle.pool_report import PoolReport
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.net.proxies.proxy import Proxy
@@ -198,6 +199,10 @@ class Urllib3Adapter(AdapterBase):
     def connections(self) -> list[ConnectionInfo]:
         """What every connection of this adapter is doing now; of a manager of the user's, those in use."""
         return self._pool.snapshot()
+
+    def pool_report(self) -> PoolReport:
+        """What the pool of this adapter is doing."""
+        return self._pool.report()
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock of a manager."""

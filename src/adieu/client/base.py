@@ -340,6 +340,18 @@ class ClientBase(NamesElsewhere, SettingAttributes):
             lines += base_of(adapter).connections()
         return lines
 
+    def explain(self) -> str:
+        """What this client's connections are doing, as one page to print: in use, idle, waited for, closed lately.
+
+        Each line of a connection in use names its request, and, if its response was handed out unread, since when and
+        by which line of your program; one that waits names the line that called; one that was closed, the reason.
+        """
+        from adieu.lifecycle.pool_report import page
+
+        reports = [base_of(adapter).pool_report() for adapter in self._mounts.adapters()]
+        held = [each.held_outside() for each in self.watched()]
+        return page(repr(self), reports, [info for info in held if info is not None])
+
     # -- elsewhere -----------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> tuple[ClientSettings, list[Mount], dict[str, object]]:

@@ -18,6 +18,7 @@ from adieu.transport.adapter import AdapterBase
 if TYPE_CHECKING:
     from adieu.http1.codec import Codec
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
+    from adieu.lifecycle.pool_report import PoolReport
     from adieu.messages.request import Request
     from adieu.messages.response import Response
     from adieu.transport.adapter import Honour
@@ -79,6 +80,10 @@ class HTTP1Adapter(AdapterBase):
     def connections(self) -> list[ConnectionInfo]:
         """The current state of every connection of this adapter."""
         return self._engine.pool.snapshot()
+
+    def pool_report(self) -> PoolReport:
+        """What the pool of this adapter is doing."""
+        return self._engine.pool.report()
 
     @property
     def honours(self) -> frozenset[Honour]:  # type: ignore[override]

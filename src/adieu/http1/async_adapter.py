@@ -22,6 +22,7 @@ from adieu.transport.adapter import AdapterBase
 if TYPE_CHECKING:
     from adieu.http1.codec import Codec
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
+    from adieu.lifecycle.pool_report import PoolReport
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.net.backends.contract import PoolWaiter
@@ -130,6 +131,10 @@ class AsyncHTTP1Adapter(AdapterBase):
     def connections(self) -> list[ConnectionInfo]:
         """The current state of every connection of this adapter."""
         return self._engine.pool.snapshot()
+
+    def pool_report(self) -> PoolReport:
+        """What the pool of this adapter is doing."""
+        return self._engine.pool.report()
 
     @property
     def honours(self) -> frozenset[Honour]:  # type: ignore[override]

@@ -28,6 +28,7 @@ from adieu.lifecycle.lease import LeaseBase
 from adieu.lifecycle.limits import CloseReport, ConnectionInfo, Limits
 from adieu.lifecycle.lock import acquire, is_owned, release_if_owned
 from adieu.lifecycle.origin_counts import OriginCounts
+from adieu.lifecycle.pool_report import ClosedConnection, PoolReport, WaitingExchange
 
 if TYPE_CHECKING:
     from adieu.lifecycle.deadline import Clock
@@ -100,6 +101,7 @@ class PoolLease(LeaseBase, Generic[C]):
     """The part of a lease that belongs to the pool. Made, and owned by an exchange, before it has a connection."""
 
     __slots__ = (
+        "_called_at",
         "connection",
         "key",
         "pool",
@@ -110,6 +112,7 @@ class PoolLease(LeaseBase, Generic[C]):
     )
 
     reused: bool
+    _called_at: str | None
 
     def __init__(self, pool: Pool[C], key: Hashable) -> None:
         self.pool = pool
@@ -137,6 +140,18 @@ class PoolLease(LeaseBase, Generic[C]):
         connection = self.connection
         return self.pool.age_of(connection) if connection is not None else 0.0
 
+    @property
+    def called_at(self) -> str | None:
+        """The line of the user's that made the call, if it has to wait."""
+        try:
+            return self._called_at
+        except AttributeError:
+            return None  # It was not needed, and finding it takes some time.
+
+    def waits(self, called_at: str | None) -> None:
+        """It has to wait for a connection; a report names this line."""
+        self._called_at = called_at
+
     def survive_close(self) -> bool:
         if self.state is LeaseState.ACTIVE:
             self.state = LeaseState.SURVIVES_CLOSE
@@ -162,6 +177,8 @@ class _Queue(deque[PoolLease[C]]):
     served = 0
 
 
+# How many closed connections a report has.
+_REMEMBERED = 20
 # How long closing waits for the lock (seconds).
 _A_MOMENT = 1.0
 
@@ -199,6 +216,10 @@ class Pool(Inbox, Generic[C]):
         self._sweeps_every = 2.0 if limits.idle is None else min(limits.idle, 2.0)
         self._next_sweep = clock() + self._sweeps_every
         self._closed = False
+        # What a report says of them: number, key, reason, when, age, uses.
+        self._closed_lately: deque[tuple[int, Hashable, str, float, float, int]] = deque(
+            maxlen=_REMEMBERED
+        )
         call_first_after_fork(self, Pool.after_fork)
 
     # -- what an adapter calls --------------------------------------------------------------------------------------
@@ -353,6 +374,21 @@ class Pool(Inbox, Generic[C]):
         self._post(self._sweep, self._clock())
         return bool(self._owners)
 
+    def report(self) -> PoolReport:
+        """What the pool is doing, which exchanges wait, and what was closed lately and why."""
+        now = self._clock()
+        closed = [
+            ClosedConnection(number, str(key), why, now - at, age, uses)
+            for number, key, why, at, age, uses in reversed(list(self._closed_lately))
+        ]
+        waiting = [
+            WaitingExchange(str(lease.key), *lease.info()[1:4], lease.called_at)
+            for queue in list(self._waiting.values())
+            for lease in list(queue)
+            if lease.connection is None and lease.state is not _ENDED
+        ]
+        return PoolReport(self.snapshot(), waiting, closed)
+
     def snapshot(self) -> list[ConnectionInfo]:
         """One line for each connection: what it is doing now."""
         now = self._clock()
@@ -469,6 +505,7 @@ class Pool(Inbox, Generic[C]):
         lease.state = _ENDED
         conn = lease.connection
         if conn is not None and self._owners.get(conn) is lease:
+            self._note_closed(conn, "upgraded")
             if conn.report is not None:
                 self._deferred.append(conn.report.detached(conn.uses, self.age_of(conn)))
             self._forget(conn)
@@ -540,9 +577,14 @@ class Pool(Inbox, Generic[C]):
     def _drop(self, conn: C, why: str) -> None:
         """A connection has no owner any more: first into the list of deferred work, then out of the table."""
         self._deferred.append(conn.close)
+        self._note_closed(conn, why)
         if conn.report is not None:
             self._deferred.append(conn.report.dropped(why, conn.uses, self.age_of(conn)))
         self._forget(conn)
+
+    def _note_closed(self, conn: C, why: str) -> None:
+        now = self._clock()
+        self._closed_lately.append((conn.id, conn.key, why, now, now - conn.opened_at, conn.uses))
 
     def _forget(self, conn: C) -> None:
         counts = self._counts
@@ -608,6 +650,7 @@ class Pool(Inbox, Generic[C]):
         if self._counts is not None:
             self._counts = OriginCounts(self._owners)
         self._waiting.clear()
+        self._closed_lately.clear()
         self._inbox.clear()
         # Connections that were about to be closed are out of the table already.
         dropped = [getattr(job, "__self__", None) for job in self._deferred]

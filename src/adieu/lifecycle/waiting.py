@@ -15,7 +15,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from adieu.errors import ClientClosed, PoolTimeout
+from adieu.lifecycle.exchange import caller
 from adieu.lifecycle.pool import C
+from adieu.lifecycle.pool_report import summary
 from adieu.lifecycle.steps import adrive, drive
 from adieu.texts import show_url
 
@@ -126,6 +128,7 @@ class PoolWait(Generic[C]):
     def _steps(self, lease: PoolLease[C], exchange: ExchangeBase) -> Steps[None]:
         waiter = self._waiter()
         lease.wake = waiter.wake
+        lease.waits(caller())
         pool, deadline = self._pool, exchange.deadline
         moves, moved_at = pool.moves(lease), monotonic()
         patience = _PATIENCE
@@ -179,7 +182,9 @@ class PoolWait(Generic[C]):
             error.holders = tuple(map(str, held))
             shown = "; ".join(error.holders[:3])
             more = f"; and {len(held) - 3} more" if len(held) > 3 else ""
-            error.args = (f"{error.args[0]}. All {len(held)} are in use: {shown}{more}",)
+            report = self._pool.report()
+            rest = summary(report, len(report.waiting) - 1)
+            error.args = (f"{error.args[0]}. All {len(held)} are in use: {shown}{more}{rest}",)
         error.method = exchange.method
         error.url = str(exchange.url)
         return error

@@ -19,6 +19,7 @@ from adieu.transport.functions import AsyncFunctionAdapter, FunctionAdapter, is_
 
 if TYPE_CHECKING:
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
+    from adieu.lifecycle.pool_report import PoolReport
     from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
     from adieu.messages.response import Response
@@ -93,6 +94,9 @@ class Wrapper(AdapterBase):
 
     def connections(self) -> Sequence[ConnectionInfo]:
         return base_of(self.inner).connections()
+
+    def pool_report(self) -> PoolReport:
+        return base_of(self.inner).pool_report()
 
     @property
     def schemes(self) -> Sequence[str]:  # type: ignore[override]

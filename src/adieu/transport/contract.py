@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from adieu.lifecycle.pool_report import PoolReport
+
 if TYPE_CHECKING:
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.messages.async_response import AsyncResponse
@@ -86,6 +88,10 @@ class AdapterBase:
     def connections(self) -> Sequence[ConnectionInfo]:
         """The state of every connection, for `client.connections()`."""
         return ()
+
+    def pool_report(self) -> PoolReport:
+        """What `client.explain()` shows: connections, what waits for one, and what was closed lately."""
+        return PoolReport(self.connections())
 
     @property
     def stranded(self) -> bool:
