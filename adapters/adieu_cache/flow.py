@@ -184,7 +184,7 @@ class Cache:
     def _refresh(self, question: Question, newer: Stored, response: Any) -> Steps:
         """Store the newer head. The answer with the stored body, unless the caller has asked for less than that."""
         assert newer.entry is not None
-        yield from self.storing.update(question, newer)
+        yield from self.storing.refresh(question, newer)
         self._served_stale.discard(newer.entry.id)
         if _asks_for_less(question.request):
             return None

@@ -55,8 +55,6 @@ def why_not_stored(
     request: Request, status: int, headers: Headers, directives: CacheControl, shared: bool
 ) -> str:
     """Why a response is not stored (section 3); "" if it may be."""
-    if request.method == "HEAD":
-        return "the method is HEAD"
     if reason := _of_status(status, directives):
         return reason
     if "*" in (name.strip() for name in headers.get("vary", "").split(",")):

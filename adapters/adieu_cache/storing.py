@@ -75,8 +75,9 @@ class Storing:
         self, question: Question, stored: Stored, headers: Headers, directives: CacheControl
     ) -> str:
         options = self._options
-        why = why_not_stored(question.request, stored.status, headers, directives, options.shared)
-        if why:
+        if question.request.method == "HEAD":
+            return "the method is HEAD"
+        if why := self._may_not(question, stored, headers, directives):
             return why
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > options.max_body:
@@ -88,6 +89,12 @@ class Storing:
             or lifetime_of(stored, directives, options.shared, options.heuristic) > 0
         )
         return "" if has_use else "nothing says how long it is fresh, and it has no validator"
+
+    def _may_not(
+        self, question: Question, stored: Stored, headers: Headers, directives: CacheControl
+    ) -> str:
+        shared = self._options.shared
+        return why_not_stored(question.request, stored.status, headers, directives, shared)
 
     def save(self, pending: Pending, body: bytes) -> Steps:
         """Store a response whose body is complete."""
@@ -103,10 +110,16 @@ class Storing:
             facts.why = str(error)
         question.tell(facts)
 
-    def update(self, question: Question, newer: Stored) -> Steps:
-        """Replace the head of a stored response."""
+    def refresh(self, question: Question, newer: Stored) -> Steps:
+        """Replace the head of a stored response. It is taken out if the newer head forbids to store it."""
+        directives = CacheControl(newer.headers)
+        if self._may_not(question, newer, newer.headers, directives):
+            yield from self.remove(question, newer)
+            return
         try:
-            yield self._store.update(newer)
+            # The newer head may have another Vary.
+            variant = question.variant(newer.headers, directives)
+            yield self._store.update(newer._replace(variant=variant))
         except StorageFailed as error:
             question.troubles.append(str(error))
 

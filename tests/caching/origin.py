@@ -109,7 +109,7 @@ class Cached:
         made = self.runner.client(
             base_url=self.origin.server.url,
             adapter=adapter or self.adapter(),
-            timeout=adieu.Timeout(connect=5, read=5, write=5, pool=2),
+            timeout=30,
             events=self.events,
             **options,
         )

@@ -75,6 +75,34 @@ def test_a_changed_response_replaces_the_stored_one(cached: Cached) -> None:
         assert cached.outcome(client) == "revalidated"
 
 
+@pytest.mark.parametrize("status", [304, 200])
+def test_a_newer_head_may_forbid_to_keep_what_it_tells_of(cached: Cached, status: int) -> None:
+    cached.origin.answer = versioned('"1"')
+    with cached.client() as client:
+        cached.get(client)
+        cached.origin.answer = lambda request: (
+            status,
+            {"etag": '"1"', "cache-control": "no-store"},
+            b'body of "1"' if status == 200 else b"",
+        )
+        last = cached.get(client)
+        assert (last.extras["cache"].outcome, last.content) == ("revalidated", b'body of "1"')
+        cached.get(client, headers={"cache-control": "max-stale"})
+        assert len(cached.origin.seen) == 3
+        assert cached.origin.seen[2].header("if-none-match") is None
+
+
+def test_a_304_may_name_another_vary(cached: Cached) -> None:
+    first: Answer = (200, {"etag": '"1"', "cache-control": "max-age=1"}, b"x")
+    newer: Answer = (304, {"vary": "X-Mode", "cache-control": "max-age=100"}, b"")
+    cached.origin.answer = lambda request: newer if request.header("if-none-match") else first
+    with cached.client() as client:
+        cached.get(client, headers={"x-mode": "a"})
+        cached.clock.now += 10
+        outcomes = [cached.outcome(client, headers={"x-mode": mode}) for mode in "aab"]
+        assert outcomes == ["revalidated", "hit", "miss"]
+
+
 @pytest.mark.parametrize("policy", [adieu.Prefetch(), adieu.CloseOnExit(), adieu.ReleaseOnRead()])
 def test_it_hangs_up_when_a_strong_validator_is_unchanged(
     cached: Cached, policy: adieu.CleanupPolicy

@@ -401,7 +401,7 @@ def test_an_interrupt_in_a_storage_is_raised_and_nothing_is_lost(
 ) -> None:
     storage = Broken("", KeyboardInterrupt)
     adapter = CacheAdapter(storage=storage, limits=adieu.Limits(connections=1))
-    with adieu.Client(origin.server.url, adapter=adapter, timeout=2) as client:
+    with adieu.Client(origin.server.url, adapter=adapter, timeout=30) as client:
         if method == "read":
             client.get("/thing")
         storage.method = method
