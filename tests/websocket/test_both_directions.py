@@ -15,6 +15,7 @@ from support.websockets import BINARY, CLOSE, TEXT, Sockets, frame
 
 if TYPE_CHECKING:
     from adieu.testing.faults import Ending, FaultServer, Peer
+    from servers import TLSServer
     from support.watch import Watch
 
 BIG = bytes(3_000_000)
@@ -237,17 +238,20 @@ def test_a_cancelled_block_closes_at_once(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("tls", [False, True])
 def test_closing_the_client_ends_the_receive_of_a_task(
-    fault_server: FaultServer, census: Watch, loop: str
+    fault_server: FaultServer, tls_server: TLSServer, census: Watch, loop: str, tls: bool
 ) -> None:
-    sockets = Sockets(fault_server)
+    sockets = Sockets(tls_server.server if tls else fault_server)
 
     async def main() -> None:
-        async with adieu.AsyncClient(fault_server.url) as client:
+        context = tls_server.client_context
+        async with adieu.AsyncClient(sockets.server.url, verify=context) as client:
             ws = await client.websocket("/ws")
             reading = spawn(ws.receive())
-            for _ in range(3):
-                await sleep(0)
+            await sleep(
+                0.01
+            )  # A turn of the stream's is over: a send would let the other tasks run first.
             await client.close()
             (error,) = await gather(reading, return_exceptions=True)
             assert isinstance(error, adieu.ClientClosed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adieu.lifecycle.deadline import Within
 
@@ -60,6 +60,13 @@ class ByteStream(_Stream):
     def send(self, data: bytes, limit: TimeLimit) -> None:
         """Send all of `data`. Each wait for the peer to take some more has a limit of its own."""
 
+    def send_now(self, data: bytes) -> None:
+        """Send as much of `data` as goes without a wait, before `close`. Default: by `send`, with 0 seconds."""
+        try:
+            self.send(data, Within(0))
+        except TimeoutError:
+            pass
+
     def send_or_recv(self, data: memoryview, limit: TimeLimit) -> int | bytes:
         """Wait until the peer takes some of `data` or sends something: the number of bytes taken, or the bytes it sent.
 
@@ -97,6 +104,16 @@ class AsyncByteStream(_Stream):
     @abstractmethod
     async def send(self, data: bytes, limit: TimeLimit) -> None:
         """See `ByteStream.send`."""
+
+    def send_now(self, data: bytes) -> None:
+        """See `ByteStream.send_now`. Not awaited. Default: by the beginning of `send`, as far as that does not wait."""
+        sending: Any = self.send(data, Within(0))
+        try:
+            sending.send(None)
+        except (StopIteration, TimeoutError):
+            pass
+        finally:
+            sending.close()
 
     async def until_input(self, limit: TimeLimit) -> bool:
         """Wait until the peer sends something, or closes; what was received before and is buffered does not count.

@@ -13,7 +13,6 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidRequest, WebSocketClosed
-from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.fairness import cancellation_point, is_cancellation
 from adieu.lifecycle.steps import adrive
 from adieu.messages.content.json import encode_json
@@ -141,13 +140,3 @@ class AsyncWebSocket(WebSocketBase):
 
     def _survives(self, error: BaseException) -> bool:
         return isinstance(error, Exception) or is_cancellation(error)
-
-    def _send_at_once(self, data: bytes) -> None:
-        stream: Any = self._stream
-        sending = stream.send(data, Within(0))
-        try:
-            sending.send(None)
-        except Exception:
-            pass  # It has been sent (`StopIteration`), or not: the connection is closed anyway.
-        finally:
-            sending.close()

@@ -137,10 +137,6 @@ class WebSocketBase:
         """Whether a wait that ended with this can be begun again, and nothing was lost."""
         raise NotImplementedError
 
-    def _send_at_once(self, data: bytes) -> None:
-        """Send as much as goes without waiting. Never raises."""
-        raise NotImplementedError
-
     # -- receiving -----------------------------------------------------------------------------------------------------
 
     def _receive(self, seconds: float | None) -> Steps[Message]:
@@ -417,7 +413,10 @@ class WebSocketBase:
         self._session.close(code, reason)
         out = self._session.claim(False)
         if out:
-            self._send_at_once(out)
+            try:
+                self._stream.send_now(out)
+            except Exception:
+                pass  # The connection is closed anyway.
 
     def _end(self, why: str) -> None:
         """Close the connection now. Idempotent, from any thread; the first reason counts."""

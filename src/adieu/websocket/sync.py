@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidRequest, WebSocketClosed
-from adieu.lifecycle.deadline import Within
 from adieu.lifecycle.steps import drive
 from adieu.lifecycle.waiting import ThreadWaiter
 from adieu.messages.content.json import encode_json
@@ -132,10 +131,3 @@ class WebSocket(WebSocketBase):
 
     def _survives(self, error: BaseException) -> bool:
         return isinstance(error, Exception)
-
-    def _send_at_once(self, data: bytes) -> None:
-        stream: Any = self._stream
-        try:
-            stream.send(data, Within(0))
-        except Exception:
-            pass  # The connection is closed anyway.

@@ -35,6 +35,10 @@ class NonBlockingSocket(AsyncByteStream):
             self._poll = poller(self._sock, READ)
         return bool(self._poll(0))
 
+    def send_now(self, data: bytes) -> None:
+        if not self._closed:
+            self._send_some(data)
+
     def _send_some(self, data: bytes | memoryview) -> int:
         try:
             return self._sock.send(data)

@@ -305,6 +305,15 @@ class AsyncTLSStream(_Layer, AsyncByteStream):
     async def send(self, data: bytes, limit: TimeLimit) -> None:
         await adrive(self._write(data, limit))
 
+    def send_now(self, data: bytes) -> None:
+        """See `AsyncByteStream.send_now`."""
+        with self._session:
+            if self._sender or self._unsent:
+                return  # What was encrypted before has not gone yet.
+            self._tls.write(data)
+            out = self._out.read()
+        self._below.send_now(out)
+
     async def until_input(self, limit: TimeLimit) -> bool:
         """See `AsyncByteStream.until_input`."""
         below: Any = self._below
