@@ -1,6 +1,7 @@
 """The pytest plugin of adieu: fixtures, and a check of a whole test suite for what it leaves open.
 
 - `clean_client`: an `adieu.Client`; the test fails if it leaves a response or a socket open.
+- `default_mock`: an `adieu.testing.MockAdapter`, to which `adieu.get()` and new clients send in this test.
 - `fault_server`: an `adieu.testing.FaultServer`.
 - `--adieu-clean`, or `adieu_clean` in the configuration file: every test fails that leaves something open.
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from adieu import Client
-    from adieu.testing import FaultServer
+    from adieu.testing import FaultServer, MockAdapter
 
-__all__ = ["clean_client", "clean_client_options", "fault_server"]
+__all__ = ["clean_client", "clean_client_options", "default_mock", "fault_server"]
 
 _MODES = ("off", "responses", "sockets")
 _HELP = (
@@ -65,6 +66,20 @@ def clean_client(clean_client_options: dict[str, Any]) -> Iterator[Client]:
 
     with proves_clean(), Client(**clean_client_options) as client, proves_clean(client):
         yield client
+
+
+@pytest.fixture
+def default_mock() -> Iterator[MockAdapter]:
+    """A new `MockAdapter`, which one-shot functions and clients without `adapter=` use in this test.
+
+    The test fails if a request had no route, also if the code under test has caught that error.
+    """
+    from adieu.testing import MockAdapter, default_adapter
+
+    with default_adapter(MockAdapter()) as mock:
+        yield mock
+    if mock.unexpected:
+        pytest.fail(f"nothing was mocked for: {', '.join(map(repr, mock.unexpected))}")
 
 
 @pytest.fixture

@@ -143,6 +143,22 @@ def test_another_client_leaves_a_socket(clean_client, fault_server):
     global sock
     sock = socket.create_connection(("127.0.0.1", fault_server.port))
     fault_server.wait_until(lambda: fault_server.open == 1)
+
+
+def test_a_one_shot_is_mocked(default_mock):
+    import adieu
+
+    default_mock.on("GET", "mock://x/a", body="mocked")
+    assert adieu.get("mock://x/a").text == "mocked"
+
+
+def test_a_caught_error_of_the_mock(default_mock):
+    import adieu
+
+    try:
+        adieu.get("mock://x/b")
+    except adieu.AdieuError:
+        pass
 """
 
 
@@ -214,7 +230,10 @@ def test_the_fixtures_are_there_and_cost_nothing_before(tmp_path: Path) -> None:
         "the_fixtures": "PASSED",
         "the_client_leaves_a_stream": "ERROR",
         "another_client_leaves_a_socket": "ERROR",
+        "a_one_shot_is_mocked": "PASSED",
+        "a_caught_error_of_the_mock": "ERROR",
     }, output
+    assert "nothing was mocked for: <GET mock://x/b: UnexpectedRequest>" in output
     assert re.search(r"GET \S+/bytes\?n=300000 .*opened at \S*test_suite\.py:\d+", output)
 
 

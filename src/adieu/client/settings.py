@@ -51,6 +51,7 @@ __all__ = [
     "ClientSettings",
     "Setting",
     "SettingAttributes",
+    "adapt_by_default",
     "listen_by_default",
     "settings_of",
 ]
@@ -306,10 +307,24 @@ def listen_by_default(*listeners: Events) -> None:
     _for_all = _DEFAULTS["events"] = listeners
 
 
+_for_none: AdapterLike | None = None
+
+
+def adapt_by_default(adapter: AdapterLike | None) -> AdapterLike | None:
+    """Let clients that are made from now on without an adapter have this one; None: their own default. For tests.
+
+    Returns what was set before.
+    """
+    global _for_none
+    before, _for_none = _for_none, adapter
+    return before
+
+
 def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSettings:
     """The settings of a client with these options. Raises `InvalidRequest`, and `TypeError` for an unknown option."""
     fields = _DEFAULTS.copy()
-    fields["adapter"] = default_adapter
+    stands_in = _for_none
+    fields["adapter"] = default_adapter if stands_in is None else stands_in
     # These can change, so each client has its own.
     fields["cookies"] = ClientCookies()
     fields["headers"] = ClientHeaders()
@@ -321,7 +336,9 @@ def settings_of(options: Mapping[str, Any], default_adapter: str) -> ClientSetti
         if name in _SETTINGS:
             fields[name] = _SETTINGS[name].check(value)
     if fields["adapter"] is None:
-        fields["adapter"] = default_adapter
+        fields["adapter"] = default_adapter if stands_in is None else stands_in
+    if stands_in is not None and fields["adapter"] is stands_in:
+        fields["limits"] = None  # Those of the adapter that it stands in for.
     if _for_all and "events" in options:
         fields["events"] = (*_for_all, *checks.checked_events(options["events"]))
     fields["tls"] = checks.tls_of(options)

@@ -15,11 +15,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from adieu.testing.check.run import AdapterReport, CheckResult, check_adapter
+    from adieu.testing.check.profile import ReplyProfile
+    from adieu.testing.check.report import AdapterReport, CheckResult
+    from adieu.testing.check.run import check_adapter
     from adieu.testing.clean import NotClean, proves_clean
     from adieu.testing.corpus import REPLIES, Reply
     from adieu.testing.faults import FaultServer, payload
     from adieu.testing.faults_net import BlackHole, TLSFaults, refused_port
+    from adieu.testing.instead import default_adapter
     from adieu.testing.matching import RecordingMismatch
     from adieu.testing.mock import MockAdapter, UnexpectedRequest
     from adieu.testing.mock_faults import Fault
@@ -42,10 +45,12 @@ __all__ = [
     "Recorder",
     "RecordingMismatch",
     "Reply",
+    "ReplyProfile",
     "SocketRow",
     "TLSFaults",
     "UnexpectedRequest",
     "check_adapter",
+    "default_adapter",
     "established",
     "established_rows",
     "open_sockets",
@@ -56,10 +61,10 @@ __all__ = [
 
 # The module of each name.
 _MODULES = {
-    "AdapterReport": "check.run",
+    "AdapterReport": "check.report",
     "AsyncRecorder": "recorder",
     "BlackHole": "faults_net",
-    "CheckResult": "check.run",
+    "CheckResult": "check.report",
     "Fault": "mock_faults",
     "FaultServer": "faults",
     "MockAdapter": "mock",
@@ -70,10 +75,12 @@ _MODULES = {
     "Recorder": "recorder",
     "RecordingMismatch": "matching",
     "Reply": "corpus",
+    "ReplyProfile": "check.profile",
     "SocketRow": "socket_table",
     "TLSFaults": "faults_net",
     "UnexpectedRequest": "mock",
     "check_adapter": "check.run",
+    "default_adapter": "instead",
     "established": "socket_table",
     "established_rows": "socket_table",
     "open_sockets": "socket_table",

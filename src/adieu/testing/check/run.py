@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from adieu.lifecycle.steps import Steps
     from adieu.testing.check.either import Either
 
-__all__ = ["AdapterReport", "CheckResult", "check_adapter"]
+__all__ = ["check_adapter"]
 
 # Seconds that a scenario may take: its waits are bounded, but not those of an adapter that ignores its deadline.
 _PATIENCE = 20.0
