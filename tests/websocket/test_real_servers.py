@@ -47,12 +47,12 @@ def uvicorn_of(implementation: str) -> Iterator[int]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
-        eventually(lambda: server.started, 20)
+        eventually(lambda: server.started)
         try:
             yield port
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(30)
 
 
 @pytest.mark.parametrize("implementation", ["websockets-sansio", "wsproto"])
@@ -111,7 +111,7 @@ class WebSocketsServer(threading.Thread):
 
     def __enter__(self) -> WebSocketsServer:
         self.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(30)
         return self
 
     def __exit__(self, *error: object) -> None:
