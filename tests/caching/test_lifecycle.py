@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ import pytest
 
 import adieu
 from adieu_cache import AsyncCacheAdapter, CacheAdapter, MemoryStorage
+from adieu_native import NativeAdapter
 from support.body_ends import ENDS
 from support.site import LARGE, POLICIES, SMALL, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from adieu import events
+    from adieu.testing import FaultServer
     from support.site import Place
 
 
@@ -69,3 +73,47 @@ def test_an_unchanged_body_is_hung_up_on_under_every_policy(place: Place) -> Non
         for policy, streaming in itertools.product(POLICIES, (False, True)):
             assert place.content(client, "/gzip", streaming, cleanup=policy) == LARGE
             place.is_free(client)
+
+
+def test_a_body_whose_call_is_cancelled_or_interrupted_is_not_stored(
+    fault_server: FaultServer, census: object
+) -> None:
+    storage = MemoryStorage()
+    options: Any = {"storage": storage, "stale_if_error": 60.0}
+
+    class Head(adieu.Events):
+        def __init__(self) -> None:
+            self.came = asyncio.Event()
+
+        def answered(self, event: events.Answered) -> None:
+            self.came.set()
+
+    async def cancelled() -> None:
+        head = Head()
+        async with adieu.AsyncClient(
+            fault_server.url, adapter=AsyncCacheAdapter(**options), events=head
+        ) as client:
+            call = asyncio.ensure_future(client.get("/stall-body"))
+            await head.came.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert [line for line in client.connections() if line.state != "idle"] == []
+
+    asyncio.run(cancelled())
+    assert storage._items == {}
+
+    def interrupt(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        yield next(chunks)
+        raise KeyboardInterrupt
+
+    class Interrupting(adieu.Middleware):
+        def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
+            return self.inner.send(request, exchange).wrap(interrupt)
+
+    adapter = CacheAdapter(Interrupting(NativeAdapter()), **options)
+    with adieu.Client(fault_server.url, adapter=adapter) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.get("/bytes?n=200000")
+        assert [line for line in client.connections() if line.state != "idle"] == []
+    assert storage._items == {}
