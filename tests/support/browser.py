@@ -33,6 +33,8 @@ _FLAGS = (
     "--disable-sync",
     "--force-prefers-reduced-motion",
 )
+# It takes a port that is free over IPv6, and gives up if that is not free over IPv4: then it is started once more.
+_TRIES = 20
 KEYS = {"Tab": "\ue004", "Escape": "\ue00c", "Left": "\ue012", "Up": "\ue013", "Right": "\ue014"}
 KEYS |= {"Down": "\ue015", "Home": "\ue011", "End": "\ue010"}
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -107,15 +109,10 @@ def browser() -> Iterator[Browser]:
         pytest.skip("needs chromium and chromedriver")
     with ExitStack() as stack:
         profile = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
-        started = stack.enter_context(
-            subprocess.Popen(
-                [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-        )
-        stack.callback(started.terminate)
-        client = stack.enter_context(
-            adieu.Client(_address(started), timeout=adieu.Timeout(connect=50, read=50), proxy=None)
-        )
+        address = stack.enter_context(_driver(driver))
+        # A busy machine may take long to start a browser.
+        patience = adieu.Timeout(connect=150, read=150)
+        client = stack.enter_context(adieu.Client(address, timeout=patience, proxy=None))
         options = {"args": [*_FLAGS, f"--user-data-dir={profile}"], "binary": chromium}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options}
         wanted["goog:loggingPrefs"] = {"browser": "ALL"}
@@ -125,10 +122,22 @@ def browser() -> Iterator[Browser]:
         yield Browser(client, session)
 
 
-def _address(driver: subprocess.Popen[str]) -> str:
-    assert driver.stdout is not None
-    for line in driver.stdout:
-        if "successfully on port" in line:
-            port = line.strip().rstrip(".").rpartition(" ")[2]
-            return f"http://127.0.0.1:{port}/"
-    raise AssertionError("chromedriver did not start")
+@contextmanager
+def _driver(command: str) -> Iterator[str]:
+    """Start the driver; gives its address."""
+    said: list[str] = []
+    for _ in range(_TRIES):
+        with subprocess.Popen(
+            [command, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as started:
+            try:
+                assert started.stdout is not None
+                for line in started.stdout:
+                    said.append(line)
+                    if "successfully on port" in line:
+                        port = line.strip().rstrip(".").rpartition(" ")[2]
+                        yield f"http://127.0.0.1:{port}/"
+                        return
+            finally:
+                started.terminate()
+    raise AssertionError(f"chromedriver did not start: {''.join(said)}")
