@@ -13,6 +13,7 @@ from referencing import Registry, Resource
 import adieu
 
 if TYPE_CHECKING:
+    from adieu.testing import FaultServer
     from support.stage import Stage
 
 _SCHEMAS = Path(__file__).parents[1] / "support" / "har_schema"
@@ -71,12 +72,13 @@ def test_every_exchange_is_an_entry_with_its_timings_and_sizes(stage: Stage) -> 
     assert failed["timings"]["wait"] >= 40
 
 
-def test_no_secret_is_in_a_file(stage: Stage, tmp_path: Path) -> None:
-    client = stage.client(auth=("me", "31d4"), cookies={"sid": "31d4"})
-    with stage.block(client), adieu.har(client) as har:
-        headers = {"X-Api-Key": "31d4"}
-        stage.get(
-            client, "/ok?header=Set-Cookie:id%3D31d4", params={"token": "31d4"}, headers=headers
+def test_no_secret_is_in_a_file(fault_server: FaultServer, tmp_path: Path) -> None:
+    options: Any = {"auth": ("me", "31d4"), "cookies": {"sid": "31d4"}}
+    with adieu.Client(fault_server.url, **options) as client, adieu.har(client) as har:
+        client.get(
+            "/ok?header=Set-Cookie:id%3D31d4",
+            params={"token": "31d4"},
+            headers={"X-Api-Key": "31d4"},
         )
     har.save(tmp_path / "run.har")
     text = (tmp_path / "run.har").read_text(encoding="utf-8")

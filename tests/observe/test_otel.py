@@ -122,14 +122,20 @@ def test_spans_are_children_of_the_callers_span(telemetry: Telemetry, fault_serv
     ],
 )
 def test_errors_have_a_type(
-    stage: Stage, telemetry: Telemetry, path: str, error: type[Exception] | None, kind: str
+    fault_server: Any,
+    telemetry: Telemetry,
+    path: str,
+    error: type[Exception] | None,
+    kind: str,
 ) -> None:
-    client = stage.client()
-    with stage.block(client), telemetry.listener.watch(client):
-        short = adieu.Timeout(read=0.05)
-        options: dict[str, Any] = {"timeout": short} if error is adieu.ReadTimeout else {}
-        with nullcontext() if error is None else pytest.raises(error):
-            stage.get(client, path, **options)
+    short = adieu.Timeout(read=0.05)
+    options: dict[str, Any] = {"timeout": short} if error is adieu.ReadTimeout else {}
+    with (
+        adieu.Client(fault_server.url) as client,
+        telemetry.listener.watch(client),
+        nullcontext() if error is None else pytest.raises(error),
+    ):
+        client.get(path, **options)
     (span,) = telemetry.spans()
     assert attributes(span)["error.type"] == kind
     assert span.status.status_code is StatusCode.ERROR
