@@ -18,6 +18,7 @@ from support.stage import caught, drop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from adieu.testing.faults import FaultServer
     from support.stage import Stage
 
 __all__ = ["stage"]
@@ -188,7 +189,7 @@ def test_a_connection_that_is_refused_tells_where_it_was_tried(stage: Stage, tra
 
 
 @pytest.mark.parametrize(
-    "kind", sorted({*STARTS, "released", "connected", "request_sent", "first_byte"})
+    "kind", sorted({*STARTS, "call_ended", "body_ended", "released", "discarded"})
 )
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError])
 def test_what_a_listener_raises_at_any_event_leaves_every_start_with_its_end(
@@ -204,16 +205,25 @@ def test_what_a_listener_raises_at_any_event_leaves_every_start_with_its_end(
                 self.armed = False
                 raise raised
 
+    strike = Striking()
+    interrupt: BaseException | None = None
     reported: list[Any] = []
     before, sys.unraisablehook = sys.unraisablehook, reported.append
     after = Trace()
     url = stage.server.url.replace("127.0.0.1", "localhost") + "/gzip"
     try:
-        with stage.block(stage.one(events=[trace, Striking(), after])) as client:
+        with stage.block(stage.one(events=[trace, strike, after])) as client:
             try:
-                stage.get(client, url)
-            except raised:
-                pass
+                if raised is ValueError:
+                    stage.get(client, url)
+                else:  # Its response is lost, although it would have been handed out open.
+                    long = f"{url}?n=300000".replace("gzip", "bytes")
+                    stage.run(stage.run(client.stream("GET", long, cleanup=STREAM)).close())
+            except raised as error:
+                interrupt = error  # Whose traceback refers to all that was under way.
+            strike.armed = False
+            assert interrupt is None or stage.in_use(client) == []
+            interrupt = None
             trace.check(over=False)
             if not isinstance(client, adieu.AsyncClient) or raised is ValueError:
                 stage.get(client, "/ok")
@@ -299,3 +309,17 @@ def test_listeners_are_checked() -> None:
         assert client.events == (one,)
         client.events = None
         assert client.events == ()
+
+
+@pytest.mark.parametrize("adapter", ["native", "urllib3"])
+def test_a_client_that_is_dropped_tells_the_ends_of_its_connections(
+    fault_server: FaultServer, trace: Trace, adapter: str
+) -> None:
+    clients = [adieu.Client(fault_server.url, adapter=adapter, events=trace)]
+    clients[0].get("/ok")
+    assert not trace.of("closed")
+    clients.clear()
+    drop()
+    (closed,) = trace.of("closed")
+    assert isinstance(closed, events.Closed)
+    assert closed.why == "its client was dropped"

@@ -134,7 +134,12 @@ class Call:
             response = yield from self.run(request)
             events.ended(response.url, response.status_code, self._hops)
         except BaseException as error:
-            events.failed(type(error).__name__, self._hops)
+            # Perhaps an interrupt since `run` returned: nothing else would end what the response is read from.
+            try:
+                if self._exchange is not None:
+                    self._exchange.end(False, type(error).__name__)
+            finally:
+                events.failed(type(error).__name__, self._hops)
             raise
         return response
 

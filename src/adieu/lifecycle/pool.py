@@ -664,6 +664,8 @@ class Pool(Inbox, Generic[C]):
         # A client that was never closed: idle connections end silently, because none is in use.
         for conn in list(getattr(self, "_owners", ())):
             conn.close()
+            if conn.report is not None:
+                conn.report.dropped("its client was dropped", conn.uses, self.age_of(conn))()
 
 
 def _is_stale(conn: PooledConnection) -> bool:
