@@ -1,7 +1,8 @@
 """A caching proxy of one's own, for http: `python examples/caching_proxy.py 3128`.
 
-A server of the standard library takes the requests, a client of adieu sends them, and a middleware keeps the answers.
-It keeps what has an `ETag`, and asks the server whether it has changed (RFC 9110, section 13), so it is never wrong.
+A server of the standard library takes the requests, a client of adieu sends them, and a middleware
+keeps the answers. It keeps what has an `ETag`, and asks the server whether it has changed (RFC
+9110, section 13), so it is never wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A polite crawler: one site, its robots.txt, a few connections, and a pause between requests.
 
-`python examples/crawler.py https://example.org/` prints each page and its status. The frontier grows as pages come:
-`outcomes.add` sends what their links name.
+`python examples/crawler.py https://example.org/` prints each page and its status. The frontier
+grows as pages come: `outcomes.add` sends what their links name.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def crawl(
 
 
 def _robots(client: adieu.Client, url: adieu.URL) -> RobotFileParser:
-    """What the site allows. No robots.txt allows everything; an error of the server, nothing (RFC 9309)."""
+    """What the site allows (RFC 9309): no robots.txt, everything; an error of the server, nothing."""
     rules = RobotFileParser()
     answer = client.get(url.join("/robots.txt"))
     if answer.ok:

@@ -34,7 +34,7 @@ class Daemon:
         return answer
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Events, one line of JSON each, as long as the daemon sends some. The reader may stop at any time."""
+        """Events, one line of JSON each, until the daemon or the reader stops."""
         endless = adieu.Timeout(read=None)
         cleanup = adieu.CloseOnExit()  # There is no end of the body to wait for.
         with self._client.stream("GET", "/events", timeout=endless, cleanup=cleanup) as response:

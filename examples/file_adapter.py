@@ -1,7 +1,8 @@
 """`file:` URLs, below one folder: `client.mount("file://", files_below("/srv/data"))`.
 
-A function adapter is enough: the client closes the file that it returns, whatever happens to the response. The folder
-is a bound: without one, whoever chooses the URL reads every file that the process can read.
+A function adapter is enough: the client closes the file that it returns, whatever happens to the
+response. The folder is a bound: without one, whoever chooses the URL reads every file that the
+process can read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The skeleton of an SDK: a token that is refreshed, pages, errors of its own, a client that may be given.
+"""The skeleton of an SDK: a token that is refreshed, pages, errors and a client of one's own.
 
 ```python
 with Shop("https://shop.example.org", key="...") as shop:
@@ -57,7 +57,7 @@ class Token(adieu.Auth):
 
 
 class Shop:
-    """A client of the shop. `client`: one of your own, for instance with a mock; it is then yours to close."""
+    """A client of the shop. `client`: one of your own, such as one with a mock, which you close."""
 
     def __init__(self, url: str, *, key: str = "", client: adieu.Client | None = None) -> None:
         self._owned = client is None

@@ -1,7 +1,8 @@
-"""A SOAP service through zeep (`pip install zeep 'adieu[requests]'`), with adieu's connections below it.
+"""A SOAP service through zeep, with adieu's connections below it.
 
-zeep sends with a session of requests. `AdieuAdapter` puts adieu's adapters and policies below that session, so no
-connection stays open, whatever zeep does with its responses.
+`pip install zeep 'adieu[requests]'`. zeep sends with a session of requests. `AdieuAdapter`
+puts adieu's adapters and policies below that session, so no connection stays open, whatever zeep
+does with its responses.
 """
 
 from __future__ import annotations
@@ -24,5 +25,6 @@ def soap_client(wsdl: str, *, seconds: float = 30) -> Iterator[zeep.Client]:
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, AdieuAdapter(limits=adieu.Limits(10)))
-        transport = zeep.Transport(session=session, timeout=seconds, operation_timeout=seconds)  # type: ignore[no-untyped-call]
+        limits = {"timeout": seconds, "operation_timeout": seconds}
+        transport = zeep.Transport(session=session, **limits)  # type: ignore[no-untyped-call]
         yield zeep.Client(wsdl, transport=transport)  # type: ignore[no-untyped-call]

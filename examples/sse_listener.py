@@ -1,7 +1,7 @@
 """A listener for server-sent events, which goes on where it stopped, also after a restart.
 
-`python examples/sse_listener.py https://example.org/feed` prints the events. The number of the last one is kept in a
-file.
+`python examples/sse_listener.py https://example.org/feed` prints the events. The number of the last
+one is kept in a file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["listen"]
 
 
 def listen(url: str, handle: Callable[[adieu.ServerSentEvent], bool], state: Path) -> None:
-    """Give each event to `handle` until it returns False. `state`: a file for the id of the last event."""
+    """Give each event to `handle` until it returns False. `state`: a file for the last event's id."""
     last = state.read_text(encoding="utf-8") if state.exists() else ""
     quiet = adieu.Timeout(read=120)  # The server sends something at least every two minutes.
     with (
