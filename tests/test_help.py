@@ -16,10 +16,10 @@ METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "query", 
 
 
 @pytest.mark.parametrize("owner", [adieu, adieu.Client, adieu.AsyncClient])
-@pytest.mark.parametrize("method", METHODS)
-def test_help_lists_every_option_of_a_call(owner: object, method: str) -> None:
-    shown = pydoc.plain(pydoc.render_doc(getattr(owner, method)))
-    assert set(re.findall(r"`(\w+)`", shown)) >= CALL_OPTIONS
+def test_help_lists_every_option_of_a_call(owner: object) -> None:
+    for method in METHODS:
+        shown = pydoc.plain(pydoc.render_doc(getattr(owner, method)))
+        assert set(re.findall(r"`(\w+)`", shown)) >= CALL_OPTIONS, method
 
 
 def test_the_list_has_the_options_of_a_call_and_no_others() -> None:
