@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
-from adieu_cache import CacheFacts
+from adieu_cache import CacheAdapter, CacheFacts
 from caching.origin import fresh
 
 if TYPE_CHECKING:
     from adieu.testing.request import Request
     from caching.origin import Answer, Cached
+
+
+in_one_mode = pytest.mark.parametrize("cached", ["sync"], indirect=True)
+"""For what the pure rules decide, in the same steps for both kinds."""
 
 
 def versioned(*tags: str) -> Any:
@@ -133,6 +137,7 @@ def test_a_short_unchanged_body_is_drained_and_its_connection_kept(cached: Cache
         assert cached.origin.server.accepted == 1
 
 
+@in_one_mode
 @pytest.mark.parametrize(
     "second",
     [
@@ -264,6 +269,7 @@ def test_a_head_that_tells_of_the_same_version_makes_the_stored_one_fresh(cached
         assert cached.outcome(client) == "hit"
 
 
+@in_one_mode
 @pytest.mark.parametrize(
     "newer", [fresh(etag='"2"'), fresh(b"longer", etag='"1"')], ids=["tag", "length"]
 )
@@ -278,6 +284,7 @@ def test_a_head_that_tells_of_another_version_removes_the_stored_one(
         assert cached.outcome(client, headers={"cache-control": "only-if-cached"}) == "miss"
 
 
+@in_one_mode
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "UNKNOWN"])
 def test_a_change_makes_stored_responses_invalid(cached: Cached, method: str) -> None:
     with cached.client() as client:
@@ -329,6 +336,7 @@ def test_post_is_stored_only_if_that_was_asked_for(cached: Cached) -> None:
         assert cached.outcome(client, method="POST", content=pieces) == "bypassed"
 
 
+@in_one_mode
 @pytest.mark.parametrize(
     ("directive", "outcome"),
     [
@@ -443,6 +451,7 @@ def test_redirects_and_missing_pages_are_stored_too(cached: Cached) -> None:
         assert response.history[0].extras["cache"].outcome == "hit"
 
 
+@in_one_mode
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
@@ -489,9 +498,9 @@ def test_a_coded_body_is_stored_as_it_came(cached: Cached) -> None:
     ],
     ids=str,
 )
-def test_a_setting_that_makes_no_sense_is_refused(cached: Cached, option: dict[str, Any]) -> None:
+def test_a_setting_that_makes_no_sense_is_refused(option: dict[str, Any]) -> None:
     with pytest.raises(adieu.InvalidRequest, match=next(iter(option))):
-        cached.adapter(**option)
+        CacheAdapter(**option)
 
 
 def test_a_closed_cache_refuses(cached: Cached) -> None:

@@ -46,6 +46,7 @@ def test_a_public_response_is_for_everybody(cached: Cached) -> None:
         assert cached.outcome(client, auth=("bob", "secret")) == "hit"
 
 
+@pytest.mark.parametrize("cached", ["sync"], indirect=True)
 @pytest.mark.parametrize(
     ("control", "options", "stored"),
     [

@@ -231,19 +231,16 @@ class Broken(hishel.BaseStorage):
         self._inner.remove_entry(id)
 
 
-@pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError, ValueError])
 @pytest.mark.parametrize(
     "method", ["create_entry", "save", "get_entries", "read", "update_headers", "remove_entry"]
 )
-def test_a_broken_storage_breaks_no_request(
-    cached: Cached, method: str, error: type[Exception]
-) -> None:
+def test_a_broken_storage_breaks_no_request(cached: Cached, method: str) -> None:
     cached.origin.answer = lambda request: (
         (304, {"etag": '"1"'}, b"")
         if request.header("if-none-match") == '"1"'
         else (200, {"etag": '"1"', "cache-control": "no-cache"}, b"right")
     )
-    with cached.client(cached.adapter(storage=Broken(method, error))) as client:
+    with cached.client(cached.adapter(storage=Broken(method, RuntimeError))) as client:
         for _ in range(3):
             assert cached.get(client).content == b"right"
         assert cached.get(client, method="POST").status_code == 200
