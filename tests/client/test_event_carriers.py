@@ -14,6 +14,7 @@ from adieu.testing import MockAdapter
 from adieu_native import AsyncNativeAdapter, NativeAdapter
 from adieu_wsgi import WSGIAdapter
 from support.grammar import Trace
+from support.stage import COUNTS_REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ CARRIERS: dict[str, tuple[Callable[[Path], Any], bool]] = {
 
 
 @pytest.mark.parametrize("name", CARRIERS)
-@pytest.mark.parametrize("way", ["read", "stream", "left", "mounted"])
+@pytest.mark.parametrize("way", ["read", "left", "mounted"])
 def test_every_exchange_is_told_whatever_answers_it(
     fault_server: FaultServer, tmp_path: Path, name: str, way: str
 ) -> None:
@@ -184,6 +185,9 @@ class _Strike(adieu.Events):
                 raise KeyboardInterrupt
 
 
+@pytest.mark.skipif(
+    not COUNTS_REFERENCES, reason="what a program drops ends when the collector finds it"
+)
 # The strike may fall into the finalizer of a response that is dropped, which reports it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
