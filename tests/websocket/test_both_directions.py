@@ -58,7 +58,8 @@ def test_a_reader_that_answers_pings_does_not_wait_for_a_writer(
         while size < len(BIG):
             size += len(peer.read_raw())
         peer.send(frame(TEXT, b"done"))
-        peer.read_raw()
+        while peer.read_raw():  # With unread bytes the end would be an RST.
+            pass
         return "close"
 
     sockets.does("/stubborn", stubborn)
@@ -67,7 +68,6 @@ def test_a_reader_that_answers_pings_does_not_wait_for_a_writer(
         client.websocket("/stubborn", compression=False, cleanup=adieu.CloseOnExit()) as ws,
     ):
         writer = BackgroundCall(lambda: ws.send(BIG))
-        writer.wait_until_in("send")
         for _ in range(40):
             assert len(ws.receive(30)) == 100_000
         assert ws.receive(30) == "done"
@@ -131,7 +131,8 @@ def test_tasks_send_and_receive_at_once(
         async with adieu.AsyncClient(fault_server.url) as client:
             async with client.websocket("/ws", max_message=None) as ws:
                 reading = spawn(_all(ws, 33))
-                await sleep(0)
+                while not ws._session.is_being_read:  # Trio begins tasks in any order.
+                    await sleep(0)
                 with pytest.raises(adieu.BodyBusy):
                     await ws.receive()
                 messages = [bytes([nth]) * 200_000 for nth in range(33)]
@@ -166,9 +167,10 @@ def test_a_cancelled_receive_loses_nothing(
     sockets.does("/drips", drips)
 
     async def main() -> None:
-        received, ends = [], []
+        received: list[str | bytes] = []
+        ends: list[bool] = []
         async with adieu.AsyncClient(fault_server.url) as client, client.websocket("/drips") as ws:
-            for _ in range(5000):
+            while not ends:
                 try:
                     received.append(await limited(ws.receive(), 0.0005))
                 except asyncio.TimeoutError:

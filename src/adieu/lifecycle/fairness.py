@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Generator
 
     from adieu.lifecycle.steps import Steps
 
@@ -26,6 +26,7 @@ __all__ = [
     "is_cancellation",
     "turn_ends_at",
     "turn_is_over",
+    "uncancelled",
 ]
 
 T = TypeVar("T")
@@ -62,6 +63,17 @@ async def cancellation_point() -> None:
     """Raise a cancellation that is due, before what follows is begun: trio's sends look for one, asyncio's do not."""
     if in_trio():
         await sys.modules["trio.lowlevel"].checkpoint_if_cancelled()
+
+
+async def uncancelled(work: Awaitable[T]) -> T:
+    """What this returns, which a cancellation of trio's does not end: its operations may let other tasks run first.
+
+    Under asyncio an operation that need not wait is not cancelled anyway.
+    """
+    if in_trio():
+        with sys.modules["trio"].CancelScope(shield=True):
+            return await work
+    return await work
 
 
 def is_cancellation(error: BaseException) -> bool:

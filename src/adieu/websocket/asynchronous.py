@@ -13,7 +13,8 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidRequest, WebSocketClosed
-from adieu.lifecycle.fairness import cancellation_point, is_cancellation
+from adieu.lifecycle.deadline import Within
+from adieu.lifecycle.fairness import cancellation_point, is_cancellation, uncancelled
 from adieu.lifecycle.steps import adrive
 from adieu.messages.content.json import encode_json
 from adieu.net.async_backend import current_backend
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from adieu.net.backends.contract import PoolWaiter
 
 __all__ = ["AsyncWebSocket"]
+
+# How long a server may take to take a control frame, which under trio a cancellation waits for (seconds).
+_PATIENCE = 5.0
 
 
 class AsyncWebSocket(WebSocketBase):
@@ -140,3 +144,7 @@ class AsyncWebSocket(WebSocketBase):
 
     def _survives(self, error: BaseException) -> bool:
         return isinstance(error, Exception) or is_cancellation(error)
+
+    async def _send_control(self, data: bytes) -> None:
+        stream: Any = self._stream
+        await uncancelled(stream.send(data, Within(_PATIENCE, self._limit)))

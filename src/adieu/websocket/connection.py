@@ -133,6 +133,10 @@ class WebSocketBase:
     def _end_fragments(self, fragments: Any) -> object:
         raise NotImplementedError
 
+    def _send_control(self, data: bytes) -> object:
+        """Send control frames. A cancellation comes before or after them: it may be that of a `receive`."""
+        raise NotImplementedError
+
     def _survives(self, error: BaseException) -> bool:
         """Whether a wait that ended with this can be begun again, and nothing was lost."""
         raise NotImplementedError
@@ -318,7 +322,10 @@ class WebSocketBase:
         session = self._session
         try:
             while out:
-                yield self._stream.send(out, self._limit)
+                if messages:
+                    yield self._stream.send(out, self._limit)
+                else:
+                    yield self._send_control(out)
                 out = session.claim_next(messages)
         except TimeoutError as error:
             session.lose_output()

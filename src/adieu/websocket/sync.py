@@ -131,3 +131,7 @@ class WebSocket(WebSocketBase):
 
     def _survives(self, error: BaseException) -> bool:
         return isinstance(error, Exception)
+
+    def _send_control(self, data: bytes) -> None:
+        stream: Any = self._stream
+        stream.send(data, self._limit)
