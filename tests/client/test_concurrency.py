@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lifecycle
 
 
+@pytest.mark.timeout(300)  # Seconds of work, of which a busy machine makes minutes.
 @pytest.mark.parametrize("loop", LOOPS)
 def test_ten_thousand_requests_by_a_thousand_tasks_share_fifty_connections(
     loop: str, census: Watch

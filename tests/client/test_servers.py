@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import servers
+from adieu.testing.faults_net import refused_port
 from adieu.testing.socket_table import established
 from servers import Authority, CherootTen, Nginx
 from support import raw
@@ -83,12 +84,10 @@ def test_a_missing_nginx_fails_with_the_package_to_install(
 def test_an_nginx_that_does_not_start_says_why(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    # No other process can listen there meanwhile, which would be taken for nginx.
+    with refused_port() as one, refused_port() as other:
         monkeypatch.setattr(servers, "_NGINX_CONF", "nonsense;")
-        monkeypatch.setattr(servers, "free_ports", lambda _: (port + 1, port))
+        monkeypatch.setattr(servers, "free_ports", lambda _: (one, other))
         with pytest.raises(RuntimeError, match='unknown directive "nonsense"'):
             Nginx(authority)
 
