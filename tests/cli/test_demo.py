@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 lifecycle = pytest.mark.lifecycle
 
-OURS = ("native", "urllib3", "h11", "close")
+OURS = ("native", "urllib3", "h11", "close", "cache")
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -88,7 +88,7 @@ def test_the_demo_shows_every_adapter_with_every_policy_clean() -> None:
             assert (after, verdict) == ("0", "clean")
             assert wait.endswith(" ms")
     assert done.stdout.endswith(
-        "\nadieu is clean, 24 of 24: nothing stayed open, no client was kept waiting.\n"
+        "\nadieu is clean, 30 of 30: nothing stayed open, no client was kept waiting.\n"
     )
     assert done.stdout.isascii()
     assert "\033" not in done.stdout
@@ -274,6 +274,22 @@ def test_an_installed_adapter_of_a_third_party_runs_after_those_of_adieu(
 
     name = installs("another", WRAPPER)
     assert demo._installed() == [*OURS, name]
+
+
+def test_an_adapter_without_its_extra_is_left_out_and_named(
+    installs: Installs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = """
+from adieu import MissingExtra
+
+raise MissingExtra("theirs needs another: pip install 'theirs[another]'")
+"""
+    name = installs("lacking", source)
+    assert main(["demo", "--policies", "CloseOnExit"]) == 0
+    output = capsys.readouterr().out
+    assert f"\n{name}" not in output
+    assert "\nLeft out: theirs needs another: pip install 'theirs[another]'\n" in output
+    assert f"adieu is clean, {len(OURS)} of {len(OURS)}" in output
 
 
 def test_a_library_that_is_not_installed_is_named_and_no_error(

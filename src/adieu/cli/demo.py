@@ -20,7 +20,7 @@ from adieu.cli.run_scenarios import Result, run_scenarios
 from adieu.cli.scenarios import TIMES, UNREAD
 from adieu.cli.small_server import THREADS
 from adieu.cli.table import Column, Table
-from adieu.errors import UnknownAdapter
+from adieu.errors import MissingExtra, UnknownAdapter
 from adieu.transport.registry import find_adapter
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _WIDTH = 98
-_FIRST = ("native", "urllib3", "h11", "close")
+_FIRST = ("native", "urllib3", "h11", "close", "cache")
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -104,8 +104,23 @@ def _installed() -> list[str]:
     return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else 99, name))
 
 
+def _ready() -> tuple[list[str], list[MissingExtra]]:
+    """The names of the installed adapters, and the errors of those that need an extra which is not installed."""
+    names, lacking = [], []
+    for name in _installed():
+        try:
+            find_adapter(name)
+        except MissingExtra as error:
+            lacking.append(error)
+            continue
+        except Exception:
+            pass  # Its row of the table will say why it does not work.
+        names.append(name)
+    return names, lacking
+
+
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    adapters: list[str] = options.adapters or _installed()
+    adapters, lacking = (options.adapters, []) if options.adapters else _ready()
     if not adapters:
         parser.error("no adapter is installed; is adieu installed, or only on the path?")
     groups = [[adieu_candidate(name, policy) for policy in options.policies] for name in adapters]
@@ -124,6 +139,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         if not candidates:
             table.say(f"{library} is not installed, so it is not compared (pip install {library}).")
         other_results += _show(table, candidates)
+    for error in lacking:
+        table.say(f"Left out: {error}")
     _explain(table, [*results, *other_results])
     return _conclude(table, results)
 
