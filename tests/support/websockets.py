@@ -77,13 +77,14 @@ def deflated(data: bytes) -> bytes:
 class Sockets:
     """WebSockets of a `FaultServer`: the one at `path` sends each message back, others say what they are given.
 
-    `closed` has a pair for each one at `path` that has ended: the code it received, and its reason.
+    `closed` has a pair for each one at `path` that has ended: the code it received, and its reason. `received` has the
+    bytes that each of the others has read, in the order in which they were opened.
     """
 
     def __init__(self, server: FaultServer, path: str = "/ws") -> None:
         self.server = server
         self.closed: list[tuple[int, str]] = []
-        self.received: list[bytes] = []
+        self.received: list[bytearray] = []
         self.agreed: list[ServerProtocol] = []
         server.on(path, self._echo)
 
@@ -119,13 +120,17 @@ class Sockets:
         """After the handshake, send these bytes; then end, or read what comes until the client closes."""
 
         def say(peer: Peer, request: Request) -> Ending:
+            received = bytearray()
+            self.received.append(
+                received
+            )  # Before the handshake, and so before the client opens the next one.
             accept(peer, request, fields)
             for each in frames:
                 peer.send(each)
             if then is not None:
                 return then
             while data := peer.read_raw():
-                self.received.append(data)
+                received += data
             return "close"
 
         self.server.on(path, say)
