@@ -219,6 +219,10 @@ class Failed(Event):
     reused: bool
 
 
+_TOO_LARGE = {"body too large": "BodyTooLarge", "line or event too large": "BodyTooLarge"}
+"""Errors of bodies that were refused, by the reason for which their connection was closed."""
+
+
 class BodyEnded(Event):
     """The body of a response has ended, and with it its exchange: read to its end, closed, broken or dropped.
 
@@ -228,10 +232,21 @@ class BodyEnded(Event):
     """
 
     kind = "body_ended"
+    method: str
+    url: str
     why: str
     raw: int
     decoded: int | None
     seconds: float
+
+    @property
+    def error(self) -> str | None:
+        """The kind of the error that ended it: "BodyTruncated", "ReadTimeout" ...; None: nothing went wrong.
+
+        What its user did not want to the end ("exit", "redirect") is no error, and neither is "abandoned", a leak.
+        """
+        # The names of errors are those of classes; all other reasons are words in lower case.
+        return self.why if self.why[:1].isupper() else _TOO_LARGE.get(self.why)
 
 
 class Decoded(Event):

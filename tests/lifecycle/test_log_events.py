@@ -86,6 +86,9 @@ def test_every_exchange_has_its_line(bare: Stage, lines: _Lines) -> None:
             f"GET {url}/stall-head: ReadTimeout after _ s, connection _, {again}",
             "connection _: closed (ReadTimeout)",
         ]
+        caught(adieu.BodyTruncated, bare.get, client, "/truncated", cleanup=adieu.Prefetch())
+        broken = f"GET {url}/truncated: BodyTruncated in the body after _ s, connection _"
+        assert broken in lines.ours()
 
 
 def test_retries_name_their_reason(bare: Stage, lines: _Lines) -> None:

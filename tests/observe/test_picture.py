@@ -90,7 +90,9 @@ def sent_and_answered(told: Told, exchange: int = 1) -> Told:
 
 
 def body_ended(why: str = "complete") -> events.BodyEnded:
-    return events.BodyEnded(why=why, raw=300, decoded=None, seconds=0.2)
+    return events.BodyEnded(
+        method="GET", url=f"{ORIGIN}/a", why=why, raw=300, decoded=None, seconds=0.2
+    )
 
 
 def phases_of(bar: Bar) -> list[tuple[str, float, float]]:

@@ -66,6 +66,32 @@ def test_leaks_and_failures_stand_out(stage: Stage) -> None:
     assert "LEAKED" in timeline.html()
 
 
+def test_a_body_that_breaks_is_a_failure_and_one_that_is_left_is_none(stage: Stage) -> None:
+    client = stage.client(cleanup=adieu.Prefetch())
+    with stage.block(client), adieu.timeline(client) as timeline, adieu.har(client) as har:
+        for url, kind in {
+            "/truncated": adieu.BodyTruncated,
+            "/stall-body": adieu.ReadTimeout,
+            "/bytes?n=5000000": adieu.BodyTooLarge,
+        }.items():
+            with pytest.raises(kind):
+                stage.get(client, url, timeout=adieu.Timeout(read=0.05), max_body=1000)
+        left = stage.run(client.stream("GET", "/bytes?n=5000000", cleanup=adieu.ReleaseOnRead()))
+        stage.run(left.close())
+        stage.get(client, "/ok")
+    picture = timeline.picture()
+    errors = ["BodyTruncated", "ReadTimeout", "BodyTooLarge", None, None]
+    assert [(bar.status, bar.error) for bar in picture.bars] == [(200, each) for each in errors]
+    assert [bar.is_problem for bar in picture.bars] == [each is not None for each in errors]
+    assert "3 failed" in picture.summary
+    marks = ["!" in line for line in timeline.text(120).splitlines()]
+    assert marks.count(True) == 4  # The legend is one.
+    assert "200 BodyTruncated" in timeline.text(120)
+    assert "200 BodyTruncated" in timeline.html()
+    entries: Any = har.log()["log"]
+    assert [entry["response"].get("_error") for entry in entries["entries"]] == errors
+
+
 def test_it_stops_with_its_block_and_leaves_other_listeners(fault_server: FaultServer) -> None:
     other = adieu.Events()
     with adieu.Client(fault_server.url, events=other) as client:

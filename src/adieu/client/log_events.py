@@ -30,6 +30,7 @@ class LogEvents(Events):
     connection 3: open after 0.021 s
     GET https://api.example.org/items?token=***: 200 in 0.034 s, connection 3, new
     GET https://api.example.org/items: ReadTimeout after 5.003 s, connection 3, reused
+    GET https://api.example.org/items: BodyTruncated in the body after 0.120 s, connection 3
     GET https://api.example.org/items: retry 1 in 0.153 s, because of ReadTimeout
     GET https://api.example.org/moved: followed, by a 302
     GET https://api.example.org/items: cache hit (fresh)
@@ -50,6 +51,12 @@ class LogEvents(Events):
 
     def failed(self, event: events.Failed) -> None:
         self._exchange("%s %s: %s after %.3f s, %s", event, event.error)
+
+    def body_ended(self, event: events.BodyEnded) -> None:
+        if event.error is not None:
+            where = f"connection {event.connection}" if event.connection else "no connection"
+            line = "%s %s: %s in the body after %.3f s, %s"
+            self._log(line, event.method, event.url, event.error, event.seconds, where)
 
     def _exchange(self, line: str, event: events.Answered | events.Failed, end: int | str) -> None:
         if self.logger.isEnabledFor(self.level):

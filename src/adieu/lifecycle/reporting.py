@@ -208,7 +208,14 @@ class ExchangeReport(Report):
 
     def _tell_body(self, why: str, raw: int, connection: int) -> None:
         decoded = None if self._is_coded else raw
-        event = events.BodyEnded(why=why, raw=raw, decoded=decoded, seconds=self.elapsed())
+        event = events.BodyEnded(
+            method=self._method,
+            url=self._url,
+            why=why,
+            raw=raw,
+            decoded=decoded,
+            seconds=self.elapsed(),
+        )
         self.tell(event, connection)
 
     def decoded(self, raw: int, decoded: int) -> None:

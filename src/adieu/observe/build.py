@@ -206,12 +206,7 @@ def _bar(
     scale: _Scale,
     lines: Mapping[int, str],
 ) -> Bar:
-    answered, failed, body, sent = (
-        exchange.answered,
-        exchange.failed,
-        exchange.body_ended,
-        exchange.sent,
-    )
+    answered, body, sent = exchange.answered, exchange.body_ended, exchange.sent
     end, why = _end(exchange)
     leak = exchange.leaked
     return Bar(
@@ -225,7 +220,7 @@ def _bar(
         end=scale.at(exchange.ended),
         phases=scale.phases(phases_of(exchange, connection)),
         status=answered.status if answered else None,
-        error=failed.error if failed else None,
+        error=exchange.error,
         reused=exchange.reused,
         ended=end,
         why=why,

@@ -109,6 +109,13 @@ class ExchangeFacts:
                 return event.at
         return None
 
+    @property
+    def error(self) -> str | None:
+        """The kind of the error that ended it, before its answer or in its body."""
+        if self.failed is not None:
+            return self.failed.error
+        return self.body_ended.error if self.body_ended is not None else None
+
     def _naming(self) -> Iterator[ExchangeStarted | Leased | Answered | Failed | None]:
         yield from (self.started, self.leased, self.answered, self.failed)
 

@@ -125,8 +125,8 @@ def _response(exchange: ExchangeFacts) -> dict[str, object]:
         "headersSize": -1,
         "bodySize": -1 if raw is None else raw,
     }
-    if exchange.failed is not None:
-        response["_error"] = exchange.failed.error
+    if exchange.error is not None:
+        response["_error"] = exchange.error
     return response
 
 

@@ -80,8 +80,9 @@ class End(Enum):
 class Bar(NamedTuple):
     """One exchange.
 
-    `exchange` and `call` are the numbers of the events; `connection` is 0 where there was none. `status` is None, and
-    `error` the name of its class, where no answer came. `why` is the reason of a close. Bytes are None where unknown.
+    `exchange` and `call` are the numbers of the events; `connection` is 0 where there was none. `status` is None where
+    no answer came. `error` is the name of the error's class, where no answer came or its body broke. `why` is the
+    reason of a close. Bytes are None where unknown.
     """
 
     exchange: int
@@ -115,8 +116,9 @@ class Bar(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """The status, the name of the error, or "-" while neither is there."""
-        return self.error or (str(self.status) if self.status is not None else "-")
+        """The status, the name of the error, both if the body broke, or "-" while neither is there."""
+        known = [str(self.status)] if self.status is not None else []
+        return " ".join([*known, self.error] if self.error is not None else known) or "-"
 
     @property
     def is_problem(self) -> bool:

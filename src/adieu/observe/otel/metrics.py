@@ -15,7 +15,6 @@ from adieu.lifecycle.events import Events
 from adieu.observe.otel.names import (
     SCHEMA,
     Attributes,
-    error_type,
     known_method,
     peer_of,
     server_of,
@@ -152,7 +151,7 @@ class Metrics(Events):
         self._end_request(event.exchange, event.seconds, event.error, None)
 
     def body_ended(self, event: BodyEnded) -> None:
-        self._end_request(event.exchange, event.seconds, error_type(event.why), event.raw)
+        self._end_request(event.exchange, event.seconds, event.error, event.raw)
 
     def _end_request(
         self, exchange: int, seconds: float, error: str | None, received: int | None

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SCHEMA",
     "Attributes",
-    "error_type",
     "known_method",
     "peer_of",
     "server_of",
@@ -59,11 +58,3 @@ def peer_of(address: str) -> Attributes:
 def version_of(http_version: str) -> str:
     """The version of "HTTP/1.1", as `network.protocol.version` has it."""
     return http_version.partition("/")[2]
-
-
-def error_type(why: str) -> str | None:
-    """The error that ended a body, of the reasons for which bodies end; None: it was no error.
-
-    The others are words in lower case: "complete", "exit", "redirect" ...
-    """
-    return why if why[:1].isupper() else None

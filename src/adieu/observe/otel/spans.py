@@ -21,7 +21,6 @@ from adieu.lifecycle.events import Events
 from adieu.observe.otel.names import (
     SCHEMA,
     Attributes,
-    error_type,
     known_method,
     peer_of,
     server_of,
@@ -131,7 +130,7 @@ class Spans(Events):
         self._end(event.exchange, event.error)
 
     def body_ended(self, event: BodyEnded) -> None:
-        self._end(event.exchange, error_type(event.why))
+        self._end(event.exchange, event.error)
 
     def _new_span(self, method: str, url: str) -> Span:
         known = known_method(method)
