@@ -85,10 +85,6 @@ REASONS = {
     ("mock", "a-closed-adapter-is-refused"): (
         "it holds nothing, and may serve one client after the other"
     ),
-    ("example", "ambiguous-framing-is-refused"): "`http.client` reads such a reply",
-    ("example", "interim-answers-are-read-past"): (
-        "`http.client` takes one such as 103 for the last one, which leaves the real one for the next request"
-    ),
     ("requests", "interim-answers-are-read-past"): (
         "`http.client` takes one such as 103 for the last one; the bridge makes it a `ProtocolError`"
     ),

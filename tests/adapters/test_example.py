@@ -84,11 +84,10 @@ def stage(request: pytest.FixtureRequest, fault_server: FaultServer, census: Wat
     return _ExampleStage(SyncRunner(), "example", policy, fault_server, census)
 
 
-# What docs/example-adapter.md says of http.client and of itself: no proxies, no upgrades, 1xx and trailers are not
+# What docs/example-adapter.md says of http.client and of itself: no proxies, no upgrades, trailers are not
 # checked, a lookup is waited for, and a response that is not read yet holds its connection, even if its body is here.
 _BEYOND_IT = {
     "upgrade",
-    "peer-endless-1xx-n=1000",
     "peer-truncated-chunked-where=trailer",
     "dns-stall",
     "redirect-with-fifty-megabytes",

@@ -161,6 +161,18 @@ MUTANTS = [
         "return False",
     ),
     Mutant(
+        "ambiguous-framing-is-refused",
+        "a response may have a length and chunks",
+        'if len(lengths) > 1 or (lengths and "Transfer-Encoding" in self.headers):',
+        "if len(lengths) > 1:",
+    ),
+    Mutant(
+        "interim-answers-are-read-past",
+        "the first head is taken for that of the response",
+        "if self.status == 101 or self.status >= 200:",
+        "if self.status:",
+    ),
+    Mutant(
         "what-was-left-answers-no-request",
         "a connection whose body was left is used again, and not looked at",
         _WRITE,
