@@ -328,6 +328,61 @@ def test_what_is_left_for_another_response_is_drained_as_the_policy_says(place: 
     assert [file.ended for file in files] == [1] * 6
 
 
+class _ByHand(adieu.AdapterBase):
+    """Answers with responses that it makes itself, each of a file."""
+
+    is_local = True
+
+    def __init__(self) -> None:
+        self.files: list[_Counted] = []
+
+    def send(self, request: adieu.Request, exchange: adieu.Exchange) -> adieu.Response:
+        return adieu.Response(503, body=self._file())
+
+    def close(self) -> Any:
+        """Nothing is open."""
+
+    def _file(self) -> _Counted:
+        self.files.append(_Counted(SMALL))
+        return self.files[-1]
+
+
+class _AsyncByHand(_ByHand):
+    async def send(self, request: adieu.Request, exchange: Any) -> Any:  # type: ignore[override]
+        return adieu.AsyncResponse(503, body=self._file())
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@_only(lambda mode, kind: kind in {"function", "to_async", "to_sync"})
+@pytest.mark.parametrize("how", ["replaced", "raised", "nothing"])
+def test_a_body_made_by_hand_is_ended_although_the_user_does_not_get_its_response(
+    place: Place, how: str
+) -> None:
+    awaits = place.pair_is_async or place.kind == "to_sync"
+
+    def script(send: Any, request: Any, exchange: Any) -> Any:
+        yield send(request, exchange)
+        if how == "raised":
+            raise adieu.InvalidRequest("refused")
+        kind = adieu.AsyncResponse if awaits else adieu.Response
+        return kind(200, body=SMALL) if how == "replaced" else None
+
+    made = _AsyncByHand() if awaits else _ByHand()
+    adapter = scripted(script)[awaits](made)
+    if place.kind != "function":
+        adapter = adieu.to_async(adapter) if place.is_async else adieu.to_sync(adapter)
+    with place.block(place.client(adapter=adapter)) as client:
+        for _ in range(2):
+            if how == "replaced":
+                assert place.read(place.get(client, "/small")) == SMALL
+            else:
+                caught(adieu.AdieuError, place.get, client, "/small")
+        place.runner.settle()
+        assert [file.ended for file in made.files] == [1, 1]
+
+
 def test_every_form_of_a_body_is_read_and_ended(place: Place) -> None:
     ended: list[str] = []
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adieu.errors import InvalidRequest
 from adieu.lifecycle.fork import call_after_fork
+from adieu.lifecycle.steps import adrive, drive
+from adieu.messages.async_response import AsyncResponse
+from adieu.messages.response import Response
 from adieu.transport.contract import (
     Adapter,
     AdapterBase,
@@ -20,9 +23,7 @@ from adieu.transport.functions import AsyncFunctionAdapter, FunctionAdapter, is_
 if TYPE_CHECKING:
     from adieu.lifecycle.limits import CloseReport, ConnectionInfo
     from adieu.lifecycle.pool_report import PoolReport
-    from adieu.messages.async_response import AsyncResponse
     from adieu.messages.request import Request
-    from adieu.messages.response import Response
     from adieu.transport.exchange import AsyncExchange, Exchange
     from adieu.transport.functions import Answering, AnyAnswering
 
@@ -122,6 +123,55 @@ class Wrapper(AdapterBase):
         return f"{type(self).__name__}({self.inner!r})"
 
 
+class _Inner(Wrapper):
+    """The inner adapter, as a middleware calls it: what it made by hand belongs to the exchange from then on.
+
+    So the file or iterator in it is closed, too, if the middleware returns another response or raises.
+    """
+
+    inner: Adapter
+
+    def __init__(self, inner: Adapter) -> None:
+        self.inner = inner
+
+    def send(self, request: Request, exchange: Exchange) -> Response:
+        response = self.inner.send(request, exchange)
+        # The client refuses an object that is no response.
+        if not isinstance(response, Response) or response.belongs_to(exchange):
+            return response
+        return drive(exchange.settle(response))
+
+    def close(self) -> CloseReport | None:
+        return self.inner.close()
+
+    def for_async(self) -> AsyncAdapter | None:
+        return base_of(self.inner).for_async()
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+
+class _AsyncInner(Wrapper):
+    """As `_Inner`, awaited."""
+
+    inner: AsyncAdapter
+
+    def __init__(self, inner: AsyncAdapter) -> None:
+        self.inner = inner
+
+    async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
+        response = await self.inner.send(request, exchange)
+        if not isinstance(response, AsyncResponse) or response.belongs_to(exchange):
+            return response
+        return await adrive(exchange.settle(response))
+
+    async def close(self) -> CloseReport | None:
+        return await self.inner.close()
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+
 class Middleware(Wrapper):
     """The base of adapters that wrap another one. It forwards everything; change what you came to change.
 
@@ -133,7 +183,8 @@ class Middleware(Wrapper):
     inner: Adapter
 
     def __init__(self, inner: Adapter | Answering) -> None:
-        self.inner = checked_adapter(inner, awaits=False, what=f"what {type(self).__name__} wraps")
+        what = f"what {type(self).__name__} wraps"
+        self.inner = _Inner(checked_adapter(inner, awaits=False, what=what))
 
     def send(self, request: Request, exchange: Exchange) -> Response:
         """Send over the inner adapter. Overwrite this; what it returns is what the user gets."""
@@ -150,7 +201,8 @@ class AsyncMiddleware(Wrapper):
     inner: AsyncAdapter
 
     def __init__(self, inner: Adapter | AsyncAdapter | AnyAnswering) -> None:
-        self.inner = checked_adapter(inner, awaits=True, what=f"what {type(self).__name__} wraps")
+        what = f"what {type(self).__name__} wraps"
+        self.inner = _AsyncInner(checked_adapter(inner, awaits=True, what=what))
 
     async def send(self, request: Request, exchange: AsyncExchange) -> AsyncResponse:
         """Send over the inner adapter. Overwrite this; what it returns is what the user gets."""
