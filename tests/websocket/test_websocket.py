@@ -93,6 +93,8 @@ def test_fragments_are_one_message(stage: Stage, sockets: Sockets, is_async: boo
             assert stage.run(ws.receive()) == b"xy"
         for wrong in (5, None, object()):
             caught(adieu.InvalidRequest, lambda wrong=wrong: stage.run(ws.send(wrong)))
+        mapping = caught(adieu.InvalidRequest, lambda: stage.run(ws.send({"a": "b"})))
+        assert "send_json" in str(mapping)
         caught(adieu.InvalidRequest, lambda: stage.run(ws.send("\ud800")))
         stage.run(ws.send("still open"))
         assert stage.run(ws.receive()) == "still open"

@@ -10,6 +10,7 @@ after which nothing can be sent; so it ends the connection, as every interrupt d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -226,6 +227,12 @@ class WebSocketBase:
                 data = _encoded(message)
             elif isinstance(message, (bytes, bytearray, memoryview)):
                 data = bytes(message)
+            elif isinstance(message, Mapping):
+                # It is an iterable of its keys, which are no message.
+                raise InvalidRequest(
+                    f"a message is text, bytes or an iterable of fragments, not {type(message).__name__}: "
+                    "send_json() sends it as JSON"
+                )
             else:
                 data, fragments = b"", self._fragments(message)
             yield from self._in_line(lambda: self._session.send(data, is_text), fragments)
