@@ -148,6 +148,12 @@ def test_only_clients_are_watched() -> None:
         adieu.timeline("https://api.example.org")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("begin", [adieu.timeline, adieu.har, adieu.OpenTelemetry.watch])
+def test_without_a_client_it_says_that_it_would_record_nothing(begin: Any) -> None:
+    with pytest.raises(adieu.InvalidRequest, match="there is no client to listen to"):
+        begin(*([adieu.OpenTelemetry()] if begin is adieu.OpenTelemetry.watch else []))
+
+
 def test_a_client_with_a_timeline_can_be_pickled() -> None:
     with adieu.Client(events=adieu.Timeline()) as client:
         pickled = pickle.dumps(client)

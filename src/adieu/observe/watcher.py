@@ -26,7 +26,11 @@ class Watcher(Events):
         self._watched: list[Client | AsyncClient] = []
 
     def watch(self, *clients: Client | AsyncClient) -> Self:
-        """Listen to these clients, too, beside their other listeners."""
+        """Listen to these clients, too, beside their other listeners. Raises `InvalidRequest` without any."""
+        if not clients:
+            raise InvalidRequest(
+                f"there is no client to listen to: give it one, or Client(events=adieu.{type(self).__name__}())"
+            )
         for client in clients:
             if not isinstance(client, ClientBase):
                 raise InvalidRequest(f"it watches clients of adieu, not {type(client).__name__}")
