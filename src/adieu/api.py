@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from adieu.client._checks import refuse_unknown
 from adieu.client.call_settings import CALL_OPTIONS
 from adieu.client.client import Client
 from adieu.client.content_owner import end_refused
 from adieu.client.option_help import lists_options
+from adieu.client.unknown_options import refuse_unknown_in_call
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +39,7 @@ def _divided(options: OneShotOptions) -> tuple[ClientOptions, CallOptions]:
     """The options of the client, and those of its one call."""
     if not options:
         return {}, {}
-    refuse_unknown(options, _KNOWN)
+    refuse_unknown_in_call(options, _KNOWN)
     client = {name: value for name, value in options.items() if name in _FOR_THE_CLIENT}
     call = {name: value for name, value in options.items() if name not in _FOR_THE_CLIENT}
     return cast("ClientOptions", client), cast("CallOptions", call)

@@ -603,6 +603,41 @@ def test_an_unknown_option_names_the_one_that_is_meant(side: Sync, option: str, 
     assert side.sent == []
 
 
+@pytest.mark.parametrize(
+    ("given", "setting"),
+    [("max_redirects", "max_redirects"), ("hooks", "event_hooks"), ("base_ulr", "base_url")],
+)
+def test_a_setting_given_to_a_call_is_said_to_be_the_clients(
+    side: Sync, given: str, setting: str
+) -> None:
+    client = side.client()
+    options: dict[str, Any] = {given: 3}
+    with pytest.raises(TypeError, match=rf"\. {setting} is a setting of the client: give it to"):
+        side.get(client, **options)
+    assert side.sent == []
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "own"),
+    [
+        ("map", ([],), "limit, "),
+        ("download", ("https://a.example/", "a"), "resume, checksum, progress, fsync, decode, "),
+        ("event_stream", ("https://a.example/",), "last_event_id, wait, attempts, max_event, "),
+        ("websocket", ("wss://a.example/",), "subprotocols, compression, max_message, ping_"),
+    ],
+)
+def test_an_unknown_option_lists_those_of_the_method(
+    side: Sync, method: str, arguments: tuple[Any, ...], own: str
+) -> None:
+    client = side.client()
+    misspelt = own.partition(", ")[0] + "s"
+    known = (
+        rf"unknown option '{misspelt}'; known are {own}.*auth, .* Did you mean {misspelt[:-1]}\?"
+    )
+    with pytest.raises(TypeError, match=known):
+        side.run(lambda: getattr(client, method)(*arguments, **{misspelt: 1}))
+
+
 def test_a_wrong_timeout_names_what_timeout_takes() -> None:
     expected = r"^timeout takes seconds as a number, None, or a Timeout as in .*; not \(3, 27\)$"
     with pytest.raises(adieu.InvalidRequest, match=expected):

@@ -34,13 +34,24 @@ _INSTEAD = {
 }
 
 
-def refuse_unknown(options: Mapping[str, object], known: frozenset[str]) -> None:
-    """Raise `TypeError` for an option that is not known, and name those that are, and the one that is meant."""
+def refuse_unknown(
+    options: Mapping[str, object],
+    known: frozenset[str],
+    own: tuple[str, ...] = (),
+    settings: frozenset[str] = frozenset(),
+) -> None:
+    """Raise `TypeError` for an option that is not known, and name those that are, and the one that is meant.
+
+    `own`: what is known besides, as an argument. `settings`: what is known to the client alone.
+    """
     if not options.keys() <= known:
         unknown = min(options.keys() - known)
-        text = f"unknown option {unknown!r}; known are {', '.join(sorted(known))}"
-        meant = _INSTEAD.get(unknown) or resembling(unknown, known)
-        raise TypeError(f"{text}. Did you mean {meant}?" if meant else text)
+        text = f"unknown option {unknown!r}; known are {', '.join([*own, *sorted(known)])}"
+        if meant := _INSTEAD.get(unknown) or resembling(unknown, known.union(own)):
+            raise TypeError(f"{text}. Did you mean {meant}?")
+        if meant := resembling(unknown, settings):
+            text += f". {meant} is a setting of the client: give it to Client() or AsyncClient()"
+        raise TypeError(text)
 
 
 def checked_auth(auth: AuthLike | None) -> Auth | None:

@@ -139,7 +139,7 @@ class AsyncClient(ClientBase):
         """GET into a file: see `Client.download`. The file is written in a thread, so that no disk stops the loop."""
         from adieu.client.download import AsyncDownload
 
-        self._check_options(options)
+        self._check_options(options, self.download)
         download = AsyncDownload(
             self,
             url,
@@ -167,7 +167,7 @@ class AsyncClient(ClientBase):
         """Iterate over server-sent events, with `async with` and `async for`: see `Client.event_stream`."""
         from adieu.client.event_stream import AsyncEventStream
 
-        self._check_options(options)
+        self._check_options(options, self.event_stream)
         return AsyncEventStream(
             self,
             method,
@@ -237,7 +237,7 @@ class AsyncClient(ClientBase):
         with Loading("client.map()"):
             from adieu.client.map.async_map import AsyncMap
 
-        settings = self._merged(options)
+        settings = self._merged(options, self.map)
 
         async def send(wanted: Wanted) -> AsyncResponse:
             request = wanted if isinstance(wanted, Request) else self.build_request("GET", wanted)

@@ -15,7 +15,6 @@ from adieu.client._checks import (
     checked_flag,
     checked_params,
     checked_tls,
-    refuse_unknown,
 )
 from adieu.client.base_url import joined
 from adieu.client.call import Call
@@ -25,6 +24,7 @@ from adieu.client.content_owner import end_refused, owning_content
 from adieu.client.options import REQUEST_OPTIONS
 from adieu.client.settings import PORTABLE_INSTEAD, ClientSettings, SettingAttributes, settings_of
 from adieu.client.unknown_attributes import refuse_attribute
+from adieu.client.unknown_options import refuse_unknown_in_call
 from adieu.errors import ClientClosed, InvalidRequest
 from adieu.flow.cookies import for_one_call
 from adieu.lifecycle.lock import locked, new_lock
@@ -139,7 +139,7 @@ class ClientBase(NamesElsewhere, SettingAttributes):
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> Request:
         """The request that `request()` would send: with the client's base URL, parameters and headers."""
-        refuse_unknown(options, REQUEST_OPTIONS)
+        refuse_unknown_in_call(options, REQUEST_OPTIONS)
         return self._build(self._settings, method, url, options)
 
     def _build(
@@ -174,16 +174,18 @@ class ClientBase(NamesElsewhere, SettingAttributes):
 
     # -- calls, as steps -----------------------------------------------------------------------------------------------
 
-    def _merged(self, options: SendOptions) -> CallSettings:
+    def _merged(
+        self, options: SendOptions, method: Callable[..., object] | None = None
+    ) -> CallSettings:
         """The settings for one call that has these options, and a request that is built already."""
         if not options:
             return self._plain
-        refuse_unknown(options, SEND_OPTIONS)
+        refuse_unknown_in_call(options, SEND_OPTIONS, method)
         return self._plain.merged(options)
 
-    def _check_options(self, options: CallOptions) -> None:
-        """Refuse, before the first of several calls, options that each of them would refuse."""
-        refuse_unknown(options, CALL_OPTIONS)
+    def _check_options(self, options: CallOptions, method: Callable[..., object]) -> None:
+        """Refuse, before the first of several calls of a method, options that each of them would refuse."""
+        refuse_unknown_in_call(options, CALL_OPTIONS, method)
         checked_params(options.get("params"))
         self._plain.merged(options)
 
@@ -198,7 +200,7 @@ class ClientBase(NamesElsewhere, SettingAttributes):
         settings = self._plain
         try:
             if options:
-                refuse_unknown(options, CALL_OPTIONS)
+                refuse_unknown_in_call(options, CALL_OPTIONS)
                 if not SEND_OPTIONS.isdisjoint(options):
                     settings = settings.merged(options)
             request = self._build(settings.client, method, url, options)

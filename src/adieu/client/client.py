@@ -180,7 +180,7 @@ class Client(ClientBase):
         """
         from adieu.client.download import Download
 
-        self._check_options(options)
+        self._check_options(options, self.download)
         download = Download(
             self,
             url,
@@ -221,7 +221,7 @@ class Client(ClientBase):
         """
         from adieu.client.event_stream import EventStream
 
-        self._check_options(options)
+        self._check_options(options, self.event_stream)
         return EventStream(
             self,
             method,
@@ -316,7 +316,7 @@ class Client(ClientBase):
             from adieu.client.map.sender import Sender
             from adieu.client.map.sync_map import Map
 
-        sender = Sender(self, options)
+        sender = Sender(self, options, self._merged(options, self.map))
         if executor is not None:
             return Map(requests, limit, ExecutorWorkers(sender, executor))
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adieu.client._checks import refuse_unknown
 from adieu.client.call import Call
 from adieu.client.error_body import keep_error_body
+from adieu.client.unknown_options import refuse_unknown_in_call
 from adieu.errors import InvalidRequest
 from adieu.messages.headers import combined
 from adieu.messages.response_head import StatusError
@@ -52,7 +52,7 @@ def opening(
     ping_timeout: float | None,
 ) -> Steps[Any]:
     """Open a WebSocket."""
-    refuse_unknown(options, _OPTIONS)
+    refuse_unknown_in_call(options, _OPTIONS, opening)
     if max_message is not None and (type(max_message) is not int or max_message < 1):
         raise InvalidRequest(f"max_message is a number of bytes, or None, not {max_message!r}")
     keepalive = Keepalive(ping_interval, ping_timeout)

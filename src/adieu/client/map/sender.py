@@ -47,10 +47,10 @@ class Sender:
 
     __slots__ = ("_client", "_options", "_packed", "_settings")
 
-    def __init__(self, client: SendsRequests, options: SendOptions) -> None:
+    def __init__(self, client: SendsRequests, options: SendOptions, settings: CallSettings) -> None:
         self._client = client
         self._options = options
-        self._settings = client._merged(options)
+        self._settings = settings
         self._packed: PackedClient[SendsRequests] | None = None
 
     def __call__(self, wanted: Wanted, handle: CancelHandle) -> Response:
@@ -88,7 +88,7 @@ class _WorkerSender:
         from adieu.client.map.worker_clients import BorrowedClient
 
         with BorrowedClient(self._packed) as client:
-            return Sender(client, self._options)(wanted, handle)
+            return Sender(client, self._options, client._merged(self._options))(wanted, handle)
 
     def __reduce__(
         self,
