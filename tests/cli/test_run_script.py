@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
@@ -161,6 +162,37 @@ def test_the_status_of_the_script_is_kept(run: Run, script: str, status: int, sa
     assert "run_script.py" not in done.stderr
     assert "runpy" not in done.stderr
     assert done.stderr.endswith("clean: nothing was left open\n")
+
+
+@pytest.mark.parametrize("name", ["-", pytest.param("/dev/stdin", marks=posix)])
+def test_a_script_from_standard_input_is_run_as_python_runs_it(name: str, tmp_path: Path) -> None:
+    script = """\
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+kept = socket.create_connection(server.getsockname())
+print(__name__, sys.argv, sys.modules["__main__"].kept is kept)
+def fail():
+    1 / 0
+fail()
+"""
+    python, adieu_run = (
+        subprocess.run(
+            [*command, name, "--flag"],
+            check=False,
+            input=script,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=60,
+        )
+        for command in ([sys.executable], [*RUN, "run"])
+    )
+    assert adieu_run.stdout == python.stdout != ""
+    assert adieu_run.returncode == python.returncode == 1
+    file = "<stdin>" if name == "-" else name
+    assert f'File "{file}", line 6, in fail' in adieu_run.stderr
+    assert "run_script.py" not in adieu_run.stderr
+    assert adieu_run.stderr.count(f"connected at {file}:3 in <module>\n") == 1
 
 
 def test_a_script_that_is_not_there_is_wrong_usage(adieu_: Any) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from adieu.testing.socket_table import SocketRow
 
-__all__ = ["Connects"]
+__all__ = ["STDIN", "Connects"]
 
 _LIBRARIES = tuple(
     {
@@ -26,6 +26,10 @@ _LIBRARIES = tuple(
         for name in ("stdlib", "purelib", "platlib")
     }
 )
+
+STDIN = "<stdin>"
+"""The name that Python gives to a script from standard input."""
+
 _OWN = ("adieu", "adieu_")
 
 
@@ -72,7 +76,7 @@ def _is_library(frame: FrameType) -> bool:
     return (
         package == "adieu"
         or package.startswith("adieu_")
-        or file.startswith("<")
+        or (file.startswith("<") and file != STDIN)
         or os.path.realpath(file).startswith(_LIBRARIES)
     )
 

@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 from runpy import run_module, run_path
 from time import sleep
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from adieu.cli.connects import Connects
+from adieu.cli.connects import STDIN, Connects
 from adieu.cli.left_open import page_of
 from adieu.cli.pictures import add_pictures, print_safely, saved
 from adieu.client.settings import listen_by_default
@@ -77,7 +78,7 @@ exit status:
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     script: str = options.script
-    if not options.module and not Path(script).exists():
+    if not options.module and script != "-" and not Path(script).exists():
         parser.error(f"{script!r} is not there")
     timeline, har = Timeline(), HAR()
     listen_by_default(timeline, har)
@@ -105,11 +106,14 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 def _ended(script: str, arguments: list[str], *, is_module: bool) -> tuple[int, object]:
     """Run it, and give its exit status, and what keeps alive what it has left."""
     sys.argv = [script, *arguments]
-    sys.path.insert(0, "" if is_module else str(Path(script).resolve().parent))
+    from_here = is_module or script == "-"
+    sys.path.insert(0, "" if from_here else str(Path(script).resolve().parent))
     try:
         if is_module:
             return 0, run_module(script, run_name="__main__", alter_sys=True)
-        return 0, run_path(script, run_name="__main__")
+        if script != "-" and (Path(script).is_file() or Path(script).is_dir()):
+            return 0, run_path(script, run_name="__main__")
+        return 0, _run_stream(script)
     except SystemExit as end:
         return _status_of(end), end
     except KeyboardInterrupt as interrupt:
@@ -118,6 +122,19 @@ def _ended(script: str, arguments: list[str], *, is_module: bool) -> tuple[int, 
     except BaseException as error:
         _print_traceback(error)
         return 1, error
+
+
+def _run_stream(script: str) -> ModuleType:
+    """Run what comes from standard input, a pipe or a device: `runpy` reads twice, and finds it empty then."""
+    is_stdin = script == "-"
+    source = sys.stdin.buffer.read() if is_stdin else Path(script).read_bytes()
+    main = ModuleType("__main__")
+    if not is_stdin:
+        main.__file__ = script
+    sys.modules["__main__"] = main
+    code = compile(source, STDIN if is_stdin else script, "exec", dont_inherit=True)
+    exec(code, vars(main))  # noqa: S102
+    return main
 
 
 def _status_of(end: SystemExit) -> int:
