@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ADAPTER = """
+import adieu
 from adieu_native import NativeAdapter
 
 
@@ -23,6 +24,15 @@ class Kept:
 class Forgetful(NativeAdapter):
     def close(self):
         return None
+
+
+@adieu.adapter(schemes=["http"])
+def shop(request):
+    return adieu.Response(200)
+
+
+def calling(app):
+    return adieu.adapter(lambda request: app(request))
 """
 
 ONLY = "--only=nothing-is-open-after-close,requests-arrive-as-they-are"
@@ -64,6 +74,12 @@ def test_one_that_does_not_is_status_1_with_what_was_seen(
     [
         ([], "name a factory"),
         (["nowhere:Adapter"], "No module named 'nowhere'"),
+        (["adapters_of_mine:shop"], "adapter(shop) is an adapter already: give a class or"),
+        (
+            ["adapters_of_mine:calling"],
+            "without arguments (missing a required argument: 'app'): if it takes an app, try",
+        ),
+        (["adapters_of_mine:Kept", "--app=wsgi"], "cannot be called with the app alone (too many"),
         (["adapters_of_mine:Missing"], "has no attribute 'Missing'"),
         (["nonsense"], "no adapter is called 'nonsense'"),
         (["native", "--only=x"], "no scenario is called 'x'"),

@@ -90,7 +90,33 @@ def unended(app: Any) -> Any:
 
 def test_an_app_that_is_not_told_of_an_end_counts_as_open(impatient: None) -> None:
     report = check_adapter(unended, app="wsgi", only=["a-head-without-a-body-frees-its-connection"])
-    assert not report.ok
+    assert "more than one of the responses of the app was open after" in report.results[0].seen
+
+
+class Whole(adieu.AdapterBase):
+    """Reads every answer before it returns it, so that there is no lease."""
+
+    def __init__(self) -> None:
+        self._inner = adieu.Client(adapter="native")
+
+    def send(self, request: Any, exchange: Any) -> Any:
+        answer = self._inner.request(request.method, str(request.url))
+        return adieu.Response(answer.status_code, answer.headers, answer.content)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_an_adapter_without_leases_breaks_no_rule_about_them() -> None:
+    (result,) = check_adapter(Whole, only=["a-lease-that-ended-harms-no-other"]).results
+    assert str(result) == "-       a-lease-that-ended-harms-no-other (it has no lease)"
+
+
+def test_what_was_seen_names_no_object_of_the_kit(impatient: None) -> None:
+    scenario = "a-failed-read-does-not-end-cleanly-later"
+    mutant = next(each for each in MUTANTS if each.scenario == scenario)
+    (result,) = check_adapter(example(mutant.apply(source())), only=[scenario]).results
+    assert result.seen == "reading raised no AdieuError, and returned b''"
 
 
 def test_a_profile_names_what_is_tolerated_and_what_is_dangerous() -> None:

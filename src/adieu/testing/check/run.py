@@ -21,8 +21,8 @@ from adieu.testing.check.profile import profile
 from adieu.testing.check.report import AdapterReport, CheckResult
 from adieu.testing.check.site import AppKind, AppSite, NetworkSite
 from adieu.testing.check.table import SCENARIOS, Need, Scenario
-from adieu.testing.check.trial import Broken, Trial
-from adieu.transport.adapter import base_of, checked_adapter
+from adieu.testing.check.trial import Broken, LeftOut, Trial
+from adieu.transport.adapter import AdapterBase, base_of, checked_adapter
 from adieu.transport.functions import is_awaited
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class _Kit:
             raise InvalidRequest(f"app={app!r} is none of {', '.join(kinds)}")
         self._factory = factory
         self._app: AppKind | None = app
-        adapter = factory() if app is None else factory(AppSite().app(app))
+        adapter = _first(factory, app)
         self._awaits = bool(
             is_awaited(adapter.send) if hasattr(adapter, "send") else is_awaited(adapter)
         )
@@ -110,6 +110,8 @@ class _Kit:
         if missing:
             return CheckResult(scenario, "left out", f"needs {', '.join(sorted(missing))}")
         seen = self.run(scenario.run)
+        if isinstance(seen, LeftOut):
+            return CheckResult(scenario, "left out", seen.why)
         if seen is None:
             return CheckResult(scenario, "holds")
         return CheckResult(scenario, "broken", seen)
@@ -152,6 +154,29 @@ class _Kit:
 
 async def _awaited(steps: Callable[[Trial], Steps[Any]], trial: Trial) -> Any:
     return await adrive(_and_close(steps, trial))
+
+
+def _first(factory: Callable[..., Either], app: AppKind | None) -> Either:
+    """An adapter, or an `InvalidRequest` that tells what is wrong with the factory."""
+    if not callable(factory):
+        raise InvalidRequest(
+            f"{factory!r} is an adapter already: give a class or a function that makes a new one"
+            if isinstance(factory, AdapterBase)
+            else f"{factory!r} is no factory: give a class or a function that makes a new adapter"
+        )
+    given = () if app is None else (AppSite().app(app),)
+    try:
+        inspect.signature(factory).bind(*given)
+    except ValueError:
+        pass  # It has no signature that could be read.
+    except TypeError as error:
+        raise InvalidRequest(
+            f"the factory cannot be called without arguments ({error}): if it takes an app, try app= "
+            "(on the command line --app function, wsgi or asgi)"
+            if app is None
+            else f"the factory cannot be called with the app alone ({error})"
+        ) from error
+    return factory(*given)
 
 
 def _takes(factory: Callable[..., object], name: str) -> bool:

@@ -32,6 +32,8 @@ AppKind = Literal["wsgi", "asgi", "function"]
 class NetworkSite(FaultServer):
     """A server. `in_use` counts the connections of this process to it."""
 
+    counted = "sockets"
+
     def in_use(self) -> int:
         """The sockets of this process that are connected to the server, counted by the operating system."""
         return established(to_ports={self.port})
@@ -64,6 +66,7 @@ class _Body:
 class AppSite:
     """An app with the routes of a `FaultServer` that keep the rules. `in_use` counts its responses that go on."""
 
+    counted = "responses of the app"
     url = "http://app.invalid"
     port = 0
     accepted = 0

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import adieu
 from adieu.lifecycle.cleanup import ReleaseOnRead
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from adieu.testing.check.either import Either
     from adieu.testing.check.site import AppSite, NetworkSite
 
-__all__ = ["Background", "Broken", "Interrupt", "SilentPolicy", "Trial", "read_whole"]
+__all__ = ["Background", "Broken", "Interrupt", "LeftOut", "SilentPolicy", "Trial", "read_whole"]
 
 T = TypeVar("T", bound=BaseException)
 
@@ -39,6 +39,12 @@ _LOOK = 0.01
 
 class Broken(AssertionError):
     """What was seen, where something else had to be."""
+
+
+class LeftOut(NamedTuple):
+    """What a scenario returns if it cannot be shown with this adapter: `why`."""
+
+    why: str
 
 
 class Interrupt(BaseException):
@@ -113,14 +119,14 @@ class Trial:
     def no_socket(self, after: str) -> Steps[None]:
         """No socket to the server is open, or will be in a moment: another thread may close it."""
         yield from self.eventually(
-            lambda: not self.sockets(), f"sockets were still open after {after}"
+            lambda: not self.sockets(), f"{self.server.counted} were still open after {after}"
         )
 
     def nothing_in_use(self, client: Either, after: str) -> Steps[None]:
         """At most one socket is open, and no connection is in use."""
         yield from self.eventually(
             lambda: self.sockets() <= 1,
-            f"more than one socket was open after {after}, where one is enough",
+            f"more than one of the {self.server.counted} was open after {after}, where one is enough",
         )
         used = [str(line) for line in client.connections() if line.lease is not None]
         self.expect(not used, f"after {after} a connection was in use: {', '.join(used)}")
@@ -261,4 +267,5 @@ class Background:
 
 
 def _shown(facts: tuple[Any, ...]) -> str:
-    return " ".join(map(str, facts)) or "reading"
+    """What was called for: methods and URLs, and not the objects of this kit."""
+    return " ".join(fact for fact in facts if isinstance(fact, str)) or "reading"
