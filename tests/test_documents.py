@@ -170,3 +170,27 @@ def test_the_patterns_of_the_page_match_what_it_says() -> None:
                 for url in re.findall(r"`(\S+)`", cell):
                     served = client.mounts.select(adieu.URL(url)).pattern is not None
                     assert served is mounted, (pattern, url)
+
+
+ONE_LINE = {
+    "prove that nothing leaks": ("testing.md", "with proves_clean(client):"),
+    "mock one endpoint": ("testing.md", "mock = MockAdapter({"),
+    "record a test, and replay it": ("testing.md", "recorder = Recorder("),
+    "check an adapter over a wire of one's own": (
+        "writing-an-adapter.md",
+        "lambda: HTTP1Adapter(Loopback())",
+    ),
+    "requests over adieu": ("bridges.md", 'session.mount("https://", AdieuAdapter())'),
+    "httpx2 over adieu": (
+        "bridges.md",
+        "with httpx2.Client(transport=AdieuTransport()) as client:",
+    ),
+    "cache": ("caching.md", 'adapter="cache"'),
+}
+
+
+@pytest.mark.parametrize("what", ONE_LINE)
+def test_what_takes_one_line_is_in_an_example_that_runs(what: str) -> None:
+    page, line = ONE_LINE[what]
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert any(line in block for block in RUNNABLE.findall(text))
