@@ -959,15 +959,19 @@ def test_a_step_interrupted_anywhere_is_repeated(
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("state", ["new", "idle", "full"])
+@pytest.mark.parametrize("state", ["new", "idle", "expired", "of another origin", "full"])
 def test_a_checkout_interrupted_anywhere_loses_nothing(state: str, late: bool) -> None:
     for at in itertools.count(1):
         bench = Bench(1, 1)
         point = _InterruptPoint()
         type_: Any = _ObservedLease
         type_.point = point
-        held = bench.take("a") if state != "new" else None
-        if state == "idle" and held is not None:
+        held = None
+        if state != "new":
+            held = bench.take("b" if state == "of another origin" else "a")
+        if state not in ("new", "full") and held is not None:
+            if state == "expired":
+                held.connection.keep_for = 0.0
             end(held)
         lease = _ObservedLease(bench.pool, "a")
         _observe_pool(bench, point)

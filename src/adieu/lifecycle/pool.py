@@ -234,8 +234,8 @@ class Pool(Inbox, Generic[C]):
         try:
             if not lock.acquire(False):
                 acquire(lock)
-            # The inbox is nearly always empty. If an interrupt falls in here, the owner of the lease ends it, so
-            # this step need not be repeated, as those in the inbox are.
+            # The inbox is nearly always empty, so this is done at once, and repeated if an interrupt falls in here:
+            # it may have closed a connection that is in the table still.
             taken, asked = False, not self._inbox
             if asked:
                 taken = lease.connection is None and self._take_newest(lease)
@@ -244,7 +244,7 @@ class Pool(Inbox, Generic[C]):
             lock.release()
         except BaseException:
             release_if_owned(lock)
-            self._work(AT_ONCE)  # Other threads may have posted steps meanwhile.
+            self._post_within(AT_ONCE, self._want, lease)
             raise
         if taken and not self._deferred:
             return True
