@@ -80,10 +80,12 @@ def _with_broken_bodies(stage: Stage, read: float) -> tuple[adieu.Timeline, adie
 
 
 def test_a_body_that_breaks_is_a_failure_and_one_that_is_left_is_none(stage: Stage) -> None:
-    for read in growing(0.05):
-        timeline, har = _with_broken_bodies(stage, read)
-        if timeline.picture().bars[1].status is not None:
-            break  # The limit has ended the wait for the body, not that for the head.
+    timeline, har = next(
+        seen
+        for seen in (_with_broken_bodies(stage, read) for read in growing(0.05))
+        # The limit has ended the wait for the body, not that for the head.
+        if seen[0].picture().bars[1].status is not None
+    )
     picture = timeline.picture()
     errors = ["BodyTruncated", "ReadTimeout", "BodyTooLarge", None, None]
     assert [(bar.status, bar.error) for bar in picture.bars] == [(200, each) for each in errors]
