@@ -136,7 +136,8 @@ def test_one_pool_serves_all_and_the_limit_bounds_what_is_under_way_or_not_taken
             if taken % 10 == 0:  # A slow reader is waited for.
                 eventually(lambda: all_finished(outcomes))
             assert started - taken <= 4
-            assert len(map_threads()) <= 4
+            # A thread that has done its last job may be alive a moment longer.
+            eventually(lambda: len(map_threads()) <= 4)
     assert taken == 50
     if "close" not in str(client.mounts.explain(fault_server.url)).lower():
         assert fault_server.accepted <= 4

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import adieu
 from adieu.testing import FaultServer, payload
+from adieu.transport.adapter import Wrapper
 from servers import KNOWN_PORTS
 from support.runner import SyncRunner
 from support.stage import POLICIES, Stage
@@ -216,7 +217,10 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def each_idle_connection_is_reusable(self) -> None:
         for adapter in self.client._mounts.adapters():
-            for connection, lease in self.pool(getattr(adapter, "inner", adapter))._owners.items():
+            engine: Any = adapter
+            while isinstance(engine, Wrapper):
+                engine = engine.inner
+            for connection, lease in self.pool(engine)._owners.items():
                 if lease is None:
                     assert self.is_reusable(connection)
 
