@@ -110,6 +110,10 @@ class Connection:
         with contextlib.suppress(OSError, EOFError):  # The stream was closed.
             serve(peer)
 
+    def leave(self) -> None:
+        """Close the other end, without a word."""
+        self._theirs.close()
+
     def close(self) -> None:
         self._scope.close()
         self.stream.close()
@@ -278,3 +282,13 @@ def test_a_close_in_the_middle_of_a_handshake_is_an_abort(authority: Authority) 
         SocketStream(ours).start_tls(
             "localhost", ClosedWhileItWaits(Deadline(Timeout(connect=30)), tls)
         )
+
+
+def test_a_peer_that_is_gone_is_an_error_of_the_system(connection: Connection) -> None:
+    """With a context of the user's own, too: PyPy's sockets raise a `RuntimeError`, which no caller expects."""
+    stream = connection.start(lambda peer: None)
+    assert connection.server is not None
+    connection.server.finished()
+    connection.leave()
+    sending = BackgroundCall(lambda: [stream.send(LARGE[:65_536], Within(30)) for _ in range(100)])
+    assert isinstance(sending.finished(), OSError)

@@ -130,6 +130,9 @@ class TLSConfig(Value):
                     "context= replaces all settings but server_hostname, fingerprints and "
                     "resume_sessions: set verify and cert on the context itself"
                 )
+            from adieu.net.tls.pypy_ssl import patched
+
+            context = patched(context)
         self._set(
             verify=checks.checked_verify(verify),
             cert=checks.checked_cert(cert),

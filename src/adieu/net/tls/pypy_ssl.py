@@ -19,10 +19,15 @@ __all__ = ["patched"]
 
 
 def patched(context: ssl.SSLContext) -> ssl.SSLContext:
-    """The same context; on PyPy its sockets raise `ConnectionResetError` where they would raise `RuntimeError`."""
-    if platform.python_implementation() == "PyPy":
-        context.sslsocket_class = PatchedSocket
-        context.sslobject_class = PatchedObject
+    """The same context; on PyPy its sockets raise `ConnectionResetError` where they would raise `RuntimeError`.
+
+    One that makes sockets of another class, or is of another library, is left as it is.
+    """
+    if platform.python_implementation() == "PyPy" and isinstance(context, ssl.SSLContext):
+        if context.sslsocket_class is ssl.SSLSocket:
+            context.sslsocket_class = PatchedSocket
+        if context.sslobject_class is ssl.SSLObject:
+            context.sslobject_class = PatchedObject
     return context
 
 
