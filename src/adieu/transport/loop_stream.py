@@ -18,23 +18,18 @@ __all__ = ["LoopStream"]
 class LoopStream(ByteStream):
     """Waits for each operation in the loop. Closing does not wait."""
 
-    __slots__ = ("_leftover", "_loop", "_upgraded")
+    __slots__ = ("_loop", "_upgraded")
 
     def __init__(self, upgraded: AsyncUpgraded, loop: BackgroundLoop) -> None:
         # The owner of the async stream: with it, that one is closed.
         self._upgraded = upgraded
-        self._leftover = upgraded.take_leftover()
         self._loop = loop
 
     def readable(self) -> bool:
-        return bool(self._leftover) or self._upgraded.stream.readable()
+        return self._upgraded.stream.readable()
 
     def recv(self, max_bytes: int, limit: TimeLimit) -> bytes:
-        data: bytes
-        if self._leftover:
-            data, self._leftover = self._leftover[:max_bytes], self._leftover[max_bytes:]
-            return data
-        data = self._loop.call(partial(self._upgraded.stream.recv, max_bytes, limit))
+        data: bytes = self._loop.call(partial(self._upgraded.stream.recv, max_bytes, limit))
         return data
 
     def send(self, data: bytes, limit: TimeLimit) -> None:

@@ -80,7 +80,8 @@ class LoopAdapter(Wrapper):
             raise
         response = respond(exchange)
         if isinstance(response.upgraded, AsyncUpgraded):
-            upgraded = Upgraded(LoopStream(response.upgraded, self._loop), b"")
+            inner = response.upgraded
+            upgraded = Upgraded(LoopStream(inner, self._loop), inner.take_leftover())
             exchange.wrap(UpgradedLease(upgraded, exchange.lease))
             response.upgraded = upgraded
         return response
