@@ -12,19 +12,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import hishel
 
-from adieu import InvalidRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from adieu_cache.collecting import CollectingStorage
 
 __all__ = ["FileStorage"]
 
@@ -38,41 +33,22 @@ _STORES_BETWEEN_LOOKS = 32
 _TOUCH_INTERVAL = 60.0
 
 
-class FileStorage(hishel.BaseStorage):
+class FileStorage(CollectingStorage):
     """Keeps entries in files, of up to `max_size` bytes together; the least recently used are removed first.
 
     Processes may share the folder. It is made if it does not exist, for its owner alone, and files are, too.
     """
 
     def __init__(self, folder: str | os.PathLike[str], max_size: int = 1024**3) -> None:
-        super().__init__()
-        if not isinstance(max_size, int) or max_size < 0:
-            raise InvalidRequest(f"max_size must be a number of bytes, not {max_size!r}")
+        super().__init__(max_size)
         self.folder = Path(folder)
-        self.max_size = max_size
         self._stores = 0
 
-    def create_entry(
-        self,
-        request: hishel.Request,
-        response: hishel.Response,
-        key: str,
-        *,
-        ttl: float | None = None,
-        tti: float | None = None,
-    ) -> hishel.Entry:
-        """See `hishel.BaseStorage`. Entries do not expire by themselves: `ttl` and `tti` are not used."""
-        entry = hishel.Entry(UUID(bytes=_prefix(key) + os.urandom(8)), request, response)
-        return replace(entry, response=replace(response, stream=self._saving(entry, key)))
+    def _new_id(self, key: str) -> UUID:
+        return UUID(bytes=_prefix(key) + os.urandom(8))
 
-    def _saving(self, entry: hishel.Entry, key: str) -> Iterator[bytes]:
-        stream = entry.response.stream
-        chunks: list[bytes] = []
-        if isinstance(stream, Iterable):
-            for chunk in stream:
-                chunks.append(chunk)
-                yield chunk
-        self._write(self._path(entry.id), _head_of(entry, key), b"".join(chunks))
+    def _keep(self, entry: hishel.Entry, key: str, body: bytes) -> None:
+        self._write(self._path(entry.id), _head_of(entry, key), body)
         self._stores += 1
         if self._stores % _STORES_BETWEEN_LOOKS == 1:
             self._clean()

@@ -7,18 +7,15 @@ evicted. A forked child has a copy of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-import hishel
-
-from adieu import InvalidRequest
+from adieu_cache.collecting import CollectingStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import hishel
 
 __all__ = ["MemoryStorage"]
 
@@ -37,44 +34,24 @@ class _Item:
         self.used = used
 
 
-class MemoryStorage(hishel.BaseStorage):
+class MemoryStorage(CollectingStorage):
     """Keeps up to `max_size` bytes; what was not used for longest is dropped first.
 
     Several adapters may share one, in any threads. It is pickled empty.
     """
 
     def __init__(self, max_size: int = 64 * 1024 * 1024) -> None:
-        super().__init__()
-        if not isinstance(max_size, int) or max_size < 0:
-            raise InvalidRequest(f"max_size must be a number of bytes, not {max_size!r}")
-        self.max_size = max_size
+        super().__init__(max_size)
         self._items: dict[str, tuple[_Item, ...]] = {}
         self._keys: dict[UUID, str] = {}
         self._clock = count()
         # An estimate, because two threads may store at once; it is put right before anything is dropped.
         self._size = 0
 
-    def create_entry(
-        self,
-        request: hishel.Request,
-        response: hishel.Response,
-        key: str,
-        *,
-        ttl: float | None = None,
-        tti: float | None = None,
-    ) -> hishel.Entry:
-        """See `hishel.BaseStorage`. Entries do not expire by themselves: `ttl` and `tti` are not used."""
-        entry = hishel.Entry(uuid4(), request, response)
-        return replace(entry, response=replace(response, stream=self._saving(entry, key)))
+    def _new_id(self, key: str) -> UUID:
+        return uuid4()
 
-    def _saving(self, entry: hishel.Entry, key: str) -> Iterator[bytes]:
-        stream = entry.response.stream
-        chunks: list[bytes] = []
-        if isinstance(stream, Iterable):
-            for chunk in stream:
-                chunks.append(chunk)
-                yield chunk
-        body = b"".join(chunks)
+    def _keep(self, entry: hishel.Entry, key: str, body: bytes) -> None:
         bare = replace(entry, response=replace(entry.response, stream=None))
         self._keys[entry.id] = key
         self._items[key] = (*self._items.get(key, ()), _Item(bare, body, next(self._clock)))
