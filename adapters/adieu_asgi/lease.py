@@ -19,19 +19,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import traceback
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from adieu.errors import AdieuError, BodyClosed, ClientClosed, ContentError
-from adieu.lifecycle.lease import AsyncLease
+from adieu.errors import AdieuError, BodyClosed, ContentError
 from adieu.texts import show_url
-from adieu_asgi.errors import Facts
+from adieu_asgi.app_task import TaskLease
 from adieu_asgi.output import ClientDisconnected, Output
 from adieu_asgi.upload import Upload
-from adieu_asgi.waiting import Changes, Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,39 +39,26 @@ if TYPE_CHECKING:
     from adieu.transport.exchange import AsyncExchange
     from adieu_asgi.output import Head
     from adieu_asgi.scope import ASGIApp, Message
+    from adieu_asgi.waiting import Tasks
 
 __all__ = ["AppLease"]
 
 
-class AppLease(AsyncLease):
+class AppLease(TaskLease):
     """The right to the response of one call of an app. `raising`: whether exceptions of the app reach the client."""
 
     __slots__ = (
         "__weakref__",
-        "_changes",
         "_end_content",
-        "_ended",
-        "_facts",
-        "_grace",
-        "_loop",
         "_output",
-        "_over",
-        "_raised",
-        "_raising",
         "_start",
-        "_task",
-        "_thread",
-        "_timer",
         "_upload",
     )
 
     def __init__(
         self, request: Request, exchange: AsyncExchange, tasks: Tasks, raising: bool, grace: float
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._changes = Changes(self._loop)
-        self._facts = Facts(exchange)
+        super().__init__(exchange, raising, grace)
         self._output = Output(self._facts, self._changes)
         # The app and the content run in a copy of the caller's context.
         context = copy_context()
@@ -82,15 +66,6 @@ class AppLease(AsyncLease):
         self._upload = Upload(request, self._start, self._changes.notify)
         # Ends the content, which the app may read as long as it runs.
         self._end_content: Callable[[], object] = lambda: None
-        self._raising = raising
-        self._grace = grace
-        self._task: asyncio.Task[Any] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        # The exception of the app, once it has ended.
-        self._over = False
-        self._raised: BaseException | None = None
-        # The client has disconnected.
-        self._ended = False
 
     @property
     def framing(self) -> Framing:
@@ -123,11 +98,7 @@ class AppLease(AsyncLease):
             else:
                 self._raised = error
         finally:
-            self._over = True
-            if self._timer is not None:
-                self._timer.cancel()
-            if not self._loop.is_closed():
-                self._changes.notify()
+            self._app_has_ended()
 
     async def _receive(self) -> Message:
         upload = self._upload
@@ -157,9 +128,7 @@ class AppLease(AsyncLease):
         if sorry:
             output.replace_with_500()
         if self._ended:
-            raise ClientClosed(
-                f"the client was closed during {self._facts.method} {show_url(self._facts.url)}"
-            )
+            raise self._client_closed()
         if fails and not sorry:
             raise self._facts.refuse("it returned without a response")
         return output.final_head()
@@ -227,21 +196,6 @@ class AppLease(AsyncLease):
         self._end_content = end
         return not self._ended
 
-    def finish(self, reuse: bool, why: str) -> None:
-        """End it, from any thread. The app notices when the loop goes on."""
-        if self._ended:
-            return
-        try:
-            # Not here: a finalizer may call this in the middle of the loop's own bookkeeping.
-            if threading.get_ident() == self._thread:
-                self._loop.call_soon(self._leave)
-            else:
-                self._loop.call_soon_threadsafe(self._leave)
-        except RuntimeError:
-            self._raised = None  # The loop is closed, and nothing runs in it any more.
-        # Last: after an interrupt before this line the next call schedules it again.
-        self._ended = True
-
     def abort(self) -> None:
         """Cancel the app, unless its response is complete."""
         if self._task is not None and not self._output.complete:
@@ -257,8 +211,8 @@ class AppLease(AsyncLease):
         self._end_content()
         output.close()
         self._changes.notify()
-        if not (self._over or output.complete or self._timer) and self._task is not None:
-            self._timer = self._loop.call_later(self._grace, self._task.cancel)
+        if not output.complete:
+            self._cancel_later()
 
 
 def _is_disconnect(error: BaseException | None) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import traceback
 from collections import deque
 from contextvars import copy_context
@@ -22,14 +21,11 @@ from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side, State
 from websockets.utils import accept_key
 
-from adieu.errors import BodyClosed, ClientClosed
-from adieu.lifecycle.lease import AsyncLease
+from adieu.errors import BodyClosed
 from adieu.messages.headers import Headers
 from adieu.net.stream import AsyncByteStream
-from adieu.texts import show_url
-from adieu_asgi.errors import Facts
+from adieu_asgi.app_task import TaskLease
 from adieu_asgi.output import ClientDisconnected
-from adieu_asgi.waiting import Changes, Tasks
 
 if TYPE_CHECKING:
     from websockets.frames import Frame
@@ -38,6 +34,7 @@ if TYPE_CHECKING:
     from adieu.messages.request import Request
     from adieu.transport.exchange import AsyncExchange
     from adieu_asgi.scope import ASGIApp, Message
+    from adieu_asgi.waiting import Tasks
 
 __all__ = ["Answer", "AppStream", "AppWebSocket"]
 
@@ -53,22 +50,15 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
-class AppWebSocket(AsyncLease):
+class AppWebSocket(TaskLease):
     """One call of an app with a WebSocket scope. `raising`: whether exceptions of the app reach the client."""
 
     def __init__(
         self, request: Request, exchange: AsyncExchange, tasks: Tasks, raising: bool, grace: float
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._changes = Changes(self._loop)
-        self._facts = Facts(exchange)
+        super().__init__(exchange, raising, grace)
         self._key = request.headers.get("sec-websocket-key") or ""
         self._tasks = tasks
-        self._raising = raising
-        self._grace = grace
-        self._task: asyncio.Task[Any] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=None)
         self._protocol.debug = False  # Its log would have the messages.
         # For the app: messages, and how many bytes they have.
@@ -82,9 +72,6 @@ class AppWebSocket(AsyncLease):
         self._answer: Answer | None = None
         self._begun: Answer | None = None
         self._disconnected = False
-        self._ended = False
-        self._over = False
-        self._raised: BaseException | None = None
 
     # -- the app -------------------------------------------------------------------------------------------------------
 
@@ -109,11 +96,7 @@ class AppWebSocket(AsyncLease):
             elif not isinstance(error, ClientDisconnected):
                 traceback.print_exception(error, file=sys.stderr)
         finally:
-            self._over = True
-            if self._timer is not None:
-                self._timer.cancel()
-            if not self._loop.is_closed():
-                self._changes.notify()
+            self._app_has_ended()
 
     async def _receive(self) -> Message:
         await asyncio.sleep(0)  # A loop over messages that are there must not starve other tasks.
@@ -207,9 +190,7 @@ class AppWebSocket(AsyncLease):
         if self._answer is None:
             self._check()
             if self._ended:
-                raise ClientClosed(
-                    f"the client was closed during {self._facts.method} {show_url(self._facts.url)}"
-                )
+                raise self._client_closed()
             if self._raising:
                 raise self._facts.refuse("it returned without an answer to the handshake")
             return Answer(500, Headers())
@@ -292,21 +273,6 @@ class AppWebSocket(AsyncLease):
     def read(self, deadline: Deadline) -> NoReturn:
         raise BodyClosed("a WebSocket has no body")
 
-    def finish(self, reuse: bool, why: str) -> None:
-        """End it, from any thread. The app notices when the loop goes on."""
-        if self._ended:
-            return
-        try:
-            # Not here: a finalizer may call this in the middle of the loop's own bookkeeping.
-            if threading.get_ident() == self._thread:
-                self._loop.call_soon(self._leave)
-            else:
-                self._loop.call_soon_threadsafe(self._leave)
-        except RuntimeError:
-            self._raised = None  # The loop is closed, and nothing runs in it any more.
-        # Last: after an interrupt before this line the next call schedules it again.
-        self._ended = True
-
     def abort(self) -> None:
         """Cancel the app."""
         if self._task is not None:
@@ -316,8 +282,7 @@ class AppWebSocket(AsyncLease):
         self._ended = True
         self._raised = None
         self._changes.notify()
-        if not (self._over or self._timer) and self._task is not None:
-            self._timer = self._loop.call_later(self._grace, self._task.cancel)
+        self._cancel_later()
 
 
 class AppStream(AsyncByteStream):
