@@ -66,12 +66,12 @@ class _Layout:
         return min(int(at / self._seconds * self.scale), self.scale - 1)
 
     def line(self, label: str, outcome: str, seconds: str, drawn: str) -> str:
-        """A line of the picture. An outcome that is longer than a status takes room of the label."""
+        """A line of the picture. An outcome that is longer than a status shortens the label."""
         right = f"{outcome:>{_OUTCOME}} {seconds:>{_SECONDS}}"
-        room = self._left - len(right) - 1
-        if len(label) > room:
-            label = _shortened(label, room)
-        return f"{' ' * _MARGIN}{label:<{room}} {right} |{drawn:<{self.scale}}|"
+        width = self._left - len(right) - 1
+        if len(label) > width:
+            label = _shortened(label, width)
+        return f"{' ' * _MARGIN}{label:<{width}} {right} |{drawn:<{self.scale}}|"
 
 
 def _track(track: Track, layout: _Layout, used: set[str]) -> Iterator[str]:
@@ -139,13 +139,13 @@ def _mark(row: str, column: int, mark: str) -> str:
     return f"{padded[:column]}{mark}{padded[column + 1 :]}"
 
 
-def _shortened(text: str, room: int) -> str:
+def _shortened(text: str, width: int) -> str:
     """Without its query, if that is enough; else its beginning and its end, which tell requests apart best."""
     path, mark, _ = text.partition("?")
-    if mark and len(path) + 4 <= room:
+    if mark and len(path) + 4 <= width:
         return f"{path}?..."
-    end = (room - 3) // 2
-    return f"{path[: room - 3 - end]}...{path[len(path) - end :]}" if len(path) > room else path
+    end = (width - 3) // 2
+    return f"{path[: width - 3 - end]}...{path[len(path) - end :]}" if len(path) > width else path
 
 
 def _wrapped(words: list[str], width: int) -> Iterator[str]:
